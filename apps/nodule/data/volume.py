@@ -1,0 +1,55 @@
+"""The one volume type: Hounsfield units on a grid that an affine places in the patient (LPS, mm)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A CT volume.
+
+    hu_DHW: Hounsfield units, int16 or float32; D slices, H rows, W columns.
+    affine: (4, 4) float64, maps an index (d, h, w, 1) to LPS millimetres (x, y, z, 1); it may be oblique or,
+        for a tilted gantry, sheared.
+    uid: SeriesInstanceUID, or the file's stem where the source is no DICOM.
+    sources: DICOM headers without pixel data, one a slice in D order (one in all for a multi-frame object);
+        empty where the source is no DICOM.
+    notes: (code, sentence) of each repair or peculiarity that a reader should know.
+    """
+
+    hu_DHW: np.ndarray
+    affine: np.ndarray
+    uid: str
+    sources: tuple[Dataset, ...] = ()
+    notes: tuple[tuple[str, str], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.hu_DHW.ndim != 3:
+            raise ValueError(f"hu_DHW has {self.hu_DHW.ndim} axes, wanted 3 (slices, rows, columns)")
+        if self.affine.shape != (4, 4):
+            raise ValueError(f"affine has shape {self.affine.shape}, wanted (4, 4)")
+
+    @property
+    def spacing_mm(self) -> np.ndarray:
+        """Distance of neighbouring voxels along D, H and W, (3,) mm."""
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of one voxel in mm³; right for sheared grids too."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    def to_world(self, index_N3: np.ndarray) -> np.ndarray:
+        """Map indices (N, 3) in (d, h, w) order to LPS mm (N, 3)."""
+        return np.asarray(index_N3) @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    def to_index(self, world_N3: np.ndarray) -> np.ndarray:
+        """Map LPS mm (N, 3) to fractional indices (N, 3) in (d, h, w) order."""
+        return (np.asarray(world_N3) - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T

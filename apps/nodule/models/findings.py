@@ -1,0 +1,33 @@
+"""What a detector gives: candidates in patient millimetres, and findings with their voxels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A place that may be a nodule.
+
+    centre_mm: LPS (x, y, z). diameter_mm: equivalent diameter. probability: 0..1.
+    """
+
+    centre_mm: tuple[float, float, float]
+    diameter_mm: float
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A candidate at or above the working point, with the voxels it covers.
+
+    mask_DHW: bool crop of the volume's own grid, never empty; corner_DHW: index of its first voxel.
+    volume_mm3: volume of the mask.
+    """
+
+    candidate: Candidate
+    mask_DHW: np.ndarray
+    corner_DHW: tuple[int, int, int]
+    volume_mm3: float
