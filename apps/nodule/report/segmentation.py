@@ -1,0 +1,203 @@
+"""The findings' voxels: a DICOM Segmentation, or a NIfTI label map where the source is no DICOM."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+from collections.abc import Sequence
+
+import highdicom as hd
+import numpy as np
+from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian
+
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.findings import Finding
+from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.source import MANUFACTURER, reference_headers, stamp
+from apps.nodule.report.uids import result_uid
+
+SERIES_NUMBER = 9101
+
+
+def tracking_uid(volume: Volume, model: ModelInfo, index: int) -> str:
+    """Return the UID by which SR and SEG name the same finding; index counts from 0."""
+    return result_uid(volume.uid, model, "tracking", index)
+
+
+def segmentation(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> Dataset:
+    """Return the findings as a Segmentation (DICOM PS3.3 A.51): BINARY, one segment a finding.
+
+    Segments follow the order of `findings`, numbered from 1; frames without a voxel are left out. Positions are
+    the source's own, slice by slice, so a tilted gantry stays what it was. Raises ValueError on no finding: a
+    Segmentation has at least one segment.
+    """
+    if not findings:
+        raise ValueError("a Segmentation needs at least one finding")
+    slices = _touched(findings)
+    headers = reference_headers(volume.sources, model)
+    seg = hd.seg.Segmentation(
+        source_images=headers,
+        pixel_array=_pixels(volume, findings, slices),
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[_describe(volume, model, index) for index in range(len(findings))],
+        series_instance_uid=result_uid(volume.uid, model, "seg series"),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=result_uid(volume.uid, model, "seg instance"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=model.name,
+        software_versions=model.version,
+        device_serial_number=model.version,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        content_label="LUNG_NODULES",
+        content_description="Lung nodules found by Triptych",
+        series_description="Triptych lung nodules SEG",
+        plane_positions=[
+            hd.PlanePositionSequence("PATIENT", position) for position in _positions(volume, slices)
+        ],
+        plane_orientation=_orientation(volume),
+        pixel_measures=_measures(volume),
+        omit_empty_frames=True,
+    )
+    _settle_dimension_uid(seg, result_uid(volume.uid, model, "seg dimensions"))
+    stamp(seg, volume.sources[0], model)
+    return seg
+
+
+def _touched(findings: Sequence[Finding]) -> np.ndarray:
+    """Indices of the slices on which a finding has a voxel, (S,) rising."""
+    touched: set[int] = set()
+    for finding in findings:
+        rows = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2)))
+        touched.update((rows + finding.corner_DHW[0]).tolist())
+    return np.array(sorted(touched))
+
+
+def label_map(volume: Volume, findings: Sequence[Finding]) -> np.ndarray:
+    """Return (D, H, W) uint8 or uint16: 0, or the number (from 1) of the likelier finding that covers a voxel."""
+    labels_DHW = np.zeros(volume.hu_DHW.shape, np.uint8 if len(findings) < 256 else np.uint16)
+    for number in range(len(findings), 0, -1):
+        finding = findings[number - 1]
+        labels_DHW[_window(finding)][finding.mask_DHW] = number
+    return labels_DHW
+
+
+def _window(finding: Finding) -> tuple[slice, ...]:
+    pairs = zip(finding.corner_DHW, finding.mask_DHW.shape, strict=True)
+    return tuple(slice(first, first + size) for first, size in pairs)
+
+
+def _pixels(volume: Volume, findings: Sequence[Finding], slices: np.ndarray) -> np.ndarray:
+    """Return (S, H, W) labels, or (S, H, W, N) masks where findings overlap: both keep every voxel."""
+    labels_SHW = label_map(volume, findings)[slices]
+    covered = int(np.count_nonzero(labels_SHW))
+    if covered == sum(int(np.count_nonzero(finding.mask_DHW)) for finding in findings):
+        return labels_SHW
+    masks_SHWN = np.zeros((*labels_SHW.shape, len(findings)), np.uint8)
+    for index, finding in enumerate(findings):
+        depth, height, width = _window(finding)
+        for plane, mask_HW in zip(range(depth.start, depth.stop), finding.mask_DHW, strict=True):
+            place = np.searchsorted(slices, plane)
+            if mask_HW.any():
+                masks_SHWN[place, height, width, index] = mask_HW
+    return masks_SHWN
+
+
+def _describe(volume: Volume, model: ModelInfo, index: int) -> SegmentDescription:
+    return SegmentDescription(
+        segment_number=index + 1,
+        segment_label=f"Nodule {index + 1}",
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=codes.SCT.Nodule,
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=f"Triptych {model.name}", family=codes.DCM.ArtificialIntelligence, version=model.version
+        ),
+        anatomic_regions=[codes.SCT.Lung],
+        tracking_id=f"Nodule {index + 1}",
+        tracking_uid=tracking_uid(volume, model, index),
+    )
+
+
+def _frame_positions(source: Dataset) -> np.ndarray:
+    """Positions of an enhanced multi-frame source's frames, (F, 3) mm."""
+    frames = source.PerFrameFunctionalGroupsSequence
+    return np.array([frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames], float)
+
+
+def _positions(volume: Volume, slices: np.ndarray) -> np.ndarray:
+    """Return ImagePositionPatient of each slice, (S, 3) mm: the source's own where it has one there."""
+    index_S3 = np.column_stack([slices, np.zeros((len(slices), 2))])
+    ours_S3 = volume.to_world(index_S3)
+    if len(volume.sources) == volume.hu_DHW.shape[0] and "ImagePositionPatient" in volume.sources[0]:
+        theirs = np.array([volume.sources[plane].ImagePositionPatient for plane in slices], float)
+    elif "PerFrameFunctionalGroupsSequence" in volume.sources[0]:
+        frames_F3 = _frame_positions(volume.sources[0])
+        nearest = np.linalg.norm(ours_S3[:, None] - frames_F3[None], axis=2).argmin(axis=1)
+        theirs = frames_F3[nearest]
+    else:
+        return ours_S3
+    # A slice that intake put in for a missing one has no source of its own: there the grid's place counts.
+    near = np.linalg.norm(theirs - ours_S3, axis=1) < 0.5 * volume.spacing_mm[0]
+    return np.where(near[:, None], theirs, ours_S3)
+
+
+def _orientation(volume: Volume) -> hd.PlaneOrientationSequence:
+    row = volume.affine[:3, 2] / volume.spacing_mm[2]
+    column = volume.affine[:3, 1] / volume.spacing_mm[1]
+    # Rounding keeps the eleven digits that a decimal string holds and turns -0.0 into 0.0.
+    return hd.PlaneOrientationSequence("PATIENT", [round(float(v), 10) + 0.0 for v in (*row, *column)])
+
+
+def _measures(volume: Volume) -> hd.PixelMeasuresSequence:
+    _, row_mm, column_mm = (float(round(v, 8)) for v in volume.spacing_mm)
+    normal = np.cross(volume.affine[:3, 2], volume.affine[:3, 1])
+    gap_mm = abs(float(volume.affine[:3, 0] @ normal / np.linalg.norm(normal)))
+    thickness = volume.sources[0].get("SliceThickness")
+    return hd.PixelMeasuresSequence(
+        pixel_spacing=[row_mm, column_mm],
+        slice_thickness=float(thickness) if thickness else round(gap_mm, 8),
+        spacing_between_slices=round(gap_mm, 8),
+    )
+
+
+def _settle_dimension_uid(seg: Dataset, uid: str) -> None:
+    """Replace the random DimensionOrganizationUID that the library drew."""
+    seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
+    for item in seg.DimensionIndexSequence:
+        item.DimensionOrganizationUID = uid
+
+
+def nifti(volume: Volume, findings: Sequence[Finding]) -> bytes:
+    """Return the label map as .nii.gz (NIfTI-1, RAS mm), the same bytes each time (no clock in the gzip header).
+
+    Written by hand because an image library takes a path, while results here go through one atomic writer; and it
+    refuses a sheared grid.
+    """
+    labels_DHW = label_map(volume, findings)
+    raw = io.BytesIO()
+    raw.write(_nifti_header(volume, labels_DHW))
+    raw.write(labels_DHW.tobytes())
+    return gzip.compress(raw.getvalue(), compresslevel=6, mtime=0)
+
+
+def _nifti_header(volume: Volume, labels_DHW: np.ndarray) -> bytes:
+    """Return the 352 bytes before the voxels (nifti1.h); the affine goes into sform, RAS."""
+    depth, height, width = labels_DHW.shape
+    datatype, bits = (2, 8) if labels_DHW.dtype == np.uint8 else (512, 16)
+    ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine @ np.eye(4)[[2, 1, 0, 3]]
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, width, height, depth, 1, 1, 1, 1)
+    struct.pack_into("<2h", header, 70, datatype, bits)
+    struct.pack_into("<8f", header, 76, 1.0, *(float(v) for v in volume.spacing_mm[::-1]), 0, 0, 0, 0)
+    struct.pack_into("<3f", header, 108, 352.0, 1.0, 0.0)
+    struct.pack_into("<B", header, 123, 2)
+    struct.pack_into("<2h", header, 252, 0, 1)
+    struct.pack_into("<12f", header, 280, *(float(v) for v in ras[:3].ravel()))
+    struct.pack_into("<4s", header, 344, b"n+1\0")
+    return bytes(header)

@@ -1,0 +1,184 @@
+"""The measurements as a DICOM Structured Report: TID 1500, one volumetric group (TID 1411) a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import highdicom as hd
+import numpy as np
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodeContentItem,
+    ContainerContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    ReferencedSegment,
+    RelationshipTypeValues,
+    SourceImageForSegmentation,
+    TrackingIdentifier,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.findings import Finding
+from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.place import side_of_body
+from apps.nodule.report.segmentation import tracking_uid
+from apps.nodule.report.source import MANUFACTURER, reference_headers, stamp
+from apps.nodule.report.uids import result_uid
+
+SERIES_NUMBER = 9102
+_NOT_DETECTED = Code("260415000", "SCT", "Not detected")
+_CT = Code("77477000", "SCT", "Computed Tomography")
+_SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
+
+
+def structured_report(
+    volume: Volume, findings: Sequence[Finding], model: ModelInfo, seg: Dataset | None
+) -> Dataset:
+    """Return a Measurement Report (DICOM PS3.16 TID 1500) as Comprehensive 3D SR (PS3.3 A.35.13).
+
+    Each finding has a tracking identifier, site, diameter (mm), volume (mm³) and certainty (0..1), and points to its
+    segment in `seg` and to the source images under it. Without findings `seg` is None and the report says
+    "Nodule: not detected". Raises ValueError where one of the two is missing.
+    """
+    if bool(findings) != (seg is not None):
+        raise ValueError("findings need their Segmentation, and only findings do")
+    headers = reference_headers(volume.sources, model)
+    report = hd.sr.Comprehensive3DSR(
+        evidence=[*headers, *([_blank(seg)] if seg is not None else [])],
+        content=_content(volume, findings, model, seg),
+        series_instance_uid=result_uid(volume.uid, model, "sr series"),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=result_uid(volume.uid, model, "sr instance"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        is_complete=True,
+        is_final=False,
+        record_evidence=True,
+        series_description="Triptych lung nodules SR",
+    )
+    stamp(report, volume.sources[0], model)
+    return report
+
+
+def _blank(seg: Dataset) -> Dataset:
+    """Return the references of a Segmentation, which is all that evidence needs."""
+    item = Dataset()
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(item, keyword, seg[keyword].value)
+    return item
+
+
+def _content(
+    volume: Volume, findings: Sequence[Finding], model: ModelInfo, seg: Dataset | None
+) -> MeasurementReport:
+    groups: list[VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations]
+    if seg is None:
+        groups = [_placeholder(volume, model)]
+    else:
+        groups = [_group(volume, finding, model, seg, index) for index, finding in enumerate(findings)]
+    content = MeasurementReport(
+        observation_context=_observer(volume, model),
+        procedure_reported=_CT,
+        imaging_measurements=groups,
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    if seg is None:
+        _say_none_found(content)
+    return content
+
+
+def _observer(volume: Volume, model: ModelInfo) -> ObservationContext:
+    device = DeviceObserverIdentifyingAttributes(
+        uid=result_uid(volume.uid, model, "device"),
+        name=f"Triptych {model.name}",
+        manufacturer_name=MANUFACTURER,
+        model_name=model.name,
+        serial_number=model.version,
+    )
+    context = ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
+    return ObservationContext(observer_device_context=context)
+
+
+def _algorithm(model: ModelInfo) -> AlgorithmIdentification:
+    return AlgorithmIdentification(
+        name=f"Triptych {model.name}",
+        version=model.version,
+        parameters=[f"working point {model.threshold:.6g}"],
+    )
+
+
+def _group(
+    volume: Volume, finding: Finding, model: ModelInfo, seg: Dataset, index: int
+) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
+    side = side_of_body(volume, finding.candidate.centre_mm)
+    site = FindingSite(codes.SCT.Lung, laterality=_SIDES[side] if side else None)
+    candidate = finding.candidate
+    return VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(
+            uid=tracking_uid(volume, model, index), identifier=f"Nodule {index + 1}"
+        ),
+        referenced_segment=_segment(volume, finding, seg, index),
+        finding_category=codes.SCT.MorphologicallyAbnormalStructure,
+        finding_type=codes.SCT.Nodule,
+        finding_sites=[site],
+        algorithm_id=_algorithm(model),
+        measurements=[
+            Measurement(codes.SCT.Diameter, round(candidate.diameter_mm, 1), codes.UCUM.Millimeter),
+            Measurement(codes.SCT.Volume, round(finding.volume_mm3, 1), codes.UCUM.CubicMillimeter),
+            Measurement(codes.DCM.CertaintyOfFinding, round(candidate.probability, 6), codes.UCUM.NoUnits),
+        ],
+    )
+
+
+def _segment(volume: Volume, finding: Finding, seg: Dataset, index: int) -> ReferencedSegment:
+    return ReferencedSegment(
+        sop_class_uid=seg.SOPClassUID,
+        sop_instance_uid=seg.SOPInstanceUID,
+        segment_number=index + 1,
+        source_images=_source_images(volume, finding),
+    )
+
+
+def _source_images(volume: Volume, finding: Finding) -> list[SourceImageForSegmentation]:
+    """Name the source images on which the finding has voxels; a multi-frame source as a whole."""
+    sources = volume.sources
+    if len(sources) == volume.hu_DHW.shape[0]:
+        planes = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2))) + finding.corner_DHW[0]
+        sources = tuple(sources[plane] for plane in planes)
+    return [SourceImageForSegmentation(item.SOPClassUID, item.SOPInstanceUID) for item in sources]
+
+
+def _placeholder(volume: Volume, model: ModelInfo) -> MeasurementsAndQualitativeEvaluations:
+    """A group that the library insists on; `_say_none_found` takes it out again."""
+    uid = result_uid(volume.uid, model, "none")
+    return MeasurementsAndQualitativeEvaluations(TrackingIdentifier(uid=uid, identifier="none"))
+
+
+def _say_none_found(content: MeasurementReport) -> None:
+    """Put "Nodule: not detected" (TID 1500 row 12) in the place of the imaging measurements."""
+    evaluations = ContainerContentItem(
+        name=Code("C0034375", "UMLS", "Qualitative Evaluations"),
+        relationship_type=RelationshipTypeValues.CONTAINS,
+    )
+    evaluations.ContentSequence = ContentSequence(
+        [
+            CodeContentItem(
+                name=codes.SCT.Nodule,
+                value=_NOT_DETECTED,
+                relationship_type=RelationshipTypeValues.CONTAINS,
+            )
+        ]
+    )
+    root = content[0]
+    root.ContentSequence = ContentSequence([*list(root.ContentSequence)[:-1], evaluations])
