@@ -1,0 +1,96 @@
+"""Settings of the lung-nodule app: every field with its unit and range; free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from core.schema import MISSING, Section, free_text, setting
+from core.training.config import TrainerConfig
+
+STAGES = ("train", "evaluate", "infer", "simulate")
+
+
+@dataclass
+class ModelConfig(Section):
+    """Which detector looks, and how it walks over a volume."""
+
+    where: ClassVar[str] = "model"
+
+    name: str = setting("compact", "which network", choices=("compact", "retinanet"))
+    threshold: float | None = setting(
+        None, "probability from which a candidate is a finding; null takes the weights' own", low=0, high=1
+    )
+    candidate_threshold: float = setting(0.02, "lowest probability in candidates.csv", low=0, high=1)
+    max_candidates: int = setting(100, "most candidates kept a scan, best first", low=1, high=10000)
+    tile: int = setting(128, "edge of the cube seen at once", unit="voxels", low=32, high=512)
+    overlap: float = setting(0.25, "share of a tile that its neighbour sees too", low=0, high=0.75)
+    device: str = setting(
+        "auto", "where it computes; auto takes a GPU if there is one", choices=("auto", "cpu", "cuda")
+    )
+
+
+@dataclass
+class DataConfig(Section):
+    """What the detector trains on."""
+
+    where: ClassVar[str] = "data"
+
+    source: str = setting(
+        "mixed",
+        "mixed: phantoms and the real data folder; phantoms: generated only; folder: your own volumes",
+        choices=("mixed", "phantoms", "folder"),
+    )
+    volumes: str | None = free_text(
+        None, "folder of your volumes (DICOM, NIfTI, MHD, NRRD), for source=folder"
+    )
+    annotations: str | None = free_text(
+        None, "nodules in those volumes, CSV in LUNA16's format, for source=folder"
+    )
+    real: str | None = free_text(None, "folder of real data for source=mixed; null looks in $TRIPTYCH_DATA")
+    cache: str = free_text(".cache/nodule", "folder for prepared data; may be deleted at any time")
+    phantoms: int = setting(64, "generated chests to train on", unit="chests", low=0, high=100000)
+    patch_mm: float = setting(64.0, "edge of a training cube", unit="mm", low=16, high=256)
+
+
+@dataclass
+class SimulateConfig(Section):
+    """What the phantom generator makes."""
+
+    where: ClassVar[str] = "simulate"
+
+    count: int = setting(1, "chests to make; chest i uses seed + i", unit="chests", low=1, high=100000)
+    nodules: int = setting(3, "nodules in each chest", unit="nodules", low=0, high=30)
+    spacing_mm: float = setting(1.25, "distance of slices", unit="mm", low=0.5, high=10)
+    pixel_mm: float = setting(0.7, "distance of pixels in a slice", unit="mm", low=0.3, high=2)
+    dose: float = setting(1.0, "dose relative to a routine scan; noise rises as it falls", low=0.05, high=10)
+    kernel: str = setting("standard", "reconstruction kernel", choices=("soft", "standard", "sharp"))
+    format: str = setting("dicom", "what is written", choices=("dicom", "nifti", "mhd", "nrrd"))
+
+
+@dataclass
+class NoduleConfig(Section):
+    """The whole command line of triptych-nodule."""
+
+    stage: str = setting(MISSING, "what to do", choices=STAGES)
+    seed: int = setting(0, "seed of everything random", low=0, high=2**32 - 1)
+    input: str | None = free_text(
+        None, "folder of DICOM files or volumes, or one volume", needed_by=("infer",)
+    )
+    output: str | None = free_text(
+        None,
+        "folder for results; a second run writes the same bytes",
+        needed_by=("infer", "evaluate", "simulate"),
+    )
+    run_dir: str | None = free_text(None, "folder of this run's record; name an old one to resume it")
+    weights: str | None = free_text(None, "weights file; null takes the embedded one")
+    predictions: str | None = free_text(None, "candidates, CSV in LUNA16's format", needed_by=("evaluate",))
+    annotations: str | None = free_text(None, "nodules, CSV in LUNA16's format", needed_by=("evaluate",))
+    excluded: str | None = free_text(None, "irrelevant findings, CSV in LUNA16's format")
+    seriesuids: str | None = free_text(
+        None, "scans that count, one series UID a line", needed_by=("evaluate",)
+    )
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    simulate: SimulateConfig = field(default_factory=SimulateConfig)

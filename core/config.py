@@ -1,0 +1,163 @@
+"""The front door of every command: compose the config, check it, then call the stage.
+
+A wrong config ends here with exit code 2 and one line, before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from core.command_line import CommandLine, read_command_line
+from core.config_faults import explain, unknown_field
+from core.errors import ConfigError, ExitCode
+from core.free_text import Sealed
+from core.schema import describe_range, walk
+from core.stages import run_stage, to_yaml
+from core.usage import usage
+
+
+def front_door(
+    app: str, config_name: str, schema: type, stages: Mapping[str, str], argv: Sequence[str] | None = None
+) -> int:
+    """Run the command `triptych-<app>` and return its exit code.
+
+    config_name: root file in `conf`, which also names the folder of the app's own groups. schema: dataclass of
+    the whole config. stages: stage name → "module:function", imported only after the config is checked.
+    """
+    command = f"triptych-{app}"
+    try:
+        line = read_command_line(sys.argv[1:] if argv is None else list(argv))
+        if line.help:
+            print(usage(command, config_name, schema))
+            return ExitCode.DONE
+        if line.version:
+            print(f"{command} {version('triptych')}")
+            return ExitCode.DONE
+        jobs = compose_jobs(config_name, schema, line)
+    except ConfigError as error:
+        print(f"{command}: {error.sentence}", file=sys.stderr)
+        return error.exit_code
+    if line.show_config:
+        print("---\n".join(to_yaml(job) for job in jobs), end="")
+        return ExitCode.DONE
+    return max(run_stage(app, job, stages) for job in jobs)
+
+
+def compose_jobs(config_name: str, schema: type, line: CommandLine) -> list[Any]:
+    """Return one checked config object for each job of the command line; all are checked before any runs."""
+    sealed = Sealed(path for path, field in walk(schema) if field.metadata["free_text"])
+    overrides = [sealed.seal(override) for override in line.overrides]
+    folders = [f"pkg://conf.{config_name}", *(f"file://{Path(folder).absolute()}" for folder in line.folders)]
+    if line.folders:
+        overrides.append(f"hydra.searchpath={_quoted(folders)}")
+    jobs = expand(overrides) if line.multirun else [overrides]
+    configs = [compose_one(config_name, schema, job, sealed) for job in jobs]
+    if len(configs) > 1:
+        for index, config in enumerate(configs):
+            _separate(config, index)
+    return configs
+
+
+def compose_one(config_name: str, schema: type, overrides: list[str], sealed: Sealed) -> Any:
+    """Compose one job with Hydra and return it as a checked `schema` object."""
+    ConfigStore.instance().store(name=f"{config_name}_schema", node=schema)
+    try:
+        with initialize_config_module("conf", version_base="1.3"):
+            node = compose(config_name, overrides)
+        _check_keys(node, schema)
+        config = OmegaConf.to_object(node)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever Hydra, OmegaConf or a YAML file raises is a fault of the config
+        raise explain(error, schema, sealed) from None
+    sealed.open_all(config)
+    _check_needs(config)
+    return config
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each job of a sweep: the product of all fields with several values."""
+    alternatives = []
+    for text in overrides:
+        override = _parse(text)
+        if not override.is_sweep_override():
+            alternatives.append([text])
+        elif override.is_discrete_sweep():
+            key = override.get_key_element()
+            alternatives.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            raise ConfigError(
+                "config_sweep", f"{text} cannot be swept: write its values one by one, with commas"
+            )
+    return [list(job) for job in itertools.product(*alternatives)]
+
+
+def _parse(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except Exception:
+        raise ConfigError("config_grammar", f"cannot read {text!r}: write FIELD=VALUE") from None
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    escaped = (text.replace("\\", "\\\\").replace("'", "\\'") for text in texts)
+    return "[" + ",".join(f"'{text}'" for text in escaped) + "]"
+
+
+def _separate(config: Any, index: int) -> None:
+    """Give each job of a sweep its own folders, so that none overwrites another."""
+    for name in ("output", "run_dir"):
+        if getattr(config, name, None):
+            setattr(config, name, str(Path(getattr(config, name)) / str(index)))
+
+
+def _check_keys(node: DictConfig, schema: type) -> None:
+    leaves = {path for path, _ in walk(schema)}
+    for path in _leaves(node):
+        if path not in leaves:
+            raise unknown_field(path, schema)
+    missing = sorted(OmegaConf.missing_keys(node))
+    if missing:
+        field = dict(walk(schema))[missing[0]]
+        allowed = ", ".join(field.metadata.get("choices", ())) or describe_range(field.metadata)
+        wanted = f"one of {allowed}" if field.metadata.get("choices") else allowed
+        raise ConfigError(
+            "config_missing",
+            f"{missing[0]} is missing ({field.metadata['about']}): add {missing[0]}=…, {wanted}",
+        )
+
+
+def _leaves(node: DictConfig, prefix: str = "") -> list[str]:
+    paths: list[str] = []
+    for key in node:
+        path = f"{prefix}{key!s}"
+        child = node._get_node(key)
+        paths += (
+            _leaves(child, f"{path}.") if isinstance(child, DictConfig) and not child._is_none() else [path]
+        )
+    return paths
+
+
+def _check_needs(config: Any) -> None:
+    """Refuse a stage whose fields are not all given."""
+    for path, field in walk(config):
+        if config.stage in field.metadata.get("needed_by", ()):
+            value = config
+            for name in path.split("."):
+                value = getattr(value, name)
+            if value is None or value == "":
+                raise ConfigError(
+                    "config_missing",
+                    f"stage={config.stage} needs {path} ({field.metadata['about']}): add {path}=…",
+                )

@@ -1,0 +1,44 @@
+"""Carry free text past Hydra's grammar and OmegaConf's interpolation, byte for byte.
+
+Quoting alone is not enough: OmegaConf still reads `${…}` and `???` inside quoted strings. So each free text on
+the command line is replaced by a plain token before Hydra sees it, and put back into the finished objects.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+
+class Sealed:
+    """Free texts taken out of a command line, by token."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths = frozenset(paths)
+        self.text_by_token: dict[str, str] = {}
+
+    def seal(self, override: str) -> str:
+        """Return the override with its value replaced by a token, if its key is a free-text field."""
+        key, equals, text = override.partition("=")
+        if not equals or key.lstrip("+") not in self.paths:
+            return override
+        token = f"free-text-{len(self.text_by_token)}-{secrets.token_hex(8)}"
+        self.text_by_token[token] = text
+        return f"{key}={token}"
+
+    def open(self, text: str) -> str:
+        """Return the text with every token in it replaced by what was typed."""
+        for token, typed in self.text_by_token.items():
+            text = text.replace(token, typed)
+        return text
+
+    def open_all(self, config: Any) -> None:
+        """Put the typed texts back into a config dataclass and its sections, in place."""
+        for field in dataclasses.fields(config):
+            value = getattr(config, field.name)
+            if dataclasses.is_dataclass(value):
+                self.open_all(value)
+            elif isinstance(value, str):
+                setattr(config, field.name, self.open(value))

@@ -1,0 +1,165 @@
+"""The run's log: JSON lines whose fields come from an allow-list, so that no patient data can enter it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import math
+import os
+import re
+import secrets
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from core.errors import InternalFault, output_error
+
+# Every field a log line may have, with its kind: "number" is a number, a bool or null; "word" is a short token
+# without spaces, chosen by the program and never copied from an input; "words" is a list of such tokens;
+# "pseudonym" is what `pseudonym` returns. There is no kind for free text.
+FIELDS = {
+    "accepted": "number",
+    "batch": "number",
+    "bytes": "number",
+    "code": "word",
+    "count": "number",
+    "epoch": "number",
+    "exit_code": "number",
+    "frames": "words",
+    "item": "pseudonym",
+    "items": "number",
+    "learning_rate": "number",
+    "loss": "number",
+    "module": "word",
+    "name": "word",
+    "quarantined": "number",
+    "rank": "number",
+    "seconds": "number",
+    "seed": "number",
+    "skipped": "number",
+    "stage": "word",
+    "step": "number",
+    "steps": "number",
+    "type": "word",
+    "value": "number",
+    "version": "word",
+    "where": "word",
+}
+
+_WORD = re.compile(r"[A-Za-z0-9_.:/<>+@=-]{1,200}")
+_UID = re.compile(r"\d+(\.\d+){5,}")
+_PSEUDONYM = re.compile(r"[0-9a-f]{12}")
+_KEY_BYTES = 32
+
+
+class RunLog:
+    """Append events to a JSON-lines file; one writer a process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._stream = path.open("a", encoding="ascii", buffering=1)
+        except OSError as error:
+            raise output_error(error, path.parent) from error
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Write one line: time (UTC seconds), event, fields.
+
+        Raises InternalFault for a field outside FIELDS or a value that is not of its kind. NaN becomes null.
+        """
+        _check("event", "word", name)
+        line: dict[str, Any] = {"time": round(time.time(), 3), "event": name}
+        for key, value in fields.items():
+            if key not in FIELDS:
+                raise InternalFault("log_field", f"log field {key!r} is not in core.runs.log.FIELDS")
+            line[key] = _check(key, FIELDS[key], value)
+        try:
+            self._stream.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise output_error(error, self.path.parent) from error
+
+    def close(self) -> None:
+        """Close the file; events after that raise ValueError."""
+        self._stream.close()
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check(key: str, kind: str, value: Any) -> Any:
+    if kind == "number":
+        return _number(key, value)
+    words = value if kind == "words" else [value]
+    pattern = _PSEUDONYM if kind == "pseudonym" else _WORD
+    for word in words:
+        if not isinstance(word, str) or not pattern.fullmatch(word) or _UID.search(word):
+            raise InternalFault("log_value", f"log field {key!r} takes a {kind}, and got something else")
+    return value
+
+
+def _number(key: str, value: Any) -> float | int | bool | None:
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or isinstance(value, str):
+        raise InternalFault(
+            "log_value", f"log field {key!r} takes a number, and got something else"
+        ) from None
+    return number if math.isfinite(number) else None
+
+
+def pseudonym(uid: str) -> str:
+    """Return 12 hex digits that stand for a UID in logs: HMAC-SHA256, keyed so that nobody can try UIDs out.
+
+    The key is $TRIPTYCH_LOG_KEY, else a random one kept in the user's state folder, so that the same series has
+    the same pseudonym in every run of one user.
+    """
+    return hmac.new(_key(), uid.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:12]
+
+
+def key_path() -> Path:
+    """Return where the user's own key lies (XDG Base Directory: state)."""
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "triptych" / "log.key"
+
+
+def _key() -> bytes:
+    given = os.environ.get("TRIPTYCH_LOG_KEY")
+    if given:
+        return given.encode("utf-8", "surrogateescape")
+    path = key_path()
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return _make_key(path)
+    except OSError as error:
+        raise output_error(error, path) from error
+
+
+def _make_key(path: Path) -> bytes:
+    """Make the key file with mode 600. `link` fails if another process was first: then its key counts."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(secrets.token_bytes(_KEY_BYTES))
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(temporary)
+        return path.read_bytes()
+    except OSError as error:
+        raise output_error(error, path.parent) from error

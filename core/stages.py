@@ -1,0 +1,136 @@
+"""Run one stage: open the run folder, import the verb late, map every error to an exit code and one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import importlib
+import sys
+import sysconfig
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.errors import ExitCode, InputError, TriptychError, output_error
+from core.runs.folder import Run, open_run
+from core.silence import silenced
+
+INTERRUPTED = 130  # what a shell reports after Ctrl-C
+_DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_stage(app: str, config: Any, stages: Mapping[str, str]) -> int:
+    """Run `config.stage` and return the exit code; prints at most one line, on stderr.
+
+    stages: name → "module:function" of a `run(config, run) -> int`.
+    """
+    command = f"triptych-{app}"
+    try:
+        run = open_run(app, config.stage, config.run_dir, to_yaml(config), config.seed)
+    except TriptychError as error:
+        print(f"{command}: {error.sentence}", file=sys.stderr)
+        return error.exit_code
+    started = time.monotonic()
+    with silenced() as counts:
+        run.log.event("started", stage=config.stage, seed=config.seed)
+        code, line = _call(stages[config.stage], config, run)
+        if line:
+            print(f"{command}: {line}", file=sys.stderr)
+    try:
+        _finish(run, code, counts, time.monotonic() - started)
+    except TriptychError as error:  # the disk may fill up at the very end
+        print(f"{command}: {error.sentence}", file=sys.stderr)
+        return max(code, error.exit_code)
+    return code
+
+
+def to_yaml(config: Any) -> str:
+    """Return a config object as YAML, fields in the order of their declaration."""
+    text: str = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _call(target: str, config: Any, run: Run) -> tuple[int, str]:
+    """Call the verb; return its exit code and the line to show, empty where all went well."""
+    try:
+        return _verb(target)(config, run), ""
+    except KeyboardInterrupt:
+        return INTERRUPTED, f"interrupted; run_dir={run.path} takes the run up again"
+    except TriptychError as error:
+        if error.exit_code == ExitCode.FAULT:
+            return ExitCode.FAULT, _fault(error, run)
+        run_code = (
+            ExitCode.BAD_INPUT
+        )  # also for an ItemRefused that no verb caught: then the item was all there is
+        return run_code, _without_private_path(error, config, run).sentence
+    except OSError as error:
+        if error.errno in _DISK_FAULTS:
+            return ExitCode.BAD_INPUT, output_error(error, _public_folder(error, config, run)).sentence
+        return ExitCode.FAULT, _fault(error, run)
+    except Exception as error:
+        return ExitCode.FAULT, _fault(error, run)
+
+
+def _verb(target: str) -> Callable[[Any, Run], int]:
+    module, _, function = target.partition(":")
+    verb: Callable[[Any, Run], int] = getattr(importlib.import_module(module), function)
+    return verb
+
+
+def _fault(error: BaseException, run: Run) -> str:
+    """Log type and frames of a fault, never its message: that may quote an input."""
+    frames = [
+        f"{shown(frame.filename)}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    ours = [frame for frame in frames if not frame.startswith("<")]
+    where = (ours or frames or ["<unknown>"])[-1]
+    name = type(error).__name__
+    try:
+        run.log.event("fault", type=name, where=where, frames=frames[-50:])
+    except TriptychError:
+        return f"internal fault: {name} at {where}"
+    return f"internal fault: {name} at {where}; see {run.path / run.log.path.name}"
+
+
+def shown(filename: str) -> str:
+    """Return a source file's name as it may be logged: relative to our root, or <package>/file."""
+    path = Path(filename)
+    for root, mark in ((sysconfig.get_paths()["purelib"], "<site>/"), (str(_ROOT), "")):
+        if path.is_relative_to(root):
+            return mark + "".join(
+                c if c.isalnum() or c in "._/-" else "-" for c in str(path.relative_to(root))
+            )
+    return f"<other>/{''.join(c if c.isalnum() or c in '._-' else '-' for c in path.name)}"
+
+
+def _without_private_path(error: TriptychError, config: Any, run: Run) -> TriptychError:
+    """Name the folder that the user typed, not the file below it: a folder of results has a UID for a name."""
+    cause = error.__cause__
+    if isinstance(error, InputError) and error.code.startswith("output_") and isinstance(cause, OSError):
+        return output_error(cause, _public_folder(cause, config, run))
+    return error
+
+
+def _public_folder(error: OSError, config: Any, run: Run) -> str:
+    output = getattr(config, "output", None)
+    touched = Path(str(error.filename)).absolute() if error.filename else None
+    if touched and output and touched.is_relative_to(Path(output).absolute()):
+        return str(output)
+    if touched and touched.is_relative_to(run.path.absolute()):
+        return str(run.path)
+    return str(output) if output else str(run.path)
+
+
+def _finish(run: Run, code: int, counts: Counter[str], seconds: float) -> None:
+    for module, count in sorted(counts.items()):
+        run.log.event(
+            "withheld", module="".join(c if c.isalnum() else "_" for c in module) or "unknown", count=count
+        )
+    run.log.event("finished", exit_code=int(code), seconds=round(seconds, 3))
+    run.close()

@@ -1,0 +1,25 @@
+"""The front door of lung-nodule detection: `triptych-nodule stage=infer input=DIR output=DIR`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from apps.nodule.config import NoduleConfig
+from core.config import front_door
+
+STAGES = {
+    "train": "apps.nodule.train:run",
+    "evaluate": "apps.nodule.evaluate:run",
+    "infer": "apps.nodule.infer:run",
+    "simulate": "apps.nodule.simulate:run",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    return front_door("nodule", "nodule", NoduleConfig, STAGES, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
