@@ -78,12 +78,19 @@ def _paste(canvas: Image.Image, pen: ImageDraw.ImageDraw, plane: Plane, corner: 
     middle = _SIDE / 2
     places = ((6, middle), (_SIDE - 6, middle), (middle, 6), (middle, _SIDE - 6))
     for letter, (x, y), anchor in zip(plane.letters, places, ("lm", "rm", "ma", "md"), strict=True):
-        pen.text((left + x, top + y), letter, font=_font(14, bold=True), fill=_INK, anchor=anchor)
+        _label(pen, (left + x, top + y), letter, 14, anchor)
     pen.text((left, top + _SIDE + 5), plane.name, font=_font(13), fill=_FAINT)
     bar = _SCALE_BAR_MM / plane.mm
     right, low = left + _SIDE - 10, top + _SIDE - 12
-    pen.line([(right - bar, low), (right, low)], fill=_INK, width=2)
-    pen.text((right, low - 4), "10 mm", font=_font(12), fill=_INK, anchor="rd")
+    pen.rectangle([right - bar - 1, low - 2, right + 1, low + 1], fill=(0, 0, 0))
+    pen.rectangle([right - bar, low - 1, right, low], fill=_INK)
+    _label(pen, (right, low - 4), "10 mm", 12, "rd")
+
+
+def _label(pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, anchor: str) -> None:
+    """Write over a picture, with a dark rim so that it shows on bone as well."""
+    font = _font(size, bold=True)
+    pen.text(place, text, font=font, fill=_INK, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
 
 
 @cache
@@ -109,7 +116,6 @@ def _instance(volume: Volume, rgb_HWC: np.ndarray, model: ModelInfo, number: int
     instance.InstanceNumber = number
     instance.ImageType = ["DERIVED", "SECONDARY"]
     instance.PatientOrientation = None
-    instance.Laterality = None
     instance.DerivationDescription = "Three planes through a finding, its outline drawn in"
     # Figures and an outline are burned in, but nothing that names the patient (PS3.3 C.7.6.1.1.3).
     instance.BurnedInAnnotation = "NO"

@@ -1,0 +1,196 @@
+"""report.html: what was found in one series, for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.findings import Candidate, Finding
+from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.pictures import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, overviews, planes
+from apps.nodule.report.place import image_number, side_of_body, source_image
+from apps.nodule.report.tables import notes
+from core.reports.page import (
+    Bar,
+    Card,
+    Column,
+    Facts,
+    Figure,
+    Gallery,
+    Link,
+    Notice,
+    Page,
+    Section,
+    Table,
+    Text,
+    Tile,
+)
+from core.reports.picture import Spot, drawn_over
+
+DISCLAIMER = (
+    "Triptych is research software and not a medical device. It may miss nodules and may mark what is none: "
+    "do not use it for diagnosis or treatment."
+)
+_COLUMNS = (
+    Column("Nodule"),
+    Column("Probability"),
+    Column("Diameter, mm", numeric=True),
+    Column("Volume, mm\N{SUPERSCRIPT THREE}", numeric=True),
+    Column("Side"),
+    Column("Slice", numeric=True),
+    Column("Position x, y, z, mm", numeric=True),
+)
+
+
+def series_page(
+    volume: Volume, candidates: Sequence[Candidate], findings: Sequence[Finding], model: ModelInfo
+) -> Page:
+    """Return the page of one series; `findings` in the order in which they are numbered everywhere else."""
+    return Page(
+        title=_title(findings),
+        subtitle=_lead(findings, model),
+        eyebrow="Triptych \N{MIDDLE DOT} lung nodules on CT",
+        tiles=_tiles(volume, findings, model),
+        sections=[
+            _at_a_glance(volume, findings),
+            *([_one_by_one(volume, findings)] if findings else []),
+            _technical(volume, candidates, findings, model),
+        ],
+        footer=DISCLAIMER,
+    )
+
+
+def _title(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return "No nodule found"
+    return "1 nodule found" if len(findings) == 1 else f"{len(findings)} nodules found"
+
+
+def _lead(findings: Sequence[Finding], model: ModelInfo) -> str:
+    if not findings:
+        return f"No place in this scan reached the working point of {model.threshold:.2f}."
+    largest = max(range(len(findings)), key=lambda index: findings[index].candidate.diameter_mm)
+    candidate = findings[largest].candidate
+    return (
+        f"The largest, nodule {largest + 1}, measures {candidate.diameter_mm:.1f} mm "
+        f"and has a probability of {candidate.probability:.2f}."
+    )
+
+
+def _tiles(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> list[Tile]:
+    candidates = [finding.candidate for finding in findings]
+    depth = volume.hu_DHW.shape[0]
+    tiles = [Tile("Nodules", str(len(findings)), f"probability {model.threshold:.2f} or more")]
+    if candidates:
+        largest = max(candidate.diameter_mm for candidate in candidates)
+        top = max(candidate.probability for candidate in candidates)
+        tiles += [
+            Tile("Largest diameter", f"{largest:.1f} mm", "sphere of equal volume"),
+            Tile("Highest probability", f"{top:.2f}", "of 1"),
+        ]
+    tiles.append(Tile("Slices read", str(depth), f"{volume.spacing_mm[0]:.2f} mm apart"))
+    return tiles
+
+
+def _anchor(number: int) -> str:
+    return f"nodule-{number}"
+
+
+def _at_a_glance(volume: Volume, findings: Sequence[Finding]) -> Section:
+    figures = []
+    for view in overviews(volume, findings):
+        spots = [
+            Spot(float(x), float(y), str(number), _anchor(number))
+            for number, (x, y) in enumerate(view.marks_N2, start=1)
+        ]
+        alt = f"The scan summed up like a radiograph, {view.name.lower()}, with {len(findings)} marks"
+        figures.append(Figure(drawn_over(view.grey_HW, alt, spots=spots, letters=view.letters), view.name))
+    table = Table(
+        "Sorted by probability. Positions are patient coordinates (LPS): x to the left, y to the back, z to the head.",
+        _COLUMNS,
+        [_row(volume, finding, number) for number, finding in enumerate(findings, start=1)],
+    )
+    empty = Notice("Nothing at or above the working point. Below it, candidates.csv lists every candidate.", "good")
+    return Section("At a glance", [Gallery(figures), table if findings else empty])
+
+
+def _row(volume: Volume, finding: Finding, number: int) -> list[str | Bar | Link]:
+    candidate = finding.candidate
+    return [
+        Link(_anchor(number), f"Nodule {number}"),
+        Bar(candidate.probability, f"{candidate.probability:.2f}"),
+        f"{candidate.diameter_mm:.1f}",
+        f"{finding.volume_mm3:.0f}",
+        side_of_body(volume, candidate.centre_mm) or "\N{EN DASH}",
+        str(image_number(volume, candidate.centre_mm)),
+        _position(candidate.centre_mm),
+    ]
+
+
+def _position(centre_mm: tuple[float, float, float]) -> str:
+    return ", ".join(f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in centre_mm)
+
+
+def _one_by_one(volume: Volume, findings: Sequence[Finding]) -> Section:
+    window = f"{WINDOW_CENTRE_HU:.0f} / {WINDOW_WIDTH_HU:.0f} HU".replace("-", "\N{MINUS SIGN}")
+    text = Text(f"Three planes through each centre, 50 mm wide, lung window {window}; the outline is what was measured.")
+    cards = [_card(volume, finding, number) for number, finding in enumerate(findings, start=1)]
+    return Section("One by one", [text, *cards])
+
+
+def _card(volume: Volume, finding: Finding, number: int) -> Card:
+    candidate = finding.candidate
+    figures = []
+    for plane in planes(volume, finding):
+        alt = f"Nodule {number}, {plane.name.lower()} plane, outlined"
+        bar = (10.0 / plane.mm, "10 mm")
+        image = drawn_over(plane.grey_HW, alt, lines=plane.outlines, letters=plane.letters, bar=bar)
+        figures.append(Figure(image, plane.name))
+    return Card(
+        title=f"Nodule {number}",
+        anchor=_anchor(number),
+        badge=f"probability {candidate.probability:.2f}",
+        facts=Facts(_facts(volume, finding)),
+        figures=figures,
+    )
+
+
+def _facts(volume: Volume, finding: Finding) -> list[tuple[str, str]]:
+    candidate = finding.candidate
+    planes_in = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2))) + finding.corner_DHW[0] + 1
+    image = image_number(volume, candidate.centre_mm)
+    facts = [
+        ("Diameter", f"{candidate.diameter_mm:.1f} mm"),
+        ("Volume", f"{finding.volume_mm3:.0f} mm\N{SUPERSCRIPT THREE}"),
+        ("Slice", f"{image} (outline {planes_in[0]}\N{EN DASH}{planes_in[-1]})"),
+        ("Position x, y, z", f"{_position(candidate.centre_mm)} mm"),
+    ]
+    side = side_of_body(volume, candidate.centre_mm)
+    if side:
+        facts.insert(0, ("Side", side))
+    header = source_image(volume, image)
+    if header is not None and header.get("InstanceNumber") is not None:
+        facts.insert(-1, ("Instance number", str(header.InstanceNumber)))
+    return facts
+
+
+def _technical(
+    volume: Volume, candidates: Sequence[Candidate], findings: Sequence[Finding], model: ModelInfo
+) -> Section:
+    depth, height, width = volume.hu_DHW.shape
+    spacing = " \N{MULTIPLICATION SIGN} ".join(f"{value:.3f}" for value in volume.spacing_mm)
+    facts = Facts(
+        [
+            ("Model", f"{model.name} {model.version}"),
+            ("Working point", f"{model.threshold:.4g}"),
+            ("Candidates in candidates.csv", str(len(candidates))),
+            ("Slices, rows, columns", f"{depth} \N{MULTIPLICATION SIGN} {height} \N{MULTIPLICATION SIGN} {width}"),
+            ("Spacing, mm", spacing),
+            ("Series", volume.uid),
+        ]
+    )
+    remarks = [Notice(sentence, "warning") for _, sentence in notes(volume, findings) if sentence]
+    heading = Text("Repairs and peculiarities of this series:") if remarks else Text("The series needed no repair.")
+    return Section("How it was made", [facts, heading, *remarks, Notice(DISCLAIMER)])

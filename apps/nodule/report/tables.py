@@ -1,0 +1,102 @@
+"""The results as tables and JSON: nodules.csv, candidates.csv, report.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.findings import Candidate, Finding
+from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.place import image_number, side_of_body, source_image
+from core.runs.files import write_csv, write_json
+
+COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "probability", "diameter_mm")
+SCHEMA_VERSION = 1
+
+
+def write_nodules(path: Path, uid: str, candidates: Iterable[Candidate]) -> None:
+    """Write candidates in LUNA16's layout, in the order given.
+
+    Columns: series UID; LPS x, y, z in mm (3 decimals); probability (6 decimals); diameter in mm (1 decimal).
+    """
+    write_csv(path, COLUMNS, (_row(uid, candidate) for candidate in candidates))
+
+
+def _row(uid: str, candidate: Candidate) -> list[str]:
+    places = [_fixed(value, 3) for value in candidate.centre_mm]
+    return [uid, *places, _fixed(candidate.probability, 6), _fixed(candidate.diameter_mm, 1)]
+
+
+def _fixed(value: float, digits: int) -> str:
+    # Adding zero turns -0.0 into 0.0, so that a sign never depends on rounding noise.
+    return f"{round(float(value), digits) + 0.0:.{digits}f}"
+
+
+def write_report(
+    path: Path, volume: Volume, candidates: Sequence[Candidate], findings: Sequence[Finding], model: ModelInfo
+) -> None:
+    """Write report.json: series, geometry, model, findings, notes. No clock, no patient attribute but UIDs."""
+    write_json(path, report(volume, candidates, findings, model))
+
+
+def report(
+    volume: Volume, candidates: Sequence[Candidate], findings: Sequence[Finding], model: ModelInfo
+) -> dict[str, Any]:
+    """Return the content of report.json; lengths in mm, positions LPS, images numbered from 1."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "series": _series(volume),
+        "model": {"name": model.name, "version": model.version, "threshold": model.threshold},
+        "number_of_candidates": len(candidates),
+        "number_of_findings": len(findings),
+        "findings": [_finding(volume, finding, number) for number, finding in enumerate(findings, start=1)],
+        "notes": [{"code": code, "sentence": sentence} for code, sentence in notes(volume, findings)],
+    }
+
+
+def notes(volume: Volume, findings: Sequence[Finding]) -> list[tuple[str, str]]:
+    """Return (code, sentence) of what a reader should know: intake's notes, and what was left out."""
+    own = [] if findings else [("no_segmentation", "Nothing was found, so there is no segmentation file.")]
+    return [*volume.notes, *own]
+
+
+def _series(volume: Volume) -> dict[str, Any]:
+    depth, height, width = volume.hu_DHW.shape
+    series: dict[str, Any] = {
+        "uid": volume.uid,
+        "size": {"slices": depth, "rows": height, "columns": width},
+        "spacing_mm": dict(zip(("slice", "row", "column"), _round(volume.spacing_mm, 6), strict=True)),
+    }
+    if volume.sources:
+        series["study_uid"] = str(volume.sources[0].StudyInstanceUID)
+    return series
+
+
+def _finding(volume: Volume, finding: Finding, number: int) -> dict[str, Any]:
+    candidate = finding.candidate
+    planes = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2))) + finding.corner_DHW[0]
+    image = image_number(volume, candidate.centre_mm)
+    result: dict[str, Any] = {
+        "number": number,
+        "centre_mm": dict(zip("xyz", _round(candidate.centre_mm, 3), strict=True)),
+        "diameter_mm": round(float(candidate.diameter_mm), 1),
+        "volume_mm3": round(float(finding.volume_mm3), 1),
+        "probability": round(float(candidate.probability), 6),
+        "image": image,
+        "mask_images": {"first": int(planes[0]) + 1, "last": int(planes[-1]) + 1},
+    }
+    side = side_of_body(volume, candidate.centre_mm)
+    if side:
+        result["side"] = side
+    header = source_image(volume, image)
+    if header is not None:
+        result["sop_instance_uid"] = str(header.SOPInstanceUID)
+    return result
+
+
+def _round(values: Iterable[float], digits: int) -> list[float]:
+    return [round(float(value), digits) + 0.0 for value in values]
