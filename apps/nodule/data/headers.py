@@ -1,0 +1,156 @@
+"""Read the header of one DICOM file, quickly: the few attributes that intake judges, and whether pixels follow."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.pixels import get_decoder
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.uid import ImplicitVRLittleEndian
+
+from apps.nodule.data.reasons import refuse
+
+HEADER_KEYWORDS = [
+    "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
+    "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns",
+    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept",
+    "RescaleType", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+PIXEL_DATA = 0x7FE00010
+ITEM, SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+UNDEFINED = 0xFFFFFFFF
+VALID_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
+
+
+class Pixels(Enum):
+    """What follows the header."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    CUT = "cut"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What intake knows of one DICOM file; `dataset` holds HEADER_KEYWORDS only."""
+
+    path: Path
+    dataset: Dataset
+    pixels: Pixels
+    syntax: UID
+
+    def text(self, keyword: str) -> str:
+        """Return an attribute as stripped text, "" where it is absent."""
+        value = self.dataset.get(keyword)
+        return "" if value is None else str(value).strip()
+
+
+def read_header(path: Path) -> Header:
+    """Read one file's header within `quiet_libraries`.
+
+    Raises ItemRefused: unreadable_file, truncated, no_uid, not_dicom.
+    """
+    try:
+        with path.open("rb") as stream:
+            dataset = dcmread(
+                stream, stop_before_pixels=True, specific_tags=list(HEADER_KEYWORDS), force=True
+            )
+            syntax = _syntax(dataset)
+            pixels = _pixels(stream, dataset, syntax, path.stat().st_size)
+    except OSError as error:
+        raise refuse("unreadable_file") from error
+    except Exception as error:  # pydicom raises nearly anything on broken bytes; the cause stays attached
+        raise refuse("truncated", files=1, total=1) from error
+    header = Header(path, dataset, pixels, syntax)
+    if (
+        not VALID_UID.fullmatch(header.text("SeriesInstanceUID"))
+        or len(header.text("SeriesInstanceUID")) > 64
+    ):
+        raise _no_series(header)
+    return header
+
+
+def _no_series(header: Header) -> Exception:
+    if header.pixels is Pixels.CUT:
+        return refuse("truncated", files=1, total=1)
+    if not header.text("SOPClassUID") and not header.text("Modality"):
+        return refuse("not_dicom")
+    return refuse("no_uid")
+
+
+def _syntax(dataset: Dataset) -> UID:
+    named = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")
+    if named:
+        return UID(str(named))
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def is_decodable(syntax: UID) -> bool:
+    """Tell whether pixel data in this transfer syntax can be decoded here."""
+    if syntax in NATIVE:
+        return True
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
+
+
+def _pixels(stream: BinaryIO, dataset: Dataset, syntax: UID, size: int) -> Pixels:
+    """Judge the pixel data element by its length and the file's, without reading it."""
+    if syntax == DeflatedExplicitVRLittleEndian:
+        return Pixels.PRESENT  # zlib has vouched for the whole; the decoder sees what is in it
+    start = stream.tell()
+    if start >= size:
+        cut = start > size or _ends_short(dataset)
+        return Pixels.CUT if cut else Pixels.ABSENT
+    implicit, little = dataset.original_encoding
+    order = "little" if little else "big"
+    element = stream.read(8 if implicit else 12)
+    tag = _tag(element, order)
+    length = int.from_bytes(element[-4:], order)  # type: ignore[arg-type]
+    if tag != PIXEL_DATA or length == 0:
+        return Pixels.ABSENT
+    if length == UNDEFINED:
+        return _fragments(stream, size)
+    return Pixels.CUT if stream.tell() + length > size else Pixels.PRESENT
+
+
+def _tag(data: bytes, order: str) -> int:
+    group = int.from_bytes(data[:2], order)  # type: ignore[arg-type]
+    return group << 16 | int.from_bytes(data[2:4], order)  # type: ignore[arg-type]
+
+
+def _fragments(stream: BinaryIO, size: int) -> Pixels:
+    """Step over the fragments of compressed pixel data (PS3.5 A.4) to its end."""
+    while True:
+        item = stream.read(8)
+        if len(item) < 8:
+            return Pixels.CUT
+        tag = _tag(item, "little")
+        if tag == SEQUENCE_END:
+            return Pixels.PRESENT
+        if tag != ITEM:
+            return Pixels.CUT
+        after = stream.tell() + int.from_bytes(item[4:], "little")
+        if after > size:
+            return Pixels.CUT
+        stream.seek(after)
+
+
+def _ends_short(dataset: Dataset) -> bool:
+    elements = [element for element in dataset.values() if isinstance(element, RawDataElement)]
+    last = max(elements, key=lambda element: element.value_tell, default=None)
+    if last is None or not isinstance(last.value, bytes) or last.length == UNDEFINED:
+        return last is None
+    return len(last.value) < last.length

@@ -1,0 +1,165 @@
+"""Stored pixel values to Hounsfield units: transfer syntax, bits, sign, padding, rescale, MONOCHROME1.
+
+Sources: DICOM PS3.3 C.7.6.3 (Image Pixel), C.7.5.1.1.2 (Pixel Padding), C.11.1 (Modality LUT), C.8.2.1 (CT Image).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.pixels import iter_pixels
+
+from apps.nodule.data.frames import group_item, is_multiframe
+from apps.nodule.data.reasons import refuse
+
+AIR_HU = -1024
+INT16 = np.iinfo(np.int16)
+MAX_SLOPE = 100.0
+MAX_INTERCEPT = 40000.0
+# A padding value that maps to here would turn tissue into air: some exporters leave 0 in the field.
+TISSUE_HU = (-900.0, 3071.0)
+# A chest holds lung, or air around it, and soft tissue; less than one voxel in a thousand is an accident.
+LUNG_HU = -500.0
+SOFT_TISSUE_HU = (-200.0, 300.0)
+LEAST_SHARE = 1e-3
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """Slope and intercept of one frame: HU = slope * stored + intercept."""
+
+    slope: float
+    intercept: float
+
+    @property
+    def is_whole(self) -> bool:
+        """True where whole stored values give whole Hounsfield units."""
+        return self.slope.is_integer() and self.intercept.is_integer()
+
+
+def rescale_of(dataset: Dataset, index: int) -> Rescale | None:
+    """Return one frame's rescale, or None where it is missing or impossible."""
+    holder = (
+        group_item(dataset, index, "PixelValueTransformationSequence") if is_multiframe(dataset) else dataset
+    )
+    try:
+        slope, intercept = (float(holder[key].value) for key in ("RescaleSlope", "RescaleIntercept"))  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        return None
+    possible = (
+        np.isfinite([slope, intercept]).all() and 0 < slope <= MAX_SLOPE and abs(intercept) <= MAX_INTERCEPT
+    )
+    return Rescale(slope, intercept) if possible else None
+
+
+def stored_frames(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield the stored values (H, W) of the wanted frames, in the order given; bits above BitsStored are kept.
+
+    Raises ItemRefused: unsupported_pixels, undecodable.
+    """
+    if dataset.get("SamplesPerPixel", 1) != 1 or dataset.get("BitsAllocated") not in (8, 16, 32):
+        raise refuse("unsupported_pixels")
+    shape = (dataset.Rows, dataset.Columns)
+    done = 0
+    try:
+        for values_HW in iter_pixels(dataset, indices=wanted if is_multiframe(dataset) else None, raw=True):
+            if values_HW.shape != shape or values_HW.dtype.kind not in "iu":
+                break
+            yield np.ascontiguousarray(values_HW, dtype=values_HW.dtype.newbyteorder("="))
+            done += 1
+    except Exception as error:  # decoders raise nearly anything on broken data; the cause stays attached
+        raise refuse("undecodable", images=len(wanted) - done) from error
+    if done != len(wanted):
+        raise refuse("undecodable", images=len(wanted) - done)
+
+
+def to_hounsfield(
+    stored_HW: np.ndarray, dataset: Dataset, rescale: Rescale, *, inverted: bool = False
+) -> np.ndarray:
+    """Return one frame's Hounsfield units (H, W), int16 where the rescale is whole, else float32.
+
+    Declared padding becomes air, -1024. inverted: the stored scale runs backwards, from the largest value down.
+    Whole values beyond int16 (metal) are clipped to its ends.
+    """
+    values_HW = _significant_bits(stored_HW, dataset)
+    if inverted:
+        values_HW = _backwards(values_HW, dataset)
+    if rescale.is_whole:
+        hu_HW = values_HW.astype(np.int64 if values_HW.itemsize > 2 else np.int32)
+        hu_HW *= int(rescale.slope)
+        hu_HW += int(rescale.intercept)
+        hu_HW = np.clip(hu_HW, INT16.min, INT16.max).astype(np.int16)
+    else:
+        hu_HW = (values_HW * rescale.slope + rescale.intercept).astype(np.float32)
+    padding_HW = _padding(stored_HW, dataset, rescale)
+    if padding_HW is not None:
+        hu_HW[padding_HW] = AIR_HU
+    return hu_HW
+
+
+def _significant_bits(stored_HW: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Return values made of the bits up to HighBit and down over BitsStored, with their sign (PS3.5 8.1.1)."""
+    allocated = stored_HW.itemsize * 8
+    stored = int(dataset.get("BitsStored") or allocated)
+    above = allocated - 1 - int(dataset.get("HighBit", stored - 1))
+    values_HW = stored_HW.view(f"{'i' if _is_signed(dataset) else 'u'}{stored_HW.itemsize}")
+    if not 0 < stored < allocated or not 0 <= above <= allocated - stored:
+        return values_HW
+    return (values_HW << above) >> (allocated - stored)
+
+
+def _backwards(values_HW: np.ndarray, dataset: Dataset) -> np.ndarray:
+    bits = int(dataset.get("BitsStored") or values_HW.itemsize * 8)
+    ends = -1 if _is_signed(dataset) else 2**bits - 1
+    return ends - values_HW.astype(np.int64)
+
+
+def _is_signed(dataset: Dataset) -> bool:
+    return dataset.get("PixelRepresentation") == 1
+
+
+def padding_range(dataset: Dataset) -> tuple[int, int] | None:
+    """Return the least and the greatest stored value declared as padding, both included, or None.
+
+    The field is often written with the other sign than the pixels (63536 for -2000): it is taken modulo
+    BitsAllocated.
+    """
+    first = dataset.get("PixelPaddingValue")
+    last = dataset.get("PixelPaddingRangeLimit")
+    if not isinstance(first, int):
+        return None
+    bits = int(dataset.get("BitsAllocated") or 16)
+    wrapped = [end % 2**bits for end in (first, last if isinstance(last, int) else first)]
+    if _is_signed(dataset):
+        wrapped = [end - 2**bits if end >= 2 ** (bits - 1) else end for end in wrapped]
+    return min(wrapped), max(wrapped)
+
+
+def is_padding_tissue(dataset: Dataset, rescale: Rescale) -> bool:
+    """Tell whether the declared padding overlaps the values of tissue, so that it must not be believed."""
+    ends = padding_range(dataset)
+    if ends is None:
+        return False
+    low, high = (rescale.slope * end + rescale.intercept for end in ends)
+    return low < TISSUE_HU[1] and high > TISSUE_HU[0]
+
+
+def _padding(stored_HW: np.ndarray, dataset: Dataset, rescale: Rescale) -> np.ndarray | None:
+    """Return where the frame is padded (H, W), or None where no padding applies."""
+    ends = padding_range(dataset)
+    if ends is None or is_padding_tissue(dataset, rescale):
+        return None
+    values_HW = stored_HW.view(f"{'i' if _is_signed(dataset) else 'u'}{stored_HW.itemsize}")
+    return (values_HW >= ends[0]) & (values_HW <= ends[1])
+
+
+def looks_like_hounsfield(hu_DHW: np.ndarray) -> bool:
+    """Tell whether a volume holds both air or lung and soft tissue, on about a million of its voxels."""
+    step = max(1, round((hu_DHW.size / 1e6) ** (1 / 3)))
+    sample = hu_DHW[::step, ::step, ::step]
+    lung = float((sample < LUNG_HU).mean())
+    tissue = float(((sample > SOFT_TISSUE_HU[0]) & (sample < SOFT_TISSUE_HU[1])).mean())
+    return lung >= LEAST_SHARE and tissue >= LEAST_SHARE

@@ -1,0 +1,114 @@
+"""Why a series is skipped, refused or noted: stable codes, each with one plain sentence.
+
+A sentence carries numbers at most, never an attribute of the patient, a UID or a file's name, so that it may
+stand in a log line as well as in summary.csv.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import ItemRefused
+
+ACCEPTED = "accepted"
+SKIPPED = "skipped"
+QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A verdict: `status` is accepted, skipped or quarantined; `code` is stable; `sentence` is for people."""
+
+    status: str
+    code: str
+    sentence: str
+
+
+ACCEPTED_SENTENCES = {
+    "ct_series": "An axial CT series of {slices} slices.",
+    "ct_volume": "A CT volume of {slices} slices.",
+}
+
+# No fault of the data: the rules of this application leave these aside.
+SKIP_SENTENCES = {
+    "not_an_image": "The file is neither DICOM nor an image volume.",
+    "no_image_object": "The objects hold no image of their own (a report, a segmentation, a plan or the like).",
+    "secondary_capture": "The series is a secondary capture, a picture without Hounsfield units.",
+    "not_ct": "The modality is not CT.",
+    "localiser": "The series is a localiser.",
+    "projection": "The series is a projection or a rendering (MIP, MinIP or the like), not slices.",
+    "not_hounsfield": "The pixel values are declared to be another quantity than Hounsfield units.",
+    "not_axial": "The slices lie {degrees:.0f} degrees off the axial plane; at most {limit:.0f} are processed.",
+    "too_few_slices": "The series has {slices} slices; a chest needs at least {limit}.",
+    "too_short": "The series covers {extent:.1f} mm along the body; a chest needs at least {limit:.0f} mm.",
+    "too_coarse": "The slices lie {step:.1f} mm apart; small nodules fall between them beyond {limit:.1f} mm.",
+}
+
+FAULT_SENTENCES = {
+    "empty_file": "The file has no bytes.",
+    "unreadable_file": "The system could not read the file or folder.",
+    "not_dicom": "The file is named like DICOM but is not DICOM.",
+    "truncated": "{files} of {total} files end before their data do.",
+    "no_uid": "The object has no valid series UID.",
+    "no_pixel_data": "{files} of {total} images have no pixel data.",
+    "mixed_patients": "Images of {patients} patients carry the same series UID.",
+    "mixed_studies": "Images of {studies} studies carry the same series UID.",
+    "mixed_frames_of_reference": "The images of the series lie in {frames} frames of reference.",
+    "no_geometry": "Position, orientation or pixel spacing is missing or impossible in {images} images.",
+    "mixed_sizes": "The images of the series have {sizes} different sizes.",
+    "mixed_spacings": "The images of the series have {spacings} different pixel spacings.",
+    "mixed_orientations": "The images of the series have {orientations} different orientations.",
+    "missing_slices": "{missing} slices are missing along the slice normal: {places}.",
+    "uneven_spacing": "The slices lie unevenly: {low:.2f} to {high:.2f} mm apart along the slice normal.",
+    "uneven_positions": "The slices lie up to {offset:.2f} mm off a straight line.",
+    "tilt_too_large": "The gantry is tilted by {degrees:.1f} degrees; at most {limit:.0f} are processed.",
+    "duplicates_differ": "{places} slice positions are taken by images that differ.",
+    "unknown_syntax": "The pixel data is in a transfer syntax that cannot be decoded.",
+    "undecodable": "The pixel data of {images} images cannot be decoded.",
+    "unsupported_pixels": "The pixels are not single numbers of 8 to 32 bits.",
+    "bad_rescale": "The rescale to Hounsfield units is missing or impossible in {images} images.",
+    "values_not_hu": "The values are not Hounsfield units of a chest: they hold no air or no tissue.",
+    "too_large": "The series would need {gigabytes:.0f} GB of memory; at most {limit:.0f} GB are processed.",
+    "unreadable_volume": "The volume file cannot be read.",
+    "volume_axes": "The volume has {axes} axes; three are processed.",
+    "volume_colour": "The voxels have {channels} channels; one is processed.",
+    "volume_not_finite": "{voxels} voxels are not finite numbers.",
+}
+
+# What was repaired or is peculiar in an accepted series.
+NOTE_SENTENCES = {
+    "duplicates_dropped": "{images} images repeat another exactly and were dropped.",
+    "others_dropped": "{images} objects in the series are no axial CT images and were left out.",
+    "gantry_tilt": "The gantry was tilted by {degrees:.1f} degrees; positions follow the tilt exactly.",
+    "monochrome1_inverted": "The pixel values were stored inverted (MONOCHROME1) and were turned back.",
+    "padding_ignored": "The declared padding value lies among the tissue values and was not used.",
+}
+
+
+def _fill(table: dict[str, str], code: str, values: dict[str, float | str]) -> str:
+    return table[code].format(**values)
+
+
+def accept(code: str, **values: float | str) -> Reason:
+    """Return the verdict for a series that goes on."""
+    return Reason(ACCEPTED, code, _fill(ACCEPTED_SENTENCES, code, values))
+
+
+def skip(code: str, **values: float | str) -> Reason:
+    """Return the verdict for a series that a rule leaves aside."""
+    return Reason(SKIPPED, code, _fill(SKIP_SENTENCES, code, values))
+
+
+def fault(code: str, **values: float | str) -> Reason:
+    """Return the verdict for a series with a fault."""
+    return Reason(QUARANTINED, code, _fill(FAULT_SENTENCES, code, values))
+
+
+def refuse(code: str, **values: float | str) -> ItemRefused:
+    """Return the error that stops one item with a fault; the caller raises it."""
+    return ItemRefused(code, _fill(FAULT_SENTENCES, code, values))
+
+
+def note(code: str, **values: float | str) -> tuple[str, str]:
+    """Return (code, sentence) for `Volume.notes`."""
+    return code, _fill(NOTE_SENTENCES, code, values)

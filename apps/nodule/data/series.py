@@ -1,0 +1,93 @@
+"""What lies in a folder: one row a series, each accepted, skipped by rule or quarantined with its reason.
+
+The order is fixed by the files' relative paths and UIDs, so two walks of the same files give the same list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.nodule.data.files import FoundFile, Kind, find_files, path_hash, volume_suffix
+from apps.nodule.data.headers import Header, read_header
+from apps.nodule.data.quiet import quiet_libraries
+from apps.nodule.data.reasons import QUARANTINED, Reason, fault, skip
+from apps.nodule.data.select import judge
+from apps.nodule.data.volume_files import judge_volume
+from core.errors import ItemRefused
+
+# Names that the output folder needs for itself.
+RESERVED_IDS = frozenset({"quarantine", "summary.csv", ""})
+FAULT_OF_KIND = {Kind.EMPTY: "empty_file", Kind.FALSE_DICOM: "not_dicom", Kind.UNREADABLE: "unreadable_file"}
+
+
+@dataclass(frozen=True)
+class SeriesItem:
+    """One input series.
+
+    id: SeriesInstanceUID, a volume file's stem, or `unreadable-<8 hex>` of the file's relative path.
+    status: accepted, skipped or quarantined; code and sentence say why, free of patient data.
+    files: sorted by relative path. kind: dicom, volume or file (neither).
+    """
+
+    id: str
+    status: str
+    code: str
+    sentence: str
+    files: tuple[Path, ...]
+    kind: str
+
+
+def scan(folder: Path) -> list[SeriesItem]:
+    """Walk a folder (or take one file) and judge every series in it from headers alone.
+
+    Accepted series come first by no rule: the order is DICOM series by UID, then volumes, then other files by path.
+    Raises InputError("input_missing").
+    """
+    found = find_files(folder)
+    with quiet_libraries():
+        series, broken = _group([file for file in found if file.kind is Kind.DICOM])
+        items = [_item(uid, judge(headers), [h.path for h in headers], "dicom") for uid, headers in series]
+        items += _volumes(
+            [file for file in found if file.kind is Kind.VOLUME], taken={uid for uid, _ in series}
+        )
+    others = [(file, _reason_of(file.kind)) for file in found if file.kind not in (Kind.DICOM, Kind.VOLUME)]
+    rest = sorted(broken + others, key=lambda pair: pair[0].relative)
+    return items + [
+        _item(f"unreadable-{path_hash(file.relative)}", why, [file.path], "file") for file, why in rest
+    ]
+
+
+def _item(identity: str, reason: Reason, files: list[Path], kind: str) -> SeriesItem:
+    return SeriesItem(identity, reason.status, reason.code, reason.sentence, tuple(files), kind)
+
+
+def _reason_of(kind: Kind) -> Reason:
+    return fault(FAULT_OF_KIND[kind]) if kind in FAULT_OF_KIND else skip("not_an_image")
+
+
+def _group(files: list[FoundFile]) -> tuple[list[tuple[str, list[Header]]], list[tuple[FoundFile, Reason]]]:
+    """Return headers by SeriesInstanceUID, sorted, and the files that have none, each with its reason."""
+    series: dict[str, list[Header]] = {}
+    broken: list[tuple[FoundFile, Reason]] = []
+    for file in files:
+        try:
+            header = read_header(file.path)
+        except ItemRefused as refusal:
+            broken.append((file, Reason(QUARANTINED, refusal.code, refusal.sentence)))
+        else:
+            series.setdefault(header.text("SeriesInstanceUID"), []).append(header)
+    return sorted(series.items()), broken
+
+
+def _volumes(files: list[FoundFile], taken: set[str]) -> list[SeriesItem]:
+    """Judge volume files; where two would share a name, each gets the hash of its path, whatever lies beside it."""
+    stems = {file: file.path.name[: -len(volume_suffix(file.path.name) or "")] for file in files}
+    count = Counter(stem.casefold() for stem in stems.values())
+    items = []
+    for file, stem in stems.items():
+        shared = count[stem.casefold()] > 1 or stem in taken or stem.casefold() in RESERVED_IDS
+        identity = f"{stem or 'volume'}-{path_hash(file.relative)}" if shared else stem
+        items.append(_item(identity, judge_volume(file.path), [file.path], "volume"))
+    return items
