@@ -1,6 +1,7 @@
 """Write a Volume as a CT Image Storage series: phantoms, the demo and tests start from real DICOM files.
 
-The same volume and arguments give the same bytes and UIDs; no clock is read. Source: DICOM PS3.3 A.3 (CT Image IOD).
+The same volume and arguments give the same bytes and UIDs; no clock is read.
+Source: DICOM PS3.3 A.3 (CT Image IOD).
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def write_ct_series(
     """Write one file a slice, `0001.dcm` upwards in D order, into a folder that is made; returns their paths.
 
     Values are rounded to whole HU. transfer_syntax: uncompressed, RLE Lossless or JPEG-LS.
-    Raises ValueError where rows and columns of the grid are not orthogonal, or a value lies beyond -1024..64511 HU.
+    Raises ValueError where rows and columns of the grid are not orthogonal, or a value lies beyond
+    -1024..64511 HU.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Literal
 
 from core.errors import InputError
 
@@ -59,14 +60,14 @@ def volume_suffix(name: str) -> str | None:
 def find_files(folder: Path) -> list[FoundFile]:
     """Return every file below a folder, or the one file given, sorted by relative path.
 
-    Links are followed, each folder is entered once. DICOMDIR, litter of operating systems and the data files that
-    a volume's header names are left out. Raises InputError("input_missing") where there is nothing of that name.
+    Links are followed, each folder is entered once. DICOMDIR, litter of operating systems and the data files
+    that a volume's header names are left out. Raises InputError("input_missing") where there is no such path.
     """
     if not folder.exists():
         raise InputError("input_missing", f"input {folder} does not exist")
     paths = [folder] if folder.is_file() else list(_walk(folder))
     base = folder.parent if folder.is_file() else folder
-    companions = {data for path in paths if volume_suffix(path.name) for data in _data_files(path)}
+    companions = {data for path in paths if volume_suffix(path.name) for data in voxel_files(path)}
     found = [
         FoundFile(path, path.relative_to(base).as_posix(), _kind(path))
         for path in paths
@@ -110,7 +111,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _data_files(header: Path) -> list[Path]:
+def voxel_files(header: Path) -> list[Path]:
     """Return the files beside an .mhd or .nhdr header that it names as holding its voxels."""
     if not header.name.lower().endswith((".mhd", ".nhdr")):
         return []
@@ -158,9 +159,10 @@ def _starts_with_element(start: bytes) -> bool:
     """Tell a data set without preamble: its first element is of group 2 or 8 (PS3.10 annex F, ACR-NEMA)."""
     if len(start) < 8:
         return False
-    for order in ("little", "big"):
-        group, element = (int.from_bytes(start[at : at + 2], order) for at in (0, 2))  # type: ignore[arg-type]
-        length = int.from_bytes(start[4:8], order)  # type: ignore[arg-type]
+    orders: tuple[Literal["little", "big"], ...] = ("little", "big")
+    for order in orders:
+        group, element = (int.from_bytes(start[at : at + 2], order) for at in (0, 2))
+        length = int.from_bytes(start[4:8], order)
         explicit = start[4:6].isalpha() and start[4:6].isupper()
         if group in (2, 8) and element <= 0x0100 and (explicit or length <= 256):
             return True

@@ -63,12 +63,11 @@ def frames_of(datasets: list[Dataset]) -> list[Frame]:
     frames: list[Frame] = []
     bad = 0
     for source, dataset in enumerate(datasets):
-        for index in range(count_frames(dataset)):
-            frame = _frame(dataset, source, index)
-            if frame is None:
-                bad += 1
-            else:
-                frames.append(frame)
+        placed = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
+        bad += abs(count_frames(dataset) - placed)  # a plain CT Image has one position: one frame
+        found = [_frame(dataset, source, index) for index in range(placed)]
+        frames += [frame for frame in found if frame is not None]
+        bad += found.count(None)
     if bad:
         raise refuse("no_geometry", images=bad)
     return frames
@@ -79,8 +78,6 @@ def _frame(dataset: Dataset, source: int, index: int) -> Frame | None:
     if is_multiframe(dataset):
         macros = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
         plane = [group_item(dataset, index, macro) for macro in macros]
-    elif index:
-        return None  # a plain CT Image has one position, so its further frames have none
     position = _numbers(plane[0], "ImagePositionPatient", 3)
     orientation = _numbers(plane[1], "ImageOrientationPatient", 6)
     spacing = _numbers(plane[2], "PixelSpacing", 2)

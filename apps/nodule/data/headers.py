@@ -1,4 +1,4 @@
-"""Read the header of one DICOM file, quickly: the few attributes that intake judges, and whether pixels follow."""
+"""Read the header of one DICOM file, quickly: what intake judges, and whether pixels follow."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
-from pydicom.pixels import get_decoder
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from apps.nodule.data.reasons import refuse
 
 HEADER_KEYWORDS = [
-    "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
-    "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns",
-    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
-    "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept",
+    "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "StudyInstanceUID",
+    "SeriesInstanceUID", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+    "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept",
     "RescaleType", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+ByteOrder = Literal["little", "big"]
 PIXEL_DATA = 0x7FE00010
 ITEM, SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
@@ -65,6 +72,7 @@ def read_header(path: Path) -> Header:
             )
             syntax = _syntax(dataset)
             pixels = _pixels(stream, dataset, syntax, path.stat().st_size)
+            drop_broken(dataset)
     except OSError as error:
         raise refuse("unreadable_file") from error
     except Exception as error:  # pydicom raises nearly anything on broken bytes; the cause stays attached
@@ -76,6 +84,22 @@ def read_header(path: Path) -> Header:
     ):
         raise _no_series(header)
     return header
+
+
+def drop_broken(dataset: Dataset) -> None:
+    """Convert every element now and drop those whose bytes mean nothing, as if they were absent.
+
+    A later, lazy conversion would warn or fail with the patient's values in its message.
+    """
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except Exception:  # converters raise nearly anything; an unreadable value is no value
+            del dataset[tag]
+            continue
+        if element.VR == "SQ":
+            for item in element.value:
+                drop_broken(item)
 
 
 def _no_series(header: Header) -> Exception:
@@ -115,10 +139,10 @@ def _pixels(stream: BinaryIO, dataset: Dataset, syntax: UID, size: int) -> Pixel
         cut = start > size or _ends_short(dataset)
         return Pixels.CUT if cut else Pixels.ABSENT
     implicit, little = dataset.original_encoding
-    order = "little" if little else "big"
+    order: ByteOrder = "little" if little else "big"
     element = stream.read(8 if implicit else 12)
     tag = _tag(element, order)
-    length = int.from_bytes(element[-4:], order)  # type: ignore[arg-type]
+    length = int.from_bytes(element[-4:], order)
     if tag != PIXEL_DATA or length == 0:
         return Pixels.ABSENT
     if length == UNDEFINED:
@@ -126,9 +150,9 @@ def _pixels(stream: BinaryIO, dataset: Dataset, syntax: UID, size: int) -> Pixel
     return Pixels.CUT if stream.tell() + length > size else Pixels.PRESENT
 
 
-def _tag(data: bytes, order: str) -> int:
-    group = int.from_bytes(data[:2], order)  # type: ignore[arg-type]
-    return group << 16 | int.from_bytes(data[2:4], order)  # type: ignore[arg-type]
+def _tag(data: bytes, order: ByteOrder) -> int:
+    group = int.from_bytes(data[:2], order)
+    return group << 16 | int.from_bytes(data[2:4], order)
 
 
 def _fragments(stream: BinaryIO, size: int) -> Pixels:

@@ -12,12 +12,12 @@ from pydicom import Dataset, dcmread
 
 from apps.nodule.data.frames import Frame, frames_of
 from apps.nodule.data.geometry import Grid, grid_of
-from apps.nodule.data.headers import Header, read_header
+from apps.nodule.data.headers import Header, drop_broken, read_header
 from apps.nodule.data.pixels import (
     Rescale,
     is_padding_tissue,
     looks_like_hounsfield,
-    rescale_of,
+    rescales_of,
     stored_frames,
     to_hounsfield,
 )
@@ -29,7 +29,6 @@ from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import read_volume_file
 
 THREADS = min(4, os.cpu_count() or 1)
-MAX_GIGABYTES = 16.0
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -71,20 +70,16 @@ def _load_dicom(item: SeriesItem) -> Volume:
 
 
 def _plan(headers: Sequence[Header]) -> Plan:
-    images = axial_images(headers)
+    # By instance, not by file name: which of two equal images stays must not depend on where it lay.
+    images = sorted(axial_images(headers), key=lambda image: image.text("SOPInstanceUID"))
     if not images:
         raise refuse("no_pixel_data", files=len(headers), total=len(headers))
     datasets = [image.dataset for image in images]
     frames = frames_of(datasets)
-    rescales = [rescale_of(datasets[frame.source], frame.index) for frame in frames]
-    known = tuple(rescale for rescale in rescales if rescale is not None)
-    if len(known) < len(frames):
-        raise refuse("bad_rescale", images=len(frames) - len(known))
+    rescales = rescales_of(datasets, frames)
     grid = grid_of(frames)
-    gigabytes = len(grid.places) * grid.shape_HW[0] * grid.shape_HW[1] * 2e-9
-    if gigabytes > MAX_GIGABYTES:
-        raise refuse("too_large", gigabytes=gigabytes, limit=MAX_GIGABYTES)
-    return Plan(tuple(images), tuple(frames), known, grid, _notes(headers, images, frames, known, grid))
+    notes = _notes(headers, images, frames, rescales, grid)
+    return Plan(tuple(images), tuple(frames), tuple(rescales), grid, notes)
 
 
 def _notes(
@@ -132,7 +127,7 @@ def _decode(plan: Plan, *, inverted: bool) -> tuple[np.ndarray, tuple[Dataset, .
 def _each_frame(
     plan: Plan, numbers: Sequence[int], use: Callable[[int, np.ndarray], None], *, inverted: bool
 ) -> dict[int, Dataset]:
-    """Call `use(number, hu_HW)` for each frame, reading every object once, in threads; returns its headers."""
+    """Call `use(number, hu_HW)` for each frame, reading every object once, in threads; return its headers."""
     by_source: dict[int, list[int]] = {}
     for number in numbers:
         by_source.setdefault(plan.frames[number].source, []).append(number)
@@ -156,14 +151,14 @@ def _read_object(image: Header) -> Dataset:
         raise refuse("unreadable_file") from error
     except Exception as error:  # pydicom raises nearly anything on broken bytes; the cause stays attached
         raise refuse("undecodable", images=1) from error
+    drop_broken(dataset)
     dataset.file_meta.TransferSyntaxUID = image.syntax
     return dataset
 
 
 def _without_pixels(dataset: Dataset) -> Dataset:
-    """Return the header, fully converted now: a later, lazy conversion would warn with the patient's values."""
+    """Return the header alone, fully converted and in readable text."""
     for keyword in PIXEL_KEYWORDS:
         if keyword in dataset:
             del dataset[keyword]
-    dataset.decode()
     return dataset

@@ -1,6 +1,7 @@
 """Stored pixel values to Hounsfield units: transfer syntax, bits, sign, padding, rescale, MONOCHROME1.
 
-Sources: DICOM PS3.3 C.7.6.3 (Image Pixel), C.7.5.1.1.2 (Pixel Padding), C.11.1 (Modality LUT), C.8.2.1 (CT Image).
+Sources: DICOM PS3.3 C.7.6.3 (Image Pixel), C.7.5.1.1.2 (Pixel Padding), C.11.1 (Modality LUT),
+C.8.2.1 (CT Image).
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.pixels import iter_pixels
+from pydicom.pixels.utils import iter_pixels
 
-from apps.nodule.data.frames import group_item, is_multiframe
+from apps.nodule.data.frames import Frame, group_item, is_multiframe
 from apps.nodule.data.reasons import refuse
 
 AIR_HU = -1024
@@ -55,8 +56,17 @@ def rescale_of(dataset: Dataset, index: int) -> Rescale | None:
     return Rescale(slope, intercept) if possible else None
 
 
+def rescales_of(datasets: Sequence[Dataset], frames: Sequence[Frame]) -> list[Rescale]:
+    """Return the rescale of each frame; raises ItemRefused("bad_rescale")."""
+    rescales = [rescale_of(datasets[frame.source], frame.index) for frame in frames]
+    known = [rescale for rescale in rescales if rescale is not None]
+    if len(known) < len(frames):
+        raise refuse("bad_rescale", images=len(frames) - len(known))
+    return known
+
+
 def stored_frames(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarray]:
-    """Yield the stored values (H, W) of the wanted frames, in the order given; bits above BitsStored are kept.
+    """Yield the stored values (H, W) of the wanted frames in the order given, bits above BitsStored kept.
 
     Raises ItemRefused: unsupported_pixels, undecodable.
     """
@@ -81,17 +91,16 @@ def to_hounsfield(
 ) -> np.ndarray:
     """Return one frame's Hounsfield units (H, W), int16 where the rescale is whole, else float32.
 
-    Declared padding becomes air, -1024. inverted: the stored scale runs backwards, from the largest value down.
-    Whole values beyond int16 (metal) are clipped to its ends.
+    Declared padding becomes air, -1024. inverted: the stored scale runs backwards, from the largest value
+    down. Whole values beyond int16 (metal) are clipped to its ends.
     """
     values_HW = _significant_bits(stored_HW, dataset)
     if inverted:
         values_HW = _backwards(values_HW, dataset)
     if rescale.is_whole:
-        hu_HW = values_HW.astype(np.int64 if values_HW.itemsize > 2 else np.int32)
-        hu_HW *= int(rescale.slope)
-        hu_HW += int(rescale.intercept)
-        hu_HW = np.clip(hu_HW, INT16.min, INT16.max).astype(np.int16)
+        wide_HW = values_HW.astype(np.int64 if values_HW.itemsize > 2 else np.int32)
+        wide_HW = wide_HW * int(rescale.slope) + int(rescale.intercept)
+        hu_HW = np.clip(wide_HW, INT16.min, INT16.max).astype(np.int16)
     else:
         hu_HW = (values_HW * rescale.slope + rescale.intercept).astype(np.float32)
     padding_HW = _padding(stored_HW, dataset, rescale)
@@ -101,7 +110,7 @@ def to_hounsfield(
 
 
 def _significant_bits(stored_HW: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Return values made of the bits up to HighBit and down over BitsStored, with their sign (PS3.5 8.1.1)."""
+    """Return values of the BitsStored bits that end at HighBit, with their sign (PS3.5 8.1.1)."""
     allocated = stored_HW.itemsize * 8
     stored = int(dataset.get("BitsStored") or allocated)
     above = allocated - 1 - int(dataset.get("HighBit", stored - 1))

@@ -18,7 +18,7 @@ LIBRARY_LOGGERS = ("pydicom", "highdicom")
 def quiet_libraries() -> Iterator[None]:
     """Silence pydicom, GDCM and ITK for the length of a read; everything is put back afterwards.
 
-    Enter it in the thread that starts workers, never inside one: Python's warning filters belong to the process.
+    Enter it in the thread that starts workers, never inside one: warning filters belong to the process.
     """
     loggers = [logging.getLogger(name) for name in LIBRARY_LOGGERS]
     disabled = [logger.disabled for logger in loggers]
@@ -29,7 +29,7 @@ def quiet_libraries() -> Iterator[None]:
         for logger in loggers:
             logger.disabled = True
         pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-        sitk.ProcessObject.SetGlobalWarningDisplay(False)
+        sitk.ProcessObject.SetGlobalWarningDisplay(flag=False)
         _mute_gdcm()
         try:
             yield

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from apps.nodule.data.frames import Frame, count_frames, frames_of, group_item
 from apps.nodule.data.geometry import degrees_off_axial, grid_of
 from apps.nodule.data.headers import Header, Pixels, is_decodable
-from apps.nodule.data.reasons import Reason, accept, fault, skip
+from apps.nodule.data.pixels import rescales_of
+from apps.nodule.data.reasons import QUARANTINED, Reason, accept, fault, skip
 from core.errors import ItemRefused
 
 CT_CLASSES = frozenset({
@@ -17,11 +19,13 @@ CT_CLASSES = frozenset({
 })  # fmt: skip
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 IMAGELESS_MODALITIES = frozenset(
-    "SR SEG PR KO DOC RTSTRUCT RTPLAN RTDOSE RTRECORD REG FID PLAN AU ECG HD SMR M3D STAIN".split()
+    ("SR", "SEG", "PR", "KO", "DOC", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "REG", "FID", "PLAN", "M3D")
 )
 LOCALISERS = frozenset({"LOCALIZER", "LOCALISER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM"})
-PROJECTIONS = frozenset({"MIP", "MINIP", "MAX_IP", "MIN_IP", "MAXIMUM", "MINIMUM", "VOLREN", "VRT", "SSD", "PROJECTION",
-                         "PROJECTION IMAGE", "VOLUME_RENDER", "SURFACE_RENDER"})  # fmt: skip
+PROJECTIONS = frozenset(
+    {"MIP", "MINIP", "MAX_IP", "MIN_IP", "MAXIMUM", "MINIMUM", "PROJECTION", "PROJECTION IMAGE", "VOLREN"}
+    | {"VRT", "SSD", "VOLUME_RENDER", "SURFACE_RENDER"}
+)
 OTHER_QUANTITIES = frozenset(
     {"IODINE", "MATERIAL_DENSITY", "EFF_Z", "EFFECTIVE_Z", "ELECTRON_DENSITY", "PERFUSION"}
 )
@@ -31,6 +35,7 @@ MIN_SLICES = 20
 MIN_EXTENT_MM = 40.0
 MAX_STEP_MM = 7.5
 MAX_OFF_AXIAL_DEGREES = 45.0
+MAX_VOXELS = 4_000_000_000  # 8 GB as int16
 
 
 def axial_images(headers: Sequence[Header]) -> list[Header]:
@@ -95,6 +100,8 @@ def _fault_of(images: Sequence[Header]) -> Reason | None:
         return fault("no_pixel_data", files=absent, total=total)
     if not all(is_decodable(syntax) for syntax in {image.syntax for image in images}):
         return fault("unknown_syntax")
+    if any(image.dataset.get("SamplesPerPixel", 1) != 1 for image in images):
+        return fault("unsupported_pixels")
     return None
 
 
@@ -103,15 +110,17 @@ def _judge_geometry(images: Sequence[Header]) -> Reason:
     if slices < MIN_SLICES:
         return skip("too_few_slices", slices=slices, limit=MIN_SLICES)
     try:
-        frames = frames_of([image.dataset for image in images])
+        datasets = [image.dataset for image in images]
+        frames = frames_of(datasets)
         degrees = _least_off_axial(frames)
         if degrees > MAX_OFF_AXIAL_DEGREES:
             return skip("not_axial", degrees=degrees, limit=MAX_OFF_AXIAL_DEGREES)
+        rescales_of(datasets, frames)
         grid = grid_of(frames)
-        verdict = judge_extent(len(grid.places), grid.step_mm)
+        verdict = judge_extent(len(grid.places), grid.step_mm) or judge_size(len(grid.places), *grid.shape_HW)
         return verdict or accept("ct_series", slices=len(grid.places))
     except ItemRefused as refusal:
-        return Reason("quarantined", refusal.code, refusal.sentence)
+        return Reason(QUARANTINED, refusal.code, refusal.sentence)
 
 
 def _least_off_axial(frames: list[Frame]) -> float:
@@ -126,4 +135,12 @@ def judge_extent(slices: int, step_mm: float) -> Reason | None:
         return skip("too_short", extent=slices * step_mm, limit=MIN_EXTENT_MM)
     if step_mm > MAX_STEP_MM:
         return skip("too_coarse", step=step_mm, limit=MAX_STEP_MM)
+    return None
+
+
+def judge_size(*shape: int) -> Reason | None:
+    """Return the fault of a volume too large to hold, or None."""
+    voxels = math.prod(shape)
+    if voxels > MAX_VOXELS:
+        return fault("too_large", billions=voxels / 1e9, limit=MAX_VOXELS / 1e9)
     return None

@@ -42,7 +42,7 @@ class SeriesItem:
 def scan(folder: Path) -> list[SeriesItem]:
     """Walk a folder (or take one file) and judge every series in it from headers alone.
 
-    Accepted series come first by no rule: the order is DICOM series by UID, then volumes, then other files by path.
+    The order is DICOM series by UID, then volumes by path, then other files by path.
     Raises InputError("input_missing").
     """
     found = find_files(folder)
@@ -82,7 +82,7 @@ def _group(files: list[FoundFile]) -> tuple[list[tuple[str, list[Header]]], list
 
 
 def _volumes(files: list[FoundFile], taken: set[str]) -> list[SeriesItem]:
-    """Judge volume files; where two would share a name, each gets the hash of its path, whatever lies beside it."""
+    """Judge volume files; where two would share a name, each gets the hash of its path appended."""
     stems = {file: file.path.name[: -len(volume_suffix(file.path.name) or "")] for file in files}
     count = Counter(stem.casefold() for stem in stems.values())
     items = []

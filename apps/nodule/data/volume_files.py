@@ -1,7 +1,7 @@
 """Image volumes that are no DICOM: NIfTI, MetaImage and NRRD, read and written through SimpleITK.
 
-ITK turns NIfTI's RAS coordinates to LPS. A volume is brought to axes near L, P, S (only by swapping and flipping
-axes, so no voxel changes): slices rise towards the head as in DICOM, however the file stores them.
+ITK turns NIfTI's RAS coordinates to LPS. A volume is brought to axes near L, P, S (only by swapping and
+flipping axes, so no voxel changes): slices rise towards the head as in DICOM, however the file stores them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from apps.nodule.data.files import voxel_files
 from apps.nodule.data.pixels import INT16, looks_like_hounsfield
 from apps.nodule.data.reasons import QUARANTINED, Reason, accept, fault, refuse
-from apps.nodule.data.select import judge_extent
+from apps.nodule.data.select import judge_extent, judge_size
 from apps.nodule.data.volume import Volume
 from core.errors import ItemRefused
 
@@ -23,6 +24,8 @@ ORTHOGONAL = 1e-4
 
 def judge_volume(path: Path) -> Reason:
     """Return the verdict on a volume file from its header alone, within `quiet_libraries`."""
+    if any(not data.resolve().is_relative_to(path.parent.resolve()) for data in voxel_files(path)):
+        return fault("voxels_outside")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -36,7 +39,7 @@ def judge_volume(path: Path) -> Reason:
     if reader.GetNumberOfComponents() != 1:
         return fault("volume_colour", channels=reader.GetNumberOfComponents())
     slices, step = _slices(reader)
-    return judge_extent(slices, step) or accept("ct_volume", slices=slices)
+    return judge_extent(slices, step) or judge_size(*size) or accept("ct_volume", slices=slices)
 
 
 def _slices(reader: sitk.ImageFileReader) -> tuple[int, float]:
@@ -108,7 +111,7 @@ def to_image(volume: Volume) -> sitk.Image:
 def write_volume_file(volume: Volume, path: Path, *, like: Path | None = None) -> None:
     """Write a volume (or a mask on its grid) by the path's suffix: .nii.gz, .nii, .mhd, .mha, .nrrd.
 
-    like: a volume file whose order of axes the result shall have, so that both open on one grid voxel by voxel.
+    like: a volume file whose order of axes the result shall have, so that both share one grid of voxels.
     Raises ValueError for a sheared grid.
     """
     image = to_image(volume)
