@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from core.errors import ConfigError, ExitCode
 from core.free_text import Sealed
 from core.schema import describe_range, walk
 from core.stages import run_stage, to_yaml
-from core.usage import usage
+from core.usage import groups, usage
 
 
 def front_door(
@@ -42,7 +42,7 @@ def front_door(
             print(usage(command, config_name, schema))
             return ExitCode.DONE
         if line.version:
-            print(f"{command} {version('triptych')}")
+            print(f"{command} {_version()}")
             return ExitCode.DONE
         jobs = compose_jobs(config_name, schema, line)
     except ConfigError as error:
@@ -61,6 +61,8 @@ def compose_jobs(config_name: str, schema: type, line: CommandLine) -> list[Any]
     folders = [f"pkg://conf.{config_name}", *(f"file://{Path(folder).absolute()}" for folder in line.folders)]
     if line.folders:
         overrides.append(f"hydra.searchpath={_quoted(folders)}")
+    for override in overrides:
+        _check_group(_parse(override), config_name)
     jobs = expand(overrides) if line.multirun else [overrides]
     configs = [compose_one(config_name, schema, job, sealed) for job in jobs]
     if len(configs) > 1:
@@ -103,11 +105,27 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     return [list(job) for job in itertools.product(*alternatives)]
 
 
+def _version() -> str:
+    try:
+        return version("triptych")
+    except PackageNotFoundError:
+        return "from a checkout that is not installed"
+
+
 def _parse(text: str) -> Override:
     try:
         return OverridesParser.create().parse_override(text)
     except Exception:
         raise ConfigError("config_grammar", f"cannot read {text!r}: write FIELD=VALUE") from None
+
+
+def _check_group(override: Override, config_name: str) -> None:
+    """Refuse a group that gets something other than the name of one of its choices."""
+    group = override.get_key_element().lstrip("+")
+    choices = groups(config_name).get(group)
+    several = override.is_sweep_override()
+    if choices and not several and not override.is_delete() and not isinstance(override.value(), str):
+        raise ConfigError("config_group", f"{group} takes the name of one choice: {', '.join(choices)}")
 
 
 def _quoted(texts: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from core.errors import ConfigError
@@ -20,9 +20,6 @@ def explain(error: BaseException, schema: type, sealed: Sealed) -> ConfigError:
     for link in chain:
         if isinstance(link, MissingConfigException) and link.options is not None:
             return _unknown_option(link)
-        if isinstance(link, OverrideParseException):
-            typed = sealed.open(link.override or "")
-            return ConfigError("config_grammar", f"cannot read {typed!r}: write FIELD=VALUE")
     for link in chain:
         path = getattr(link, "full_key", None)
         if isinstance(link, (ConfigAttributeError, ConfigKeyError)) and path:

@@ -30,14 +30,12 @@ def _logging(counts: Counter[str]) -> Iterator[None]:
     """Count log records and blank them; detach handlers, so that not even the blanks are printed."""
     factory = logging.getLogRecordFactory()
 
-    def blank(
-        name: str, level: int, path: str, line: int, _: Any, __: Any, ___: Any, *more: Any, **named: Any
-    ) -> Any:
+    def blank(name: str, level: int, path: str, line: int, *_: Any, **__: Any) -> logging.LogRecord:
         if level >= logging.WARNING:
             counts[name.partition(".")[0]] += 1
-        return factory(name, level, path, line, "withheld", (), None, more[0] if more else None)
+        return factory(name, level, path, line, "withheld", (), None)
 
-    loggers = [logging.getLogger(), *(x for x in logging.Logger.manager.loggerDict.values())]
+    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
     kept = [(logger, logger.handlers) for logger in loggers if isinstance(logger, logging.Logger)]
     for logger, _ in kept:
         logger.handlers = []
@@ -56,11 +54,11 @@ def _logging(counts: Counter[str]) -> Iterator[None]:
 def _warnings(counts: Counter[str]) -> Iterator[None]:
     """Count warnings instead of showing them; the filters stay, so tests may still turn them into errors."""
 
-    def count(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
+    def count(_: Warning | str, __: type[Warning], filename: str, *___: Any) -> None:
         counts[module_of(filename)] += 1
 
     with warnings.catch_warnings():
-        warnings.showwarning = count
+        warnings.showwarning = count  # type: ignore[assignment]
         yield
 
 

@@ -38,7 +38,6 @@ def run_stage(app: str, config: Any, stages: Mapping[str, str]) -> int:
         return error.exit_code
     started = time.monotonic()
     with silenced() as counts:
-        run.log.event("started", stage=config.stage, seed=config.seed)
         code, line = _call(stages[config.stage], config, run)
         if line:
             print(f"{command}: {line}", file=sys.stderr)
@@ -59,16 +58,15 @@ def to_yaml(config: Any) -> str:
 def _call(target: str, config: Any, run: Run) -> tuple[int, str]:
     """Call the verb; return its exit code and the line to show, empty where all went well."""
     try:
-        return _verb(target)(config, run), ""
-    except KeyboardInterrupt:
+        run.log.event("started", stage=config.stage, seed=config.seed)
+        return int(_verb(target)(config, run)), ""
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
         return INTERRUPTED, f"interrupted; run_dir={run.path} takes the run up again"
     except TriptychError as error:
         if error.exit_code == ExitCode.FAULT:
             return ExitCode.FAULT, _fault(error, run)
-        run_code = (
-            ExitCode.BAD_INPUT
-        )  # also for an ItemRefused that no verb caught: then the item was all there is
-        return run_code, _without_private_path(error, config, run).sentence
+        # 2 also for an ItemRefused that no verb caught: then the item was all there is.
+        return ExitCode.BAD_INPUT, _without_private_path(error, config, run).sentence
     except OSError as error:
         if error.errno in _DISK_FAULTS:
             return ExitCode.BAD_INPUT, output_error(error, _public_folder(error, config, run)).sentence

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.errors import output_error
+from core.errors import InputError, output_error
 from core.runs.files import make_folder, write_json, write_text
 from core.runs.log import RunLog
 from core.runs.provenance import provenance
@@ -57,10 +57,10 @@ def open_run(app: str, stage: str, run_dir: str | None, config_yaml: str, seed: 
     The folder's name goes to the environment, where child processes of the same run find it.
     """
     inherited = os.environ.get(INHERITED) if process_rank() else None
-    if run_dir:
-        path = Path(run_dir)
-    elif inherited:
-        path = Path(inherited)
+    if run_dir or inherited:
+        path = Path(run_dir or inherited or "")
+    elif process_rank() or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("run_dir", "several processes need one run folder: add run_dir=FOLDER")
     else:
         path = _new_folder(Path("runs") / app / stage)
     run = Run(path, config_yaml, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import json
@@ -61,7 +62,9 @@ class RunLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._stream = path.open("a", encoding="ascii", buffering=1)
+            self._stream = path.open(
+                "ab", buffering=0
+            )  # unbuffered: nothing is left to fail when it is closed
         except OSError as error:
             raise output_error(error, path.parent) from error
 
@@ -77,7 +80,7 @@ class RunLog:
                 raise InternalFault("log_field", f"log field {key!r} is not in core.runs.log.FIELDS")
             line[key] = _check(key, FIELDS[key], value)
         try:
-            self._stream.write(json.dumps(line) + "\n")
+            self._stream.write((json.dumps(line) + "\n").encode("ascii"))
         except OSError as error:
             raise output_error(error, self.path.parent) from error
 
@@ -123,7 +126,7 @@ def pseudonym(uid: str) -> str:
     """Return 12 hex digits that stand for a UID in logs: HMAC-SHA256, keyed so that nobody can try UIDs out.
 
     The key is $TRIPTYCH_LOG_KEY, else a random one kept in the user's state folder, so that the same series has
-    the same pseudonym in every run of one user.
+    the same pseudonym in every run of one user. Where that folder cannot be written, it lasts for this process.
     """
     return hmac.new(_key(), uid.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:12]
 
@@ -140,26 +143,26 @@ def _key() -> bytes:
         return given.encode("utf-8", "surrogateescape")
     path = key_path()
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return _make_key(path)
-    except OSError as error:
-        raise output_error(error, path) from error
+        return path.read_bytes() if path.exists() else _make_key(path)
+    except OSError:
+        return _key_of_process()
+
+
+@functools.cache
+def _key_of_process() -> bytes:
+    return secrets.token_bytes(_KEY_BYTES)
 
 
 def _make_key(path: Path) -> bytes:
     """Make the key file with mode 600. `link` fails if another process was first: then its key counts."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(secrets.token_bytes(_KEY_BYTES))
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(temporary)
-        return path.read_bytes()
-    except OSError as error:
-        raise output_error(error, path.parent) from error
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(secrets.token_bytes(_KEY_BYTES))
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(temporary)
+    return path.read_bytes()

@@ -1,4 +1,4 @@
-"""What a run ran on and from: packages, device, instruction set, commit, seed, command. Imports nothing heavy."""
+"""What a run ran on and from: packages, device, commit, seed, command. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -73,9 +73,8 @@ def _cpu() -> tuple[str | None, set[str]]:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return platform.processor() or None, set()
-    entries = dict(
-        (key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())
-    )
+    lines = (line.partition(":") for line in text.splitlines())
+    entries = {key.strip(): value.strip() for key, _, value in lines}
     return entries.get("model name"), set(entries.get("flags", entries.get("Features", "")).split())
 
 
