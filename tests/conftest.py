@@ -1,0 +1,64 @@
+"""What every test gets: a clean environment, no network for models, and the real data where there is some."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.paths import data_root
+
+# Before any test imports a library that reads them.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# Variables that change what the program does; a test that wants one sets it.
+OURS = ("TRIPTYCH_LOG_KEY", "TRIPTYCH_RUN_DIR")
+RANKS = ("LOCAL_RANK", "RANK", "SLURM_PROCID", "WORLD_SIZE")
+
+_skipped: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give each test an environment without our variables, and put the old one back after it."""
+    before = dict(os.environ)
+    for name in (*OURS, *RANKS):
+        os.environ.pop(name, None)
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.getbasetemp() / "state")
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets; tests that need it are skipped where there is none."""
+    folder = data_root()
+    if folder is None:
+        pytest.skip("no real data: neither $TRIPTYCH_DATA nor ../shared/data exists")
+    return folder
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(report.nodeid)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped:
+        _skipped.append(report.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skipped and os.environ.get("TRIPTYCH_NO_SKIP"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _skipped and os.environ.get("TRIPTYCH_NO_SKIP"):
+        terminalreporter.write_line(f"failed: {len(_skipped)} skipped tests, and none may be skipped here", red=True)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from apps.nodule.config import NoduleConfig
+from core.free_text import Sealed
+
+
+def test_only_free_text_fields_are_sealed() -> None:
+    sealed = Sealed(["input"])
+    left_alone = ["seed=1,2", "inputs=a,b", "~input", "input"]
+    assert [sealed.seal(text) for text in left_alone] == left_alone
+    key, _, token = sealed.seal("+input=a,b=c").partition("=")
+    assert key == "+input"
+    assert token.replace("-", "").isalnum()
+    assert sealed.open(token) == "a,b=c"
+
+
+def test_tokens_open_inside_longer_texts_too() -> None:
+    sealed = Sealed(["output"])
+    token = sealed.seal("output=${x}").partition("=")[2]
+    assert sealed.open(f"{token}/runs") == "${x}/runs"
+
+
+def test_texts_go_back_into_sections() -> None:
+    sealed = Sealed(["input", "data.volumes"])
+    config = NoduleConfig(stage="train")
+    config.input = sealed.seal("input=???").partition("=")[2]
+    config.data.volumes = sealed.seal("data.volumes=").partition("=")[2]
+    sealed.open_all(config)
+    assert config.input == "???"
+    assert config.data.volumes == ""
+    assert config.data.source == "mixed"
