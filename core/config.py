@@ -23,7 +23,7 @@ from core.config_faults import explain, unknown_field
 from core.errors import ConfigError, ExitCode
 from core.free_text import Sealed
 from core.schema import describe_range, walk
-from core.stages import run_stage, to_yaml
+from core.stages import INTERRUPTED, run_stage, to_yaml, worst
 from core.usage import groups, usage
 
 
@@ -51,7 +51,12 @@ def front_door(
     if line.show_config:
         print("---\n".join(to_yaml(job) for job in jobs), end="")
         return ExitCode.DONE
-    return max(run_stage(app, job, stages) for job in jobs)
+    codes: list[int] = []
+    for job in jobs:
+        codes.append(run_stage(app, job, stages))
+        if codes[-1] == INTERRUPTED:  # who stops one job of a sweep wants to stop them all
+            break
+    return worst(codes)
 
 
 def compose_jobs(config_name: str, schema: type, line: CommandLine) -> list[Any]:

@@ -9,8 +9,5 @@ from pathlib import Path
 def data_root() -> Path | None:
     """Return the folder of real data sets, or None where there is none."""
     named = os.environ.get("TRIPTYCH_DATA")
-    if named:
-        folder = Path(named)
-    else:
-        folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
     return folder if folder.is_dir() else None

@@ -17,9 +17,10 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 
     The description must not come from an input: it is shown as it is.
     """
-    if not sys.stderr.isatty():
+    terminal = sys.__stderr__  # not sys.stderr, which is withheld while a stage runs: see core/silence.py
+    if terminal is None or not terminal.isatty():
         yield from items
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+    with Progress(*columns, console=Console(file=terminal), transient=True) as bar:
         yield from bar.track(items, total=total, description=description)

@@ -19,9 +19,9 @@ from typing import Any
 
 @contextlib.contextmanager
 def silenced() -> Iterator[Counter[str]]:
-    """Withhold what others would print; yield the count by "module". Our own sys.stderr keeps working."""
+    """Withhold what others would print; yield the count by module. sys.__stderr__ still works: for our own lines."""
     counts: Counter[str] = Counter()
-    with _logging(counts), _warnings(counts), _descriptor():
+    with _logging(counts), _warnings(counts), _stderr():
         yield counts
 
 
@@ -63,31 +63,30 @@ def _warnings(counts: Counter[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _descriptor() -> Iterator[None]:
-    """Point file descriptor 2 at nothing and sys.stderr at where it pointed before."""
-    try:
-        ours = sys.stderr.fileno() == 2
-    except (AttributeError, OSError, ValueError):  # replaced by an object without a descriptor, as in a test
-        ours = False
-    if not ours:
-        yield
-        return
-    before = sys.stderr
-    before.flush()
+def _stderr() -> Iterator[None]:
+    """Point sys.stderr and file descriptor 2 at nothing; sys.__stderr__ goes on to where descriptor 2 led.
+
+    Both are needed: a thread that dies prints its traceback through the first, C code writes to the second.
+    """
+    before, original = sys.stderr, sys.__stderr__
     copy = os.dup(2)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    os.close(nothing)
-    sys.stderr = os.fdopen(
-        copy, "w", encoding=before.encoding, errors="backslashreplace", buffering=1, closefd=False
-    )
     try:
-        yield
-    finally:
-        sys.stderr.flush()
-        sys.stderr = before
-        os.dup2(copy, 2)
-        os.close(copy)
+        with (
+            open(os.devnull, "w", encoding="utf-8") as nothing,
+            os.fdopen(copy, "w", encoding="utf-8", errors="backslashreplace", buffering=1) as terminal,
+        ):
+            if before is not None:
+                before.flush()
+            os.dup2(nothing.fileno(), 2)
+            sys.stderr, sys.__stderr__ = nothing, terminal  # type: ignore[misc]
+            try:
+                yield
+            finally:
+                sys.stderr, sys.__stderr__ = before, original  # type: ignore[misc]
+                terminal.flush()
+                os.dup2(copy, 2)
+    except BrokenPipeError:
+        pass
 
 
 def module_of(filename: str) -> str:

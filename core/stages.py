@@ -10,7 +10,7 @@ import sysconfig
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,20 @@ def run_stage(app: str, config: Any, stages: Mapping[str, str]) -> int:
     started = time.monotonic()
     with silenced() as counts:
         code, line = _call(stages[config.stage], config, run)
-        if line:
-            print(f"{command}: {line}", file=sys.stderr)
+    if line:
+        print(f"{command}: {line}", file=sys.stderr)
     try:
         _finish(run, code, counts, time.monotonic() - started)
     except TriptychError as error:  # the disk may fill up at the very end
         print(f"{command}: {error.sentence}", file=sys.stderr)
-        return max(code, error.exit_code)
+        return worst([code, error.exit_code])
     return code
+
+
+def worst(codes: Sequence[int]) -> int:
+    """Return the exit code of several jobs: an interruption, else a fault, bad input, quarantine, done."""
+    order = [ExitCode.DONE, ExitCode.QUARANTINED, ExitCode.BAD_INPUT, ExitCode.FAULT, INTERRUPTED]
+    return int(max(codes, key=order.index))
 
 
 def to_yaml(config: Any) -> str:

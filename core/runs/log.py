@@ -68,7 +68,7 @@ class RunLog:
         except OSError as error:
             raise output_error(error, path.parent) from error
 
-    def event(self, name: str, **fields: Any) -> None:
+    def event(self, name: str, /, **fields: Any) -> None:
         """Write one line: time (UTC seconds), event, fields.
 
         Raises InternalFault for a field outside FIELDS or a value that is not of its kind. NaN becomes null.

@@ -36,10 +36,19 @@ def test_values_inside_pass_and_defaults_are_not_shared() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"heat": 301.0}, "oven.heat=301.0 is out of range: allowed is 30 to 300 °C; set oven.heat within it"),
-        ({"heat": float("nan")}, "oven.heat=nan is out of range: allowed is 30 to 300 °C; set oven.heat within it"),
+        (
+            {"heat": 301.0},
+            "oven.heat=301.0 is out of range: allowed is 30 to 300 °C; set oven.heat within it",
+        ),
+        (
+            {"heat": float("nan")},
+            "oven.heat=nan is out of range: allowed is 30 to 300 °C; set oven.heat within it",
+        ),
         ({"rate": 0.0}, "oven.rate=0.0 is out of range: allowed is more than 0; set oven.rate within it"),
-        ({"rate": float("inf")}, "oven.rate=inf is out of range: allowed is more than 0; set oven.rate within it"),
+        (
+            {"rate": float("inf")},
+            "oven.rate=inf is out of range: allowed is more than 0; set oven.rate within it",
+        ),
         ({"trays": [1, 5]}, "oven.trays=[1, 5] is out of range: allowed is 1 to 4; set oven.trays within it"),
         ({"mode": "steam"}, "oven.mode=steam is not one of fan, grill"),
     ],

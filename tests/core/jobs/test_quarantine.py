@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.errors import InternalFault
+from core.jobs.quarantine import Quarantine
+
+
+def test_an_item_is_set_aside_with_its_reason(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine")
+    assert not quarantine.folder.exists()
+    path = quarantine.add("1.2.3", "truncated", "The file is cut short.", ["b/2", "a/1"])
+    assert path == tmp_path / "quarantine" / "1.2.3.json"
+    first = path.read_bytes()
+    assert json.loads(first) == {
+        "code": "truncated",
+        "files": ["a/1", "b/2"],
+        "id": "1.2.3",
+        "sentence": "The file is cut short.",
+    }
+    quarantine.add("1.2.3", "truncated", "The file is cut short.", ["a/1", "b/2"])
+    assert path.read_bytes() == first
+    assert quarantine.add("患者 1", "x", "y").name == "患者 1.json"
+
+
+@pytest.mark.parametrize("item", ["", ".", "../x", "a/b", "x\0", "n" * 201])
+def test_an_id_that_is_no_file_name_is_refused(item: str, tmp_path: Path) -> None:
+    with pytest.raises(InternalFault, match="a quarantine id must be a plain file name"):
+        Quarantine(tmp_path).add(item, "code", "sentence")
+    assert list(tmp_path.iterdir()) == []

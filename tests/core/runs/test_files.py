@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from core.errors import InputError
+from core.runs import files
+from core.runs.files import make_folder, write_bytes, write_csv, write_json, write_text
+
+
+def test_files_are_written_whole_with_their_folders(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "a" / "b" / "x.bin", b"\0\1")
+    write_text(tmp_path / "t.txt", "肺\r\n")
+    assert (tmp_path / "a" / "b" / "x.bin").read_bytes() == b"\0\1"
+    assert (tmp_path / "t.txt").read_bytes() == "肺\r\n".encode()
+    assert [x.name for x in (tmp_path / "a" / "b").iterdir()] == ["x.bin"], "no temporary file is left"
+
+
+def test_json_is_the_same_bytes_for_the_same_content(tmp_path: Path) -> None:
+    write_json(tmp_path / "1.json", {"b": 1, "a": "肺"})
+    write_json(tmp_path / "2.json", {"a": "肺", "b": 1})
+    assert (tmp_path / "1.json").read_text(encoding="utf-8") == '{\n  "a": "肺",\n  "b": 1\n}\n'
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "3.json", float("nan"))
+    assert not (tmp_path / "3.json").exists()
+
+
+def test_csv_quotes_what_needs_it(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", ["name", "value"], [["a,b", 1], ['say "x"', 2.5]])
+    assert (tmp_path / "t.csv").read_bytes() == b'name,value\n"a,b",1\n"say ""x""",2.5\n'
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "t.txt", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "t.txt").stat().st_mode) == 0o640
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text(tmp_path / "t.txt", "old")
+
+    def no_space(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", no_space)
+    with pytest.raises(InputError, match=f"the disk of {tmp_path} is full") as caught:
+        write_text(tmp_path / "t.txt", "new")
+    assert caught.value.code == "output_full"
+    assert (tmp_path / "t.txt").read_text() == "old"
+    assert [x.name for x in tmp_path.iterdir()] == ["t.txt"]
+
+
+def test_a_place_below_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="lies below a file, not a folder") as caught:
+        write_text(tmp_path / "file" / "sub" / "t.txt", "x")
+    assert caught.value.code == "output_unwritable"
+    with pytest.raises(InputError, match="exists and is not a folder"):
+        make_folder(tmp_path / "file")
+    assert make_folder(tmp_path / "new" / "folder").is_dir()

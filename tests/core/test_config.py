@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from apps.nodule.config import NoduleConfig
+from core.command_line import read_command_line
+from core.config import compose_jobs, front_door
+from core.errors import ConfigError
+from core.schema import walk
+
+STAGES = {
+    "train": "tests.core.verbs:done",
+    "evaluate": "tests.core.verbs:quarantined",
+    "infer": "tests.core.verbs:done",
+    "simulate": "tests.core.verbs:broken",
+}
+# What must not be imported before the config is checked.
+HEAVY = (
+    "torch",
+    "monai",
+    "lightning",
+    "SimpleITK",
+    "pandas",
+    "matplotlib",
+    "scipy",
+    "numpy",
+    "pydicom",
+    "highdicom",
+)
+
+
+def compose(*words: str) -> list[NoduleConfig]:
+    return compose_jobs("nodule", NoduleConfig, read_command_line(words))
+
+
+def door(*words: str) -> int:
+    return front_door("nodule", "nodule", NoduleConfig, STAGES, words)
+
+
+TYPED = st.text(st.characters(exclude_characters="\0"), max_size=40) | st.text(
+    "'\"\\${}[](),=: ~?!#%\t\n", max_size=12
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(TYPED, TYPED)
+@example('a, b (c) d\'s "e" = f', "\\")
+@example("${seed}", "${oc.env:HOME}")
+@example("\\${seed}\\", "???")
+@example("", "null")
+@example("肺结节, 右上叶", "[1,2]")
+@example("{a: 1}", "'quoted'")
+@example(" both ends ", "$HOME/\udcff")
+def test_free_text_survives_as_typed(first: str, second: str) -> None:
+    (config,) = compose("stage=train", f"input={first}", f"data.volumes={second}")
+    assert config.input == first
+    assert config.data.volumes == second
+    assert yaml.safe_load(yaml.safe_dump({"x": config.input}, allow_unicode=True))["x"] == first
+
+
+def test_every_free_text_field_is_carried() -> None:
+    paths = [path for path, field in walk(NoduleConfig) if field.metadata["free_text"]]
+    assert {"input", "output", "run_dir", "weights", "predictions", "annotations", "excluded"} <= set(paths)
+    assert {"seriesuids", "data.volumes", "data.annotations", "data.real", "data.cache"} <= set(paths)
+    (config,) = compose("stage=train", *(f"{path}=<{path}>, ${{x}}" for path in paths))
+    found = {}
+    for path in paths:
+        section, _, name = path.rpartition(".")
+        found[path] = getattr(config.data if section == "data" else config, name)
+    assert found == {path: f"<{path}>, ${{x}}" for path in paths}
+
+
+def test_the_result_is_typed() -> None:
+    (config,) = compose(
+        "stage=infer", "input=i", "output=o", "model=retinanet", "model.threshold=1", "precision=bf16"
+    )
+    assert isinstance(config, NoduleConfig)
+    assert config.model.name == "retinanet"
+    assert (config.model.threshold, type(config.model.threshold)) == (1.0, float)
+    assert config.trainer.precision == "bf16"
+
+
+def test_a_sweep_gives_every_combination_and_each_its_own_folders() -> None:
+    jobs = compose("-m", "stage=infer", "input=a,b", "output=out", "seed=1,2", "model=compact,retinanet")
+    assert [(job.seed, job.model.name) for job in jobs] == [
+        (1, "compact"),
+        (1, "retinanet"),
+        (2, "compact"),
+        (2, "retinanet"),
+    ]
+    assert [job.output for job in jobs] == ["out/0", "out/1", "out/2", "out/3"]
+    assert {job.input for job in jobs} == {"a,b"}
+    assert [job.seed for job in compose("-m", "stage=train", "seed=range(3)")] == [0, 1, 2]
+    assert compose("-m", "stage=infer", "input=i", "output=out")[0].output == "out"
+
+
+def test_a_sweep_without_an_end_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"seed=interval\(0,1\) cannot be swept: write its values one by one"
+    ):
+        compose("-m", "stage=train", "seed=interval(0,1)")
+
+
+def test_a_fault_in_any_job_of_a_sweep_stops_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert door("-m", "stage=train", "seed=1,x") == 2
+    assert "seed wants a whole number, not 'x'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_worst_job_gives_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = ("output=o", "predictions=p", "annotations=a", "seriesuids=s")
+    assert door("-m", "stage=train,evaluate", *files) == 4
+    assert door("-m", "stage=evaluate,simulate", *files) == 3
+    assert sorted(x.name for x in (tmp_path / "runs" / "nodule").iterdir()) == [
+        "evaluate",
+        "simulate",
+        "train",
+    ]
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["runs"], "Hydra makes no folders of its own"
+
+
+def test_an_interruption_ends_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stages = {"train": "tests.core.verbs:interrupted"}
+    assert front_door("nodule", "nodule", NoduleConfig, stages, ["-m", "stage=train", "seed=1,2"]) == 130
+    assert len(list((tmp_path / "runs" / "nodule" / "train").iterdir())) == 1
+
+
+def test_groups_of_the_users_own(tmp_path: Path) -> None:
+    folder = tmp_path / "it's, mine"
+    (folder / "experiment").mkdir(parents=True)
+    text = "# @package _global_\ndefaults:\n  - override /data: phantoms\nseed: 7\ntrainer: {max_steps: 3}\n"
+    (folder / "experiment" / "own.yaml").write_text(text)
+    (config,) = compose("--config-dir", str(folder), "experiment=own", "stage=train")
+    assert (config.seed, config.data.source, config.trainer.max_steps) == (7, "phantoms", 3)
+    (folder / "experiment" / "own.yaml").write_text("# @package _global_\ntrainer: {max_step: 3}\n")
+    with pytest.raises(
+        ConfigError, match=r'unknown field "trainer.max_step"; did you mean "trainer.max_steps"'
+    ):
+        compose("--config-dir", str(folder), "experiment=own", "stage=train")
+
+
+def test_the_composed_config_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert door("stage=train", "input=${x}, 肺", "--cfg", "job") == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["input"] == "${x}, 肺"
+    assert shown["trainer"]["max_steps"] == 10000
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert door("--help") == 0
+    assert "triptych-nodule stage=STAGE" in capsys.readouterr().out
+    assert door("--version") == 0
+    assert capsys.readouterr().out.startswith("triptych-nodule ")
+
+
+def test_a_wrong_field_costs_one_line_and_no_heavy_import() -> None:
+    script = (
+        "import json, sys\nfrom pipelines.nodule import main\n"
+        "code = main(['stage=train', 'trainer.max_step=3'])\n"
+        f"print(json.dumps([code, [name for name in {HEAVY!r} if name in sys.modules]]))"
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    seconds = time.monotonic() - started
+    assert json.loads(done.stdout) == [2, []]
+    assert (
+        done.stderr
+        == 'triptych-nodule: unknown field "trainer.max_step"; did you mean "trainer.max_steps"?\n'
+    )
+    assert seconds < 2

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.nodule.config import NoduleConfig
+from core.stages import run_stage, shown, to_yaml, worst
+from tests.core.verbs import CANARY
+
+
+def lines(run_dir: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run_dir / "log.jsonl").read_text().splitlines()]
+
+
+def run(verb: str, tmp_path: Path, **fields: Any) -> int:
+    config = NoduleConfig(stage="infer", seed=3, run_dir=str(tmp_path / "run"), **fields)
+    return run_stage("nodule", config, {"infer": f"tests.core.verbs:{verb}"})
+
+
+def test_a_stage_leaves_a_whole_run_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("done", tmp_path, input="${x}") == 0
+    folder = tmp_path / "run"
+    assert sorted(x.name for x in folder.iterdir()) == [
+        "config.yaml",
+        "log.jsonl",
+        "metrics.json",
+        "provenance.json",
+    ]
+    assert "input: ${x}\n" in (folder / "config.yaml").read_text()
+    assert json.loads((folder / "metrics.json").read_text()) == {"seed": 3}
+    assert [line["event"] for line in lines(folder)] == ["started", "ran", "finished"]
+    assert lines(folder)[-1]["exit_code"] == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("verb", "code", "said"),
+    [
+        ("quarantined", 4, ""),
+        ("bad_input", 2, "triptych-nodule: input does not exist\n"),
+        ("refused", 2, "triptych-nodule: the only file is cut short\n"),
+        ("interrupted", 130, "triptych-nodule: interrupted; run_dir={run} takes the run up again\n"),
+        ("leaving", 130, "triptych-nodule: interrupted; run_dir={run} takes the run up again\n"),
+        ("full_disk", 2, "triptych-nodule: the disk of {out} is full\n"),
+        ("write_below_file", 2, "triptych-nodule: {out} lies below a file, not a folder\n"),
+    ],
+)
+def test_each_end_has_its_code_and_at_most_one_line(
+    verb: str, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    if verb == "write_below_file":
+        out.write_text("a file")
+    assert run(verb, tmp_path, output=str(out)) == code
+    assert capsys.readouterr().err == said.format(run=tmp_path / "run", out=out)
+    assert lines(tmp_path / "run")[-1]["exit_code"] == code
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [("broken", "KeyError"), ("defect", "InternalFault"), ("unreadable", "PermissionError")],
+)
+def test_a_fault_tells_type_and_place_never_the_message(
+    verb: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(verb, tmp_path) == 3
+    said = capsys.readouterr().err
+    assert said.startswith(f"triptych-nodule: internal fault: {name} at tests/core/verbs.py:")
+    assert said.endswith(f"; see {tmp_path / 'run' / 'log.jsonl'}\n")
+    fault = lines(tmp_path / "run")[1]
+    assert (fault["event"], fault["type"]) == ("fault", name)
+    assert fault["frames"][-1] == fault["where"]
+    everything = said + "".join(x.read_text() for x in (tmp_path / "run").iterdir())
+    assert CANARY not in everything
+
+
+@pytest.mark.parametrize("target", ["tests.core.verbs:nothing", "tests.core.absent:run"])
+def test_a_verb_that_is_wrong_itself_is_a_fault(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = NoduleConfig(stage="infer", run_dir=str(tmp_path / "run"))
+    assert run_stage("nodule", config, {"infer": target}) == 3
+    assert "internal fault: " in capsys.readouterr().err
+
+
+def test_a_run_folder_that_cannot_be_made_is_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").write_text("a file")
+    assert run("done", tmp_path) == 2
+    assert capsys.readouterr().err == f"triptych-nodule: {tmp_path / 'run'} exists and is not a folder\n"
+
+
+def test_nothing_of_what_libraries_print_gets_out(tmp_path: Path) -> None:
+    """In a process of its own, for there the real stderr is at stake."""
+    script = (
+        "import sys\nfrom apps.nodule.config import NoduleConfig\nfrom core.stages import run_stage\n"
+        "config = NoduleConfig(stage='infer', run_dir=sys.argv[1])\n"
+        "sys.exit(run_stage('nodule', config, {'infer': 'tests.core.verbs:loud'}))"
+    )
+    command = [sys.executable, "-W", "default", "-c", script, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert CANARY not in done.stdout + done.stderr
+    assert done.stdout == ""
+    assert done.stderr == ""
+    counted = {
+        line["module"]: line["count"] for line in lines(tmp_path / "run") if line["event"] == "withheld"
+    }
+    assert counted == {"pydicom": 1, "shouting": 1, "verbs": 1}
+    assert CANARY not in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+def test_source_files_are_named_without_the_machines_folders() -> None:
+    assert shown(str(Path(__file__))) == "tests/core/test_stages.py"
+    assert shown("/somewhere/strange name.py") == "<other>/strange-name.py"
+    assert shown(pytest.__file__) == "<site>/pytest/__init__.py"
+
+
+def test_the_worst_of_several_jobs() -> None:
+    assert [worst(codes) for codes in ([0, 0], [0, 4], [4, 2], [2, 3, 4], [3, 130])] == [0, 4, 2, 3, 130]
+
+
+def test_the_config_is_written_in_the_order_of_its_fields() -> None:
+    assert to_yaml(NoduleConfig(stage="infer")).splitlines()[:2] == ["stage: infer", "seed: 0"]
