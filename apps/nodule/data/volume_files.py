@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from apps.nodule.data.files import voxel_files
+from apps.nodule.data import nifti
+from apps.nodule.data.files import volume_suffix, voxel_files
 from apps.nodule.data.pixels import INT16, looks_like_hounsfield
 from apps.nodule.data.reasons import QUARANTINED, Reason, accept, fault, refuse
 from apps.nodule.data.select import judge_extent, judge_size
@@ -53,11 +54,13 @@ def _slices(reader: sitk.ImageFileReader) -> tuple[int, float]:
 def read_volume_file(path: Path, uid: str) -> Volume:
     """Read a volume file of Hounsfield units, within `quiet_libraries`.
 
-    Raises ItemRefused: unreadable_volume, volume_axes, volume_colour, volume_not_finite, values_not_hu.
+    Raises ItemRefused: unreadable_volume, truncated, volume_axes, volume_colour, volume_not_finite, values_not_hu.
     """
     verdict = judge_volume(path)
     if verdict.status == QUARANTINED:
         raise ItemRefused(verdict.code, verdict.sentence)
+    if (volume_suffix(path.name) or "").startswith(".nii") and not nifti.is_whole(path):
+        raise refuse("truncated", files=1, total=1)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:

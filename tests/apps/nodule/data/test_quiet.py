@@ -1,0 +1,35 @@
+"""Silence lasts as long as the read and no longer."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import pydicom.config
+import pytest
+import SimpleITK as sitk
+
+from apps.nodule.data.quiet import LIBRARY_LOGGERS, quiet_libraries
+
+
+def state() -> tuple[object, ...]:
+    loggers = tuple(logging.getLogger(name).disabled for name in LIBRARY_LOGGERS)
+    mode = pydicom.config.settings.reading_validation_mode
+    return loggers, mode, sitk.ProcessObject.GetGlobalWarningDisplay(), len(warnings.filters)
+
+
+def test_everything_is_put_back_even_after_an_error() -> None:
+    before = state()
+    with pytest.raises(RuntimeError, match="broken"), quiet_libraries():
+        assert state() != before
+        raise RuntimeError("broken")
+    assert state() == before
+
+
+def test_nothing_is_heard(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    with quiet_libraries():
+        warnings.warn("a name", UserWarning, stacklevel=1)
+        logging.getLogger("pydicom").error("a name")
+        logging.getLogger("highdicom").warning("a name")
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []

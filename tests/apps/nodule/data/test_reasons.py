@@ -1,0 +1,69 @@
+"""The table of reasons: stable codes, whole sentences, no room for text from a file."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+
+from apps.nodule.data import reasons
+
+TABLES = {
+    "accepted": reasons.ACCEPTED_SENTENCES,
+    "skip": reasons.SKIP_SENTENCES,
+    "fault": reasons.FAULT_SENTENCES,
+    "note": reasons.NOTE_SENTENCES,
+}
+
+
+def test_codes_are_frozen() -> None:
+    codes = {name: sorted(table) for name, table in TABLES.items()}
+    assert codes == {
+        "accepted": ["ct_series", "ct_volume"],
+        "skip": [
+            "localiser", "no_image_object", "not_an_image", "not_axial", "not_ct", "not_hounsfield", "projection",
+            "secondary_capture", "too_coarse", "too_few_slices", "too_short",
+        ],
+        "fault": [
+            "bad_rescale", "duplicates_differ", "empty_file", "missing_slices", "mixed_frames_of_reference",
+            "mixed_orientations", "mixed_patients", "mixed_sizes", "mixed_spacings", "mixed_studies", "no_geometry",
+            "no_pixel_data", "no_uid", "not_dicom", "tilt_too_large", "too_large", "truncated", "undecodable",
+            "uneven_positions", "uneven_spacing", "unknown_syntax", "unreadable_file", "unreadable_volume",
+            "unsupported_pixels", "values_not_hu", "volume_axes", "volume_colour", "volume_not_finite",
+            "voxels_outside",
+        ],
+        "note": [
+            "duplicates_dropped", "gantry_tilt", "monochrome1_inverted", "others_dropped", "padding_ignored",
+        ],
+    }  # fmt: skip
+
+
+def test_no_code_means_two_things() -> None:
+    codes = [code for table in TABLES.values() for code in table]
+    assert len(codes) == len(set(codes)) == 47
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_each_sentence_is_one_sentence_with_known_fields(table: dict[str, str]) -> None:
+    for code, sentence in table.items():
+        fields = [field for _, field, _, _ in string.Formatter().parse(sentence) if field]
+        text = sentence.format(**{field: 3 for field in fields})
+        assert re.fullmatch(r"[A-Z].*\.", text), code
+        assert ". " not in text.replace("3.", ""), code
+
+
+def test_verdicts_carry_their_status() -> None:
+    assert reasons.accept("ct_series", slices=30).status == "accepted"
+    assert reasons.skip("localiser").status == "skipped"
+    assert reasons.fault("empty_file").status == "quarantined"
+    assert reasons.note("gantry_tilt", degrees=12.34) == (
+        "gantry_tilt",
+        "The gantry was tilted by 12.3 degrees; positions follow the tilt exactly.",
+    )
+
+
+def test_refuse_makes_the_error_that_sets_one_item_aside() -> None:
+    error = reasons.refuse("undecodable", images=4)
+    assert (error.code, error.sentence) == ("undecodable", "Pixel data that cannot be decoded, images: 4.")
+    assert error.exit_code == 4
