@@ -1,0 +1,58 @@
+"""Compose every shipped choice of every group, and every experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from apps.nodule.config import STAGES, NoduleConfig
+from core.command_line import read_command_line
+from core.config import compose_jobs
+from core.usage import groups
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+# root file → (schema, what each stage needs on the command line)
+ROOTS = {"nodule": (NoduleConfig, ["input=i", "output=o", "predictions=p", "annotations=a", "seriesuids=s"])}
+CHOICES = [
+    (root, group, choice) for root in ROOTS for group, choices in groups(root).items() for choice in choices
+]
+
+
+def test_every_root_is_known_here() -> None:
+    assert sorted(path.stem for path in CONF.glob("*.yaml")) == sorted(ROOTS)
+
+
+def test_every_file_is_a_choice_of_some_root() -> None:
+    files = [path for path in CONF.rglob("*.yaml") if path.parent != CONF]
+    found = {(path.parent.name, path.stem) for path in files}
+    assert len(found) == len(files) >= 12
+    assert found == {(group, choice) for _, group, choice in CHOICES}
+
+
+@pytest.mark.parametrize(("root", "group", "choice"), CHOICES)
+def test_each_choice_composes(root: str, group: str, choice: str) -> None:
+    schema, needed = ROOTS[root]
+    words = ["stage=train", *needed, f"{group}={choice}"]
+    (config,) = compose_jobs(root, schema, read_command_line(words))
+    assert isinstance(config, schema)
+    section = getattr(config, group, None)
+    if hasattr(section, "name"):
+        assert section.name == choice, "the file's name and the name in it agree"
+    if group == "data":
+        assert section.source == choice
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_composes(stage: str) -> None:
+    schema, needed = ROOTS["nodule"]
+    (config,) = compose_jobs("nodule", schema, read_command_line([f"stage={stage}", *needed]))
+    assert config.stage == stage
+
+
+def test_the_files_hold_data_that_means_something() -> None:
+    files = sorted(CONF.rglob("*.yaml"))
+    assert len(files) > 10
+    for path in files:
+        assert yaml.safe_load(path.read_text(encoding="utf-8")), f"{path} is empty"

@@ -1,0 +1,189 @@
+"""The plan of the house, held by test: arrows, no circles, short files, the same rooms, a test for each file."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOPS = ("core", "apps", "pipelines")
+LONGEST = 400
+# File → reason why it may be longer.
+LONGER: dict[str, str] = {}
+# Rooms that every app has; an app may lack a verb that means nothing for it, but no room has another name.
+FOLDERS = {"data", "models", "metrics", "report", "weights"}
+VERBS = {"train", "evaluate"}
+
+
+def _sources() -> list[Path]:
+    return sorted(path for top in (*TOPS, "conf") for path in (ROOT / top).rglob("*.py"))
+
+
+SOURCES = _sources()
+FILES = [path for path in SOURCES if path.name != "__init__.py"]
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {_module(path): path for path in SOURCES}
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Yield our own modules that a file imports anywhere, those under TYPE_CHECKING left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    only_types = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in only_types:
+            continue
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        yield from (name for name in names if name in MODULES)
+
+
+GRAPH = {name: sorted(set(_imports(path)) - {name}) for name, path in MODULES.items()}
+
+
+def test_there_is_a_house() -> None:
+    assert len(FILES) > 30
+    assert sum(map(len, GRAPH.values())) > 50
+
+
+def test_arrows_run_one_way() -> None:
+    rank = {"core": 0, "apps": 1, "pipelines": 2}
+    wrong = []
+    for name, targets in GRAPH.items():
+        top, *rest = name.split(".")
+        for target in targets:
+            other, *inside = target.split(".")
+            across = top == other == "apps" and rest and inside and rest[0] != inside[0]
+            if other in rank and (rank[other] > rank[top] or across):
+                wrong.append(f"{name} → {target}")
+    assert wrong == []
+
+
+def test_no_circles() -> None:
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " → ".join([*path[path.index(name) :], name])
+        if name in done:
+            return
+        for target in GRAPH[name]:
+            visit(target, (*path, name))
+        done.add(name)
+
+    for name in GRAPH:
+        visit(name, ())
+    assert len(done) == len(GRAPH)
+
+
+def test_files_are_short() -> None:
+    python = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in python}
+    assert {name for name, length in lengths.items() if length > LONGEST} == set(LONGER)
+
+
+def test_relative_imports_are_not_used() -> None:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), path
+
+
+@pytest.mark.parametrize(
+    "app", sorted(path.name for path in (ROOT / "apps").iterdir() if (path / "config.py").exists())
+)
+def test_each_app_has_the_same_rooms(app: str) -> None:
+    folder = ROOT / "apps" / app
+    inside = {path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert inside == FOLDERS
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {"config", *VERBS} <= files
+    door = ROOT / "pipelines" / f"{app}.py"
+    assert door.exists()
+    assert len(door.read_text(encoding="utf-8").splitlines()) <= 60, "a front door fits on one screen"
+    assert (ROOT / "conf" / f"{app}.yaml").exists()
+
+
+def test_each_source_file_has_a_test_file() -> None:
+    wanted = {path.relative_to(ROOT).parent / f"test_{path.name}" for path in FILES}
+    missing = sorted(str(path) for path in wanted if not (ROOT / "tests" / path).exists())
+    assert missing == []
+
+
+def test_each_test_file_belongs_to_a_source_file() -> None:
+    extra = {
+        "test_house.py",
+        "test_public_names.py",
+        "pipelines/test_compose.py",
+        "pipelines/test_contract.py",
+    }
+    sources = {str(path.relative_to(ROOT).parent / f"test_{path.name}") for path in FILES}
+    tests = {str(path.relative_to(ROOT / "tests")) for path in (ROOT / "tests").rglob("test_*.py")}
+    tests = {name for name in tests if not name.startswith("e2e/")}
+    assert len(tests) > 30
+    assert tests - sources - extra == set()
+
+
+def test_init_files_are_empty_and_everywhere() -> None:
+    for top in (*TOPS, "conf"):
+        folders = {path.parent for path in (ROOT / top).rglob("*") if path.suffix in (".py", ".yaml")}
+        assert len(folders) >= 1
+        for folder in folders:
+            assert (folder / "__init__.py").read_bytes() == b"", f"{folder} lacks an empty __init__.py"
+
+
+def test_there_is_no_torchvision() -> None:
+    assert importlib.util.find_spec("torchvision") is None
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [name for names in project["optional-dependencies"].values() for name in names]
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    for line in [*project["dependencies"], *extras, *(pin for pin in pins if not pin.startswith("#"))]:
+        assert not line.lower().startswith("torchvision")
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [name for names in project["optional-dependencies"].values() for name in names]
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {re.split("==", line)[0].lower().replace("_", "-") for line in pins if "==" in line}
+    wanted = {re.split("[<>=!~ ]", line)[0].lower() for line in [*project["dependencies"], *extras]}
+    assert len(wanted) > 20
+    assert wanted - pinned == set()
+
+
+def test_core_knows_no_domain_word() -> None:
+    words = re.compile(r"nodule|hounsfield|lung|dicom|\bprompt\b|\bcredit\b", re.IGNORECASE)
+    for path in (path for path in FILES if path.is_relative_to(ROOT / "core")):
+        text = re.sub(r'"""[\s\S]*?"""|#.*', "", path.read_text(encoding="utf-8"))
+        assert not words.search(text), f"{path}: {words.search(text)}"
+
+
+def test_no_file_names_a_place_of_one_machine() -> None:
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=True, text=True
+    )
+    names = [name for name in listed.stdout.split("\0") if name]
+    assert len(names) > 50
+    place = re.compile(r"/(?:home|Users|root|work|mnt|workspace)/[\w.-]+")
+    for name in names:
+        path = ROOT / name
+        if path.suffix in (".py", ".md", ".toml", ".yaml", ".txt", ".html", ".css", "") and path.is_file():
+            found = place.search(path.read_text(encoding="utf-8", errors="replace"))
+            assert found is None, f"{name}: {found}"

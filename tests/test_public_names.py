@@ -1,0 +1,50 @@
+"""What scripts depend on is frozen: commands, stages, fields, defaults, groups, exit codes.
+
+After a change that is meant, run `TRIPTYCH_FREEZE=1 python -m pytest tests/test_public_names.py`, and tell it in CHANGELOG.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from apps.nodule.config import NoduleConfig
+from core.errors import ExitCode
+from core.schema import walk
+from core.usage import groups
+from pipelines.nodule import STAGES
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / "tests" / "golden" / "public_names.json"
+
+
+def _fields(schema: type) -> dict[str, Any]:
+    found = {}
+    for path, field in walk(schema):
+        default = field.default
+        if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        found[path] = {"type": str(field.type), "default": default}
+    return found
+
+
+def _now() -> dict[str, Any]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {
+        "commands": project["scripts"],
+        "exit_codes": {code.name: int(code) for code in ExitCode},
+        "extras": sorted(project["optional-dependencies"]),
+        "nodule": {"stages": list(STAGES), "groups": groups("nodule"), "fields": _fields(NoduleConfig)},
+    }
+
+
+def test_public_names_are_as_frozen() -> None:
+    now = json.loads(json.dumps(_now()))
+    if os.environ.get("TRIPTYCH_FREEZE"):
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    assert now == json.loads(GOLDEN.read_text(encoding="utf-8")), "see this file's first lines"
