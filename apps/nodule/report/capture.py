@@ -115,6 +115,7 @@ def _instance(volume: Volume, rgb_HWC: np.ndarray, model: ModelInfo, number: int
     instance.SeriesDescription = "Triptych lung nodules"
     instance.InstanceNumber = number
     instance.ImageType = ["DERIVED", "SECONDARY"]
+    instance.BodyPartExamined = "CHEST"
     instance.PatientOrientation = None
     instance.DerivationDescription = "Three planes through a finding, its outline drawn in"
     # Figures and an outline are burned in, but nothing that names the patient (PS3.3 C.7.6.1.1.3).

@@ -33,6 +33,7 @@ DISCLAIMER = (
     "Triptych is research software and not a medical device. It may miss nodules and may mark what is none: "
     "do not use it for diagnosis or treatment."
 )
+_PIXELS = 260
 _COLUMNS = (
     Column("Nodule"),
     Column("Probability"),
@@ -143,7 +144,7 @@ def _one_by_one(volume: Volume, findings: Sequence[Finding]) -> Section:
 def _card(volume: Volume, finding: Finding, number: int) -> Card:
     candidate = finding.candidate
     figures = []
-    for plane in planes(volume, finding):
+    for plane in planes(volume, finding, pixels=_PIXELS):
         alt = f"Nodule {number}, {plane.name.lower()} plane, outlined"
         bar = (10.0 / plane.mm, "10 mm")
         image = drawn_over(plane.grey_HW, alt, lines=plane.outlines, letters=plane.letters, bar=bar)
@@ -164,7 +165,8 @@ def _facts(volume: Volume, finding: Finding) -> list[tuple[str, str]]:
     facts = [
         ("Diameter", f"{candidate.diameter_mm:.1f} mm"),
         ("Volume", f"{finding.volume_mm3:.0f} mm\N{SUPERSCRIPT THREE}"),
-        ("Slice", f"{image} (outline {planes_in[0]}\N{EN DASH}{planes_in[-1]})"),
+        ("Slice", str(image)),
+        ("Outlined on slices", f"{planes_in[0]}\N{EN DASH}{planes_in[-1]}"),
         ("Position x, y, z", f"{_position(candidate.centre_mm)} mm"),
     ]
     side = side_of_body(volume, candidate.centre_mm)
@@ -191,6 +193,8 @@ def _technical(
             ("Series", volume.uid),
         ]
     )
-    remarks = [Notice(sentence, "warning") for _, sentence in notes(volume, findings) if sentence]
-    heading = Text("Repairs and peculiarities of this series:") if remarks else Text("The series needed no repair.")
+    remarks = [Notice(sentence, "warning") for _, sentence in volume.notes]
+    heading = Text("Repairs and peculiarities of this series:" if remarks else "The series needed no repair.")
+    if not findings:
+        remarks += [Notice(sentence) for _, sentence in notes(volume, findings)[len(volume.notes) :]]
     return Section("How it was made", [facts, heading, *remarks, Notice(DISCLAIMER)])

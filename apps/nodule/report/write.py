@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmwrite
 
+from apps.nodule.data.quiet import quiet_libraries
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.report.capture import captures
@@ -60,7 +61,8 @@ def _images(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> di
 def encode(instance: Dataset) -> bytes:
     """Return a DICOM file (PS3.10) as bytes."""
     stream = io.BytesIO()
-    dcmwrite(stream, instance, enforce_file_format=True)
+    with quiet_libraries():
+        dcmwrite(stream, instance, enforce_file_format=True)
     return stream.getvalue()
 
 

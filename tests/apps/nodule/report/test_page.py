@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.findings import Finding
+from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.page import DISCLAIMER, series_page
+
+
+class Outline(HTMLParser):
+    """Counts what a reader's tools look for."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.anchors: set[str] = set()
+        self.links: set[str] = set()
+        self.unnamed = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = dict(attrs)
+        if "id" in named:
+            self.anchors.add(f"#{named['id']}")
+        if tag == "a":
+            self.links.add(str(named["href"]))
+        if tag == "svg" and not named.get("aria-label"):
+            self.unnamed += 1
+
+
+def render(volume: Volume, findings: list[Finding], model: ModelInfo) -> str:
+    return series_page(volume, [finding.candidate for finding in findings], findings, model).render()
+
+
+def test_page_shows_each_finding_in_three_planes(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+    html = render(volume, findings, model)
+    outline = Outline(html)
+    assert "<h1>2 nodules found</h1>" in html
+    assert "The largest, nodule 2, measures 12.0 mm and has a probability of 0.55." in html
+    assert outline.tags.count("svg") == 2 + 2 * 3
+    assert outline.unnamed == 0
+    assert outline.links == {"#nodule-1", "#nodule-2"} <= outline.anchors
+    assert DISCLAIMER in html
+    assert "One slice was missing." in html
+    assert volume.uid in html
+
+
+def test_page_needs_nothing_from_outside(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+    html = render(volume, findings, model)
+    assert "<script" not in html
+    assert re.findall(r"https?://[^\s\"']+", html) == []
+    sources = re.findall(r'(?:src|href)="([^"]{0,24})', html)
+    assert len(sources) > 8
+    assert all(source.startswith(("#", "data:image/png;base64,")) for source in sources)
+
+
+def test_page_of_nothing_found(volume: Volume, model: ModelInfo) -> None:
+    html = render(volume, [], model)
+    assert "<h1>No nodule found</h1>" in html
+    assert "reached the working point of 0.40" in html
+    assert "Nothing was found, so there is no segmentation file." in html
+    assert "<table" not in html
+    assert Outline(html).tags.count("svg") == 2
+
+
+def test_one_nodule_is_singular(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+    assert "<h1>1 nodule found</h1>" in render(volume, findings[:1], model)
+
+
+def test_page_holds_no_patient_attribute(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+    for item in volume.sources:
+        item.PatientName, item.PatientID, item.InstitutionName = "CANARY^Name", "CANARY-ID", "CANARY Hospital"
+    assert "CANARY" not in render(volume, findings, model)

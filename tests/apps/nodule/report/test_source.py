@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.filebase import DicomBytesIO
+
+from apps.nodule.data.volume import Volume
+from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.source import Moment, moment, reference_headers, stamp
+
+
+def dated(**values: str) -> Dataset:
+    item = Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, value)
+    return item
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"SeriesDate": "20190304", "SeriesTime": "102030.5"}, Moment("20190304", "102030.5")),
+        ({"SeriesDate": "20190304", "SeriesTime": "", "StudyDate": "20190304", "StudyTime": "09"},
+         Moment("20190304", "09")),
+        ({"SeriesDate": "", "StudyDate": "20190304"}, Moment("20190304", "000000")),
+        ({"AcquisitionDate": "20190304", "ContentDate": "20190305", "ContentTime": "11"},
+         Moment("20190304", "000000")),
+        ({}, Moment("19000101", "000000")),
+    ],
+)  # fmt: skip
+def test_dates_come_from_the_source(values: dict[str, str], expected: Moment) -> None:
+    assert moment(dated(**values)) == expected
+
+
+def test_an_unreadable_date_is_passed_over() -> None:
+    source = Dataset.from_json('{"00080021":{"vr":"LO","Value":["soon"]},"00080020":{"vr":"DA","Value":["20190304"]}}')
+    assert moment(source) == Moment("20190304", "000000")
+
+
+def test_reference_headers_hold_no_patient(volume: Volume, model: ModelInfo) -> None:
+    headers = reference_headers(volume.sources, model)
+    assert len(headers) == 40
+    assert all(not item.PatientName and not item.PatientID for item in headers)
+    assert [item.SOPInstanceUID for item in headers] == [item.SOPInstanceUID for item in volume.sources]
+
+
+def test_a_missing_frame_of_reference_is_derived(volume: Volume, model: ModelInfo) -> None:
+    for item in volume.sources:
+        del item.FrameOfReferenceUID
+    uids = {item.FrameOfReferenceUID for item in reference_headers(volume.sources, model)}
+    assert len(uids) == 1
+    assert uids.pop().startswith("2.25.")
+
+
+def test_stamp_fills_what_the_source_lacks_and_replaces_the_clock(volume: Volume, model: ModelInfo) -> None:
+    instance = dated(ContentDate="20300101", ContentTime="010101", SpecificCharacterSet="ISO_IR 100")
+    stamp(instance, volume.sources[0], model)
+    assert instance.SpecificCharacterSet == "ISO_IR 192"
+    assert (instance.ContentDate, instance.ContentTime) == ("20190304", "102030.5")
+    assert (instance.InstanceCreationDate, instance.SeriesDate) == ("20190304", "20190304")
+    for keyword in ("PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber", "ReferringPhysicianName"):
+        assert keyword in instance
+        assert not instance[keyword].value
+    scanner, detector = instance.ContributingEquipmentSequence
+    assert scanner.Manufacturer == "Maker"
+    assert (detector.Manufacturer, detector.ManufacturerModelName) == ("Triptych", "compact")
+    assert detector.SoftwareVersions == "1.0.0"
+
+
+def test_malformed_patient_values_pass_without_a_word(
+    volume: Volume, model: ModelInfo, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # As read from a file: pydicom keeps such values raw and would warn, with the value, on first use.
+    source = dcmread(DicomBytesIO(_explicit("00100030", b"DA", b"12/03/1970") + _explicit("00100040", b"CS", b"male")),
+                     force=True)  # fmt: skip
+    instance = Dataset()
+    source.StudyInstanceUID = "1.2.3"
+    stamp(instance, source, model)
+    assert str(instance.PatientBirthDate) == "12/03/1970"
+    assert instance.PatientSex == "male"
+    assert capfd.readouterr() == ("", "")
+
+
+def _explicit(tag: str, vr: bytes, value: bytes) -> bytes:
+    group, element = int(tag[:4], 16), int(tag[4:], 16)
+    return group.to_bytes(2, "little") + element.to_bytes(2, "little") + vr + len(value).to_bytes(2, "little") + value

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import highdicom as hd
+import pytest
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.findings import Finding
+from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.segmentation import segmentation, tracking_uid
+from apps.nodule.report.structured_report import structured_report
+
+
+def test_each_finding_is_a_measurement_group(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+    seg = segmentation(volume, findings, model)
+    report = hd.sr.Comprehensive3DSR.from_dataset(structured_report(volume, findings, model, seg))
+    groups = report.content.get_volumetric_roi_measurement_groups()
+    assert len(groups) == 2
+    for index, (group, finding) in enumerate(zip(groups, findings, strict=True)):
+        assert (group.tracking_uid, group.tracking_identifier) == (
+            tracking_uid(volume, model, index),
+            f"Nodule {index + 1}",
+        )
+        assert group.finding_type == codes.SCT.Nodule
+        assert group.finding_sites[0].value == codes.SCT.Lung
+        values = {item.name: (item.value, item.unit) for item in group.get_measurements()}
+        assert values == {
+            codes.SCT.Diameter: (finding.candidate.diameter_mm, codes.UCUM.Millimeter),
+            codes.SCT.Volume: (round(finding.volume_mm3, 1), codes.UCUM.CubicMillimeter),
+            codes.DCM.CertaintyOfFinding: (finding.candidate.probability, codes.UCUM.NoUnits),
+        }
+        segment = group.referenced_segment
+        assert segment is not None
+        assert segment.referenced_sop_instance_uid == seg.SOPInstanceUID
+        assert list(segment.referenced_segment_numbers) == [index + 1]
+        assert segment.has_source_images()
+
+
+def test_it_names_the_device_and_all_evidence(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+    seg = segmentation(volume, findings, model)
+    report = hd.sr.Comprehensive3DSR.from_dataset(structured_report(volume, findings, model, seg))
+    evidence = {str(item[2]) for item in report.get_evidence()}
+    assert evidence == {seg.SOPInstanceUID, *(str(item.SOPInstanceUID) for item in volume.sources)}
+    text = str(report)
+    assert "Triptych compact" in text
+    assert "working point 0.4" in text
+
+
+def test_no_finding_says_not_detected(volume: Volume, model: ModelInfo) -> None:
+    report = structured_report(volume, [], model, None)
+    last = report.ContentSequence[-1]
+    assert last.ConceptNameCodeSequence[0].CodeMeaning == "Qualitative Evaluations"
+    (item,) = last.ContentSequence
+    assert item.ConceptNameCodeSequence[0].CodeMeaning == "Nodule"
+    assert item.ConceptCodeSequence[0].CodeMeaning == "Not detected"
+    assert "Imaging Measurements" not in str(report)
+    assert len(report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence) == 40
+
+
+def test_findings_and_segmentation_come_together(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+    with pytest.raises(ValueError, match="findings need their Segmentation, and only findings do"):
+        structured_report(volume, findings, model, None)
+    with pytest.raises(ValueError, match="findings need their Segmentation, and only findings do"):
+        structured_report(volume, [], model, Dataset())
+
+
+def test_an_enhanced_source_is_referenced_as_a_whole(
+    enhanced: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
+    seg = segmentation(enhanced, findings, model)
+    report = hd.sr.Comprehensive3DSR.from_dataset(structured_report(enhanced, findings, model, seg))
+    for group in report.content.get_volumetric_roi_measurement_groups():
+        segment = group.referenced_segment
+        assert segment is not None
+        (source,) = segment.source_images_for_segmentation
+        assert source.referenced_sop_instance_uid == enhanced.sources[0].SOPInstanceUID
