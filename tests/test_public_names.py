@@ -1,6 +1,6 @@
 """What scripts depend on is frozen: commands, stages, fields, defaults, groups, exit codes.
 
-After a change that is meant, run `TRIPTYCH_FREEZE=1 python -m pytest tests/test_public_names.py`, and tell it in CHANGELOG.md.
+After a change that is meant: TRIPTYCH_FREEZE=1 python -m pytest tests/test_public_names.py, and a line in CHANGELOG.md.
 """
 
 from __future__ import annotations
