@@ -26,8 +26,8 @@ def resampled_weights(owners: int, samples: int = SAMPLES, seed: int = 0) -> Ite
 def percentile_interval(values_BS: np.ndarray, confidence: float = CONFIDENCE) -> np.ndarray:
     """Return lower and upper bounds, (2, S), of statistics over B resamples.
 
-    A bound is an order statistic, number floor(p B) from zero, as in LUNA16's evaluation script: 25 and 975 of
-    1000. NaN (a resample in which the statistic is undefined) is left out; a column of NaN alone gives NaN.
+    A bound is an order statistic, number floor(p B) from zero: 25 and 975 of 1000, as evaluation scripts of
+    challenges take it. NaN (a resample in which the statistic is undefined) is left out; NaN alone gives NaN.
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence is {confidence}, wanted between 0 and 1")
@@ -52,6 +52,9 @@ def bootstrap(
     seed: int = 0,
     confidence: float = CONFIDENCE,
 ) -> np.ndarray:
-    """Return the percentile interval, (2, S), of `statistic(weights (owners,)) -> (S,)` over resampled owners."""
+    """Return the percentile interval, (2, S), of a statistic over resampled owners.
+
+    statistic: takes how often each owner counts, (owners,) int64, and returns (S,) numbers.
+    """
     values_BS = np.stack([statistic(weights) for weights in resampled_weights(owners, samples, seed)])
     return percentile_interval(values_BS, confidence)

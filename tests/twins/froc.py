@@ -21,7 +21,9 @@ def judge(marks: list, included: list, excluded: list, scans: int) -> list:
             threshold = sorted((m[4] for m in candidates.values()), reverse=True)[100]
             candidates = {i: m for i, m in candidates.items() if m[4] > threshold}
         left = dict(candidates)
-        annotations = [(a, True) for a in included if a[0] == scan] + [(a, False) for a in excluded if a[0] == scan]
+        annotations = [(a, True) for a in included if a[0] == scan] + [
+            (a, False) for a in excluded if a[0] == scan
+        ]
         for annotation, counts in annotations:
             diameter = annotation[4] if annotation[4] >= 0 else 10.0
             found = []

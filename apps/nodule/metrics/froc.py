@@ -1,7 +1,8 @@
 """FROC, its seven sensitivities and CPM by LUNA16's rules; arrays only, no files.
 
 Source: Setio et al. 2017, doi:10.1016/j.media.2017.06.015, and the challenge's published evaluation script.
-N marks, K nodules, X excluded findings, M false positives, T distinct scores, R rates. Scans are numbers 0..n-1.
+Legend: N marks, K nodules or excluded findings, M false positives, E entries (detected nodules and false
+positives), T distinct scores, R rates, P points of the band, S scans; scans are numbers 0..S-1.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ class Matched:
 class Froc:
     """The whole answer: curve, sensitivity at each rate, CPM, and 95 % intervals over resampled scans.
 
-    rate_T, sensitivity_T, threshold_T: the curve from (0, 0) on. Sensitivities are NaN where no scan holds a nodule.
-    interval_2R, cpm_interval: lower and upper bound; band_rate_P, band_2P: the interval along the curve.
+    rate_T, sensitivity_T, threshold_T: the curve from (0, 0) on. Sensitivities are NaN where no scan holds a
+    nodule. interval_2R, cpm_interval: lower and upper bound; band_rate_P, band_2P: the interval along the curve.
     """
 
     rate_T: np.ndarray
@@ -79,10 +80,12 @@ class Froc:
     band_2P: np.ndarray
 
 
-def match(marks: Marks, nodules: Spheres, excluded: Spheres, scans: int, max_marks: int = MAX_MARKS) -> Matched:
+def match(
+    marks: Marks, nodules: Spheres, excluded: Spheres, scans: int, max_marks: int = MAX_MARKS
+) -> Matched:
     """Judge marks by LUNA16's rules.
 
-    A mark hits if its squared distance is strictly below (diameter / 2)²; a mark may hit several nodules. Marks on
+    A mark hits if its squared distance is strictly below (diameter / 2)²; it may hit several nodules. Marks on
     nodules are settled first; what is left on an excluded finding is dropped; the rest are false positives.
     """
     kept = _most_suspicious(marks, max_marks)
@@ -103,9 +106,9 @@ def match(marks: Marks, nodules: Spheres, excluded: Spheres, scans: int, max_mar
         score_K[here] = np.max(np.where(hit_NK, kept.score_N[mine, None], -np.inf), axis=0)
         hits_K[here] = hit_NK.sum(axis=0)
         on_nodule_N[mine] = hit_NK.any(axis=1)
-        on_excluded_N[mine] = _hits(kept.centre_N3[mine], excluded.centre_K3[others], excluded.diameter_K[others]).any(
-            axis=1
-        )
+        on_excluded_N[mine] = _hits(
+            kept.centre_N3[mine], excluded.centre_K3[others], excluded.diameter_K[others]
+        ).any(axis=1)
     false_N = ~on_nodule_N & ~on_excluded_N
     return Matched(
         scans=scans,
@@ -120,7 +123,7 @@ def match(marks: Marks, nodules: Spheres, excluded: Spheres, scans: int, max_mar
 
 
 def _most_suspicious(marks: Marks, max_marks: int) -> Marks:
-    """Keep, in a scan with more than `max_marks`, those strictly above the score that follows the last one."""
+    """Keep, in a scan with more than `max_marks`, those strictly above the score that comes next."""
     order = np.lexsort((-marks.score_N, marks.scan_N))
     scan_N, score_N = marks.scan_N[order], marks.score_N[order]
     first_N = np.searchsorted(scan_N, scan_N, side="left")
@@ -142,7 +145,7 @@ def _hits(centre_N3: np.ndarray, centre_K3: np.ndarray, diameter_K: np.ndarray) 
     """Return which mark lies within which sphere, (N, K) bool."""
     diameter_K = np.where(diameter_K < 0.0, UNKNOWN_DIAMETER_MM, diameter_K)
     squared_NK = np.sum((centre_N3[:, None, :] - centre_K3[None, :, :]) ** 2, axis=2)
-    return squared_NK < (diameter_K / 2.0) ** 2
+    return np.asarray(squared_NK < (diameter_K / 2.0) ** 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,12 +169,14 @@ class _Ranked:
         true_E = np.arange(len(score_E)) < seen_K.sum()
         order = np.argsort(-score_E, kind="stable")
         score_E = score_E[order]
-        last_T = np.flatnonzero(np.append(score_E[1:] != score_E[:-1], True)) if len(score_E) else np.arange(0)
+        last_T = (
+            np.flatnonzero(np.append(score_E[1:] != score_E[:-1], True)) if len(score_E) else np.arange(0)
+        )
         nodules_S = np.bincount(matched.nodule_scan_K.astype(np.int64), minlength=matched.scans)
         return cls(scan_E[order], true_E[order], score_E[last_T], last_T, nodules_S)
 
     def curve(self, weight_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return false positives a scan and sensitivity, each (1 + T,), with each scan counted `weight_S` times."""
+        """Return false positives a scan and sensitivity, (1 + T,), with each scan counted `weight_S` times."""
         weight_E = weight_S[self.scan_E]
         true_T = np.cumsum(np.where(self.true_E, weight_E, 0))[self.last_T]
         false_T = np.cumsum(np.where(self.true_E, 0, weight_E))[self.last_T]
@@ -182,12 +187,12 @@ class _Ranked:
 
 
 def sensitivity_at(rates: np.ndarray, rate_T: np.ndarray, sensitivity_T: np.ndarray) -> np.ndarray:
-    """Interpolate linearly; at a rate where the curve rises upright its top counts; past its end it stays level."""
+    """Interpolate linearly; where the curve rises upright its top counts; past its end it stays level."""
     return np.asarray(np.interp(rates, rate_T, sensitivity_T))
 
 
 def froc(matched: Matched, samples: int = SAMPLES, seed: int = 0, band_points: int = 97) -> Froc:
-    """Return curve, sensitivities at RATES, CPM (their mean) and 95 % intervals from `samples` resamples of scans.
+    """Return curve, sensitivities at RATES, CPM (their mean), 95 % intervals from `samples` resamples of scans.
 
     A resample without a nodule has no sensitivity and is left out of the interval.
     """

@@ -50,7 +50,9 @@ def test_a_negative_diameter_counts_as_10_mm() -> None:
 
 
 def test_the_highest_score_counts_and_double_hits_are_no_false_positives() -> None:
-    matched = judged(table([(0, 0, 0, 0, 0.2), (0, 1, 0, 0, 0.7), (0, 0, 1, 0, 0.5)]), table([(0, 0, 0, 0, 9.0)]))
+    matched = judged(
+        table([(0, 0, 0, 0, 0.2), (0, 1, 0, 0, 0.7), (0, 0, 1, 0, 0.5)]), table([(0, 0, 0, 0, 9.0)])
+    )
     assert matched.nodule_score_K.tolist() == [0.7]
     assert matched.double_hits == 2
     assert len(matched.false_score_M) == 0
@@ -119,7 +121,9 @@ def test_no_nodule_at_all_has_no_sensitivity() -> None:
 
 
 def test_one_scan_has_an_interval_of_no_width() -> None:
-    result = froc(judged(table([(0, 0, 0, 0, 0.5)]), table([(0, 0, 0, 0, 5.0), (0, 9, 9, 9, 5.0)])), samples=5)
+    result = froc(
+        judged(table([(0, 0, 0, 0, 0.5)]), table([(0, 0, 0, 0, 5.0), (0, 9, 9, 9, 5.0)])), samples=5
+    )
     assert result.cpm == 0.5
     assert result.cpm_interval.tolist() == [0.5, 0.5]
 
@@ -171,8 +175,12 @@ def test_the_bootstrap_equals_evaluating_each_resampled_set_anew() -> None:
 def test_the_size_of_luna16_takes_seconds() -> None:
     rng = np.random.default_rng(0)
     scans, nodules = 888, 1186
-    marks = np.column_stack([np.repeat(np.arange(scans), 100), rng.uniform(0, 300, (88_800, 3)), rng.random(88_800)])
-    places = np.column_stack([rng.integers(scans, size=nodules), rng.uniform(0, 300, (nodules, 3)), np.full(nodules, 30)])
+    marks = np.column_stack(
+        [np.repeat(np.arange(scans), 100), rng.uniform(0, 300, (88_800, 3)), rng.random(88_800)]
+    )
+    places = np.column_stack(
+        [rng.integers(scans, size=nodules), rng.uniform(0, 300, (nodules, 3)), np.full(nodules, 30)]
+    )
     start = time.perf_counter()
     result = froc(judged(marks, places, NOTHING, scans), samples=100)
     elapsed = time.perf_counter() - start
