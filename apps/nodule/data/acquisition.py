@@ -171,7 +171,12 @@ class NoiseMaker:
     """Makes slices of noise (deviation 1) with the kernel's power spectrum; neighbours correlate where they overlap."""
 
     def __init__(
-        self, kernel: Kernel, shape: tuple[int, int], pixel_mm: float, overlap: float, rng: np.random.Generator
+        self,
+        kernel: Kernel,
+        shape: tuple[int, int],
+        pixel_mm: float,
+        overlap: float,
+        rng: np.random.Generator,
     ) -> None:
         self._shape, self._rng = shape, rng
         fy = fft.fftfreq(shape[0], pixel_mm)[:, None]

@@ -20,14 +20,19 @@ from apps.nodule.data.tissue import nodes, soft_tissue
 from apps.nodule.data.trees import Tree, draw_bronchi, draw_tree, grow, spread_points
 
 VESSEL, AIRWAY = 1, 2
+_SLAB = 16
+_FISSURE_MM = np.float32(0.45)  # half a fissure's thickness
 _EXTENT_MM = (325.0, 276.0, 372.0)
 _LOW_MM = (-22.0, -138.0, -186.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """hu_DHW: int16, noise-free. lung_DHW: float16 0..1, covered part, vessels included. label_DHW: uint8, 1 vessel,
-    2 airway, within the lungs. affine: (d, h, w, 1) to LPS mm. spacing_mm: the same along each axis."""
+    """A chest without noise.
+
+    hu_DHW: int16. lung_DHW: float16 0..1, covered part, vessels included. label_DHW: uint8, 1 vessel, 2 airway, within
+    the lungs. affine: (d, h, w, 1) to LPS mm. spacing_mm: the same along each axis.
+    """
 
     hu_DHW: np.ndarray
     lung_DHW: np.ndarray
@@ -66,9 +71,8 @@ def make_chest(seed: int, spacing_mm: float = 1.0) -> Anatomy:
     oblique, horizontal = form.fissures(build, coarse, rng)
     covers = _draw_inner(build, grid, coarse, lung, oblique, horizontal, rng)
     cover = np.clip(upsample2(lung.astype(np.float32)) / np.float32(spacing_mm) + np.float32(0.5), 0, 1)
-    matter = _lung_hu(build, grid, coarse, (oblique, horizontal), rng)
-    _fill_lungs(hu, cover, matter)
-    add_nodes(hu, grid, build, rng)
+    _fill_lungs(hu, cover, build, grid, coarse, (oblique, horizontal), rng)
+    add_nodes(hu, grid, build, cover, rng)
     _composite(hu, covers, build, rng)
     label = np.where(cover > 0.5, _labels(covers), 0).astype(np.uint8)
     final = np.rint(np.clip(hu, -1024, 3071)).astype(np.int16)
@@ -98,9 +102,9 @@ def _draw_inner(
         mask = (lobes == lobe) & clear
         if mask.sum() < 2000 // coarse.spacing_mm**3:
             continue
-        artery = _lobe_tree(mask, coarse, build, lobe, (6.0, -4.0), 10.6, rng)
+        artery = _lobe_tree(mask, coarse, build, lobe, (6.0, -4.0), 8.8, rng)
         draw_tree(covers.vessel, grid, artery)
-        vein = _lobe_tree(mask, coarse, build, lobe, (-14.0, -12.0), 11.2, rng)
+        vein = _lobe_tree(mask, coarse, build, lobe, (-14.0, -12.0), 9.2, rng)
         draw_tree(covers.vessel, grid, vein)
         beside = np.array([0.25, 0.8, -0.5 if lobe <= 3 else 0.5]) + rng.normal(0, 0.15, 3)
         draw_bronchi(
@@ -126,7 +130,7 @@ def _lobe_tree(
     rise = {1: 12.0, 2: -8.0, 3: -12.0, 4: 14.0, 5: -6.0}[lobe]
     root = np.array([build.hilum_z + rise + lift_back[0], 4 + lift_back[1], side * 36.0])
     tips = spread_points(mask, coarse, gap_mm * rng.uniform(0.92, 1.08), rng)
-    return grow(root, tips, float(rng.uniform(0.42, 0.52)), rng)
+    return grow(root, tips, float(rng.uniform(0.30, 0.40)), rng)
 
 
 def _main_airways(covers: _Covers, grid: Grid, build: Build) -> None:
@@ -143,24 +147,37 @@ def _main_airways(covers: _Covers, grid: Grid, build: Build) -> None:
         draw_tube(covers.lumen, grid, curve, np.full(len(curve), radius))
 
 
-def _lung_hu(
-    build: Build, grid: Grid, coarse: Grid, fissures: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
-) -> np.ndarray:
-    hu = upsample2(lung_matter.parenchyma(build, coarse, rng))
-    hu += lung_matter.grain(grid.shape, grid.spacing_mm, rng)
-    oblique, horizontal = (upsample2(f) for f in fissures)
-    half = np.float32(0.45)
-    thin = np.clip((half - np.abs(oblique)) / grid.spacing_mm + 0.5, 0, 1)
-    right_top = (oblique > 0) & (grid.axes_mm()[2] < 0)
-    flat = np.clip((half - np.abs(horizontal)) / grid.spacing_mm + 0.5, 0, 1) * right_top
-    hu += np.maximum(thin, flat) * np.float32(rng.uniform(90, 260))
-    return hu
-
-
-def _fill_lungs(hu: np.ndarray, cover: np.ndarray, matter: np.ndarray) -> None:
-    matter -= hu
-    matter *= cover
-    hu += matter
+def _fill_lungs(
+    hu: np.ndarray,
+    cover: np.ndarray,
+    build: Build,
+    grid: Grid,
+    coarse: Grid,
+    fissures: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+) -> None:
+    """Lay parenchyma with its fissures into the lungs, in place; slab by slab, which keeps to the cache."""
+    broad = lung_matter.parenchyma(build, coarse, rng)
+    grain = lung_matter.Grain(grid.spacing_mm, rng)
+    fissure_hu = np.float32(rng.uniform(90, 260))
+    left = grid.axes_mm()[2] >= 0
+    used = np.flatnonzero(cover.any((0, 2)))
+    rows = slice(used[0] // 2 * 2, used[-1] // 2 * 2 + 3)
+    thin_rows = slice(rows.start // 2, rows.stop // 2 + 1)
+    for low in range(0, grid.shape[0] - 1, _SLAB):
+        thin = slice(low // 2, min(low // 2 + _SLAB // 2 + 1, coarse.shape[0]))
+        matter, oblique, horizontal = (upsample2(f[thin, thin_rows]) for f in (broad, *fissures))
+        part = (slice(low, low + len(matter)), slice(rows.start, rows.start + matter.shape[1]))
+        matter += grain.box((low, rows.start, 0), matter.shape)
+        sheet = np.minimum(np.abs(oblique), np.abs(horizontal) + 1e3 * (left | (oblique < 0)))
+        matter += fissure_hu * np.clip(
+            (_FISSURE_MM - sheet) / np.float32(grid.spacing_mm) + np.float32(0.5), 0, 1
+        )
+        weight = cover[part]
+        if low > 0:  # the first plane was filled by the slab before
+            part, matter, weight = (slice(low + 1, part[0].stop), part[1]), matter[1:], weight[1:]
+        matter -= hu[part]
+        hu[part] += weight * matter
 
 
 def _composite(hu: np.ndarray, covers: _Covers, build: Build, rng: np.random.Generator) -> None:
@@ -188,15 +205,19 @@ def _labels(covers: _Covers) -> np.ndarray:
     return label
 
 
-def add_nodes(hu: np.ndarray, grid: Grid, build: Build, rng: np.random.Generator) -> None:
-    """Lay lymph nodes at the hila and along the trachea into the volume, in place."""
+def add_nodes(hu: np.ndarray, grid: Grid, build: Build, cover: np.ndarray, rng: np.random.Generator) -> None:
+    """Lay lymph nodes at the hila and along the trachea into the volume, in place.
+
+    Their middle lies outside the lungs (cover 0): a node may bulge into a lung, but never lies free in it.
+    """
     for centre, radius in nodes(build, rng):
         box = grid.box(centre - 1.6 * radius, centre + 1.6 * radius)
-        if box is None:
+        if box is None or cover[tuple(np.rint(grid.index(centre)).astype(int))] > 0:
             continue
         stretch = rng.uniform(0.8, 1.4, 3)
         axes = [
-            a[tuple(c if n > 1 else slice(None) for c, n in zip(box, a.shape, strict=True))] for a in grid.axes_mm()
+            a[tuple(c if n > 1 else slice(None) for c, n in zip(box, a.shape, strict=True))]
+            for a in grid.axes_mm()
         ]
         far = np.sqrt(sum(((a - c) / s) ** 2 for a, c, s in zip(axes, centre, stretch, strict=True)))
         part = hu[box]

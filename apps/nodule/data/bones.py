@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from apps.nodule.data.chest_shape import Build, cage_axes, ring_distance, soft_step, spine_y_at
-from apps.nodule.data.drawing import Grid, draw_tube, fine_noise, smooth_curve
+from apps.nodule.data.drawing import FineNoise, Grid, draw_tube, smooth_curve
 
 CORTEX, MARROW, CARTILAGE, DISC = 760.0, 170.0, 105.0, 75.0
 _LEVEL_MM = 0.098  # height of one thoracic level, as part of the lungs' height
@@ -27,11 +27,12 @@ def draw_bones(hu_DHW: np.ndarray, grid: Grid, build: Build, rng: np.random.Gene
     _clavicles(outer, inner, grid, build)
     _scapulae(outer, inner, grid, build)
     _sternum(outer, inner, grid, build)
-    grain = fine_noise(grid.shape, 1.2, rng)
-    hu_DHW += gristle * (CARTILAGE - hu_DHW)
-    bone = np.flatnonzero(outer.ravel() > 0)
     flat = hu_DHW.reshape(-1)
-    matter = CORTEX + inner.ravel()[bone] * (MARROW - CORTEX) + 70 * grain.reshape(-1)[bone]
+    soft = np.flatnonzero(gristle)
+    flat[soft] += gristle.reshape(-1)[soft] * (CARTILAGE - flat[soft])
+    bone = np.flatnonzero(outer)
+    grain = FineNoise(1.2, rng).at(bone, grid.shape)
+    matter = CORTEX + inner.ravel()[bone] * (MARROW - CORTEX) + 70 * grain
     flat[bone] += outer.ravel()[bone] * (matter - flat[bone])
 
 
@@ -42,7 +43,10 @@ def _spine(
     box = grid.box(low, np.array([1e4, build.spine_y + 95, 48]))
     if box is None:
         return
-    z, y, x = (a[tuple(c if n > 1 else slice(None) for c, n in zip(box, a.shape, strict=True))] for a in grid.axes_mm())
+    z, y, x = (
+        a[tuple(c if n > 1 else slice(None) for c, n in zip(box, a.shape, strict=True))]
+        for a in grid.axes_mm()
+    )
     hu = hu_DHW[box]
     middle = spine_y_at(build, z)
     beat = (z - phase) % level - level / 2  # 0 in the middle of a vertebra
@@ -52,13 +56,16 @@ def _spine(
     disc = np.minimum(ring, 3.2 - (level / 2 - np.abs(beat)))
     vertebra = np.minimum(ring, ends)
     _bone(hu, disc, DISC, 1.2)
-    grain = fine_noise(hu.shape, 1.0, rng)
+    grain = FineNoise(1.0, rng).box((0, 0, 0), hu.shape)
     _bone(hu, vertebra, 520 + 60 * grain, 1.2)
     _bone(hu, vertebra - 1.6, MARROW + 55 * grain, 1.5)
     back = middle + 22
     canal = 8.5 - np.hypot(x, y - back)
     arch = np.minimum(3.4 - np.abs(np.hypot(x, y - back) - 11), level * 0.36 - np.abs(beat))
-    spinous = np.minimum(3.2 - np.abs(x), np.minimum(level * 0.3 - np.abs(beat + (y - back - 20) * 0.5), 20 - np.abs(y - back - 24)))
+    spinous = np.minimum(
+        3.2 - np.abs(x),
+        np.minimum(level * 0.3 - np.abs(beat + (y - back - 20) * 0.5), 20 - np.abs(y - back - 24)),
+    )
     across = np.minimum(4.6 - np.hypot(beat - 2, y - back + 0.12 * np.abs(x) - 5), 36 - np.abs(x))
     across = np.minimum(across, np.abs(x) - 8)
     processes = np.maximum(arch, np.maximum(spinous, across))
@@ -98,7 +105,7 @@ def _rib(
     bone = turn <= reach * np.pi
     half = 2.6 if number > 1 else 3.4
     for shift in (-half, half):
-        moved = points + [shift, 0, 0]
+        moved = points + np.array([shift, 0.0, 0.0])
         if bone.sum() > 1:
             draw_tube(outer, grid, moved[bone], np.full(int(bone.sum()), 3.9))
             draw_tube(inner, grid, moved[bone], np.full(int(bone.sum()), 2.5))
@@ -138,13 +145,13 @@ def _scapulae(outer: np.ndarray, inner: np.ndarray, grid: Grid, build: Build) ->
 
 
 def _sternum(outer: np.ndarray, inner: np.ndarray, grid: Grid, build: Build) -> None:
-    """Draw manubrium, body and xiphoid as three tubes side by side that follow the front of the cage."""
+    """Draw manubrium, body and xiphoid as tubes side by side that follow the front of the cage."""
     heights = np.linspace(0.30, 0.90, 16) * build.height
     _, deep, middle = cage_axes(build, heights)
     front = middle - deep - 6
-    swell = np.interp(heights / build.height, [0.30, 0.36, 0.7, 0.78, 0.90], [3.5, 6.0, 5.0, 6.5, 7.5])
+    swell = np.interp(heights / build.height, [0.30, 0.36, 0.7, 0.78, 0.90], [3.0, 4.6, 4.4, 5.2, 6.0])
     spread = np.interp(heights / build.height, [0.30, 0.36, 0.7, 0.78, 0.90], [3, 10, 7, 12, 18])
-    for place in (-1.0, 0.0, 1.0):
+    for place in np.linspace(-1.3, 1.3, 9):
         points = np.stack([heights, front, place * spread], 1)
         draw_tube(outer, grid, points, swell)
         draw_tube(inner, grid, points, swell - 1.4)

@@ -12,6 +12,7 @@ import numpy as np
 
 from apps.nodule.data.drawing import Grid, broad_noise
 
+AORTA_BEFORE, AORTA_X = 22.0, 21.0  # of the descending aorta: mm before the vertebrae's middle, mm left
 Axes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -118,14 +119,15 @@ def mediastinum(build: Build, axes: Axes) -> np.ndarray:
     """Return what parts the lungs: heart, great vessels, hila, the tissue before the spine and the junctions."""
     z, y, x = axes
     t, b = z / build.height, build.half_depth
-    width = 5 + 24 * np.exp(-(((y - 2) / (0.48 * b)) ** 2)) * np.exp(-(((t - 0.72) / 0.34) ** 2))
+    width = 3 + 25 * np.exp(-(((y + 6) / (0.44 * b)) ** 2)) * np.exp(-(((t - 0.72) / 0.34) ** 2))
     width = width + 9 * np.clip((t - 0.8) / 0.2, 0, 1) * np.exp(-(((y - 8) / 38) ** 2))
     slab = width - np.abs(x - 2 - 3 * np.sin(6 * t))
     whole = soft_max(slab, heart(build, axes), 14)
-    spine = ring_distance(y - spine_y_at(build, z) - 6, x, np.float32(25), np.float32(29), 2.2)
-    whole = soft_max(whole, spine, 10)
-    down = aorta_path(build)
-    thoracic = build.aorta + 2 - np.hypot(x - down[1], y - spine_y_at(build, z) + down[0])
+    behind = y - spine_y_at(build, z)
+    spread = 17 + 0.55 * (np.hypot(behind - 6, 10) + behind - 6) / 1.6
+    spine = -soft_max(np.abs(x) - spread, -(behind + 20) * np.float32(0.9), 22)
+    whole = soft_max(whole, spine, 7)
+    thoracic = build.aorta + 2 - np.hypot(x - AORTA_X, y - spine_y_at(build, z) + AORTA_BEFORE)
     below_arch = (0.70 * build.height - z) * 0.7
     whole = soft_max(whole, np.minimum(thoracic, below_arch), 6)
     arch = blob(axes, (0.70 * build.height, 8, 20), (16, 34, 19))
@@ -136,18 +138,15 @@ def mediastinum(build: Build, axes: Axes) -> np.ndarray:
     return whole
 
 
-def aorta_path(build: Build) -> tuple[float, float]:
-    """Return how far before the vertebral bodies' middle, and at which x, the descending aorta runs."""
-    return 22.0, 21.0
-
-
 def diaphragm_z(build: Build, axes: Axes) -> np.ndarray:
     """Return the height of the diaphragm (1, H, W): two domes, deep behind, shallow in front."""
     _, y, x = axes
     a, b = build.half_width, build.half_depth
     sheets = []
     for side, dome in ((-1, build.dome_right), (1, build.dome_left)):
-        q = ((x - side * 0.46 * a) / (0.66 * a)) ** 2 + ((y + 0.22 * b) / (1.2 * b)) ** 2 * (1 + 0.6 * (y > -0.22 * b))
+        q = ((x - side * 0.46 * a) / (0.72 * a)) ** 2 + ((y + 0.22 * b) / (1.36 * b)) ** 2 * (
+            1 + 0.6 * (y > -0.22 * b)
+        )
         sheets.append(np.float32(dome) * (1.04 - q))
     return np.maximum(sheets[0], sheets[1])
 
@@ -155,7 +154,7 @@ def diaphragm_z(build: Build, axes: Axes) -> np.ndarray:
 def lungs(build: Build, grid: Grid, rng: np.random.Generator) -> np.ndarray:
     """Return both lungs."""
     axes = grid.axes_mm()
-    z, y, x = axes
+    z = axes[0]
     above = (z - diaphragm_z(build, axes)) * np.float32(0.85)
     inside = np.minimum(cage(build, axes), above)
     outside = mediastinum(build, axes)
@@ -176,7 +175,9 @@ def fissures(build: Build, grid: Grid, rng: np.random.Generator) -> tuple[np.nda
     return oblique.astype(np.float32), horizontal.astype(np.float32)
 
 
-def lobe_labels(lung_DHW: np.ndarray, oblique: np.ndarray, horizontal: np.ndarray, x: np.ndarray) -> np.ndarray:
+def lobe_labels(
+    lung_DHW: np.ndarray, oblique: np.ndarray, horizontal: np.ndarray, x: np.ndarray
+) -> np.ndarray:
     """Return 1 right upper, 2 middle, 3 right lower, 4 left upper, 5 left lower lobe, 0 elsewhere."""
     right = x < 0
     label = np.where(oblique < 0, np.where(right, 3, 5), np.where(right, np.where(horizontal < 0, 2, 1), 4))
@@ -190,9 +191,9 @@ def body(build: Build, axes: Axes) -> np.ndarray:
     shoulders = np.clip((t - 0.72) / 0.28, 0, 1.3) ** 1.5
     wide = build.half_width + 20 + build.fat_side + 26 * shoulders
     deep = build.half_depth + 19 + 0.6 * build.fat_front - 8 * shoulders
-    oval = ring_distance(y - 4 - 6 * shoulders, x, wide, deep, 2.5)
-    front = build.fat_front * 0.5 * np.exp(-((y + build.half_depth) ** 2) / 900.0)
-    whole = oval + front
+    oval = ring_distance(y - 4 - 6 * shoulders, x, wide, deep, 2.25)
+    groove = 9 * np.exp(-((x / 16) ** 2)) * (y > 0) + 4 * np.exp(-((x / 30) ** 2)) * (y < 0)
+    whole = oval - groove
     if build.female:
         for side in (-1, 1):
             breast = blob(axes, (0.42 * build.height, -build.half_depth - 14, side * 72), (52, 34, 54))

@@ -166,10 +166,10 @@ def build_body(mask_DHW: np.ndarray, spacing_mm: tuple[float, float, float]) -> 
     field = np.clip(field / np.clip(slope, 0.5, 4.0), -_BEYOND_MM, None)
     alpha = np.clip(0.5 + field / step, 0, 1)
     weight = float(alpha.sum())
-    centre = np.array([np.tensordot(np.arange(n), alpha.sum(_others(i)), 1) for i, n in enumerate(alpha.shape)])
-    return Body(
-        field.astype(np.float32), step, centre / weight, equivalent_diameter_mm(weight * step**3)
+    centre = np.array(
+        [np.tensordot(np.arange(n), alpha.sum(_others(i)), 1) for i, n in enumerate(alpha.shape)]
     )
+    return Body(field.astype(np.float32), step, centre / weight, equivalent_diameter_mm(weight * step**3))
 
 
 def _others(axis: int) -> tuple[int, ...]:

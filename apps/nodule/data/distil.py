@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def fill_outline(points_N2: np.ndarray, shape_HW: tuple[int, int]) -> np.ndarray
     """
     closed = np.vstack([points_N2, points_N2[:1]])
     border = np.zeros(shape_HW, bool)
-    for start, end in zip(closed[:-1], closed[1:], strict=True):
+    for start, end in pairwise(closed):
         steps = int(np.abs(end - start).max()) + 1
         line = np.rint(np.linspace(start, end, steps)).astype(int)
         border[line[:, 0], line[:, 1]] = True
@@ -127,9 +128,7 @@ def _annotation(
     if not mask.any((1, 2)).all() or max(mask.shape) > 255:
         return None
     centre = (np.argwhere(mask).mean(0) + low + origin) * (spacing, pixel, pixel)
-    one = Annotation(
-        scan, patient, mask, (centre[0], centre[1], centre[2]), (spacing, pixel), tuple(ratings)
-    )
+    one = Annotation(scan, patient, mask, (centre[0], centre[1], centre[2]), (spacing, pixel), tuple(ratings))
     return one if MIN_DIAMETER_MM <= one.diameter_mm <= MAX_DIAMETER_MM else None
 
 
@@ -170,7 +169,8 @@ def main(wheel: Path, target: Path) -> int:
             chosen = one_reader_each(read_annotations(database))
         finally:
             database.close()
-    np.savez_compressed(target, **pack(chosen))
+    with target.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **pack(chosen))
     return len(chosen)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 _BANK = 96
+_CHUNK = 120_000  # voxels computed at once: small enough for the cache
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,27 @@ def _bank(sigma: float) -> np.ndarray:
     return np.asarray((smooth - smooth.mean()) / smooth.std())
 
 
-def fine_noise(shape: tuple[int, int, int], sigma: float, rng: np.random.Generator) -> np.ndarray:
-    """Return smooth noise (mean 0, deviation 1) of a few voxels' scale, cut from a block that repeats every 96."""
-    starts = rng.integers(0, _BANK, 3)
-    flips = rng.choice([-1, 1], 3)
-    cut = [(s + f * np.arange(n)) % _BANK for s, f, n in zip(starts, flips, shape, strict=True)]
-    return _bank(round(sigma, 2))[np.ix_(*cut)]
+class FineNoise:
+    """Smooth noise (mean 0, deviation 1) of a few voxels' scale, cut from a block that repeats every 96 voxels."""
+
+    def __init__(self, sigma: float, rng: np.random.Generator) -> None:
+        bank = _bank(round(max(sigma, 0.25), 2))
+        starts, flips = rng.integers(0, _BANK, 3), rng.choice([-1, 1], 3)
+        cut = [(s + f * np.arange(_BANK)) % _BANK for s, f in zip(starts, flips, strict=True)]
+        self._block = np.ascontiguousarray(bank[np.ix_(*cut)])
+        self._flat = self._block.reshape(-1)
+
+    def box(self, low: tuple[int, int, int], shape: tuple[int, int, int]) -> np.ndarray:
+        """Return the noise of a box of voxels."""
+        out = self._block
+        for axis, (a, n) in enumerate(zip(low, shape, strict=True)):
+            out = np.take(out, (a + np.arange(n)) % _BANK, axis)
+        return out
+
+    def at(self, flat_N: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+        """Return the noise at flat voxel numbers of a grid."""
+        z, y, x = np.unravel_index(flat_N, shape)
+        return self._flat[(z % _BANK * _BANK + y % _BANK) * _BANK + x % _BANK]
 
 
 def broad_noise(grid: Grid, scale_mm: float, rng: np.random.Generator) -> np.ndarray:
@@ -114,37 +130,79 @@ def draw_tube(
 ) -> None:
     """Draw a tapering tube through points into a cover (0..1, kept by maximum), in place.
 
-    radii_mm: (N,), one a point. A tube thinner than 0.6 voxel is drawn at 0.6 voxel with its weight reduced by area.
+    radii_mm: (N,), one a point. strength: weight of the whole tube.
     """
-    floor = 0.6 * grid.spacing_mm
-    for a, b, ra, rb in zip(points_N3[:-1], points_N3[1:], radii_mm[:-1], radii_mm[1:], strict=True):
-        weight = strength * min(1.0, (0.5 * (ra + rb) / floor) ** 2)
-        _draw_cone(cover_DHW, grid, a, b, max(ra, floor), max(rb, floor), weight)
+    draw_cones(cover_DHW, grid, points_N3[:-1], points_N3[1:], radii_mm[:-1], radii_mm[1:], strength)
 
 
-def _draw_cone(
-    cover_DHW: np.ndarray, grid: Grid, a: np.ndarray, b: np.ndarray, ra: float, rb: float, weight: float
+def draw_cones(
+    cover_DHW: np.ndarray,
+    grid: Grid,
+    start_K3: np.ndarray,
+    end_K3: np.ndarray,
+    start_radius_K: np.ndarray,
+    end_radius_K: np.ndarray,
+    strength: float = 1.0,
 ) -> None:
-    reach = max(ra, rb) + grid.spacing_mm
-    box = grid.box(np.minimum(a, b) - reach, np.maximum(a, b) + reach)
-    if box is None:
-        return
-    s = grid.spacing_mm
-    z, y, x = (
-        (np.arange(c.start, c.stop, dtype=np.float32) * s + (o - p)).astype(np.float32)
-        for c, o, p in zip(box, grid.origin_mm, a, strict=True)
-    )
-    z, y, x = z[:, None, None], y[None, :, None], x[None, None, :]
-    v = (b - a).astype(np.float32)
-    t = (z * v[0] + y * v[1] + x * v[2]) * np.float32(1 / max(float(v @ v), 1e-6))
+    """Draw many tapering tubes, each in its own small box, into a cover (0..1, kept by maximum), in place.
+
+    A tube thinner than 0.6 voxel is drawn at 0.6 voxel with its weight reduced by area. Tubes whose boxes are of one
+    size are computed together.
+    """
+    s, floor = grid.spacing_mm, 0.6 * grid.spacing_mm
+    weight = strength * np.minimum(1.0, (0.5 * (start_radius_K + end_radius_K) / floor) ** 2)
+    ra, rb = np.maximum(start_radius_K, floor) / s, np.maximum(end_radius_K, floor) / s
+    a, b = grid.index(start_K3), grid.index(end_K3)
+    reach = np.maximum(ra, rb)[:, None] + 1
+    low = np.floor(np.minimum(a, b) - reach).astype(int)
+    size = np.ceil(np.maximum(a, b) + reach).astype(int) - low + 1
+    size += size % 2
+    key = (size[:, 0] * 4096 + size[:, 1]) * 4096 + size[:, 2]
+    flat = cover_DHW.reshape(-1)
+    for value in np.unique(key):
+        same = np.flatnonzero(key == value)
+        step = max(int(_CHUNK / size[same[0]].prod()), 1)
+        for first in range(0, len(same), step):
+            part = same[first : first + step]
+            where, cover = _cones(
+                grid.shape, low[part], size[same[0]], a[part], b[part], ra[part], rb[part], weight[part]
+            )
+            np.maximum.at(flat, where, cover)
+
+
+def _cones(
+    shape: tuple[int, int, int],
+    low_K3: np.ndarray,
+    size: np.ndarray,
+    a_K3: np.ndarray,
+    b_K3: np.ndarray,
+    ra_K: np.ndarray,
+    rb_K: np.ndarray,
+    weight_K: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return flat voxel numbers and covers (> 0) of K tubes with boxes of one size; all lengths in voxels."""
+    place, gap = [], []
+    index = np.zeros((1, 1, 1, 1), int)
+    for axis in range(3):
+        form = [len(low_K3), 1, 1, 1]
+        form[axis + 1] = int(size[axis])
+        at = low_K3[:, axis, None] + np.arange(size[axis])
+        place.append(((at >= 0) & (at < shape[axis])).reshape(form))
+        gap.append((at - a_K3[:, axis, None]).astype(np.float32).reshape(form))
+        index = index * shape[axis] + at.reshape(form)
+    v = (b_K3 - a_K3).astype(np.float32)[:, :, None, None, None]
+    t = gap[0] * v[:, 0] + gap[1] * v[:, 1] + gap[2] * v[:, 2]
+    t *= 1 / np.maximum((v * v).sum(1), 1e-6)
     np.clip(t, 0, 1, out=t)
-    far = np.sqrt((z - t * v[0]) ** 2 + (y - t * v[1]) ** 2 + (x - t * v[2]) ** 2)
-    cover = (ra + (rb - ra) * t - far) * np.float32(1 / s) + 0.5
-    np.clip(cover, 0, 1, out=cover)
-    if weight < 1:
-        cover *= weight
-    part = cover_DHW[box]
-    np.maximum(part, cover, out=part)
+    far = np.square(gap[0] - t * v[:, 0])
+    far += np.square(gap[1] - t * v[:, 1])
+    far += np.square(gap[2] - t * v[:, 2])
+    t *= (rb_K - ra_K).astype(np.float32).reshape(-1, 1, 1, 1)
+    t += (ra_K + 0.5).astype(np.float32).reshape(-1, 1, 1, 1)
+    t -= np.sqrt(far)
+    hit = (t > 0) & place[0] & place[1] & place[2]
+    owner = np.nonzero(hit)[0]
+    return index[hit], np.minimum(t[hit], 1) * weight_K[owner].astype(np.float32)
 
 
 def smooth_curve(points_N3: np.ndarray, times: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from apps.nodule.data.chest_shape import Build
-from apps.nodule.data.drawing import Grid, broad_noise, draw_tube, fine_noise, smooth_curve
+from apps.nodule.data.drawing import FineNoise, Grid, broad_noise, draw_tube, smooth_curve
 
 
 def parenchyma(build: Build, grid: Grid, rng: np.random.Generator) -> np.ndarray:
@@ -29,10 +29,18 @@ def parenchyma(build: Build, grid: Grid, rng: np.random.Generator) -> np.ndarray
     return hu.astype(np.float32)
 
 
-def grain(shape: tuple[int, int, int], spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
-    """Return the fine structure below the drawn vessels' size (lobules, smallest vessels), HU."""
-    lobules = fine_noise(shape, 2.2 / spacing_mm, rng) * np.float32(rng.uniform(8, 15))
-    return lobules + fine_noise(shape, 0.9 / spacing_mm, rng) * np.float32(rng.uniform(12, 22))
+class Grain:
+    """The fine structure below the drawn vessels' size (lobules, smallest vessels), HU."""
+
+    def __init__(self, spacing_mm: float, rng: np.random.Generator) -> None:
+        self._lobules = FineNoise(2.2 / spacing_mm, rng)
+        self._vessels = FineNoise(0.9 / spacing_mm, rng)
+        self._deviation = np.float32(rng.uniform(8, 15)), np.float32(rng.uniform(12, 22))
+
+    def box(self, low: tuple[int, int, int], shape: tuple[int, int, int]) -> np.ndarray:
+        """Return the grain of a box of voxels."""
+        lobules, vessels = self._deviation
+        return lobules * self._lobules.box(low, shape) + vessels * self._vessels.box(low, shape)
 
 
 def surface_points(lung_DHW: np.ndarray, grid: Grid) -> np.ndarray:
@@ -41,12 +49,14 @@ def surface_points(lung_DHW: np.ndarray, grid: Grid) -> np.ndarray:
     return np.argwhere(rim) * grid.spacing_mm + np.array(grid.origin_mm)
 
 
-def scars(cover_DHW: np.ndarray, grid: Grid, surface_N3: np.ndarray, build: Build, rng: np.random.Generator) -> None:
+def scars(
+    cover_DHW: np.ndarray, grid: Grid, surface_N3: np.ndarray, build: Build, rng: np.random.Generator
+) -> None:
     """Draw scars and parenchymal bands: short bent strands from the pleura inwards, in place."""
     middle = np.array([build.hilum_z, 0, 0])
     for _ in range(int(rng.integers(2, 9))):
         start = surface_N3[rng.integers(len(surface_N3))]
-        inward = middle + [0, 0, np.sign(start[2]) * 50] - start
+        inward = middle + np.array([0.0, 0.0, np.sign(start[2]) * 50]) - start
         inward = inward / np.linalg.norm(inward) + 0.5 * rng.normal(size=3)
         length = rng.uniform(8, 28)
         knots = start + np.linspace(0, 1, 4)[:, None] * inward * length + rng.normal(0, 1.6, (4, 3))
@@ -55,7 +65,9 @@ def scars(cover_DHW: np.ndarray, grid: Grid, surface_N3: np.ndarray, build: Buil
         draw_tube(cover_DHW, grid, curve, widths, float(rng.uniform(0.5, 1)))
 
 
-def plates(cover_DHW: np.ndarray, grid: Grid, surface_N3: np.ndarray, build: Build, rng: np.random.Generator) -> None:
+def plates(
+    cover_DHW: np.ndarray, grid: Grid, surface_N3: np.ndarray, build: Build, rng: np.random.Generator
+) -> None:
     """Draw plates of atelectasis in the lower half of the lungs: thin, slightly bent discs, in place."""
     low = surface_N3[surface_N3[:, 0] < 0.45 * build.height]
     for _ in range(int(rng.integers(0, 5))):
@@ -64,13 +76,21 @@ def plates(cover_DHW: np.ndarray, grid: Grid, surface_N3: np.ndarray, build: Bui
 
 
 def disc(
-    cover_DHW: np.ndarray, grid: Grid, centre: np.ndarray, radius: float, half: float, rng: np.random.Generator
+    cover_DHW: np.ndarray,
+    grid: Grid,
+    centre: np.ndarray,
+    radius: float,
+    half: float,
+    rng: np.random.Generator,
 ) -> None:
     """Draw a bent disc of a radius and half thickness (mm), nearly horizontal, in place."""
     box = grid.box(centre - radius, centre + radius)
     if box is None:
         return
-    z, y, x = (a[tuple(c if n > 1 else slice(None) for c, n in zip(box, a.shape, strict=True))] for a in grid.axes_mm())
+    z, y, x = (
+        a[tuple(c if n > 1 else slice(None) for c, n in zip(box, a.shape, strict=True))]
+        for a in grid.axes_mm()
+    )
     z, y, x = z - centre[0], y - centre[1], x - centre[2]
     slope = rng.normal(0, 0.45, 2)
     bend = rng.normal(0, 0.006)

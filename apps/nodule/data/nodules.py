@@ -102,8 +102,12 @@ def _core(body, spacing_mm, turn, diameter_mm, offset, shape) -> np.ndarray:  # 
     core = sample_alpha(body, spacing_mm, turn, diameter_mm, tuple(offset))
     out = np.zeros(shape, np.float32)
     gap = [(a - b) // 2 for a, b in zip(shape, core.shape, strict=True)]
-    into = tuple(slice(max(g, 0), max(g, 0) + min(a, b)) for g, a, b in zip(gap, shape, core.shape, strict=True))
-    take = tuple(slice(max(-g, 0), max(-g, 0) + min(a, b)) for g, a, b in zip(gap, shape, core.shape, strict=True))
+    into = tuple(
+        slice(max(g, 0), max(g, 0) + min(a, b)) for g, a, b in zip(gap, shape, core.shape, strict=True)
+    )
+    take = tuple(
+        slice(max(-g, 0), max(-g, 0) + min(a, b)) for g, a, b in zip(gap, shape, core.shape, strict=True)
+    )
     out[into] = core[take]
     return out
 
@@ -146,6 +150,7 @@ def insert(
     centre: tuple[int, int, int],
     spacing_mm: Spacing,
     keep_DHW: np.ndarray | None = None,
+    *,
     see_through: bool = True,
 ) -> Inserted:
     """Composite a nodule into a volume in place: hu * (1 - alpha) + hu_nodule * alpha; return what entered.

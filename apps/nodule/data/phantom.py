@@ -54,7 +54,9 @@ class PhantomSpec:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, wanted one of {', '.join(options)}")
         for name, options in (("kind", KINDS), ("placement", PLACEMENTS)):
             if getattr(self, name) not in (None, *options):
-                raise ValueError(f"{name} is {getattr(self, name)!r}, wanted None or one of {', '.join(options)}")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, wanted None or one of {', '.join(options)}"
+                )
         for name in ("slice_mm", "pixel_mm", "dose", "anatomy_mm"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, wanted above 0")
@@ -149,7 +151,13 @@ def make_phantom(seed: int, spec: PhantomSpec | None = None) -> Phantom:
     nodules = add_nodules(anatomy, spec, rng)
     thickness = spec.thickness_mm or spec.slice_mm
     volume = acquire(
-        anatomy, (spec.slice_mm, spec.pixel_mm), thickness, spec.kernel, spec.dose, rng, phantom_uid(seed, spec)
+        anatomy,
+        (spec.slice_mm, spec.pixel_mm),
+        thickness,
+        spec.kernel,
+        spec.dose,
+        rng,
+        phantom_uid(seed, spec),
     )
     return Phantom(volume, nodules, anatomy)
 

@@ -43,13 +43,17 @@ class Places:
         if vessel_DHW is not None:
             vessel = self._thick(vessel_DHW)[boxes[0]]
             if vessel.any():
-                self._vessel_mm = ndimage.distance_transform_edt(~vessel, sampling=sampling).astype(np.float32)
+                self._vessel_mm = ndimage.distance_transform_edt(~vessel, sampling=sampling).astype(
+                    np.float32
+                )
 
     def _thick(self, mask_DHW: np.ndarray) -> np.ndarray:
         """Coarsen without losing thin vessels: a coarse voxel is set where any of its fine voxels is."""
         pad = -self._shape % self._step
         full = np.pad(mask_DHW, [(0, int(p)) for p in pad])
-        shape = [int(n) for pair in zip(np.array(full.shape) // self._step, self._step, strict=True) for n in pair]
+        shape = [
+            int(n) for pair in zip(np.array(full.shape) // self._step, self._step, strict=True) for n in pair
+        ]
         return np.asarray(full.reshape(shape).any((1, 3, 5)))
 
     def pick(

@@ -29,7 +29,13 @@ def chest_wall(build: Build, grid: Grid, cage: np.ndarray, rng: np.random.Genera
     back = 1 / (1 + np.exp(-(y - 0.35 * build.half_depth) / 8))
     spine = back * np.exp(-((x / 50) ** 2))
     breast = (1 - back) * np.clip((t - 0.35) / 0.3, 0, 1) * np.clip((np.abs(x) - 15) / 25, 0, 1)
-    thick = 11 + 24 * spine + 9 * side + 10 * breast * (1 - 0.5 * build.female) + 16 * back * np.clip(t - 0.5, 0, 1)
+    thick = (
+        11
+        + 24 * spine
+        + 9 * side
+        + 10 * breast * (1 - 0.5 * build.female)
+        + 16 * back * np.clip(t - 0.5, 0, 1)
+    )
     layers = broad_noise(grid, 14, rng) + 0.8 * np.sin(outward * 0.55 + 2 * broad_noise(grid, 40, rng))
     streak = np.where(outward > 9, np.clip((layers - 1.15) * 1.2, 0, 0.8), 0)
     muscle = soft_step(thick - outward + 1.5 * broad_noise(grid, 18, rng), 3) * (1 - streak)
@@ -64,9 +70,10 @@ def inner_organs(build: Build, grid: Grid, rng: np.random.Generator) -> np.ndarr
 def _great_vessels(hu: np.ndarray, build: Build, axes: form.Axes) -> np.ndarray:
     z, y, x = axes
     h, blood, a = build.height, build.blood_hu, build.aorta
-    down, at_x = form.aorta_path(build)
     arch_z = 0.70 * h
-    descending = np.minimum(a - np.hypot(x - at_x, y - form.spine_y_at(build, z) + down), arch_z - z)
+    descending = np.minimum(
+        a - np.hypot(x - form.AORTA_X, y - form.spine_y_at(build, z) + form.AORTA_BEFORE), arch_z - z
+    )
     ascending = np.minimum(a + 3 - np.hypot(x + 14, y + 18), np.minimum(arch_z - z, z - 0.42 * h))
     side = (x - 3) * 0.8 - (y - 2) * 0.6  # the arch runs from front right to back left
     arch = np.where(np.abs(side) < 17, a - 1 - np.hypot(z - arch_z, side), -5)
@@ -74,9 +81,8 @@ def _great_vessels(hu: np.ndarray, build: Build, axes: form.Axes) -> np.ndarray:
     trunk = a + 1 - np.sqrt(((z - 0.55 * h) / 1.2) ** 2 + (y + 20) ** 2 + ((x - 14) / 1.5) ** 2)
     right_branch = np.where(np.abs(x) < 42, 9 - np.hypot(z - build.hilum_z - 8, y + 4), -5)
     cava = np.minimum(9 - np.hypot(x + 27, y + 6), z - 0.42 * h)
-    necks = np.float32(-99)
-    for cx, cy, r in ((-20, -4, 6), (6, -2, 4), (20, 8, 5), (-30, -14, 7), (28, -16, 6)):
-        necks = np.maximum(necks, r - np.hypot(x - cx, y - cy))
+    rings = ((-20, -4, 6), (6, -2, 4), (20, 8, 5), (-30, -14, 7), (28, -16, 6))
+    necks = np.stack([r - np.hypot(x - cx, y - cy) for cx, cy, r in rings]).max(0)
     necks = np.minimum(necks, z - arch_z)
     for part in (descending, ascending, arch, trunk, right_branch, cava, necks):
         hu = _paint(hu, part, blood, 2)
@@ -85,7 +91,7 @@ def _great_vessels(hu: np.ndarray, build: Build, axes: form.Axes) -> np.ndarray:
 
 def _abdomen(build: Build, grid: Grid, rng: np.random.Generator) -> np.ndarray:
     axes = grid.axes_mm()
-    z, y, x = axes
+    _, y, x = axes
     enhanced = build.blood_hu > 100
     hu = np.full(grid.shape, FAT + 8, np.float32)
     liver = blob(axes, (-10, -12, -52), (90, 86, 98))
@@ -125,7 +131,9 @@ def nodes(build: Build, rng: np.random.Generator) -> list[tuple[np.ndarray, floa
     for _ in range(int(rng.integers(6, 16))):
         side = rng.choice([-1.0, 1.0])
         if rng.uniform() < 0.6:
-            centre = np.array([build.hilum_z + rng.normal(0, 14), 4 + rng.normal(0, 9), side * rng.uniform(34, 52)])
+            centre = np.array(
+                [build.hilum_z + rng.normal(0, 14), 4 + rng.normal(0, 9), side * rng.uniform(34, 52)]
+            )
         else:
             centre = np.array(
                 [build.hilum_z + rng.uniform(5, 60), 2 + rng.normal(0, 9), side * rng.uniform(10, 24)]

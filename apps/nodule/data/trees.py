@@ -2,7 +2,7 @@
 
 Growth: points spread over the lobe are joined from the hilum outwards, each to the node that costs least in new
 length plus part of the way back to the root (Prim-Dijkstra trade-off, Alpert et al. 1995); radii follow Murray's
-law with the exponent of human pulmonary arteries, about 2.8.
+law with the exponent of human pulmonary arteries, about 2.6.
 Points are (z, y, x) mm.
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.nodule.data.drawing import Grid, draw_tube
+from apps.nodule.data.drawing import Grid, draw_cones
 
-MURRAY = 2.8
-_WAY_BACK = 0.45
+MURRAY = 2.6
+_WAY_BACK = 0.32
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +35,7 @@ class Tree:
         return child
 
 
-def spread_points(
-    mask_DHW: np.ndarray, grid: Grid, gap_mm: float, rng: np.random.Generator
-) -> np.ndarray:
+def spread_points(mask_DHW: np.ndarray, grid: Grid, gap_mm: float, rng: np.random.Generator) -> np.ndarray:
     """Return points (N, 3) mm about gap_mm apart within a mask: a jittered lattice."""
     low = np.array(grid.origin_mm)
     size = (np.array(grid.shape) * grid.spacing_mm / gap_mm).astype(int)
@@ -65,7 +63,7 @@ def grow(root_3: np.ndarray, tips_N3: np.ndarray, tip_radius_mm: float, rng: np.
         step = points[i] - points[:i]
         length = np.sqrt(np.einsum("ij,ij->i", step, step))
         turn = 1 - np.einsum("ij,ij->i", step, direction[:i]) / np.maximum(length, 1e-6)
-        cost = length * (1 + 0.35 * turn) + _WAY_BACK * way[:i] + closed[:i]
+        cost = length * (1 + 0.22 * turn) + _WAY_BACK * way[:i] + closed[:i]
         best = int(np.argmin(cost))
         parent[i] = best
         way[i] = way[best] + length[best]
@@ -90,47 +88,54 @@ def _straighten(points_N3: np.ndarray, parent_N: np.ndarray, leaves_N: np.ndarra
     """Pull each inner node towards the line from its parent to its children, wide branches most."""
     points = points_N3.copy()
     inner = np.flatnonzero(np.bincount(parent_N[1:], minlength=len(points))[1:] > 0) + 1
+    firm = 0.5 * (1 - np.exp(-leaves_N[inner] / 5))
     for _ in range(3):
         pull = np.zeros_like(points)
         np.add.at(pull, parent_N[1:], points[1:] * leaves_N[1:, None])
         weight = np.zeros(len(points))
         np.add.at(weight, parent_N[1:], leaves_N[1:])
         target = 0.5 * (pull[inner] / weight[inner, None] + points[parent_N[inner]])
-        points[inner] += 0.45 * (target - points[inner])
+        points[inner] += firm[:, None] * (target - points[inner])
     return points
 
 
-def branch_curves(tree: Tree, piece_mm: float = 4.0) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return each edge as (points, radii): a Hermite curve whose tangents run on along the widest branch."""
+def branch_cones(tree: Tree, pieces: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return all edges as tapering tubes: starts and ends (K, 3) mm, and the radii there (K,) mm.
+
+    Each edge is a Hermite curve in some pieces, whose tangents run on along the widest branch.
+    """
     child = tree.main_child()
-    points, parent = tree.points_N3, tree.parent_N
-    before = np.where(parent >= 0, parent, 0)
+    points, parent, node = tree.points_N3, tree.parent_N[1:], np.arange(1, len(tree.parent_N))
+    before = np.maximum(tree.parent_N, 0)
     after = np.where(child >= 0, child, np.arange(len(points)))
     tangent = points[after] - points[before]
     tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-6)
-    curves = []
-    for node in range(1, len(points)):
-        a, b = points[parent[node]], points[node]
-        length = float(np.linalg.norm(b - a))
-        pieces = max(int(np.ceil(length / piece_mm)), 1)
-        t = np.linspace(0, 1, pieces + 1)[:, None]
-        main = child[parent[node]] == node
-        start = tangent[parent[node]] * length if main else 0.5 * tangent[parent[node]] * length + 0.5 * (b - a)
-        curve = (
-            (2 * t**3 - 3 * t**2 + 1) * a
-            + (t**3 - 2 * t**2 + t) * start
-            + (3 * t**2 - 2 * t**3) * b
-            + (t**3 - t**2) * tangent[node] * length
-        )
-        wide = min(tree.radius_N[parent[node]], 1.25 * tree.radius_N[node] + 0.1)
-        curves.append((curve, np.linspace(wide, tree.radius_N[node], pieces + 1)))
-    return curves
+    a, b = points[parent], points[node]
+    length = np.linalg.norm(b - a, axis=1, keepdims=True)
+    start = tangent[parent] * length
+    start = np.where((child[parent] == node)[:, None], start, 0.25 * start + 0.75 * (b - a))
+    end = tangent[node] * length
+    t = np.linspace(0, 1, pieces + 1)[:, None, None]
+    curve = (
+        (2 * t**3 - 3 * t**2 + 1) * a
+        + (t**3 - 2 * t**2 + t) * start
+        + (3 * t**2 - 2 * t**3) * b
+        + (t**3 - t**2) * end
+    )
+    narrow = tree.radius_N[node]
+    wide = np.minimum(tree.radius_N[parent], 1.3 * narrow + 0.1)
+    radii = wide + t[:, :, 0] * (narrow - wide)
+    return (
+        curve[:-1].reshape(-1, 3),
+        curve[1:].reshape(-1, 3),
+        radii[:-1].reshape(-1),
+        radii[1:].reshape(-1),
+    )
 
 
 def draw_tree(cover_DHW: np.ndarray, grid: Grid, tree: Tree) -> None:
     """Draw a tree of vessels into a cover, in place."""
-    for points, radii in branch_curves(tree):
-        draw_tube(cover_DHW, grid, points, radii)
+    draw_cones(cover_DHW, grid, *branch_cones(tree))
 
 
 def draw_bronchi(
@@ -146,15 +151,15 @@ def draw_bronchi(
 
     beside_3: unit vector from artery to bronchus. plug_share: part of the branches whose lumen is full of mucus.
     """
-    seen = artery.radius_N > 0.85
-    for node in range(1, len(artery.parent_N)):
-        if not seen[node]:
-            continue
-        start = artery.parent_N[node]
-        ends = np.array([artery.radius_N[start], artery.radius_N[node]])
-        outer = np.minimum(0.95 * ends + 0.25, 5.5)
-        wall = 0.16 * outer + 0.45
-        points = artery.points_N3[[start, node]] + (ends + outer)[:, None] * 0.95 * beside_3
-        draw_tube(wall_DHW, grid, points, outer)
-        if rng.uniform() >= plug_share:
-            draw_tube(lumen_DHW, grid, points, outer - wall)
+    start, end, ra, rb = branch_cones(artery)
+    seen = np.minimum(ra, rb) > 0.85
+    start, end, ra, rb = start[seen], end[seen], ra[seen], rb[seen]
+    outer_a, outer_b = (np.minimum(0.95 * r + 0.25, 5.5) for r in (ra, rb))
+    start = start + (ra + outer_a)[:, None] * 0.95 * beside_3
+    end = end + (rb + outer_b)[:, None] * 0.95 * beside_3
+    draw_cones(wall_DHW, grid, start, end, outer_a, outer_b)
+    thick_a, thick_b = 0.16 * outer_a + 0.45, 0.16 * outer_b + 0.45
+    open_ = rng.uniform(size=len(start)) >= plug_share
+    draw_cones(
+        lumen_DHW, grid, start[open_], end[open_], (outer_a - thick_a)[open_], (outer_b - thick_b)[open_]
+    )
