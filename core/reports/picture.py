@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 _MARK = "#ffb82e"
+_FACE = 'font-family="system-ui, sans-serif" font-weight="600"'
 _LETTERS = 'fill="#f2f4f5" stroke="#000" stroke-opacity=".65" paint-order="stroke"'
 
 
@@ -28,7 +29,7 @@ class Spot:
 def png(picture: np.ndarray) -> bytes:
     """Return a picture (H, W) or (H, W, 3) uint8 as PNG, without a date."""
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, format="PNG", compress_level=9)
+    Image.fromarray(picture).save(stream, format="PNG", compress_level=6)
     return stream.getvalue()
 
 
@@ -48,8 +49,7 @@ def drawn_over(
     height, width = picture.shape[:2]
     source = base64.b64encode(png(picture)).decode("ascii")
     parts = [
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}" '
-        'font-family="system-ui, sans-serif" font-weight="600">',
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}" {_FACE}>',
         f'<image width="{width}" height="{height}" href="data:image/png;base64,{source}"/>',
         *(_line(points, width) for points in lines),
         *(_letter(letter, side, width, height) for side, letter in enumerate(letters)),

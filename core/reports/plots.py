@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib
+from cycler import cycler
 from markupsafe import Markup, escape
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ _STYLE = {
     "axes.grid": True,
     "axes.labelcolor": SOFT,
     "axes.linewidth": 0.8,
-    "axes.prop_cycle": matplotlib.cycler(color=[ACCENT, SECOND, "#5b6bb5", "#a3497f", SOFT]),
+    "axes.prop_cycle": cycler(color=[ACCENT, SECOND, "#5b6bb5", "#a3497f", SOFT]),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Finding
@@ -27,6 +27,7 @@ _GAP = 8
 _HEADER, _FOOTER = 56, 40
 _INK, _FAINT, _MARK = (236, 240, 243), (150, 160, 168), (255, 184, 46)
 _SCALE_BAR_MM = 10.0
+_BOLD = "DejaVuSans-Bold"
 
 
 def captures(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> list[Dataset]:
@@ -42,7 +43,7 @@ def draw(volume: Volume, finding: Finding, model: ModelInfo, number: int, total:
     width = 3 * _SIDE + 4 * _GAP
     canvas = Image.new("RGB", (width, _HEADER + _SIDE + _FOOTER + _GAP))
     pen = ImageDraw.Draw(canvas)
-    pen.text((_GAP, 8), _headline(finding, number, total), font=_font(20, bold=True), fill=_INK)
+    pen.text((_GAP, 8), _headline(finding, number, total), font=_font(20, _BOLD), fill=_INK)
     pen.text((_GAP, 34), _place(volume, finding), font=_font(13), fill=_FAINT)
     for column, plane in enumerate(planes(volume, finding, pixels=_SIDE)):
         _paste(canvas, pen, plane, (_GAP + column * (_SIDE + _GAP), _HEADER))
@@ -89,15 +90,14 @@ def _paste(canvas: Image.Image, pen: ImageDraw.ImageDraw, plane: Plane, corner: 
 
 def _label(pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, anchor: str) -> None:
     """Write over a picture, with a dark rim so that it shows on bone as well."""
-    font = _font(size, bold=True)
+    font = _font(size, _BOLD)
     pen.text(place, text, font=font, fill=_INK, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
 
 
 @cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+def _font(size: int, face: str = "DejaVuSans") -> ImageFont.FreeTypeFont:
     """The typeface that comes with matplotlib, so that pixels do not depend on the machine's fonts."""
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"), size)
 
 
 def _instance(volume: Volume, rgb_HWC: np.ndarray, model: ModelInfo, number: int) -> Dataset:
@@ -107,7 +107,7 @@ def _instance(volume: Volume, rgb_HWC: np.ndarray, model: ModelInfo, number: int
     instance.file_meta = _file_meta(uid)
     stamp(instance, source, model)
     instance.SOPClassUID = SecondaryCaptureImageStorage
-    instance.SOPInstanceUID = uid
+    instance.SOPInstanceUID = UID(uid)
     instance.Modality = "OT"
     instance.ConversionType = "WSD"
     instance.SeriesInstanceUID = result_uid(volume.uid, model, "sc series")
@@ -133,7 +133,7 @@ def _file_meta(uid: str) -> FileMetaDataset:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = uid
+    meta.MediaStorageSOPInstanceUID = UID(uid)
     return meta
 
 

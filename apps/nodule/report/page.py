@@ -113,7 +113,9 @@ def _at_a_glance(volume: Volume, findings: Sequence[Finding]) -> Section:
         _COLUMNS,
         [_row(volume, finding, number) for number, finding in enumerate(findings, start=1)],
     )
-    empty = Notice("Nothing at or above the working point. Below it, candidates.csv lists every candidate.", "good")
+    empty = Notice(
+        "Nothing at or above the working point. Below it, candidates.csv lists every candidate.", "good"
+    )
     return Section("At a glance", [Gallery(figures), table if findings else empty])
 
 
@@ -136,7 +138,9 @@ def _position(centre_mm: tuple[float, float, float]) -> str:
 
 def _one_by_one(volume: Volume, findings: Sequence[Finding]) -> Section:
     window = f"{WINDOW_CENTRE_HU:.0f} / {WINDOW_WIDTH_HU:.0f} HU".replace("-", "\N{MINUS SIGN}")
-    text = Text(f"Three planes through each centre, 50 mm wide, lung window {window}; the outline is what was measured.")
+    text = Text(
+        f"Three planes through each centre, 50 mm wide, lung window {window}. Outlined: what was measured."
+    )
     cards = [_card(volume, finding, number) for number, finding in enumerate(findings, start=1)]
     return Section("One by one", [text, *cards])
 
@@ -188,7 +192,10 @@ def _technical(
             ("Model", f"{model.name} {model.version}"),
             ("Working point", f"{model.threshold:.4g}"),
             ("Candidates in candidates.csv", str(len(candidates))),
-            ("Slices, rows, columns", f"{depth} \N{MULTIPLICATION SIGN} {height} \N{MULTIPLICATION SIGN} {width}"),
+            (
+                "Slices, rows, columns",
+                f"{depth} \N{MULTIPLICATION SIGN} {height} \N{MULTIPLICATION SIGN} {width}",
+            ),
             ("Spacing, mm", spacing),
             ("Series", volume.uid),
         ]

@@ -89,7 +89,9 @@ def _outlines(inside_HW: np.ndarray, pixels: int) -> tuple[np.ndarray, ...]:
     return tuple((np.asarray(line) + 0.5) * scale - 0.5 for line in lines)
 
 
-def _points(finding: Finding, offsets: np.ndarray, view: tuple[Sequence[int], Sequence[int], str]) -> np.ndarray:
+def _points(
+    finding: Finding, offsets: np.ndarray, view: tuple[Sequence[int], Sequence[int], str]
+) -> np.ndarray:
     """LPS points of a picture's pixels in row order, (pixels², 3) mm."""
     right, down, _ = (np.asarray(item) for item in view)
     across = offsets[None, :, None] * right

@@ -132,7 +132,9 @@ def reference_headers(sources: Iterable[Dataset], model: ModelInfo) -> list[Data
             setattr(header, keyword, None)
         header.PositionReferenceIndicator = None
         if not header.get("FrameOfReferenceUID"):
-            header.FrameOfReferenceUID = UID(result_uid(header.SeriesInstanceUID, model, "frame of reference"))
+            header.FrameOfReferenceUID = UID(
+                result_uid(header.SeriesInstanceUID, model, "frame of reference")
+            )
         headers.append(header)
     return headers
 

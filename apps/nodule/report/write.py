@@ -34,7 +34,9 @@ def write_results(
     are numbered by falling probability in every file. What an earlier run with more findings left is removed.
     Raises InputError where the folder cannot be written.
     """
-    ranked = sorted(findings, key=lambda finding: (-finding.candidate.probability, finding.candidate.centre_mm))
+    ranked = sorted(
+        findings, key=lambda finding: (-finding.candidate.probability, finding.candidate.centre_mm)
+    )
     images = _images(volume, ranked, model)
     for name, data in images.items():
         write_bytes(folder / name, data)
@@ -67,7 +69,12 @@ def encode(instance: Dataset) -> bytes:
 
 
 def _remove_stale(folder: Path, written: dict[str, bytes]) -> None:
-    ours = [folder / "seg.dcm", folder / "sr.dcm", folder / "seg.nii.gz", *sorted((folder / "sc").glob("*.dcm"))]
+    ours = [
+        folder / "seg.dcm",
+        folder / "sr.dcm",
+        folder / "seg.nii.gz",
+        *sorted((folder / "sc").glob("*.dcm")),
+    ]
     kept = {folder / name for name in written}
     for path in ours:
         if path not in kept:

@@ -35,7 +35,9 @@ def test_svg_holds_the_picture_and_what_is_drawn_over_it() -> None:
 
 
 def test_a_number_at_the_right_edge_stays_inside() -> None:
-    tree = ElementTree.fromstring(drawn_over(GREY, "x", spots=[Spot(29, 10, "1", "a"), Spot(2, 10, "2", "b")]))
+    tree = ElementTree.fromstring(
+        drawn_over(GREY, "x", spots=[Spot(29, 10, "1", "a"), Spot(2, 10, "2", "b")])
+    )
     places = [float(item.attrib["x"]) for item in tree.iter("text")]
     assert len(places) == 2
     assert all(0 < place < 30 for place in places)

@@ -63,7 +63,9 @@ def make_volume(shear_y: float = 0.0, **patient: str) -> Volume:
     return Volume(hu_DHW, affine, f"{UID_ROOT}.2", sources, (("gap_filled", "One slice was missing."),))
 
 
-def ball(volume: Volume, index: tuple[float, float, float], diameter_mm: float, probability: float) -> Finding:
+def ball(
+    volume: Volume, index: tuple[float, float, float], diameter_mm: float, probability: float
+) -> Finding:
     """A round finding at a fractional index (d, h, w)."""
     centre_mm = volume.to_world(np.array([index]))[0]
     every = np.argwhere(np.ones(volume.hu_DHW.shape, bool))

@@ -8,7 +8,9 @@ from apps.nodule.report.capture import captures, draw
 from apps.nodule.report.model_info import ModelInfo
 
 
-def test_one_capture_a_finding_in_one_series(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+def test_one_capture_a_finding_in_one_series(
+    volume: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
     made = captures(volume, findings, model)
     assert len(made) == 2
     assert len({item.SOPInstanceUID for item in made}) == 2
@@ -20,7 +22,9 @@ def test_one_capture_a_finding_in_one_series(volume: Volume, findings: list[Find
         assert item.pixel_array.shape == (424, 992, 3)
 
 
-def test_the_outline_is_drawn_in_all_three_planes(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+def test_the_outline_is_drawn_in_all_three_planes(
+    volume: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
     picture = draw(volume, findings[0], model, 1, 2)
     amber = np.all(picture == (255, 184, 46), axis=2)
     thirds = [int(amber[:, first : first + 320].sum()) for first in (8, 336, 664)]

@@ -35,7 +35,9 @@ def render(volume: Volume, findings: list[Finding], model: ModelInfo) -> str:
     return series_page(volume, [finding.candidate for finding in findings], findings, model).render()
 
 
-def test_page_shows_each_finding_in_three_planes(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+def test_page_shows_each_finding_in_three_planes(
+    volume: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
     html = render(volume, findings, model)
     outline = Outline(html)
     assert "<h1>2 nodules found</h1>" in html

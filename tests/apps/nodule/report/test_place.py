@@ -8,7 +8,9 @@ from apps.nodule.report.place import image_number, side_of_body, source_image
 
 
 @pytest.mark.parametrize(("column", "side"), [(5, "right"), (58, "left"), (32, None)])
-def test_side_is_the_patients_and_left_open_in_the_middle(volume: Volume, column: int, side: str | None) -> None:
+def test_side_is_the_patients_and_left_open_in_the_middle(
+    volume: Volume, column: int, side: str | None
+) -> None:
     centre = volume.to_world(np.array([[20, 30, column]]))[0]
     assert side_of_body(volume, (float(centre[0]), float(centre[1]), float(centre[2]))) == side
 
@@ -22,7 +24,9 @@ def test_side_of_a_volume_stored_from_left_to_right(volume: Volume) -> None:
 
 
 def test_no_body_has_no_side() -> None:
-    assert side_of_body(Volume(np.full((4, 8, 8), -1000, np.int16), np.eye(4), "air"), (100.0, 0.0, 0.0)) is None
+    assert (
+        side_of_body(Volume(np.full((4, 8, 8), -1000, np.int16), np.eye(4), "air"), (100.0, 0.0, 0.0)) is None
+    )
 
 
 def test_images_count_from_one_and_stay_inside(volume: Volume) -> None:

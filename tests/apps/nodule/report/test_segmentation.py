@@ -45,13 +45,18 @@ def assert_lies_on_findings(seg: Dataset, volume: Volume, findings: list[Finding
         expected = mask_mm(volume, finding)
         assert len(voxels) == len(expected)
         assert np.abs(np.sort(voxels, axis=0) - np.sort(expected, axis=0)).max() < 0.01
-        off = (voxels.mean(axis=0) - np.array(finding.candidate.centre_mm)) @ np.linalg.inv(volume.affine[:3, :3]).T
+        off = (voxels.mean(axis=0) - np.array(finding.candidate.centre_mm)) @ np.linalg.inv(
+            volume.affine[:3, :3]
+        ).T
         assert np.abs(off).max() <= 0.5
 
 
 @pytest.mark.parametrize("shear_y", [0.0, 0.6], ids=["upright", "tilted gantry"])
 def test_pixels_lie_on_the_findings(
-    build: Callable[..., Volume], find_two: Callable[[Volume], list[Finding]], model: ModelInfo, shear_y: float
+    build: Callable[..., Volume],
+    find_two: Callable[[Volume], list[Finding]],
+    model: ModelInfo,
+    shear_y: float,
 ) -> None:
     volume = build(shear_y=shear_y)
     findings = find_two(volume)
@@ -82,7 +87,9 @@ def test_pixels_lie_on_the_findings_of_an_enhanced_source(
         assert source.ImagePositionPatient == group.PlanePositionSequence[0].ImagePositionPatient
 
 
-def test_a_slice_put_in_by_intake_keeps_its_place(volume: Volume, make_ball: Callable[..., Finding], model: ModelInfo) -> None:
+def test_a_slice_put_in_by_intake_keeps_its_place(
+    volume: Volume, make_ball: Callable[..., Finding], model: ModelInfo
+) -> None:
     # Where a slice was missing, intake repeats a neighbour's header: the grid says where the pixels lie.
     sources = list(volume.sources)
     sources[12] = sources[11]
@@ -142,7 +149,9 @@ def test_nifti_is_read_back_in_place_by_simpleitk(
         assert np.allclose(place, volume.to_world(np.array([[d, h, w]]))[0], atol=1e-4)
 
 
-def test_nifti_keeps_a_sheared_grid(build: Callable[..., Volume], find_two: Callable[[Volume], list[Finding]]) -> None:
+def test_nifti_keeps_a_sheared_grid(
+    build: Callable[..., Volume], find_two: Callable[[Volume], list[Finding]]
+) -> None:
     volume = build(shear_y=0.6)
     header = gzip.decompress(nifti(volume, find_two(volume)))[:348]
     rows = np.frombuffer(header[280:328], "<f4").reshape(3, 4)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.filebase import DicomBytesIO
@@ -33,7 +35,9 @@ def test_dates_come_from_the_source(values: dict[str, str], expected: Moment) ->
 
 
 def test_an_unreadable_date_is_passed_over() -> None:
-    source = Dataset.from_json('{"00080021":{"vr":"LO","Value":["soon"]},"00080020":{"vr":"DA","Value":["20190304"]}}')
+    source = Dataset.from_json(
+        '{"00080021":{"vr":"LO","Value":["soon"]},"00080020":{"vr":"DA","Value":["20190304"]}}'
+    )
     assert moment(source) == Moment("20190304", "000000")
 
 
@@ -82,5 +86,4 @@ def test_malformed_patient_values_pass_without_a_word(
 
 
 def _explicit(tag: str, vr: bytes, value: bytes) -> bytes:
-    group, element = int(tag[:4], 16), int(tag[4:], 16)
-    return group.to_bytes(2, "little") + element.to_bytes(2, "little") + vr + len(value).to_bytes(2, "little") + value
+    return struct.pack("<HH2sH", int(tag[:4], 16), int(tag[4:], 16), vr, len(value)) + value

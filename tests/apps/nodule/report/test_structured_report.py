@@ -12,7 +12,9 @@ from apps.nodule.report.segmentation import segmentation, tracking_uid
 from apps.nodule.report.structured_report import structured_report
 
 
-def test_each_finding_is_a_measurement_group(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+def test_each_finding_is_a_measurement_group(
+    volume: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
     seg = segmentation(volume, findings, model)
     report = hd.sr.Comprehensive3DSR.from_dataset(structured_report(volume, findings, model, seg))
     groups = report.content.get_volumetric_roi_measurement_groups()
@@ -37,7 +39,9 @@ def test_each_finding_is_a_measurement_group(volume: Volume, findings: list[Find
         assert segment.has_source_images()
 
 
-def test_it_names_the_device_and_all_evidence(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+def test_it_names_the_device_and_all_evidence(
+    volume: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
     seg = segmentation(volume, findings, model)
     report = hd.sr.Comprehensive3DSR.from_dataset(structured_report(volume, findings, model, seg))
     evidence = {str(item[2]) for item in report.get_evidence()}
@@ -55,10 +59,13 @@ def test_no_finding_says_not_detected(volume: Volume, model: ModelInfo) -> None:
     assert item.ConceptNameCodeSequence[0].CodeMeaning == "Nodule"
     assert item.ConceptCodeSequence[0].CodeMeaning == "Not detected"
     assert "Imaging Measurements" not in str(report)
-    assert len(report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence) == 40
+    (series,) = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    assert len(series.ReferencedSOPSequence) == 40
 
 
-def test_findings_and_segmentation_come_together(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+def test_findings_and_segmentation_come_together(
+    volume: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
     with pytest.raises(ValueError, match="findings need their Segmentation, and only findings do"):
         structured_report(volume, findings, model, None)
     with pytest.raises(ValueError, match="findings need their Segmentation, and only findings do"):
