@@ -19,11 +19,14 @@ DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", ".dc3")
 # Left by operating systems beside the data; they say nothing about it.
 LITTER = frozenset({".ds_store", "thumbs.db", "desktop.ini", "dicomdir"})
 LITTER_PREFIX = "._"
+# Media Storage Directory: a DICOMDIR under any name (PS3.10 8.6); it lists images and is none.
+DIRECTORY_CLASS = re.compile(rb"1\.2\.840\.10008\.1\.3\.10(?![0-9.])")
 DATA_FILE_FIELD = re.compile(
     rb"^(?:ElementDataFile\s*=|data ?file:)\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE
 )
 HEADER_BYTES = 65536
 PREAMBLE = 132
+META_BYTES = 512
 
 
 class Kind(Enum):
@@ -32,6 +35,7 @@ class Kind(Enum):
     DICOM = "dicom"
     VOLUME = "volume"
     EMPTY = "empty"
+    DIRECTORY = "directory"
     FALSE_DICOM = "false_dicom"
     UNREADABLE = "unreadable"
     OTHER = "other"
@@ -73,6 +77,7 @@ def find_files(folder: Path) -> list[FoundFile]:
         for path in paths
         if path not in companions and not _is_litter(path.name)
     ]
+    found = [file for file in found if file.kind is not Kind.DIRECTORY]
     return sorted(found, key=lambda file: os.fsencode(file.relative))
 
 
@@ -148,6 +153,8 @@ def _kind_of_bytes(name: str, start: bytes) -> Kind:
     bare = re.fullmatch(r"\.?\d*", Path(lower).suffix) is not None
     if not start:
         return Kind.EMPTY if named_dicom or bare else Kind.OTHER
+    if start[128:PREAMBLE] == b"DICM" and DIRECTORY_CLASS.search(start, 0, META_BYTES):
+        return Kind.DIRECTORY
     if start[128:PREAMBLE] == b"DICM" or _starts_with_element(start):
         return Kind.DICOM
     if named_dicom or (bare and b"\0" in start):

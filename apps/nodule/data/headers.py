@@ -33,6 +33,7 @@ ByteOrder = Literal["little", "big"]
 PIXEL_DATA = 0x7FE00010
 ITEM, SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
+META_START = 144  # preamble, DICM, and the element that holds the length of the rest
 VALID_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 
@@ -73,10 +74,10 @@ def read_header(path: Path) -> Header:
             syntax = _syntax(dataset)
             pixels = _pixels(stream, dataset, syntax, path.stat().st_size)
             drop_broken(dataset)
-    except OSError as error:
-        raise refuse("unreadable_file") from error
-    except Exception as error:  # pydicom raises nearly anything on broken bytes; the cause stays attached
-        raise refuse("truncated", files=1, total=1) from error
+    except OSError:
+        raise refuse("unreadable_file") from None
+    except Exception:  # pydicom raises nearly anything on broken bytes and quotes values: no cause is kept
+        raise refuse("truncated", files=1, total=1) from None
     header = Header(path, dataset, pixels, syntax)
     if (
         not VALID_UID.fullmatch(header.text("SeriesInstanceUID"))
@@ -105,9 +106,8 @@ def drop_broken(dataset: Dataset) -> None:
 def _no_series(header: Header) -> Exception:
     if header.pixels is Pixels.CUT:
         return refuse("truncated", files=1, total=1)
-    if not header.text("SOPClassUID") and not header.text("Modality"):
-        return refuse("not_dicom")
-    return refuse("no_uid")
+    known = header.text("SOPClassUID") or header.text("Modality") or header.dataset.file_meta
+    return refuse("no_uid" if known else "not_dicom")
 
 
 def _syntax(dataset: Dataset) -> UID:
@@ -136,7 +136,7 @@ def _pixels(stream: BinaryIO, dataset: Dataset, syntax: UID, size: int) -> Pixel
         return Pixels.PRESENT  # zlib has vouched for the whole; the decoder sees what is in it
     start = stream.tell()
     if start >= size:
-        cut = start > size or _ends_short(dataset)
+        cut = start > size or _ends_short(dataset) or _ends_with_meta(dataset, size)
         return Pixels.CUT if cut else Pixels.ABSENT
     implicit, little = dataset.original_encoding
     order: ByteOrder = "little" if little else "big"
@@ -172,9 +172,13 @@ def _fragments(stream: BinaryIO, size: int) -> Pixels:
         stream.seek(after)
 
 
+def _ends_with_meta(dataset: Dataset, size: int) -> bool:
+    """Tell whether the file ends within or right after its file meta information (PS3.10 7.1)."""
+    length = dataset.file_meta.get("FileMetaInformationGroupLength")
+    return isinstance(length, int) and META_START + length >= size
+
+
 def _ends_short(dataset: Dataset) -> bool:
     elements = [element for element in dataset.values() if isinstance(element, RawDataElement)]
     last = max(elements, key=lambda element: element.value_tell, default=None)
-    if last is None or not isinstance(last.value, bytes) or last.length == UNDEFINED:
-        return last is None
-    return len(last.value) < last.length
+    return last is not None and isinstance(last.value, bytes) and len(last.value) < last.length < UNDEFINED

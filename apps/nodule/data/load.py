@@ -147,10 +147,10 @@ def _each_frame(
 def _read_object(image: Header) -> Dataset:
     try:
         dataset = dcmread(image.path, force=True)
-    except OSError as error:
-        raise refuse("unreadable_file") from error
-    except Exception as error:  # pydicom raises nearly anything on broken bytes; the cause stays attached
-        raise refuse("undecodable", images=1) from error
+    except OSError:
+        raise refuse("unreadable_file") from None
+    except Exception:  # pydicom raises nearly anything on broken bytes and quotes values: no cause is kept
+        raise refuse("undecodable", images=1) from None
     drop_broken(dataset)
     dataset.file_meta.TransferSyntaxUID = image.syntax
     return dataset

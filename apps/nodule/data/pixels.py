@@ -80,8 +80,8 @@ def stored_frames(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarra
                 break
             yield np.ascontiguousarray(values_HW, dtype=values_HW.dtype.newbyteorder("="))
             done += 1
-    except Exception as error:  # decoders raise nearly anything on broken data; the cause stays attached
-        raise refuse("undecodable", images=len(wanted) - done) from error
+    except Exception:  # decoders raise nearly anything on broken data and quotes values: no cause is kept
+        raise refuse("undecodable", images=len(wanted) - done) from None
     if done != len(wanted):
         raise refuse("undecodable", images=len(wanted) - done)
 

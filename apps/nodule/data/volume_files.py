@@ -63,8 +63,8 @@ def read_volume_file(path: Path, uid: str) -> Volume:
         raise refuse("truncated", files=1, total=1)
     try:
         image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise refuse("unreadable_volume") from error
+    except RuntimeError:
+        raise refuse("unreadable_volume") from None
     if image.GetDimension() > 3:
         image = sitk.Extract(image, [*image.GetSize()[:3], *[0] * (image.GetDimension() - 3)])
     image = sitk.DICOMOrient(image, LPS)

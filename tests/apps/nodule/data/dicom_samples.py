@@ -21,7 +21,9 @@ UID_CANARY = "1.2.3.7777777"
 
 
 def grid_affine(
-    along: Iterable[float] = (1, 0, 0), down: Iterable[float] = (0, 1, 0), step: Iterable[float] = (0, 0, STEP_MM)
+    along: Iterable[float] = (1, 0, 0),
+    down: Iterable[float] = (0, 1, 0),
+    step: Iterable[float] = (0, 0, STEP_MM),
 ) -> np.ndarray:
     """Rows run along `along` (W axis), columns run `down` (H axis), slices advance by `step`, LPS mm."""
     affine = np.eye(4)
@@ -33,7 +35,11 @@ def grid_affine(
 
 
 def chest_volume(
-    affine: np.ndarray | None = None, slices: int = SLICES, rows: int = ROWS, columns: int = COLUMNS, uid: str = "chest"
+    affine: np.ndarray | None = None,
+    slices: int = SLICES,
+    rows: int = ROWS,
+    columns: int = COLUMNS,
+    uid: str = "chest",
 ) -> Volume:
     """Air, a body of soft tissue, two lungs; every slice differs from every other by its noise."""
     h, w = np.mgrid[0:rows, 0:columns]

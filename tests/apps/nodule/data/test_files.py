@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydicom.data import get_testdata_file
 
 from apps.nodule.data.files import Kind, find_files, path_hash, volume_suffix, voxel_files
 from core.errors import InputError
@@ -65,6 +66,12 @@ def test_litter_and_directories_of_media_are_left_out(tmp_path: Path) -> None:
     for name in (".DS_Store", "Thumbs.db", "desktop.ini", "DICOMDIR", "._1-001.dcm", "sub/.ds_store"):
         write(tmp_path / name, b"\0\5\x16\7")
     assert find_files(tmp_path) == []
+
+
+def test_a_directory_of_media_is_known_under_any_name() -> None:
+    folder = Path(get_testdata_file("DICOMDIR")).parent
+    assert (folder / "DICOMDIR-reordered").is_file()
+    assert [name for name in kinds(folder) if name.startswith("DICOMDIR")] == []
 
 
 def test_voxel_files_belong_to_their_header(tmp_path: Path) -> None:

@@ -52,7 +52,9 @@ def test_affine_maps_an_index_as_the_standard_maps_a_pixel(turn: np.ndarray) -> 
     row_direction, column_direction, normal = turn.T
     origin, row_spacing, column_spacing, step = np.array([3.0, -7.0, 11.0]), 0.8, 0.7, 2.5
     positions = [origin + d * step * normal for d in range(9)]
-    frames = stack(positions, np.concatenate([row_direction, column_direction]), (row_spacing, column_spacing))
+    frames = stack(
+        positions, np.concatenate([row_direction, column_direction]), (row_spacing, column_spacing)
+    )
     grid = grid_of([frames[i] for i in (4, 1, 8, 0, 2, 6, 3, 7, 5)])
     for d, h, w in ((0, 0, 0), (3, 5, 0), (8, 31, 39)):
         # PS3.3 C.7.6.2.1-1: P = S + X * (column spacing) * column index + Y * (row spacing) * row index
@@ -113,7 +115,10 @@ def test_equal_positions_share_a_place() -> None:
 
 
 def test_one_position_for_all_is_refused() -> None:
-    assert refusal(along_z([5.0] * 30)) == ("duplicates_differ", "Slice positions taken by images that differ: 1.")
+    assert refusal(along_z([5.0] * 30)) == (
+        "duplicates_differ",
+        "Slice positions taken by images that differ: 1.",
+    )
 
 
 @pytest.mark.parametrize("degrees", [-25.0, 12.0, 29.9])
@@ -149,7 +154,10 @@ def test_mixtures_are_counted() -> None:
         "mixed_orientations",
         "The images of the series have 2 different orientations.",
     )
-    assert refusal(good + wide) == ("mixed_spacings", "The images of the series have 2 different pixel spacings.")
+    assert refusal(good + wide) == (
+        "mixed_spacings",
+        "The images of the series have 2 different pixel spacings.",
+    )
 
 
 def test_normal_and_angle() -> None:
@@ -157,4 +165,6 @@ def test_normal_and_angle() -> None:
     np.testing.assert_allclose(slice_normal(np.array([1, 0, 0, 0, 0, -1.0])), (0, 1, 0))
     assert degrees_off_axial(np.array([1, 0, 0, 0, 0, -1.0])) == pytest.approx(90)
     assert degrees_off_axial(np.array([-1, 0, 0, 0, 1.0, 0])) == pytest.approx(0)
-    assert degrees_off_axial(np.concatenate([rotation(1, 30)[:, 0], rotation(1, 30)[:, 1]])) == pytest.approx(30)
+    assert degrees_off_axial(np.concatenate([rotation(1, 30)[:, 0], rotation(1, 30)[:, 1]])) == pytest.approx(
+        30
+    )

@@ -33,7 +33,13 @@ def refusal(path: Path) -> str:
 
 @pytest.mark.parametrize(
     "syntax",
-    [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless, JPEGLSLossless],
+    [
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+        JPEGLSLossless,
+    ],
     ids=lambda syntax: syntax.name,
 )
 def test_header_of_each_syntax(tmp_path: Path, syntax: UID) -> None:
@@ -68,11 +74,10 @@ def test_every_cut_is_seen(tmp_path: Path) -> None:
                 header = read_header(cut)
             except ItemRefused as error:
                 seen.add(error.code)
-                assert error.code in ("truncated", "no_uid", "not_dicom"), end
             else:
                 assert header.pixels is not Pixels.PRESENT, end
                 assert header.pixels is Pixels.CUT or end <= pixels_at + 12, end
-    assert "truncated" in seen
+    assert {"truncated"} <= seen <= {"truncated", "no_uid", "not_dicom"}
 
 
 def test_no_pixels(tmp_path: Path) -> None:
@@ -116,7 +121,9 @@ def test_attributes_that_mean_nothing_are_absent(tmp_path: Path) -> None:
     dataset = chest_series()[0]
     path = save([dataset], tmp_path)[0]
     data = path.read_bytes()
-    bits = data.index(bytes.fromhex("28000101") + b"US")  # BitsStored, made three bytes long: no number has that
+    bits = data.index(
+        bytes.fromhex("28000101") + b"US"
+    )  # BitsStored, made three bytes long: no number has that
     path.write_bytes(data[: bits + 6] + b"\3\0\x10\0\0" + data[bits + 10 :])
     with quiet_libraries():
         header = read_header(path)

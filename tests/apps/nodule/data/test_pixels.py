@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 
+from apps.nodule.data.frames import frames_of
 from apps.nodule.data.pixels import (
     Rescale,
     is_padding_tissue,
@@ -18,14 +19,15 @@ from apps.nodule.data.pixels import (
     stored_frames,
     to_hounsfield,
 )
-from apps.nodule.data.frames import frames_of
 from core.errors import ItemRefused
 from tests.apps.nodule.data.dicom_samples import chest_series, chest_volume, enhanced_series, set_stored
 
 PLAIN = Rescale(1.0, -1024.0)
 
 
-def pixel_module(bits_stored: int = 16, signed: bool = False, high_bit: int | None = None, **more: int) -> Dataset:
+def pixel_module(
+    bits_stored: int = 16, signed: bool = False, high_bit: int | None = None, **more: int
+) -> Dataset:
     dataset = Dataset()
     dataset.BitsAllocated, dataset.BitsStored = 16, bits_stored
     dataset.HighBit = bits_stored - 1 if high_bit is None else high_bit
@@ -43,7 +45,9 @@ def test_unsigned_and_signed_storage_give_the_same(hu: list[int], bits: int) -> 
     got = to_hounsfield(unsigned, pixel_module(bits), PLAIN)
     np.testing.assert_array_equal(got, wanted)
     if max(hu) < 2 ** (bits - 1) and min(hu) >= -(2 ** (bits - 1)):
-        narrow = (wanted.astype(np.int32) & (2**bits - 1)).astype(np.uint16).view(np.int16)  # the sign bit is bit BitsStored - 1
+        narrow = (
+            (wanted.astype(np.int32) & (2**bits - 1)).astype(np.uint16).view(np.int16)
+        )  # the sign bit is bit BitsStored - 1
         got = to_hounsfield(narrow, pixel_module(bits, signed=True), Rescale(1.0, 0.0))
         np.testing.assert_array_equal(got, wanted)
 

@@ -20,9 +20,14 @@ def state() -> tuple[object, ...]:
 
 def test_everything_is_put_back_even_after_an_error() -> None:
     before = state()
-    with pytest.raises(RuntimeError, match="broken"), quiet_libraries():
-        assert state() != before
-        raise RuntimeError("broken")
+
+    def fail() -> None:
+        with quiet_libraries():
+            assert state() != before
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        fail()
     assert state() == before
 
 

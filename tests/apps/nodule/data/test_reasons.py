@@ -48,7 +48,7 @@ def test_no_code_means_two_things() -> None:
 def test_each_sentence_is_one_sentence_with_known_fields(table: dict[str, str]) -> None:
     for code, sentence in table.items():
         fields = [field for _, field, _, _ in string.Formatter().parse(sentence) if field]
-        text = sentence.format(**{field: 3 for field in fields})
+        text = sentence.format(**dict.fromkeys(fields, 3))
         assert re.fullmatch(r"[A-Z].*\.", text), code
         assert ". " not in text.replace("3.", ""), code
 

@@ -28,7 +28,8 @@ CT, SC = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7"
 
 def headers(datasets: list[Dataset]) -> list[Header]:
     return [
-        Header(Path("x"), dataset, Pixels.PRESENT, dataset.file_meta.TransferSyntaxUID) for dataset in datasets
+        Header(Path("x"), dataset, Pixels.PRESENT, dataset.file_meta.TransferSyntaxUID)
+        for dataset in datasets
     ]
 
 
@@ -58,7 +59,11 @@ def test_an_axial_chest_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("datasets", "code", "sentence"),
     [
-        (edited(put("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"])), "localiser", "The series is a localiser."),
+        (
+            edited(put("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"])),
+            "localiser",
+            "The series is a localiser.",
+        ),
         (
             edited(put("ImageType", ["DERIVED", "SECONDARY", "AXIAL", "MIP"])),
             "projection",
@@ -151,7 +156,11 @@ def test_rules_that_leave_a_series_aside(datasets: list[Dataset], code: str, sen
             "unsupported_pixels",
             "The pixels are not single numbers of 8 to 32 bits.",
         ),
-        (edited(put("Rows", 16, first=20)), "mixed_sizes", "The images of the series have 2 different sizes."),
+        (
+            edited(put("Rows", 16, first=20)),
+            "mixed_sizes",
+            "The images of the series have 2 different sizes.",
+        ),
         (
             [d for i, d in enumerate(chest_series(chest_volume(slices=30))) if i != 10],
             "missing_slices",
@@ -192,4 +201,6 @@ def test_limits() -> None:
     assert judge_extent(100, 7.5) is None
     assert judge_size(1000, 2048, 1024) is None
     too_large = judge_size(5000, 1024, 1024)
-    assert too_large == Reason("quarantined", "too_large", "The series has 5.2 billion voxels; at most 4 are processed.")
+    assert too_large == Reason(
+        "quarantined", "too_large", "The series has 5.2 billion voxels; at most 4 are processed."
+    )

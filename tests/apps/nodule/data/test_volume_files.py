@@ -10,7 +10,13 @@ import SimpleITK as sitk
 
 from apps.nodule.data.quiet import quiet_libraries
 from apps.nodule.data.volume import Volume
-from apps.nodule.data.volume_files import affine_of, judge_volume, read_volume_file, to_image, write_volume_file
+from apps.nodule.data.volume_files import (
+    affine_of,
+    judge_volume,
+    read_volume_file,
+    to_image,
+    write_volume_file,
+)
 from core.errors import ItemRefused
 from tests.apps.nodule.data.dicom_samples import chest_volume, grid_affine
 
@@ -117,7 +123,11 @@ def test_what_is_no_ct_is_refused(tmp_path: Path) -> None:
         "unit.nii.gz": ((hu_DHW + 1024) / 2048, "values_not_hu", NOT_HU),
         "bytes.nrrd": (((hu_DHW + 1024) // 16).astype(np.uint8), "values_not_hu", NOT_HU),
         "nan.mha": (broken, "volume_not_finite", "Voxels that are no finite number: 6."),
-        "movie.nii.gz": (np.stack([hu_DHW] * 3), "volume_axes", "The volume has 4 axes; three are processed."),
+        "movie.nii.gz": (
+            np.stack([hu_DHW] * 3),
+            "volume_axes",
+            "The volume has 4 axes; three are processed.",
+        ),
         "flat.nrrd": (hu_DHW[0], "volume_axes", "The volume has 2 axes; three are processed."),
     }
     for name, (values, code, sentence) in cases.items():
