@@ -147,22 +147,43 @@ def _positions(volume: Volume, slices: np.ndarray) -> np.ndarray:
 
 
 def _orientation(volume: Volume) -> hd.PlaneOrientationSequence:
+    """Directions of rows and columns: the source's own numbers where the grid agrees with them."""
     row = volume.affine[:3, 2] / volume.spacing_mm[2]
     column = volume.affine[:3, 1] / volume.spacing_mm[1]
-    # Rounding keeps the eleven digits that a decimal string holds and turns -0.0 into 0.0.
-    return hd.PlaneOrientationSequence("PATIENT", [round(float(v), 10) + 0.0 for v in (*row, *column)])
+    # Rounding keeps what a decimal string holds; adding zero turns -0.0 into 0.0.
+    ours = np.round(np.concatenate([row, column]), 10) + 0.0
+    theirs = _own(volume.sources[0], "PlaneOrientationSequence", "ImageOrientationPatient")
+    return hd.PlaneOrientationSequence("PATIENT", _agreed(ours, theirs))
 
 
 def _measures(volume: Volume) -> hd.PixelMeasuresSequence:
-    _, row_mm, column_mm = (float(round(v, 8)) for v in volume.spacing_mm)
+    source = volume.sources[0]
+    ours = np.round(volume.spacing_mm[1:], 8)
     normal = np.cross(volume.affine[:3, 2], volume.affine[:3, 1])
-    gap_mm = abs(float(volume.affine[:3, 0] @ normal / np.linalg.norm(normal)))
-    thickness = volume.sources[0].get("SliceThickness")
+    gap_mm = round(abs(float(volume.affine[:3, 0] @ normal / np.linalg.norm(normal))), 8)
+    thickness = _own(source, "PixelMeasuresSequence", "SliceThickness")
     return hd.PixelMeasuresSequence(
-        pixel_spacing=[row_mm, column_mm],
-        slice_thickness=float(thickness) if thickness else round(gap_mm, 8),
-        spacing_between_slices=round(gap_mm, 8),
+        pixel_spacing=_agreed(ours, _own(source, "PixelMeasuresSequence", "PixelSpacing")),
+        slice_thickness=float(thickness[0]) if thickness is not None and thickness[0] > 0 else gap_mm,
+        spacing_between_slices=gap_mm,
     )
+
+
+def _own(source: Dataset, group: str, keyword: str) -> np.ndarray | None:
+    """Return an attribute of the source, (n,), from the header or a multi-frame object's shared groups."""
+    holder = source
+    if keyword not in holder and "SharedFunctionalGroupsSequence" in source:
+        shared = source.SharedFunctionalGroupsSequence[0]
+        holder = shared[group].value[0] if group in shared else shared
+    value = holder.get(keyword)
+    return None if value is None or value == "" else np.atleast_1d(np.asarray(value, float))
+
+
+def _agreed(ours: np.ndarray, theirs: np.ndarray | None) -> list[float]:
+    """Return the source's numbers if the grid's differ from them by rounding only, else the grid's."""
+    if theirs is None or theirs.shape != ours.shape or not np.allclose(ours, theirs, atol=1e-3):
+        return [float(value) for value in ours]
+    return [float(value) + 0.0 for value in theirs]
 
 
 def _settle_dimension_uid(seg: Dataset, uid: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.dataelem import DataElement
-from pydicom.uid import UID
+from pydicom.uid import UID, CTImageStorage
 
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.uids import result_uid
@@ -125,18 +125,32 @@ def reference_headers(sources: Iterable[Dataset], model: ModelInfo) -> list[Data
     scanners write. `stamp` fills in the true ones afterwards.
     """
     headers = []
-    for source in sources:
+    for index, source in enumerate(sources):
         header = Dataset()
         _copy(source, header, _GEOMETRY)
         for keyword in _MAY_BE_EMPTY:
             setattr(header, keyword, None)
         header.PositionReferenceIndicator = None
-        if not header.get("FrameOfReferenceUID"):
-            header.FrameOfReferenceUID = UID(
-                result_uid(header.SeriesInstanceUID, model, "frame of reference")
-            )
+        _name_what_is_nameless(header, model, index)
         headers.append(header)
     return headers
+
+
+def _name_what_is_nameless(header: Dataset, model: ModelInfo, index: int) -> None:
+    """Derive the UIDs that a careless source lacks; results cannot be written without."""
+    series = str(header.SeriesInstanceUID)
+    if not header.get("SOPClassUID"):
+        header.SOPClassUID = CTImageStorage
+    if not header.get("SOPInstanceUID"):
+        header.SOPInstanceUID = UID(result_uid(series, model, "source instance", index))
+    if not header.get("StudyInstanceUID"):
+        header.StudyInstanceUID = _study_uid(series, model)
+    if not header.get("FrameOfReferenceUID"):
+        header.FrameOfReferenceUID = UID(result_uid(series, model, "frame of reference"))
+
+
+def _study_uid(series: str, model: ModelInfo) -> UID:
+    return UID(result_uid(series, model, "study"))
 
 
 def stamp(instance: Dataset, source: Dataset, model: ModelInfo) -> None:
@@ -150,6 +164,8 @@ def stamp(instance: Dataset, source: Dataset, model: ModelInfo) -> None:
     for keyword in _MAY_BE_EMPTY:
         if keyword not in instance:
             setattr(instance, keyword, None)
+    if not instance.get("StudyInstanceUID"):
+        instance.StudyInstanceUID = _study_uid(str(source.SeriesInstanceUID), model)
     when = moment(source)
     for kind in ("InstanceCreation", "Content", "Series"):
         setattr(instance, f"{kind}Date", when.date)

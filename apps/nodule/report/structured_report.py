@@ -56,7 +56,7 @@ def structured_report(
     headers = reference_headers(volume.sources, model)
     report = hd.sr.Comprehensive3DSR(
         evidence=[*headers, *([_blank(seg)] if seg is not None else [])],
-        content=_content(volume, findings, model, seg),
+        content=_content(volume, headers, findings, model, seg),
         series_instance_uid=result_uid(volume.uid, model, "sr series"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=result_uid(volume.uid, model, "sr instance"),
@@ -80,13 +80,20 @@ def _blank(seg: Dataset) -> Dataset:
 
 
 def _content(
-    volume: Volume, findings: Sequence[Finding], model: ModelInfo, seg: Dataset | None
+    volume: Volume,
+    headers: Sequence[Dataset],
+    findings: Sequence[Finding],
+    model: ModelInfo,
+    seg: Dataset | None,
 ) -> MeasurementReport:
     groups: list[VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations]
     if seg is None:
         groups = [_placeholder(volume, model)]
     else:
-        groups = [_group(volume, finding, model, seg, index) for index, finding in enumerate(findings)]
+        groups = [
+            _group(volume, finding, model, index, _segment(volume, headers, finding, seg, index))
+            for index, finding in enumerate(findings)
+        ]
     content = MeasurementReport(
         observation_context=_observer(volume, model),
         procedure_reported=_CT,
@@ -119,7 +126,7 @@ def _algorithm(model: ModelInfo) -> AlgorithmIdentification:
 
 
 def _group(
-    volume: Volume, finding: Finding, model: ModelInfo, seg: Dataset, index: int
+    volume: Volume, finding: Finding, model: ModelInfo, index: int, segment: ReferencedSegment
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     side = side_of_body(volume, finding.candidate.centre_mm)
     site = FindingSite(codes.SCT.Lung, laterality=_SIDES[side] if side else None)
@@ -128,7 +135,7 @@ def _group(
         tracking_identifier=TrackingIdentifier(
             uid=tracking_uid(volume, model, index), identifier=f"Nodule {index + 1}"
         ),
-        referenced_segment=_segment(volume, finding, seg, index),
+        referenced_segment=segment,
         finding_category=codes.SCT.MorphologicallyAbnormalStructure,
         finding_type=codes.SCT.Nodule,
         finding_sites=[site],
@@ -141,22 +148,25 @@ def _group(
     )
 
 
-def _segment(volume: Volume, finding: Finding, seg: Dataset, index: int) -> ReferencedSegment:
+def _segment(
+    volume: Volume, headers: Sequence[Dataset], finding: Finding, seg: Dataset, index: int
+) -> ReferencedSegment:
     return ReferencedSegment(
         sop_class_uid=seg.SOPClassUID,
         sop_instance_uid=seg.SOPInstanceUID,
         segment_number=index + 1,
-        source_images=_source_images(volume, finding),
+        source_images=_source_images(volume, headers, finding),
     )
 
 
-def _source_images(volume: Volume, finding: Finding) -> list[SourceImageForSegmentation]:
+def _source_images(
+    volume: Volume, headers: Sequence[Dataset], finding: Finding
+) -> list[SourceImageForSegmentation]:
     """Name the source images on which the finding has voxels; a multi-frame source as a whole."""
-    sources = volume.sources
-    if len(sources) == volume.hu_DHW.shape[0]:
+    if len(headers) == volume.hu_DHW.shape[0]:
         planes = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2))) + finding.corner_DHW[0]
-        sources = tuple(sources[plane] for plane in planes)
-    return [SourceImageForSegmentation(item.SOPClassUID, item.SOPInstanceUID) for item in sources]
+        headers = [headers[int(plane)] for plane in planes]
+    return [SourceImageForSegmentation(item.SOPClassUID, item.SOPInstanceUID) for item in headers]
 
 
 def _placeholder(volume: Volume, model: ModelInfo) -> MeasurementsAndQualitativeEvaluations:

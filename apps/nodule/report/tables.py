@@ -71,7 +71,7 @@ def _series(volume: Volume) -> dict[str, Any]:
         "size": {"slices": depth, "rows": height, "columns": width},
         "spacing_mm": dict(zip(("slice", "row", "column"), _round(volume.spacing_mm, 6), strict=True)),
     }
-    if volume.sources:
+    if volume.sources and volume.sources[0].get("StudyInstanceUID"):
         series["study_uid"] = str(volume.sources[0].StudyInstanceUID)
     return series
 
@@ -93,7 +93,7 @@ def _finding(volume: Volume, finding: Finding, number: int) -> dict[str, Any]:
     if side:
         result["side"] = side
     header = source_image(volume, image)
-    if header is not None:
+    if header is not None and header.get("SOPInstanceUID"):
         result["sop_instance_uid"] = str(header.SOPInstanceUID)
     return result
 

@@ -37,13 +37,16 @@ def write_results(
     ranked = sorted(
         findings, key=lambda finding: (-finding.candidate.probability, finding.candidate.centre_mm)
     )
-    images = _images(volume, ranked, model)
+    # The libraries' warnings quote what the scanner wrote, and that may be the patient's.
+    with quiet_libraries():
+        images = _images(volume, ranked, model)
+        page = series_page(volume, candidates, ranked, model).render()
     for name, data in images.items():
         write_bytes(folder / name, data)
     _remove_stale(folder, images)
     write_nodules(folder / "candidates.csv", volume.uid, candidates)
     write_nodules(folder / "nodules.csv", volume.uid, (finding.candidate for finding in ranked))
-    write_text(folder / "report.html", series_page(volume, candidates, ranked, model).render())
+    write_text(folder / "report.html", page)
     write_report(folder / "report.json", volume, candidates, ranked, model)
 
 
@@ -63,8 +66,7 @@ def _images(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> di
 def encode(instance: Dataset) -> bytes:
     """Return a DICOM file (PS3.10) as bytes."""
     stream = io.BytesIO()
-    with quiet_libraries():
-        dcmwrite(stream, instance, enforce_file_format=True)
+    dcmwrite(stream, instance, enforce_file_format=True)
     return stream.getvalue()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.config import disable_value_validation
 
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Finding
@@ -123,6 +124,37 @@ def test_a_bare_source_header_is_enough(
         del item.SpecificCharacterSet
     assert sorted(write(tmp_path, volume, findings, model)) == FULL_SET
     assert dcmread(tmp_path / "sr.dcm").ContentDate == "19000101"
+
+
+def test_a_careless_source_still_gets_its_results_without_a_word(
+    tmp_path: Path,
+    volume: Volume,
+    findings: list[Finding],
+    model: ModelInfo,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with disable_value_validation():
+        for item in volume.sources:
+            for keyword in ("StudyInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID"):
+                delattr(item, keyword)
+            item.PatientBirthDate, item.PatientSex, item.PatientName = (
+                "CANARY",
+                "canary sex",
+                "a^b^c^d^e^CANARY",
+            )
+            item.AccessionNumber = "CANARY" * 5
+            for keyword in ("ImagePositionPatient", "PixelSpacing"):
+                long = [f"{float(value):.15f}" for value in item[keyword].value]
+                delattr(item, keyword)
+                setattr(item, keyword, long)
+    assert sorted(write(tmp_path, volume, findings, model)) == FULL_SET
+    assert capfd.readouterr() == ("", "")
+    assert caplog.text == ""
+    studies = {str(dcmread(path).StudyInstanceUID) for path in tmp_path.rglob("*.dcm")}
+    assert len(studies) == 1
+    assert studies.pop().startswith("2.25.")
+    assert "CANARY" not in (tmp_path / "report.json").read_text() + (tmp_path / "report.html").read_text()
 
 
 def test_nothing_found_leaves_no_segmentation_nor_stale_files(
