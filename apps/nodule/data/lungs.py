@@ -1,0 +1,63 @@
+"""Where the lungs are: a mask by threshold and connected air, at a coarse grid."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+GRID_MM = 3.0
+AIR_HU = -400.0
+CLOSING_MM = 12.0  # takes in nodules at the pleura and vessels at the hilum
+MARGIN_MM = 3.0
+SMALLEST_MM3 = 100_000.0  # a smaller air space is bowel, or no lung at all
+
+
+def lung_mask(hu_DHW: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    """Return the lungs with their airways, vessels and pleural border, bool of the same shape.
+
+    hu_DHW: Hounsfield units; spacing_mm: distance of voxels along D, H, W. The grid must be head-to-feet along
+    D, so that H and W borders lie outside the patient. Where no lung is found (a field of view within the
+    lungs, or none in it), everything that is not outside air is returned: better slow than blind.
+    """
+    steps = [max(1, round(GRID_MM / s)) for s in spacing_mm]
+    coarse = hu_DHW[:: steps[0], :: steps[1], :: steps[2]]
+    grid_mm = [n * s for n, s in zip(steps, spacing_mm, strict=True)]
+    inside = _lungs(coarse, grid_mm)
+    return _upsample(inside, steps, hu_DHW.shape)
+
+
+def _lungs(hu_DHW: np.ndarray, grid_mm: list[float]) -> np.ndarray:
+    air = ndimage.gaussian_filter(hu_DHW.astype(np.float32), 0.5) < AIR_HU
+    labels, count = ndimage.label(air)
+    outside = _touching_sides(labels)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * float(np.prod(grid_mm))
+    sizes[0] = 0.0
+    sizes[outside] = 0.0
+    keep = sizes >= max(SMALLEST_MM3, 0.05 * sizes.max(initial=0.0))
+    if not keep.any():
+        return ~np.isin(labels, outside) | ~air
+    lungs = keep[labels]
+    closed = _erode(_dilate(lungs, grid_mm, CLOSING_MM), grid_mm, CLOSING_MM - MARGIN_MM)
+    return closed | lungs
+
+
+def _touching_sides(labels_DHW: np.ndarray) -> np.ndarray:
+    """Labels of air that reaches a border in the axial plane: the room around the patient."""
+    sides = (labels_DHW[:, 0], labels_DHW[:, -1], labels_DHW[:, :, 0], labels_DHW[:, :, -1])
+    found = np.unique(np.concatenate([side.ravel() for side in sides]))
+    return found[found > 0]
+
+
+def _dilate(mask_DHW: np.ndarray, grid_mm: list[float], radius_mm: float) -> np.ndarray:
+    return ndimage.distance_transform_edt(~mask_DHW, sampling=grid_mm) <= radius_mm
+
+
+def _erode(mask_DHW: np.ndarray, grid_mm: list[float], radius_mm: float) -> np.ndarray:
+    # beyond the volume counts as inside: lungs cut off by the field of view keep their border
+    return ndimage.distance_transform_edt(mask_DHW, sampling=grid_mm) > radius_mm
+
+
+def _upsample(mask_DHW: np.ndarray, steps: list[int], shape: tuple[int, ...]) -> np.ndarray:
+    for axis, step in enumerate(steps):
+        mask_DHW = np.repeat(mask_DHW, step, axis=axis)
+    return mask_DHW[: shape[0], : shape[1], : shape[2]]

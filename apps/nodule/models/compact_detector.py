@@ -1,0 +1,135 @@
+"""The compact detector: lungs, proposals over slabs, a verdict on each of the best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+
+from apps.nodule.config import ModelConfig
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.compact import CROP, SPACING_MM, STRIDE, CompactNet, normalise
+from apps.nodule.models.detector import choose_device
+from apps.nodule.models.findings import Candidate
+from apps.nodule.models.heatmap import peaks
+from apps.nodule.data.lung_box import LungBox, lung_box
+from apps.nodule.models.tiling import padded_cut, slabs, suppress
+from core.errors import InputError
+
+EMBEDDED = Path(__file__).parents[1] / "weights" / "compact.safetensors"
+SLAB = 96
+HALO = 16
+PROPOSALS = 40  # places judged in a scan
+PROPOSAL_FLOOR = 0.01
+JUDGED_AT_ONCE = 8
+OUTSIDE_MM = 3  # a centre this far outside the lungs is none
+
+
+class Proposals:
+    """Places in voxels of the lung's grid, best first: centres_N3 (d, h, w), diameters_N in mm, scores_N 0..1."""
+
+    def __init__(self, centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray) -> None:
+        self.centres_N3, self.diameters_N, self.scores_N = centres_N3, diameters_N, scores_N
+
+
+class CompactDetector:
+    """Both networks on one device.
+
+    A candidate's probability is the geometric mean of what both networks say.
+    """
+
+    name = "compact"
+
+    def __init__(
+        self, net: CompactNet, version: str, threshold: float, model: ModelConfig, device: torch.device
+    ) -> None:
+        self.net = net.eval().to(device)
+        self.version, self.threshold = version, threshold
+        self.floor, self.most = model.candidate_threshold, model.max_candidates
+        self.device = device
+
+    def detect(self, volume: Volume) -> list[Candidate]:
+        """Return candidates by falling probability."""
+        box = lung_box(volume, SPACING_MM)
+        found = self.propose(box)
+        centres, diameters, scores = self.judge(box.grid.hu_DHW, found)
+        kept = suppress(centres, diameters, scores)
+        kept = kept[scores[kept] >= self.floor][: self.most]
+        world = box.grid.to_world(centres[kept])
+        return [
+            Candidate((float(x), float(y), float(z)), float(d), float(p))
+            for (x, y, z), d, p in zip(world, diameters[kept], scores[kept], strict=True)
+        ]
+
+    def propose(self, box: LungBox, most: int = PROPOSALS) -> Proposals:
+        """Return the best places of a whole lung."""
+        parts = [self._propose_in(box, tile.box, tile.low, tile.high) for tile in slabs(box.mask_DHW, SLAB, HALO)]
+        if not parts:
+            return Proposals(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
+        centres, diameters, scores = (np.concatenate(p) for p in zip(*parts, strict=True))
+        kept = suppress(centres, diameters, scores)[:most]
+        return Proposals(centres[kept], diameters[kept], scores[kept])
+
+    def _propose_in(
+        self, box: LungBox, cut: tuple[slice, ...], low: np.ndarray, high: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        hu = torch.from_numpy(padded_cut(box.grid.hu_DHW, cut)).to(self.device)
+        with torch.inference_mode():
+            output = self.net.proposal(normalise(hu)[None, None])[0]
+        centres, diameters, scores = peaks(output, most=400, floor=PROPOSAL_FLOOR)
+        centres = centres + [s.start for s in cut]
+        # a peak belongs to the slab that holds its cell's middle; ends are closed by the mask below
+        inside = ((centres >= low - STRIDE / 2) & (centres < high + STRIDE / 2)).all(axis=1)
+        at = np.clip(np.rint(centres).astype(int), 0, np.array(box.mask_DHW.shape) - 1)
+        inside &= _near(box.mask_DHW, at)
+        return centres[inside], diameters[inside], scores[inside]
+
+    def judge(self, hu_DHW: np.ndarray, found: Proposals) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return centres (N, 3), diameters (N,) and probabilities (N,) after the second look."""
+        if not len(found.centres_N3):
+            return found.centres_N3, found.diameters_N, found.scores_N
+        corners = np.rint(found.centres_N3 - (CROP - 1) / 2).astype(int)
+        outputs = []
+        for start in range(0, len(corners), JUDGED_AT_ONCE):
+            cubes = [
+                padded_cut(hu_DHW, tuple(slice(int(c), int(c) + CROP) for c in corner))
+                for corner in corners[start : start + JUDGED_AT_ONCE]
+            ]
+            x = normalise(torch.from_numpy(np.stack(cubes)).to(self.device))
+            with torch.inference_mode():
+                outputs.append(self.net.judge(x[:, None]).float().cpu().numpy())
+        output = np.concatenate(outputs)
+        verdict = 1 / (1 + np.exp(-output[:, 0]))
+        centres = corners + (CROP - 1) / 2 + output[:, 1:4] * STRIDE
+        diameters = np.exp(np.clip(output[:, 4], np.log(2.0), np.log(60.0)))
+        return centres, diameters, np.sqrt(verdict * found.scores_N)
+
+
+def _near(mask_DHW: np.ndarray, at_N3: np.ndarray) -> np.ndarray:
+    """Whether the mask is set at a voxel or within a few mm along an axis."""
+    found = mask_DHW[tuple(at_N3.T)]
+    for axis in range(3):
+        for step in (-OUTSIDE_MM, OUTSIDE_MM):
+            moved = at_N3.copy()
+            moved[:, axis] = np.clip(moved[:, axis] + step, 0, mask_DHW.shape[axis] - 1)
+            found = found | mask_DHW[tuple(moved.T)]
+    return found
+
+
+def load_compact(model: ModelConfig, weights: str | None) -> CompactDetector:
+    """Load the embedded weights, or a file of `stage=train`; raises InputError where the file does not fit."""
+    path = Path(weights) if weights else EMBEDDED
+    try:
+        with safe_open(path, framework="pt") as stored:
+            metadata = stored.metadata() or {}
+        net = CompactNet()
+        net.load_state_dict(load_file(path))
+    except FileNotFoundError as error:
+        raise InputError("weights_missing", f"there is no weights file {path}") from error
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise InputError("weights_unfit", f"{path} holds no weights of the compact detector") from error
+    threshold = model.threshold if model.threshold is not None else float(metadata.get("threshold", 0.5))
+    return CompactDetector(net, metadata.get("version", "unnamed"), threshold, model, choose_device(model.device))

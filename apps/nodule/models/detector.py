@@ -1,0 +1,44 @@
+"""What every detector offers, and how the config chooses one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from apps.nodule.config import ModelConfig
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.findings import Candidate
+
+
+class Detector(Protocol):
+    """Finds nodules in a volume.
+
+    name, version: written into every result. threshold: probability from which a candidate is a finding.
+    """
+
+    name: str
+    version: str
+    threshold: float
+
+    def detect(self, volume: Volume) -> list[Candidate]:
+        """Return candidates by falling probability."""
+        ...
+
+
+def build_detector(model: ModelConfig, weights: str | None) -> Detector:
+    """Build the detector that the config names; raises ConfigError or InputError for weights that do not fit."""
+    if model.name == "retinanet":
+        from apps.nodule.models.retinanet import load_retinanet
+
+        return load_retinanet(model, weights)
+    from apps.nodule.models.compact_detector import load_compact
+
+    return load_compact(model, weights)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name; "auto" is a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)

@@ -1,0 +1,46 @@
+"""Find the places that tempt the proposal network: what it takes for a nodule where none is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from apps.nodule.config import ModelConfig
+from apps.nodule.data.resample import PatientGrid
+from apps.nodule.data.scenes import Scene
+from apps.nodule.data.training_set import TrainingSet
+from apps.nodule.models.compact import SPACING_MM, CompactNet
+from apps.nodule.models.compact_detector import CompactDetector
+from apps.nodule.models.detector import choose_device
+from apps.nodule.data.lung_box import LungBox
+from apps.nodule.data.lungs import lung_mask
+from core.progress import progress
+from core.runs.log import RunLog
+
+MOST_A_SCENE = 150
+CLEAR_MM = 5.0  # beyond a known nodule's radius
+
+
+def mine(net: CompactNet, material: TrainingSet, path: Path, log: RunLog) -> None:
+    """Fill `tempting_K3` of every scene; what `path` holds already is taken from there."""
+    if not path.is_file():
+        detector = CompactDetector(net, "", 0.5, ModelConfig(), choose_device("auto"))
+        found = [_tempting(detector, scene) for scene in progress(material.scenes, "looking for errors")]
+        np.savez(path, *found)
+        net.train()
+    with np.load(path) as stored:
+        for i, scene in enumerate(material.scenes):
+            scene.tempting_K3 = stored[f"arr_{i}"]
+    log.event("mined", count=sum(len(s.tempting_K3) for s in material.scenes))
+
+
+def _tempting(detector: CompactDetector, scene: Scene) -> np.ndarray:
+    """Return places (K, 3) in voxels that score high and lie clear of every known nodule."""
+    hu_DHW = scene.hu_DHW.astype(np.float32)
+    grid = PatientGrid(hu_DHW, SPACING_MM, np.zeros(3))
+    box = LungBox(grid, lung_mask(hu_DHW, (SPACING_MM,) * 3))
+    centres = detector.propose(box, MOST_A_SCENE).centres_N3
+    for centre, diameter in zip(scene.centres_N3, scene.diameters_N, strict=True):
+        centres = centres[np.linalg.norm(centres - centre, axis=1) > diameter / 2 + CLEAR_MM]
+    return centres

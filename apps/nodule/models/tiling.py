@@ -1,0 +1,59 @@
+"""Walk over a lung in slabs that fit into memory, and put the peaks of neighbouring slabs together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tile(NamedTuple):
+    """box: what the network sees; low, high: voxels (3,) whose peaks count, seen from the volume's corner."""
+
+    box: tuple[slice, slice, slice]
+    low: np.ndarray
+    high: np.ndarray
+
+
+def slabs(mask_DHW: np.ndarray, depth: int, halo: int, multiple: int = 8) -> Iterator[Tile]:
+    """Yield slabs along D that cover the mask, each cut to the mask's extent in the plane.
+
+    depth: slices whose peaks count; halo: slices and pixels around them that are seen only. Sizes are multiples
+    of `multiple`; a box may reach beyond the volume, where the caller pads.
+    """
+    occupied = np.flatnonzero(mask_DHW.any(axis=(1, 2)))
+    if not len(occupied):
+        return
+    end = int(occupied[-1]) + 1
+    for start in range(int(occupied[0]), end, depth):
+        stop = min(start + depth, end)
+        plane = mask_DHW[start:stop].any(axis=0)
+        if not plane.any():
+            continue
+        rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+        low = np.array([start, rows[0], columns[0]])
+        high = np.array([stop, rows[-1] + 1, columns[-1] + 1])
+        first = low - halo
+        size = -(-(high + halo - first) // multiple) * multiple
+        d, h, w = (slice(int(a), int(a + n)) for a, n in zip(first, size, strict=True))
+        yield Tile((d, h, w), low, high)
+
+
+def padded_cut(hu_DHW: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
+    """Copy a box as float32; beyond the volume its border is repeated."""
+    at = [
+        np.clip(np.arange(s.start, s.stop), 0, n - 1) for s, n in zip(box, hu_DHW.shape, strict=True)
+    ]
+    return hu_DHW[np.ix_(*at)].astype(np.float32)
+
+
+def suppress(centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray) -> np.ndarray:
+    """Return the indices kept, best first: a centre within the radius of a better one is the same nodule."""
+    kept: list[int] = []
+    for i in np.argsort(-scores_N, kind="stable"):
+        gaps = np.linalg.norm(centres_N3[kept] - centres_N3[i], axis=1) if kept else np.zeros(0)
+        reach = np.maximum(diameters_N[kept], diameters_N[i]) / 2 if kept else np.zeros(0)
+        if not (gaps < np.maximum(reach, 2.0)).any():
+            kept.append(int(i))
+    return np.array(kept, dtype=int)

@@ -1,0 +1,150 @@
+"""stage=train: the compact detector, in three rounds.
+
+1. The proposal network learns on patches of whole context.
+2. It looks at all training lungs; where it errs, it learns on, and the judge learns there.
+Each round checkpoints; a run that was cut off goes on by the same command with the same run_dir.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from apps.nodule.config import NoduleConfig
+from apps.nodule.data.patches import PatchMaker
+from apps.nodule.data.training_set import TrainingSet, load_training_set
+from apps.nodule.models.mining import mine
+from apps.nodule.models.compact import CROP, STRIDE, CompactNet, JudgeNet, ProposalNet, normalise
+from apps.nodule.models.heatmap import encode, judge_loss, proposal_loss
+from core.errors import ExitCode
+from core.runs.folder import Run
+from core.training.config import TrainerConfig
+from core.training.fit import fit
+from core.training.optimizer import optimizer_and_schedule
+
+ROUND_SHARES = {"proposal": 0.3, "proposal_again": 0.25, "judge": 0.45}
+FIRST = {"specimen": 0.42, "synthetic": 0.18, "cube": 0.12, "known": 0.13, "dense": 0.15}
+AGAIN = {"specimen": 0.36, "synthetic": 0.14, "cube": 0.10, "known": 0.12, "dense": 0.08, "tempting": 0.20}
+JUDGE = {"specimen": 0.26, "synthetic": 0.10, "cube": 0.07, "known": 0.07, "dense": 0.10, "tempting": 0.40}
+PROPOSAL_EDGE = 64
+PROPOSAL_JITTER = 20.0
+JUDGE_JITTER = 2.5
+HIT_MM = 2.0  # a judge's cube this near to a centre, or within its radius, shows the nodule
+
+
+class Proposing(pl.LightningModule):
+    """Training of the proposal network."""
+
+    def __init__(self, net: ProposalNet, trainer: TrainerConfig) -> None:
+        super().__init__()
+        self.net, self.config = net, trainer
+
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        hu, heat, box, valid = batch
+        losses = proposal_loss(self.net(normalise(hu)), heat, box, valid)
+        return losses["centre"] + 0.5 * losses["box"]
+
+    def configure_optimizers(self) -> Any:
+        return optimizer_and_schedule(self.parameters(), self.config)
+
+
+class Judging(pl.LightningModule):
+    """Training of the judge."""
+
+    def __init__(self, net: JudgeNet, trainer: TrainerConfig) -> None:
+        super().__init__()
+        self.net, self.config = net, trainer
+
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        hu, is_nodule, box = batch
+        losses = judge_loss(self.net(normalise(hu)), is_nodule, box)
+        return losses["verdict"] + 0.1 * losses["box"]
+
+    def configure_optimizers(self) -> Any:
+        return optimizer_and_schedule(self.parameters(), self.config)
+
+
+def proposal_sample(maker: PatchMaker) -> Callable[[np.random.Generator], tuple[np.ndarray, ...]]:
+    """Return what draws one sample: HU (1, P, P, P), heat map, boxes and validity on cells of 4 mm."""
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        patch = maker.draw(rng)
+        cells = (maker.edge // STRIDE,) * 3
+        heat, box = encode(patch.centres_N3, patch.diameters_N, cells)
+        half = STRIDE // 2
+        valid = patch.valid_DHW[half::STRIDE, half::STRIDE, half::STRIDE].astype(np.float32)
+        return patch.hu_DHW[None], heat, box, valid
+
+    return make
+
+
+def judge_sample(maker: PatchMaker) -> Callable[[np.random.Generator], tuple[np.ndarray, ...]]:
+    """Return what draws one sample: HU (1, 40, 40, 40), 1 or 0, and the box of the nodule that is there."""
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        # a tenth of the cubes look beside the point: near misses are no nodules
+        beside = rng.random() < 0.1
+        patch = replace(maker, jitter=maker.jitter * 5).draw(rng) if beside else maker.draw(rng)
+        middle = (maker.edge - 1) / 2
+        gaps = np.linalg.norm(patch.centres_N3 - middle, axis=1)
+        box = np.zeros(4, dtype=np.float32)
+        hit = False
+        if len(gaps):
+            nearest = int(np.argmin(gaps))
+            hit = bool(gaps[nearest] < max(HIT_MM, patch.diameters_N[nearest] / 2))
+            box[:3] = (patch.centres_N3[nearest] - middle) / STRIDE
+            box[3] = np.log(max(patch.diameters_N[nearest], 1.0))
+        return patch.hu_DHW[None], np.float32(hit), box if hit else np.zeros(4, dtype=np.float32)
+
+    return make
+
+
+def run(cfg: NoduleConfig, run: Run) -> int:
+    """Train on the configured material and leave `compact.safetensors` in the run folder."""
+    material = load_training_set(cfg.data, cfg.seed, run.log)
+    torch.manual_seed(cfg.seed)
+    net = CompactNet()
+    _train_proposal(net.proposal, material, cfg, run, "proposal", FIRST, seed=cfg.seed)
+    mine(net, material, run.path / "tempting.npz", run.log)
+    _train_proposal(net.proposal, material, cfg, run, "proposal_again", AGAIN, seed=cfg.seed + 1)
+    mine(net, material, run.path / "tempting_again.npz", run.log)
+    judge = Judging(net.judge, _round(cfg.trainer, "judge"))
+    maker = material.maker(CROP, JUDGE_JITTER, JUDGE)
+    fit(judge, judge_sample(maker), judge.config, run.checkpoints_dir / "judge", run.log, cfg.seed + 2)
+    save_compact(net, run.path / "compact.safetensors", {})
+    run.write_metrics({"steps": cfg.trainer.max_steps, "scenes": len(material.scenes)})
+    return ExitCode.DONE
+
+
+def _train_proposal(
+    net: ProposalNet,
+    material: TrainingSet,
+    cfg: NoduleConfig,
+    run: Run,
+    name: str,
+    shares: dict[str, float],
+    seed: int,
+) -> None:
+    module = Proposing(net, _round(cfg.trainer, name))
+    maker = material.maker(PROPOSAL_EDGE, PROPOSAL_JITTER, shares)
+    fit(module, proposal_sample(maker), module.config, run.checkpoints_dir / name, run.log, seed)
+
+
+def _round(trainer: TrainerConfig, name: str) -> TrainerConfig:
+    """Give one round its share of the steps (and of the minutes)."""
+    share = ROUND_SHARES[name]
+    minutes = trainer.max_minutes * share if trainer.max_minutes else None
+    return replace(trainer, max_steps=max(round(trainer.max_steps * share), 1), max_minutes=minutes)
+
+
+def save_compact(net: CompactNet, path: Path, metadata: dict[str, str]) -> None:
+    """Write both networks into one safetensors file."""
+    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, path, metadata=metadata)

@@ -1,0 +1,60 @@
+"""An endless stream of samples that can go on anywhere: sample i depends on the seed and i alone.
+
+A run that resumes at step k sees just the samples that an unbroken run sees from step k on, with any number of
+workers. (Lightning's own mid-epoch resume starts its loader again from the first sample.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+
+class SampleStream(IterableDataset[Any]):
+    """Yields make(generator) for sample after sample, each with a generator of its own.
+
+    batch_size: samples of one rank in one step. first_step: step to begin at. rank, world: this process among all.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[np.random.Generator], Any],
+        seed: int,
+        batch_size: int,
+        first_step: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        super().__init__()
+        self.make, self.seed, self.batch_size = make, seed, batch_size
+        self.first_step, self.rank, self.world = first_step, rank, world
+
+    def __iter__(self) -> Iterator[Any]:
+        worker = get_worker_info()
+        step, stride = self.first_step, 1
+        if worker is not None:  # a loader takes whole batches from its workers in turn
+            step, stride = step + worker.id, worker.num_workers
+        while True:
+            first = (step * self.world + self.rank) * self.batch_size
+            for index in range(first, first + self.batch_size):
+                yield self.make(np.random.default_rng([self.seed, index]))
+            step += stride
+
+
+def stream_loader(stream: SampleStream, workers: int) -> DataLoader[Any]:
+    """Return a loader of the stream's batches; `workers` processes prepare them ahead, each with one thread."""
+    return DataLoader(
+        stream,
+        batch_size=stream.batch_size,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+    )
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,106 @@
+"""Train a model: the only place that builds a Trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, Timer
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
+from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader
+
+from core.data.stream import SampleStream, stream_loader
+from core.runs.log import RunLog
+from core.training.config import TrainerConfig
+from core.training.progress import TrainingProgress
+
+WEIGHTS = "weights.safetensors"
+MakeSample = Callable[[np.random.Generator], Any]
+
+
+def fit(
+    module: pl.LightningModule, make: MakeSample, trainer: TrainerConfig, folder: Path, log: RunLog, seed: int
+) -> None:
+    """Train `module` on samples of `make` up to `trainer.max_steps`; its weights are the averaged ones then.
+
+    folder: checkpoints; one that is there already is gone on from, and a training that had ended is only loaded.
+    """
+    finished = folder / WEIGHTS
+    if not finished.is_file():
+        pl.seed_everything(seed, workers=True, verbose=False)
+        last = folder / "last.ckpt"
+        runner = build_trainer(trainer, folder, log)
+        data = StreamData(make, trainer, seed)
+        runner.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=False)
+        if runner.is_global_zero:
+            save_file({k: v.contiguous() for k, v in module.state_dict().items()}, finished)
+        runner.strategy.barrier()
+    module.load_state_dict(load_file(finished))
+
+
+def build_trainer(trainer: TrainerConfig, folder: Path, log: RunLog) -> pl.Trainer:
+    """Turn the config into a Trainer that keeps its newest checkpoint in `folder`."""
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            dirpath=folder,
+            filename="step-{step}",
+            every_n_train_steps=trainer.checkpoint_every_steps,
+            save_last=True,
+            save_top_k=1,
+            auto_insert_metric_name=False,
+        ),
+        TrainingProgress(trainer, log),
+    ]
+    if trainer.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=trainer.ema_decay))
+    if trainer.max_minutes:
+        callbacks.append(Timer(duration=timedelta(minutes=trainer.max_minutes)))
+    return pl.Trainer(
+        max_steps=trainer.max_steps,
+        max_epochs=-1,
+        accelerator="auto",
+        devices=trainer.devices,
+        strategy=_strategy(trainer),
+        precision="bf16-mixed" if trainer.precision == "bf16" else "32-true",
+        gradient_clip_val=trainer.gradient_clip or None,
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+
+
+def _strategy(trainer: TrainerConfig) -> Strategy | str:
+    if trainer.strategy == "ddp":
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        return DDPStrategy(process_group_backend=backend)
+    return "auto" if torch.cuda.is_available() else SingleDeviceStrategy("cpu")
+
+
+class StreamData(pl.LightningDataModule):
+    """Gives the Trainer its stream, from the step at which it stands."""
+
+    def __init__(self, make: MakeSample, trainer: TrainerConfig, seed: int) -> None:
+        super().__init__()
+        self.make, self.config, self.seed = make, trainer, seed
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        runner = self.trainer
+        assert runner is not None
+        stream = SampleStream(
+            self.make,
+            self.seed,
+            self.config.batch_size,
+            first_step=runner.global_step,
+            rank=runner.global_rank,
+            world=runner.world_size,
+        )
+        return stream_loader(stream, self.config.num_workers)
