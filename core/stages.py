@@ -44,7 +44,8 @@ def run_stage(app: str, config: Any, stages: Mapping[str, str]) -> int:
     try:
         _finish(run, code, counts, time.monotonic() - started)
     except TriptychError as error:  # the disk may fill up at the very end
-        print(f"{command}: {error.sentence}", file=sys.stderr)
+        if not line:
+            print(f"{command}: {error.sentence}", file=sys.stderr)
         return worst([code, error.exit_code])
     return code
 
@@ -110,7 +111,11 @@ def shown(filename: str) -> str:
             return mark + "".join(
                 c if c.isalnum() or c in "._/-" else "-" for c in str(path.relative_to(root))
             )
-    return f"<other>/{''.join(c if c.isalnum() or c in '._-' else '-' for c in path.name)}"
+    return f"<other>/{_word(path.name)}"
+
+
+def _word(text: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._/-") else "-" for c in text)
 
 
 def _without_private_path(error: TriptychError, config: Any, run: Run) -> TriptychError:
@@ -132,9 +137,7 @@ def _public_folder(error: OSError, config: Any, run: Run) -> str:
 
 
 def _finish(run: Run, code: int, counts: Counter[str], seconds: float) -> None:
-    for module, count in sorted(counts.items()):
-        run.log.event(
-            "withheld", module="".join(c if c.isalnum() else "_" for c in module) or "unknown", count=count
-        )
-    run.log.event("finished", exit_code=int(code), seconds=round(seconds, 3))
-    run.close()
+    with run.log:
+        for module, count in sorted(counts.items()):
+            run.log.event("withheld", module=_word(module) or "unknown", count=count)
+        run.log.event("finished", exit_code=int(code), seconds=round(seconds, 3))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,6 +168,21 @@ def test_every_dependency_is_pinned() -> None:
     wanted = {re.split("[<>=!~ ]", line)[0].lower() for line in [*project["dependencies"], *extras]}
     assert len(wanted) > 20
     assert wanted - pinned == set()
+
+
+@pytest.mark.parametrize(("switch", "code"), [("", 0), ("1", 1)])
+def test_a_skipped_test_fails_where_none_may_be_skipped(switch: str, code: int, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text("utf-8"))
+    (tmp_path / "test_x.py").write_text("import pytest\n\ndef test_x():\n    pytest.skip('no reason')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        env={**os.environ, "TRIPTYCH_NO_SKIP": switch, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code
+    assert ("1 skipped tests, and none may be skipped here" in done.stdout) == bool(code)
 
 
 def test_core_knows_no_domain_word() -> None:

@@ -31,10 +31,10 @@ class Run:
     def __init__(self, path: Path, config_yaml: str = "", seed: int | None = None) -> None:
         self.path = make_folder(path)
         self.rank = process_rank()
-        self.log = RunLog(self.path / (f"log.rank{self.rank}.jsonl" if self.rank else "log.jsonl"))
         if self.rank == 0:
             write_text(self.path / "config.yaml", config_yaml)
             write_json(self.path / "provenance.json", provenance(seed, sys.argv))
+        self.log = RunLog(self.path / (f"log.rank{self.rank}.jsonl" if self.rank else "log.jsonl"))
 
     @property
     def checkpoints_dir(self) -> Path:

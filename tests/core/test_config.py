@@ -51,7 +51,7 @@ TYPED = st.text(st.characters(exclude_characters="\0"), max_size=40) | st.text(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TYPED, TYPED)
 @example('a, b (c) d\'s "e" = f', "\\")
 @example("${seed}", "${oc.env:HOME}")

@@ -96,6 +96,25 @@ def test_a_run_folder_that_cannot_be_made_is_bad_input(
     assert capsys.readouterr().err == f"triptych-nodule: {tmp_path / 'run'} exists and is not a folder\n"
 
 
+def test_a_run_folder_on_a_full_disk_is_bad_input(
+    small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "filler").write_bytes(bytes(2**19))
+    assert run("done", small_disk) == 2
+    assert capsys.readouterr().err == f"triptych-nodule: the disk of {small_disk / 'run'} is full\n"
+
+
+def test_a_disk_that_fills_up_during_the_run_is_bad_input(
+    small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fill_disk", small_disk, output=str(small_disk / "out")) == 2
+    assert (
+        capsys.readouterr().err.splitlines()[0]
+        == f"triptych-nodule: the disk of {small_disk / 'out'} is full"
+    )
+
+
 def test_nothing_of_what_libraries_print_gets_out(tmp_path: Path) -> None:
     """In a process of its own, for there the real stderr is at stake."""
     script = (

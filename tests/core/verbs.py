@@ -60,6 +60,12 @@ def full_disk(config: Any, run: Run) -> int:
     raise OSError(errno.ENOSPC, "No space left on device", str(Path(config.output) / CANARY / "seg.dcm"))
 
 
+def fill_disk(config: Any, run: Run) -> int:
+    for index in range(1000):
+        write_text(Path(config.output) / CANARY / f"{index}.txt", "x" * 4096)
+    return 0
+
+
 def write_below_file(config: Any, run: Run) -> int:
     write_text(Path(config.output) / CANARY / "nodules.csv", "x")
     return 0

@@ -60,6 +60,14 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(
     assert [x.name for x in tmp_path.iterdir()] == ["t.txt"]
 
 
+def test_a_full_disk_is_named_and_keeps_what_was_there(small_disk: Path) -> None:
+    write_text(small_disk / "old.txt", "old")
+    with pytest.raises(InputError, match=f"the disk of {small_disk} is full") as caught:
+        write_bytes(small_disk / "old.txt", bytes(2**20))
+    assert caught.value.code == "output_full"
+    assert [(x.name, x.read_text()) for x in small_disk.iterdir()] == [("old.txt", "old")]
+
+
 def test_a_place_below_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="lies below a file, not a folder") as caught:
