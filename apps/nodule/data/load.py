@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydicom import Dataset, dcmread
 
 from apps.nodule.data.frames import Frame, frames_of
 from apps.nodule.data.geometry import Grid, grid_of
-from apps.nodule.data.headers import Header, drop_broken, read_header
+from apps.nodule.data.headers import NATIVE, Header, drop_broken, read_header
 from apps.nodule.data.pixels import (
     Rescale,
     is_padding_tissue,
@@ -21,7 +22,7 @@ from apps.nodule.data.pixels import (
     stored_frames,
     to_hounsfield,
 )
-from apps.nodule.data.quiet import quiet_libraries
+from apps.nodule.data.quiet import native_stderr_muted, quiet_libraries
 from apps.nodule.data.reasons import note, refuse
 from apps.nodule.data.select import axial_images
 from apps.nodule.data.series import SeriesItem
@@ -140,7 +141,9 @@ def _each_frame(
             use(number, to_hounsfield(stored_HW, dataset, plan.rescales[number], inverted=inverted))
         return _without_pixels(dataset)
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    # The codecs of compressed syntaxes complain of broken data on stderr themselves.
+    compressed = any(image.syntax not in NATIVE for image in plan.images)
+    with native_stderr_muted() if compressed else nullcontext(), ThreadPoolExecutor(THREADS) as pool:
         return dict(zip(by_source, pool.map(read, by_source), strict=True))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,27 @@ def quiet_libraries() -> Iterator[None]:
             pydicom.config.settings.reading_validation_mode = validation
             for logger, was in zip(loggers, disabled, strict=True):
                 logger.disabled = was
+
+
+@contextmanager
+def native_stderr_muted() -> Iterator[None]:
+    """Send file descriptor 2 to nowhere: ITK's MetaIO and NIfTI libraries print there and cannot be told not to.
+
+    It holds for the whole process, so keep it around one call of such a library.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # a service without stderr has nothing to mute
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def _mute_gdcm() -> None:

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from apps.nodule.data import nifti
 from apps.nodule.data.files import volume_suffix, voxel_files
 from apps.nodule.data.pixels import INT16, looks_like_hounsfield
+from apps.nodule.data.quiet import native_stderr_muted
 from apps.nodule.data.reasons import QUARANTINED, Reason, accept, fault, refuse
 from apps.nodule.data.select import judge_extent, judge_size
 from apps.nodule.data.volume import Volume
@@ -30,7 +31,8 @@ def judge_volume(path: Path) -> Reason:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
+        with native_stderr_muted():
+            reader.ReadImageInformation()
     except RuntimeError:
         return fault("unreadable_volume")
     size = [*reader.GetSize(), 1]
@@ -62,7 +64,8 @@ def read_volume_file(path: Path, uid: str) -> Volume:
     if (volume_suffix(path.name) or "").startswith(".nii") and not nifti.is_whole(path):
         raise refuse("truncated", files=1, total=1)
     try:
-        image = sitk.ReadImage(str(path))
+        with native_stderr_muted():
+            image = sitk.ReadImage(str(path))
     except RuntimeError:
         raise refuse("unreadable_volume") from None
     if image.GetDimension() > 3:

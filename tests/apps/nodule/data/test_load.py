@@ -332,13 +332,20 @@ def test_objects_of_another_kind_in_the_series_are_left_out(tmp_path: Path) -> N
     assert volume.notes == (("others_dropped", sentence),)
 
 
-def test_rubbish_in_compressed_pixels_is_refused(tmp_path: Path) -> None:
-    paths = write_ct_series(chest_volume(), tmp_path, transfer_syntax=JPEGLSLossless)
+@pytest.mark.parametrize("name", ["JPEGLSLossless", "JPEGLosslessProcess14_1"])
+def test_rubbish_in_compressed_pixels_is_refused_in_silence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    paths = save(chest_series(), tmp_path)
+    for path in paths:
+        gdcm_encode(path, gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, name)))
     data = bytearray(paths[4].read_bytes())
     at = data.index(b"\xff\xd8\xff")
     data[at : at + 40] = bytes(40)
     paths[4].write_bytes(bytes(data))
+    capfd.readouterr()
     assert refusal(tmp_path) == ("undecodable", "Pixel data that cannot be decoded, images: 1.")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_pixels_shorter_than_the_image_are_refused(tmp_path: Path) -> None:

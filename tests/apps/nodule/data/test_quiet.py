@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 
 import pydicom.config
 import pytest
 import SimpleITK as sitk
 
-from apps.nodule.data.quiet import LIBRARY_LOGGERS, quiet_libraries
+from apps.nodule.data.quiet import LIBRARY_LOGGERS, native_stderr_muted, quiet_libraries
 
 
 def state() -> tuple[object, ...]:
@@ -38,3 +39,10 @@ def test_nothing_is_heard(capfd: pytest.CaptureFixture[str], caplog: pytest.LogC
         logging.getLogger("highdicom").warning("a name")
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []
+
+
+def test_what_a_library_prints_itself_is_muted(capfd: pytest.CaptureFixture[str]) -> None:
+    with native_stderr_muted():
+        os.write(2, b"a name\n")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"

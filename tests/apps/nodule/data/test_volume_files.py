@@ -136,7 +136,7 @@ def test_what_is_no_ct_is_refused(tmp_path: Path) -> None:
     assert refusal(colour) == ("volume_colour", "The voxels have 3 channels; one is processed.")
 
 
-def test_broken_files_are_refused(tmp_path: Path) -> None:
+def test_broken_files_are_refused_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     codes = {}
     for suffix in SUFFIXES:
         whole = tmp_path / f"whole{suffix}"
@@ -146,6 +146,7 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
         cut.write_bytes(data[: len(data) * 2 // 3])
         junk.write_bytes(b"this is text\n" * 60)
         codes[suffix] = (refusal(cut)[0], refusal(junk))
+    assert capfd.readouterr() == ("", "")
     unreadable = ("unreadable_volume", UNREADABLE)
     assert codes == {
         ".nii": ("truncated", unreadable),
