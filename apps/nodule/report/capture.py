@@ -18,7 +18,7 @@ from apps.nodule.models.findings import Finding
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.pictures import Plane, planes
 from apps.nodule.report.place import image_number, side_of_body
-from apps.nodule.report.source import stamp
+from apps.nodule.report.source import reference_headers, stamp
 from apps.nodule.report.uids import result_uid
 
 SERIES_NUMBER = 9103
@@ -32,10 +32,13 @@ _BOLD = "DejaVuSans-Bold"
 
 def captures(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> list[Dataset]:
     """Return one Secondary Capture (DICOM PS3.3 A.8.1, RGB) a finding, in the order of `findings`."""
-    return [
-        _instance(volume, draw(volume, finding, model, number, len(findings)), model, number)
-        for number, finding in enumerate(findings, start=1)
-    ]
+    headers = reference_headers(volume.sources, model) if findings else []
+    made = []
+    for number, finding in enumerate(findings, start=1):
+        instance = _instance(volume, draw(volume, finding, model, number, len(findings)), model, number)
+        instance.SourceImageSequence = [_reference(volume, headers, finding)]
+        made.append(instance)
+    return made
 
 
 def draw(volume: Volume, finding: Finding, model: ModelInfo, number: int, total: int) -> np.ndarray:
@@ -127,6 +130,16 @@ def _instance(volume: Volume, rgb_HWC: np.ndarray, model: ModelInfo, number: int
             instance[keyword] = source[keyword]
     _set_pixels(instance, rgb_HWC)
     return instance
+
+
+def _reference(volume: Volume, headers: Sequence[Dataset], finding: Finding) -> Dataset:
+    """Name the image through the finding's centre (a multi-frame source as a whole): a viewer can go there."""
+    number = image_number(volume, finding.candidate.centre_mm)
+    header = headers[number - 1] if len(headers) == volume.hu_DHW.shape[0] else headers[0]
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return item
 
 
 def _file_meta(uid: str) -> FileMetaDataset:

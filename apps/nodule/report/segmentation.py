@@ -21,6 +21,8 @@ from apps.nodule.report.source import MANUFACTURER, reference_headers, stamp
 from apps.nodule.report.uids import result_uid
 
 SERIES_NUMBER = 9101
+# The colour of the outlines in the other results, #ffb82e.
+_AMBER = hd.color.CIELabColor(79.3, 14.8, 73.0)
 
 
 def tracking_uid(volume: Volume, model: ModelInfo, index: int) -> str:
@@ -120,6 +122,7 @@ def _describe(volume: Volume, model: ModelInfo, index: int) -> SegmentDescriptio
         anatomic_regions=[codes.SCT.Lung],
         tracking_id=f"Nodule {index + 1}",
         tracking_uid=tracking_uid(volume, model, index),
+        display_color=_AMBER,
     )
 
 

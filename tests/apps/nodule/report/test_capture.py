@@ -16,7 +16,9 @@ def test_one_capture_a_finding_in_one_series(
     assert len({item.SOPInstanceUID for item in made}) == 2
     assert len({item.SeriesInstanceUID for item in made}) == 1
     assert [item.InstanceNumber for item in made] == [1, 2]
-    for item in made:
+    for item, plane in zip(made, (12, 29), strict=True):
+        reference = item.SourceImageSequence[0].ReferencedSOPInstanceUID
+        assert reference == volume.sources[plane].SOPInstanceUID
         assert (item.Rows, item.Columns, item.PhotometricInterpretation) == (424, 992, "RGB")
         assert (item.BurnedInAnnotation, item.StudyInstanceUID) == ("NO", volume.sources[0].StudyInstanceUID)
         assert item.pixel_array.shape == (424, 992, 3)
