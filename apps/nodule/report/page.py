@@ -170,7 +170,7 @@ def _facts(volume: Volume, finding: Finding) -> list[tuple[str, str]]:
         ("Diameter", f"{candidate.diameter_mm:.1f} mm"),
         ("Volume", f"{finding.volume_mm3:.0f} mm\N{SUPERSCRIPT THREE}"),
         ("Slice", str(image)),
-        ("Outlined on slices", f"{planes_in[0]}\N{EN DASH}{planes_in[-1]}"),
+        ("Outlined on slices", _range(int(planes_in[0]), int(planes_in[-1]))),
         ("Position x, y, z", f"{_position(candidate.centre_mm)} mm"),
     ]
     side = side_of_body(volume, candidate.centre_mm)
@@ -180,6 +180,10 @@ def _facts(volume: Volume, finding: Finding) -> list[tuple[str, str]]:
     if header is not None and header.get("InstanceNumber") is not None:
         facts.insert(-1, ("Instance number", str(header.InstanceNumber)))
     return facts
+
+
+def _range(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}\N{EN DASH}{last}"
 
 
 def _technical(

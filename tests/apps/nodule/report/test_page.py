@@ -48,6 +48,7 @@ def test_page_shows_each_finding_in_three_planes(
     assert DISCLAIMER in html
     assert "One slice was missing." in html
     assert volume.uid in html
+    assert "<dt>Outlined on slices</dt><dd>12\N{EN DASH}14</dd>" in html
 
 
 def test_page_needs_nothing_from_outside(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
