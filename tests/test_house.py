@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from apps.nodule.config import NoduleConfig
+from core.schema import walk
+
 ROOT = Path(__file__).resolve().parents[1]
 TOPS = ("core", "apps", "pipelines")
 LONGEST = 400
@@ -183,6 +186,15 @@ def test_a_skipped_test_fails_where_none_may_be_skipped(switch: str, code: int, 
     )
     assert done.returncode == code
     assert ("1 skipped tests, and none may be skipped here" in done.stdout) == bool(code)
+
+
+def test_no_option_is_dead() -> None:
+    """Each field of the config is read somewhere: by its own name, as an attribute."""
+    text = "\n".join(path.read_text("utf-8") for path in FILES if path.name != "config.py")
+    names = [path for path, _ in walk(NoduleConfig)]
+    assert len(names) > 30
+    dead = [name for name in names if not re.search(rf"\.{name.rpartition('.')[2]}\b", text)]
+    assert dead == []
 
 
 def test_core_knows_no_domain_word() -> None:

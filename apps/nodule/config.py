@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from core.errors import ConfigError
 from core.schema import MISSING, Section, free_text, setting
 from core.training.config import TrainerConfig
 
@@ -94,3 +95,17 @@ class NoduleConfig(Section):
     data: DataConfig = field(default_factory=DataConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stage == "train" and self.model.name != "compact":
+            raise ConfigError("config_choice", "stage=train trains model=compact only: leave model out")
+        if self.stage == "train" and self.data.source == "folder":
+            for name in ("volumes", "annotations"):
+                if getattr(self.data, name) is None:
+                    raise ConfigError("config_missing", f"data=folder needs data.{name}: add data.{name}=…")
+        if self.stage == "infer" and self.model.name == "retinanet" and self.weights is None:
+            raise ConfigError(
+                "config_missing",
+                "model=retinanet has no embedded weights: add weights=FILE, of MONAI's bundle",
+            )

@@ -81,7 +81,13 @@ def test_every_free_text_field_is_carried() -> None:
 
 def test_the_result_is_typed() -> None:
     (config,) = compose(
-        "stage=infer", "input=i", "output=o", "model=retinanet", "model.threshold=1", "precision=bf16"
+        "stage=infer",
+        "input=i",
+        "output=o",
+        "model=retinanet",
+        "weights=w",
+        "model.threshold=1",
+        "precision=bf16",
     )
     assert isinstance(config, NoduleConfig)
     assert config.model.name == "retinanet"
@@ -90,7 +96,9 @@ def test_the_result_is_typed() -> None:
 
 
 def test_a_sweep_gives_every_combination_and_each_its_own_folders() -> None:
-    jobs = compose("-m", "stage=infer", "input=a,b", "output=out", "seed=1,2", "model=compact,retinanet")
+    jobs = compose(
+        "-m", "stage=infer", "input=a,b", "output=out", "weights=w", "seed=1,2", "model=compact,retinanet"
+    )
     assert [(job.seed, job.model.name) for job in jobs] == [
         (1, "compact"),
         (1, "retinanet"),

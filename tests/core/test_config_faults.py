@@ -30,6 +30,8 @@ CASES = {
     "stage=": "stage= is not one of train, evaluate, infer, simulate",
     "stage=inferr": "stage=inferr is not one of train, evaluate, infer, simulate",
     "stage=infer": "stage=infer needs input (folder of DICOM files or volumes, or one volume): add input=…",
+    "model=retinanet": "stage=train trains model=compact only: leave model out",
+    "data=folder": "data=folder needs data.volumes: add data.volumes=…",
     "a,b": "cannot read 'a,b': write FIELD=VALUE",
     "seed": "cannot read 'seed': write FIELD=VALUE",
 }
@@ -49,6 +51,26 @@ def test_a_missing_stage_is_named_with_its_choices() -> None:
     assert caught.value.sentence == (
         "stage is missing (what to do): add stage=…, one of train, evaluate, infer, simulate"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["data=folder", "data.volumes=v"], "data=folder needs data.annotations: add data.annotations=…"),
+        (
+            ["stage=infer", "input=i", "output=o", "model=retinanet"],
+            "model=retinanet has no embedded weights: add weights=FILE, of MONAI's bundle",
+        ),
+        (
+            ["stage=infer", "input=", "output=o"],
+            "stage=infer needs input (folder of DICOM files or volumes, or one volume): add input=…",
+        ),
+    ],
+)
+def test_what_a_choice_needs_is_asked_for(words: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose_jobs("nodule", NoduleConfig, read_command_line(["stage=train", *words]))
+    assert caught.value.sentence == sentence
 
 
 def test_there_is_always_a_nearest_name() -> None:

@@ -109,10 +109,7 @@ def test_a_disk_that_fills_up_during_the_run_is_bad_input(
     small_disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("fill_disk", small_disk, output=str(small_disk / "out")) == 2
-    assert (
-        capsys.readouterr().err.splitlines()[0]
-        == f"triptych-nodule: the disk of {small_disk / 'out'} is full"
-    )
+    assert capsys.readouterr().err == f"triptych-nodule: the disk of {small_disk / 'out'} is full\n"
 
 
 def test_nothing_of_what_libraries_print_gets_out(tmp_path: Path) -> None:

@@ -14,7 +14,21 @@ from core.usage import groups
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # root file → (schema, what each stage needs on the command line)
-ROOTS = {"nodule": (NoduleConfig, ["input=i", "output=o", "predictions=p", "annotations=a", "seriesuids=s"])}
+ROOTS = {
+    "nodule": (
+        NoduleConfig,
+        [
+            "input=i",
+            "output=o",
+            "predictions=p",
+            "annotations=a",
+            "seriesuids=s",
+            "weights=w",
+            "data.volumes=v",
+            "data.annotations=c",
+        ],
+    )
+}
 CHOICES = [
     (root, group, choice) for root in ROOTS for group, choices in groups(root).items() for choice in choices
 ]
@@ -34,7 +48,7 @@ def test_every_file_is_a_choice_of_some_root() -> None:
 @pytest.mark.parametrize(("root", "group", "choice"), CHOICES)
 def test_each_choice_composes(root: str, group: str, choice: str) -> None:
     schema, needed = ROOTS[root]
-    words = ["stage=train", *needed, f"{group}={choice}"]
+    words = ["stage=infer", *needed, f"{group}={choice}"]
     (config,) = compose_jobs(root, schema, read_command_line(words))
     assert isinstance(config, schema)
     section = getattr(config, group, None)
