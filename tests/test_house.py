@@ -139,11 +139,17 @@ def test_each_test_file_belongs_to_a_source_file() -> None:
         "pipelines/test_compose.py",
         "pipelines/test_contract.py",
     }
-    sources = {str(path.relative_to(ROOT).parent / f"test_{path.name}") for path in FILES}
     tests = {str(path.relative_to(ROOT / "tests")) for path in (ROOT / "tests").rglob("test_*.py")}
-    tests = {name for name in tests if not name.startswith("e2e/")}
+    tests = {name for name in tests - extra if not name.startswith("e2e/")}
     assert len(tests) > 30
-    assert tests - sources - extra == set()
+    # A long test file may be split: test_load.py, test_load_syntaxes.py.
+    sources = {str(path.relative_to(ROOT).parent / f"test_{path.stem}") for path in FILES}
+    lost = [
+        name
+        for name in tests
+        if not any(re.match(rf"{re.escape(source)}(_\w+)?\.py$", name) for source in sources)
+    ]
+    assert lost == []
 
 
 def test_init_files_are_empty_and_everywhere() -> None:
