@@ -61,15 +61,16 @@ def volume_suffix(name: str) -> str | None:
     return next((suffix for suffix in VOLUME_SUFFIXES if lower.endswith(suffix)), None)
 
 
-def find_files(folder: Path) -> list[FoundFile]:
+def find_files(folder: Path, *, leave_out: Path | None = None) -> list[FoundFile]:
     """Return every file below a folder, or the one file given, sorted by relative path.
 
-    Links are followed, each folder is entered once. DICOMDIR, litter of operating systems and the data files
-    that a volume's header names are left out. Raises InputError("input_missing") where there is no such path.
+    Links are followed, each folder is entered once, `leave_out` never. DICOMDIR, litter of operating systems
+    and the data files that a volume's header names are left out.
+    Raises InputError("input_missing") where there is no such path.
     """
     if not folder.exists():
         raise InputError("input_missing", f"input {folder} does not exist")
-    paths = [folder] if folder.is_file() else list(_walk(folder))
+    paths = [folder] if folder.is_file() else list(_walk(folder, leave_out))
     base = folder.parent if folder.is_file() else folder
     companions = {data for path in paths if volume_suffix(path.name) for data in voxel_files(path)}
     found = [
@@ -85,17 +86,18 @@ def _is_litter(name: str) -> bool:
     return name.lower() in LITTER or name.startswith(LITTER_PREFIX)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, leave_out: Path | None) -> Iterator[Path]:
     """Yield files, and folders that cannot be listed; a loop of links is entered once only."""
     entered: set[tuple[int, int]] = set()
+    if leave_out is not None and leave_out.is_dir():
+        entered.add(_identity(leave_out))
     waiting = [folder]
     while waiting:
         current = waiting.pop()
         try:
-            status = current.stat()
-            if (status.st_dev, status.st_ino) in entered:
+            if _identity(current) in entered:
                 continue
-            entered.add((status.st_dev, status.st_ino))
+            entered.add(_identity(current))
             entries = sorted(os.scandir(current), key=lambda entry: os.fsencode(entry.name))
         except OSError:
             yield current
@@ -107,6 +109,11 @@ def _walk(folder: Path) -> Iterator[Path]:
             else:
                 yield Path(entry.path)
         waiting.extend(reversed(folders))
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -39,13 +39,14 @@ class SeriesItem:
     kind: str
 
 
-def scan(folder: Path) -> list[SeriesItem]:
+def scan(folder: Path, *, leave_out: Path | None = None) -> list[SeriesItem]:
     """Walk a folder (or take one file) and judge every series in it from headers alone.
 
+    leave_out: a folder not to enter, so that results written below the input are no input of the next run.
     The order is DICOM series by UID, then volumes by path, then other files by path.
     Raises InputError("input_missing").
     """
-    found = find_files(folder)
+    found = find_files(folder, leave_out=leave_out)
     with quiet_libraries():
         series, broken = _group([file for file in found if file.kind is Kind.DICOM])
         items = [_item(uid, judge(headers), [h.path for h in headers], "dicom") for uid, headers in series]

@@ -7,11 +7,15 @@ from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pydicom import Dataset, Sequence
 from pydicom.uid import UID, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
 from apps.nodule.data.dicom_write import CTHeader, ct_datasets, derive_uid
+from apps.nodule.data.load import load
+from apps.nodule.data.series import SeriesItem, scan
 from apps.nodule.data.volume import Volume
+from core.errors import ItemRefused
 
 SLICES, ROWS, COLUMNS = 24, 32, 40
 STEP_MM, ROW_MM, COLUMN_MM = 2.5, 0.8, 0.7
@@ -124,3 +128,24 @@ def _item(source: Dataset, *keywords: str) -> Dataset:
     for keyword in keywords:
         setattr(item, keyword, source[keyword].value)
     return item
+
+
+def only(folder: Path) -> SeriesItem:
+    """The one series of a folder, accepted."""
+    items = scan(folder)
+    assert len(items) == 1, [item.code for item in items]
+    assert items[0].status == "accepted", items[0].sentence
+    return items[0]
+
+
+def refusal(folder: Path) -> tuple[str, str]:
+    """Code and sentence with which loading the one series of a folder ends."""
+    with pytest.raises(ItemRefused) as caught:
+        load(only(folder))
+    return caught.value.code, caught.value.sentence
+
+
+def assert_same(volume: Volume, wanted: Volume, atol: float = 1e-9) -> None:
+    """Equal voxels at equal places."""
+    np.testing.assert_array_equal(volume.hu_DHW, wanted.hu_DHW)
+    np.testing.assert_allclose(volume.affine, wanted.affine, atol=atol)
