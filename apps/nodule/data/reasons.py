@@ -65,7 +65,7 @@ FAULT_SENTENCES = {
     "duplicates_differ": "Slice positions taken by images that differ: {places}.",
     "unknown_syntax": "The pixel data is in a transfer syntax that cannot be decoded.",
     "undecodable": "Pixel data that cannot be decoded, images: {images}.",
-    "unsupported_pixels": "The pixels are not single numbers of 8 to 32 bits.",
+    "unsupported_pixels": "The pixels are not single grey values of 8 to 32 bits.",
     "bad_rescale": "The rescale to Hounsfield units is missing or impossible, images: {images}.",
     "values_not_hu": "The values are not Hounsfield units of a chest: they hold no air or no tissue.",
     "too_large": "The series has {billions:.1f} billion voxels; at most {limit:.0f} are processed.",

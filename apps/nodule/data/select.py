@@ -100,9 +100,15 @@ def _fault_of(images: Sequence[Header]) -> Reason | None:
         return fault("no_pixel_data", files=absent, total=total)
     if not all(is_decodable(syntax) for syntax in {image.syntax for image in images}):
         return fault("unknown_syntax")
-    if any(image.dataset.get("SamplesPerPixel", 1) != 1 for image in images):
+    if not all(_has_plain_pixels(image) for image in images):
         return fault("unsupported_pixels")
     return None
+
+
+def _has_plain_pixels(image: Header) -> bool:
+    """Tell whether a pixel is one number on a grey scale: neither colours nor indices of a palette."""
+    grey = image.text("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2", "")
+    return grey and image.dataset.get("SamplesPerPixel", 1) == 1
 
 
 def _judge_geometry(images: Sequence[Header]) -> Reason:

@@ -29,8 +29,9 @@ from tests.apps.nodule.data.dicom_samples import (
     save,
 )
 
-TEXT_VRS = {"AE", "AS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"}
-STRUCTURE = {"SpecificCharacterSet", "RescaleType"}
+TEXT_VRS = {"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"}
+# Without these it would be no CT series; SpecificCharacterSet has a case of its own.
+STRUCTURE = {"SpecificCharacterSet", "Modality", "ImageType"}
 
 
 def with_canaries(datasets: list[Dataset]) -> list[Dataset]:
@@ -55,6 +56,11 @@ def with_canaries(datasets: list[Dataset]) -> list[Dataset]:
 
 def spoil_nothing(datasets: list[Dataset]) -> None:
     pass
+
+
+def spoil_charset(datasets: list[Dataset]) -> None:
+    for dataset in datasets:
+        dataset.add_new(0x00080005, "CS", CANARY)
 
 
 def spoil_gap(datasets: list[Dataset]) -> None:
@@ -82,6 +88,7 @@ def spoil_uid(datasets: list[Dataset]) -> None:
     ("spoil", "codes"),
     [
         (spoil_nothing, {"loaded"}),
+        (spoil_charset, {"loaded"}),
         (spoil_gap, {"missing_slices"}),
         (spoil_patients, {"mixed_patients"}),
         (spoil_pixels, {"undecodable"}),

@@ -154,7 +154,12 @@ def test_rules_that_leave_a_series_aside(datasets: list[Dataset], code: str, sen
         (
             edited(put("SamplesPerPixel", 3)),
             "unsupported_pixels",
-            "The pixels are not single numbers of 8 to 32 bits.",
+            "The pixels are not single grey values of 8 to 32 bits.",
+        ),
+        (
+            edited(put("PhotometricInterpretation", "PALETTE COLOR")),
+            "unsupported_pixels",
+            "The pixels are not single grey values of 8 to 32 bits.",
         ),
         (
             edited(put("Rows", 16, first=20)),
