@@ -51,7 +51,6 @@ class DataConfig(Section):
     real: str | None = free_text(None, "folder of real data for source=mixed; null looks in $TRIPTYCH_DATA")
     cache: str = free_text(".cache/nodule", "folder for prepared data; may be deleted at any time")
     phantoms: int = setting(64, "generated chests to train on", unit="chests", low=0, high=100000)
-    patch_mm: float = setting(64.0, "edge of a training cube", unit="mm", low=16, high=256)
 
 
 @dataclass

@@ -10,7 +10,8 @@ from pathlib import Path
 from apps.nodule.config import NoduleConfig
 from apps.nodule.data.load import load
 from apps.nodule.data.series import SeriesItem, scan
-from apps.nodule.models.detector import Detector, build_detector
+from apps.nodule.models.build import build_detector
+from apps.nodule.models.detector import Detector
 from apps.nodule.models.segment import segment
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.write import write_results
@@ -71,7 +72,9 @@ def _process(item: SeriesItem, detector: Detector, output: Path, run: Run) -> Ou
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}:{last.lineno}"
         run.log.event("fault", item=pseudonym(item.id), type=type(error).__name__, where=where)
-        return Outcome(item, "quarantined", "internal_fault", "this series met a defect of the program; see the log")
+        return Outcome(
+            item, "quarantined", "internal_fault", "this series met a defect of the program; see the log"
+        )
 
 
 def _detect(item: SeriesItem, detector: Detector, output: Path) -> Outcome:

@@ -21,9 +21,9 @@ from torch import Tensor
 from apps.nodule.config import NoduleConfig
 from apps.nodule.data.patches import PatchMaker
 from apps.nodule.data.training_set import TrainingSet, load_training_set
-from apps.nodule.models.mining import mine
 from apps.nodule.models.compact import CROP, STRIDE, CompactNet, JudgeNet, ProposalNet, normalise
 from apps.nodule.models.heatmap import encode, judge_loss, proposal_loss
+from apps.nodule.models.mining import mine
 from core.errors import ExitCode
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
@@ -37,6 +37,7 @@ JUDGE = {"specimen": 0.26, "synthetic": 0.10, "cube": 0.07, "known": 0.07, "dens
 PROPOSAL_EDGE = 64
 PROPOSAL_JITTER = 20.0
 JUDGE_JITTER = 2.5
+JUDGE_BATCHES = 2  # its cubes are small: it takes this many times the batch
 HIT_MM = 2.0  # a judge's cube this near to a centre, or within its radius, shows the nodule
 
 
@@ -102,7 +103,7 @@ def judge_sample(maker: PatchMaker) -> Callable[[np.random.Generator], tuple[np.
             hit = bool(gaps[nearest] < max(HIT_MM, patch.diameters_N[nearest] / 2))
             box[:3] = (patch.centres_N3[nearest] - middle) / STRIDE
             box[3] = np.log(max(patch.diameters_N[nearest], 1.0))
-        return patch.hu_DHW[None], np.float32(hit), box if hit else np.zeros(4, dtype=np.float32)
+        return patch.hu_DHW[None], np.array(hit, dtype=np.float32), box * hit
 
     return make
 
@@ -116,7 +117,8 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     mine(net, material, run.path / "tempting.npz", run.log)
     _train_proposal(net.proposal, material, cfg, run, "proposal_again", AGAIN, seed=cfg.seed + 1)
     mine(net, material, run.path / "tempting_again.npz", run.log)
-    judge = Judging(net.judge, _round(cfg.trainer, "judge"))
+    trainer = _round(cfg.trainer, "judge")
+    judge = Judging(net.judge, replace(trainer, batch_size=JUDGE_BATCHES * trainer.batch_size))
     maker = material.maker(CROP, JUDGE_JITTER, JUDGE)
     fit(judge, judge_sample(maker), judge.config, run.checkpoints_dir / "judge", run.log, cfg.seed + 2)
     save_compact(net, run.path / "compact.safetensors", {})

@@ -19,7 +19,9 @@ def augment(patch: Patch, rng: np.random.Generator) -> Patch:
     if rng.random() < 0.6:
         hu = hu + _noise(hu.shape, rng)
     hu = (hu + 1000.0) * rng.normal(1.0, 0.03) - 1000.0 + rng.normal(0.0, 12.0)
-    return Patch(np.ascontiguousarray(hu, dtype=np.float32), patch.centres_N3, patch.diameters_N, patch.valid_DHW)
+    return Patch(
+        np.ascontiguousarray(hu, dtype=np.float32), patch.centres_N3, patch.diameters_N, patch.valid_DHW
+    )
 
 
 def _mirror(patch: Patch, rng: np.random.Generator) -> Patch:
@@ -43,6 +45,8 @@ def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Noise of up to 60 HU, correlated as soft and sharp kernels make it."""
     noise = rng.standard_normal(shape, dtype=np.float32)
     if rng.random() < 0.6:
-        noise = ndimage.gaussian_filter(noise, (rng.uniform(0, 0.8), *[rng.uniform(0.4, 1.1)] * 2), truncate=2.5)
+        noise = ndimage.gaussian_filter(
+            noise, (rng.uniform(0, 0.8), *[rng.uniform(0.4, 1.1)] * 2), truncate=2.5
+        )
         noise /= noise.std()
     return noise * np.float32(60.0 * rng.random() ** 2)

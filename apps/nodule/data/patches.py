@@ -11,11 +11,10 @@ from apps.nodule.data.contours import ShapeLibrary
 from apps.nodule.data.nodules import draw_diameter_mm, draw_kind, insert, render_nodule
 from apps.nodule.data.patch import Patch, cut
 from apps.nodule.data.scenes import Scene
-from apps.nodule.data.specimens import Specimen
+from apps.nodule.data.specimens import LUNA_DIAMETER, Specimen
 
 SEAM = 4  # voxels over which a specimen's surroundings fade into the new lung
 ZOOM = (0.85, 1.2)
-LUNA_DIAMETER = 0.89  # LUNA16's diameter over that of the sphere of equal volume
 
 
 @dataclass(eq=False)
@@ -40,7 +39,7 @@ class PatchMaker:
         weights = np.array([self.shares[k] for k in kinds])
         kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
         zoom = float(np.exp(rng.uniform(*np.log(ZOOM)))) if rng.random() < 0.4 else 1.0
-        edge = int(round(self.edge * zoom))
+        edge = round(self.edge * zoom)
         patch = getattr(self, f"_{kind}")(rng, edge)
         return augment(_resize(patch, self.edge), rng)
 
@@ -151,8 +150,9 @@ def _turned(specimen: Specimen, rng: np.random.Generator) -> Specimen:
     axes = [axis for axis in range(3) if rng.random() < 0.5]
     size = np.array(specimen.hu_DHW.shape)
     centre = np.where(np.isin(np.arange(3), axes), size - 1 - specimen.centre, specimen.centre)
-    flipped = [np.flip(a, axes) for a in (specimen.hu_DHW, specimen.outline_DHW, specimen.alpha_DHW)]
-    return Specimen(specimen.key, *flipped, centre, specimen.diameter_mm, specimen.ratings)
+    arrays = (specimen.hu_DHW, specimen.outline_DHW, specimen.alpha_DHW)
+    hu, outline, alpha = (np.flip(a, tuple(axes)) for a in arrays)
+    return Specimen(specimen.key, hu, outline, alpha, centre, specimen.diameter_mm, specimen.ratings)
 
 
 def _block_weight(shape: tuple[int, ...]) -> np.ndarray:

@@ -60,9 +60,7 @@ def to_patient_grid(
     return PatientGrid(hu_DHW, spacing_mm, low)
 
 
-def _sample(
-    hu_DHW: np.ndarray, matrix: np.ndarray, offset: np.ndarray, shape: tuple[int, ...]
-) -> np.ndarray:
+def _sample(hu_DHW: np.ndarray, matrix: np.ndarray, offset: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     diagonal = np.diag(np.diag(matrix))
     if np.allclose(matrix, diagonal, atol=1e-6):  # axial, no tilt: three separate 1-D interpolations
         for axis in range(3):

@@ -69,7 +69,8 @@ def read_scene(path: Path) -> Scene:
     """Read what `write_scene` wrote."""
     with np.load(path) as kept:
         names = ("hu", "centres", "diameters", "airy", "dense")
-        return Scene(*(kept[name] for name in names), accepts=bool(kept["accepts"]))
+        hu, centres, diameters, airy, dense = (kept[name] for name in names)
+        return Scene(hu, centres, diameters, airy, dense, bool(kept["accepts"]))
 
 
 def _some(mask_DHW: np.ndarray) -> np.ndarray:

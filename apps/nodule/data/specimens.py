@@ -17,6 +17,9 @@ from scipy import ndimage
 from apps.nodule.data.resample import to_patient_grid
 from apps.nodule.data.volume import Volume
 
+LUNA_DIAMETER = (
+    0.89  # LUNA16's diameter over that of the sphere of the outline's volume (median of 900 nodules)
+)
 FEATHER_MM = 3.0
 INNER_MM = 1.0  # this far around the outline the specimen's own voxels count fully
 
@@ -55,9 +58,7 @@ def load_cubes(folder: Path, split: str) -> list[Specimen]:
     with np.load(folder / "cubes.npz") as packed:
         hu, masks = packed["hu"], packed["mask"]
     chosen = table[table["split"] == split]
-    return [
-        _specimen(f"cube-{i}", hu[i], masks[i] > 0, None, {}) for i in chosen["index"] if masks[i].any()
-    ]
+    return [_specimen(f"cube-{i}", hu[i], masks[i] > 0, None, {}) for i in chosen["index"] if masks[i].any()]
 
 
 def _voi(folder: Path, row: dict[str, object]) -> Specimen | None:
@@ -68,7 +69,9 @@ def _voi(folder: Path, row: dict[str, object]) -> Specimen | None:
     mask = to_patient_grid(outline, 1.0).hu_DHW > 0.5
     if not mask.any():
         return None
-    ratings = {n.removesuffix("_value").lower(): float(str(v)) for n, v in row.items() if n.endswith("_value")}
+    ratings = {
+        n.removesuffix("_value").lower(): float(str(v)) for n, v in row.items() if n.endswith("_value")
+    }
     return _specimen(key, np.rint(hu).astype(np.int16), mask, float(str(row["diameter_mm"])), ratings)
 
 
@@ -87,5 +90,5 @@ def _specimen(
     outside = ndimage.distance_transform_edt(~mask)
     alpha = np.clip(1 - (outside - INNER_MM) / (FEATHER_MM - INNER_MM), 0, 1).astype(np.float32)
     centre = np.array(ndimage.center_of_mass(mask))
-    diameter = diameter_mm or 0.89 * float(np.cbrt(6 / np.pi * mask.sum()))  # LUNA16's over equal-volume: 0.89
+    diameter = diameter_mm or LUNA_DIAMETER * float(np.cbrt(6 / np.pi * mask.sum()))
     return Specimen(key, hu.astype(np.int16), mask, alpha, centre, diameter, ratings)

@@ -19,7 +19,7 @@ from apps.nodule.data.patches import PatchMaker
 from apps.nodule.data.phantom import draw_spec, make_phantom
 from apps.nodule.data.scenes import SPACING_MM, Scene, make_scene, read_scene, write_scene
 from apps.nodule.data.series import scan
-from apps.nodule.data.specimens import Specimen, load_cubes, load_vois
+from apps.nodule.data.specimens import LUNA_DIAMETER, Specimen, load_cubes, load_vois
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import read_volume_file
 from core.errors import InputError, ItemRefused
@@ -56,7 +56,9 @@ def load_training_set(data: DataConfig, seed: int, log: RunLog) -> TrainingSet:
     cubes: list[Specimen] = []
     if data.source == "mixed":
         root = _real_root(data)
-        scenes += [_cached(cache, f"chest-{name}", partial(_chest, root, name, row)) for name, row in _lungs(root)]
+        scenes += [
+            _cached(cache, f"chest-{name}", partial(_chest, root, name, row)) for name, row in _lungs(root)
+        ]
         specimens = load_vois(root / "ct" / "lidc-nodules", "train")
         cubes = load_cubes(root / "ct" / "lidc-nodules", "train")
     if data.source == "folder":
@@ -80,7 +82,7 @@ def _phantoms(count: int, seed: int, cache: Path) -> Iterator[Scene]:
 def _phantom(seed: int) -> Scene:
     phantom = make_phantom(seed, draw_spec(seed))
     centres = np.array([n.centre_mm for n in phantom.nodules]).reshape(-1, 3)
-    diameters = np.array([n.diameter_mm for n in phantom.nodules])
+    diameters = LUNA_DIAMETER * np.array([n.diameter_mm for n in phantom.nodules])
     return lung_of(phantom.volume, centres, diameters, accepts=True)
 
 

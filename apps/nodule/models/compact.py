@@ -5,7 +5,8 @@ Legend: B batch, D H W voxels of 1 mm, d h w cells of 4 mm.
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,6 +41,7 @@ class Residual(nn.Module):
         self.second = nn.Sequential(nn.Conv3d(width, width, 3, padding=1, bias=False), nn.BatchNorm3d(width))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape."""
         return F.relu(x + self.second(self.first(x)), inplace=True)
 
 
@@ -60,10 +62,10 @@ class ProposalNet(nn.Module):
         self.lift = nn.Conv3d(coarse, middle, 1, bias=False)
         self.fuse = Residual(middle)
         self.head = nn.Conv3d(middle, 5, 1)
-        nn.init.constant_(self.head.bias[:1], -4.6)  # start at a probability of 1 %
-        nn.init.constant_(self.head.bias[4:], float(np.log(8.0)))
+        _start_at(self.head, logit=-4.6)  # a probability of 1 %
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (B, 5, D/4, H/4, W/4)."""
         quarter = self.at_4mm(self.at_2mm(_fold(x)))
         lifted = F.interpolate(self.lift(self.at_8mm(quarter)), scale_factor=2.0, mode="nearest")
         return self.head(self.fuse(quarter + lifted))
@@ -91,9 +93,10 @@ class JudgeNet(nn.Module):
         )
         self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(2 * d, 5)
-        nn.init.constant_(self.head.bias[4:], float(np.log(8.0)))
+        _start_at(self.head, logit=0.0)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (B, 5)."""
         features = self.features(x)
         middle = features[:, :, 1:4, 1:4, 1:4].mean(dim=(2, 3, 4))
         return self.head(self.dropout(torch.cat([middle, features.amax(dim=(2, 3, 4))], dim=1)))
@@ -106,6 +109,12 @@ class CompactNet(nn.Module):
         super().__init__()
         self.proposal = ProposalNet()
         self.judge = JudgeNet()
+
+
+def _start_at(head: nn.Conv3d | nn.Linear, logit: float) -> None:
+    """Begin with a likely answer: this logit, no offset, 8 mm."""
+    start = torch.tensor([logit, 0.0, 0.0, 0.0, math.log(8.0)])
+    head.bias = nn.Parameter(start)
 
 
 def _fold(x: Tensor) -> Tensor:

@@ -10,19 +10,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from apps.nodule.config import ModelConfig
+from apps.nodule.data.lung_box import LungBox, lung_box
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.compact import CROP, SPACING_MM, STRIDE, CompactNet, normalise
 from apps.nodule.models.detector import choose_device
 from apps.nodule.models.findings import Candidate
 from apps.nodule.models.heatmap import peaks
-from apps.nodule.data.lung_box import LungBox, lung_box
 from apps.nodule.models.tiling import padded_cut, slabs, suppress
 from core.errors import InputError
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "compact.safetensors"
-SLAB = 96
-HALO = 16
-PROPOSALS = 40  # places judged in a scan
+SLAB = 160
+HALO = (8, 4, 4)  # the mask has a margin in the plane already
+PROPOSALS = 30  # places judged in a scan
 PROPOSAL_FLOOR = 0.01
 JUDGED_AT_ONCE = 8
 OUTSIDE_MM = 3  # a centre this far outside the lungs is none
@@ -66,7 +66,9 @@ class CompactDetector:
 
     def propose(self, box: LungBox, most: int = PROPOSALS) -> Proposals:
         """Return the best places of a whole lung."""
-        parts = [self._propose_in(box, tile.box, tile.low, tile.high) for tile in slabs(box.mask_DHW, SLAB, HALO)]
+        parts = [
+            self._propose_in(box, tile.box, tile.low, tile.high) for tile in slabs(box.mask_DHW, SLAB, HALO)
+        ]
         if not parts:
             return Proposals(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
         centres, diameters, scores = (np.concatenate(p) for p in zip(*parts, strict=True))
@@ -132,4 +134,6 @@ def load_compact(model: ModelConfig, weights: str | None) -> CompactDetector:
     except (SafetensorError, RuntimeError, OSError) as error:
         raise InputError("weights_unfit", f"{path} holds no weights of the compact detector") from error
     threshold = model.threshold if model.threshold is not None else float(metadata.get("threshold", 0.5))
-    return CompactDetector(net, metadata.get("version", "unnamed"), threshold, model, choose_device(model.device))
+    return CompactDetector(
+        net, metadata.get("version", "unnamed"), threshold, model, choose_device(model.device)
+    )

@@ -1,4 +1,4 @@
-"""What every detector offers, and how the config chooses one."""
+"""What every detector offers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Protocol
 
 import torch
 
-from apps.nodule.config import ModelConfig
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate
 
@@ -24,17 +23,6 @@ class Detector(Protocol):
     def detect(self, volume: Volume) -> list[Candidate]:
         """Return candidates by falling probability."""
         ...
-
-
-def build_detector(model: ModelConfig, weights: str | None) -> Detector:
-    """Build the detector that the config names; raises ConfigError or InputError for weights that do not fit."""
-    if model.name == "retinanet":
-        from apps.nodule.models.retinanet import load_retinanet
-
-        return load_retinanet(model, weights)
-    from apps.nodule.models.compact_detector import load_compact
-
-    return load_compact(model, weights)
 
 
 def choose_device(name: str) -> torch.device:

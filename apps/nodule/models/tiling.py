@@ -16,10 +16,10 @@ class Tile(NamedTuple):
     high: np.ndarray
 
 
-def slabs(mask_DHW: np.ndarray, depth: int, halo: int, multiple: int = 8) -> Iterator[Tile]:
-    """Yield slabs along D that cover the mask, each cut to the mask's extent in the plane.
+def slabs(mask_DHW: np.ndarray, depth: int, halo: tuple[int, int, int], multiple: int = 8) -> Iterator[Tile]:
+    """Yield slabs along D that cover the mask, one for each side of the body, cut to what the mask fills.
 
-    depth: slices whose peaks count; halo: slices and pixels around them that are seen only. Sizes are multiples
+    depth: slices whose peaks count; halo: slices, rows and columns around them that are seen only. Sizes are multiples
     of `multiple`; a box may reach beyond the volume, where the caller pads.
     """
     occupied = np.flatnonzero(mask_DHW.any(axis=(1, 2)))
@@ -28,23 +28,36 @@ def slabs(mask_DHW: np.ndarray, depth: int, halo: int, multiple: int = 8) -> Ite
     end = int(occupied[-1]) + 1
     for start in range(int(occupied[0]), end, depth):
         stop = min(start + depth, end)
-        plane = mask_DHW[start:stop].any(axis=0)
-        if not plane.any():
-            continue
-        rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-        low = np.array([start, rows[0], columns[0]])
-        high = np.array([stop, rows[-1] + 1, columns[-1] + 1])
-        first = low - halo
-        size = -(-(high + halo - first) // multiple) * multiple
-        d, h, w = (slice(int(a), int(a + n)) for a, n in zip(first, size, strict=True))
-        yield Tile((d, h, w), low, high)
+        plane = np.asarray(mask_DHW[start:stop].any(axis=0))
+        for left, right in _sides(plane):
+            side = plane[:, left:right]
+            if side.any():
+                rows, columns = np.flatnonzero(side.any(axis=1)), np.flatnonzero(side.any(axis=0)) + left
+                low = np.array([start, rows[0], columns[0]])
+                high = np.array([stop, rows[-1] + 1, columns[-1] + 1])
+                yield Tile(_box(low, high, halo, multiple), low, high)
+
+
+def _sides(plane_HW: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Split the columns where the mask is thinnest, near the middle: between the lungs."""
+    height = plane_HW.sum(axis=0)
+    third = len(height) // 3
+    middle = third + int(np.argmin(height[third : len(height) - third])) if third else len(height)
+    return (0, middle), (middle, len(height))
+
+
+def _box(
+    low: np.ndarray, high: np.ndarray, halo: tuple[int, int, int], multiple: int
+) -> tuple[slice, slice, slice]:
+    first = low - np.array(halo)
+    size = -(-(high + np.array(halo) - first) // multiple) * multiple
+    d, h, w = (slice(int(a), int(a + n)) for a, n in zip(first, size, strict=True))
+    return d, h, w
 
 
 def padded_cut(hu_DHW: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
     """Copy a box as float32; beyond the volume its border is repeated."""
-    at = [
-        np.clip(np.arange(s.start, s.stop), 0, n - 1) for s, n in zip(box, hu_DHW.shape, strict=True)
-    ]
+    at = [np.clip(np.arange(s.start, s.stop), 0, n - 1) for s, n in zip(box, hu_DHW.shape, strict=True)]
     return hu_DHW[np.ix_(*at)].astype(np.float32)
 
 
