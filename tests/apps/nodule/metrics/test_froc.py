@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from apps.nodule.metrics.froc import RATES, Froc, Marks, Matched, Spheres, froc,
 from core.bootstrap import resampled_weights
 from tests.twins import froc as twin
 
+GOLDEN = Path(__file__).parents[3] / "golden" / "luna16_script.json"
 NOTHING = np.zeros((0, 5))
 
 
@@ -129,18 +132,22 @@ def test_one_scan_has_an_interval_of_no_width() -> None:
 
 
 def random_set(seed: int, scans: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A small world (40 mm), coarse scores (many ties), some scans empty, some with more than 100 marks."""
+    """A small world (16 mm, so that much is hit), coarse scores (many ties), empty scans, crowded ones."""
     rng = np.random.default_rng(seed)
 
     def rows(count: int, last: np.ndarray) -> np.ndarray:
-        return np.column_stack([rng.integers(scans, size=count), rng.integers(0, 40, (count, 3)), last])
+        return np.column_stack([rng.integers(scans, size=count), rng.integers(0, 16, (count, 3)), last])
 
-    crowded = np.column_stack([np.zeros(130), rng.integers(0, 40, (130, 3)), rng.integers(0, 90, 130) / 90])
-    marks = rows(30, rng.integers(0, 12, 30) / 12)
+    crowded = np.column_stack([np.zeros(130), rng.integers(0, 16, (130, 3)), rng.integers(0, 90, 130) / 90])
+    marks = rows(60, rng.integers(0, 40, 60) / 40)
     if seed % 3 == 0:
         marks = np.concatenate([marks, crowded])
-    nodules = rows(6, rng.choice([-1.0, 4.0, 9.0, 20.0], 6))
-    excluded = rows(4, rng.choice([-1.0, 4.0, 30.0], 4))
+    nodules = rows(9, rng.choice([-1.0, 4.0, 6.0, 9.0], 9))
+    excluded = rows(5, rng.choice([-1.0, 4.0, 12.0], 5))
+    near = nodules[rng.integers(9, size=10)]
+    near[:, 1:4] += rng.integers(-1, 2, (10, 3))
+    near[:, 4] = rng.integers(20, 41, 10) / 40
+    marks = np.concatenate([marks, near])
     return marks, nodules, excluded
 
 
@@ -154,6 +161,24 @@ def test_the_fast_way_equals_the_plain_twin(seed: int, scans: int) -> None:
     assert matched.detected == sum(1 for row in rows if row[1] and not row[3])
     result = froc(matched, samples=2)
     assert result.sensitivity_R.tolist() == pytest.approx(twin.seven(rows, scans), abs=1e-12)
+
+
+def test_the_published_script_gives_the_same_numbers() -> None:
+    golden = json.loads(GOLDEN.read_text())["sets"]
+    assert len(golden) == 5
+    for expected in golden:
+        matched = judged(*random_set(expected["seed"], expected["scans"]), scans=expected["scans"])
+        counts = {
+            "detected": matched.detected,
+            "false_positives": len(matched.false_score_M),
+            "marks": matched.marks,
+            "on_excluded": matched.on_excluded,
+            "double_hits": matched.double_hits,
+        }
+        assert counts == {name: expected[name] for name in counts}
+        sensitivity = froc(matched, samples=2).sensitivity_R.tolist()
+        assert sensitivity == pytest.approx(expected["sensitivity"], abs=1e-12)
+        assert 0.1 < np.mean(sensitivity) < 0.9  # a set in which nothing or all is found would show little
 
 
 def test_the_bootstrap_equals_evaluating_each_resampled_set_anew() -> None:
