@@ -9,6 +9,7 @@ Axes: D slices (z), H rows (y), W columns (x).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,9 @@ from apps.nodule.data.volume import Volume
 
 MAX_MATRIX = 512
 PADDING_HU = -1024
+AIR_HU = np.float32(-1000)
 _ATTENUATION = 0.018  # of water, per mm
-_NOISE_HU = 17.0  # soft kernel, 1 mm slices, dose 1, in the middle of an average chest
+_NOISE_HU = 22.0  # soft kernel, 1 mm slices, dose 1, in the middle of an average chest
 _SHARES = 0.5  # how far the tube current follows the body (1: noise the same in every slice)
 
 
@@ -64,7 +66,7 @@ def acquire(
     """Scan an anatomy.
 
     spacing: distance of slices and size of pixels, mm. thickness: of slices, mm. kernel: one of KERNELS.
-    dose: 1 gives about 10 HU of noise in 3 mm slices of the soft kernel; noise grows as its square root falls.
+    dose: 1 gives about 8 HU of noise in 3 mm slices of the soft kernel; noise grows as its square root falls.
     Returns int16 HU in a square matrix (at most 512), the circle of view centred on the body; -1024 outside it.
     """
     if kernel not in KERNELS:
@@ -74,13 +76,13 @@ def acquire(
     axes = _output_axes(anatomy, spacing)
     weights = _weights(anatomy, axes, thickness, KERNELS[kernel])
     blurred = _resample_z(anatomy, weights[0])
-    loudness = noise_map(blurred, weights[1], weights[2])
+    loudness = noise_map(blurred, anatomy.spacing_mm, weights[1], weights[2])
     sigma = noise_sigma(KERNELS[kernel], spacing[1], thickness, dose)
     noise = NoiseMaker(KERNELS[kernel], (len(axes[1]), len(axes[2])), spacing[1], thickness / spacing[0], rng)
     inside = _circle(len(axes[1]))
     out = np.full([len(a) for a in axes], PADDING_HU, np.int16)
     for k in range(len(out)):
-        clean = weights[1] @ blurred[k] @ weights[2].T
+        clean = weights[1] @ (blurred[k] - AIR_HU) @ weights[2].T + AIR_HU
         hu = np.clip(clean + sigma * noise.next_slice() * loudness(k), PADDING_HU, 3071)
         out[k][inside] = np.rint(hu[inside])
     return Volume(out, _affine(axes, spacing), uid)
@@ -106,11 +108,15 @@ def _affine(axes: list[np.ndarray], spacing: tuple[float, float]) -> np.ndarray:
 
 
 def _weights(anatomy: Anatomy, axes: list[np.ndarray], thickness: float, kernel: Kernel) -> list[np.ndarray]:
-    """Return, for each axis, how much of each anatomical plane enters each output plane: (out, in), rows sum to 1."""
+    """Return, for each axis, how much of each anatomical plane enters each output plane: (out, in).
+
+    Rows sum to 1; beyond the anatomy, where there is air, to 0.
+    """
     found = []
     low = anatomy.affine[:3, 3][::-1]
     for axis, wanted in enumerate(axes):
         source = low[axis] + anatomy.spacing_mm * np.arange(anatomy.hu_DHW.shape[axis])
+        beyond = (wanted < source[0] - anatomy.spacing_mm) | (wanted > source[-1] + anatomy.spacing_mm)
         gap = np.clip(wanted, source[0], source[-1])[:, None] - source[None, :]
         if axis == 0:
             # the anatomy's own voxel blurs by 0.29 spacing; the rest of the profile's rounded edges comes on top
@@ -118,7 +124,9 @@ def _weights(anatomy: Anatomy, axes: list[np.ndarray], thickness: float, kernel:
             weight = special.erf((gap + thickness / 2) / edge) - special.erf((gap - thickness / 2) / edge)
         else:
             weight = kernel.spread(gap / max(anatomy.spacing_mm, 1.0))
-        found.append((weight / weight.sum(1, keepdims=True)).astype(np.float32))
+        weight /= weight.sum(1, keepdims=True)
+        weight[beyond] = 0
+        found.append(weight.astype(np.float32))
     return found
 
 
@@ -132,17 +140,16 @@ def _resample_z(anatomy: Anatomy, weight: np.ndarray) -> np.ndarray:
     return out
 
 
-def noise_map(hu_DHW: np.ndarray, weight_y: np.ndarray, weight_x: np.ndarray):  # type: ignore[no-untyped-def]
+def noise_map(
+    hu_DHW: np.ndarray, spacing_mm: float, weight_y: np.ndarray, weight_x: np.ndarray
+) -> Callable[[int], np.ndarray]:
     """Return a function of the slice that gives the noise's relative deviation (H, W), 1 on average in the body."""
-    density = np.clip(hu_DHW[:, ::2, ::2] / 1000 + 1, 0, 2)
-    pixel = 2.0
-    along_x = density.sum(2) * pixel * _ATTENUATION
-    along_y = density.sum(1) * pixel * _ATTENUATION
+    density = np.clip(hu_DHW / 1000 + 1, 0, 2)
+    along_x = density.sum(2) * (spacing_mm * _ATTENUATION)
+    along_y = density.sum(1) * (spacing_mm * _ATTENUATION)
     middle = np.median(along_x.max(1) + along_y.max(1))
     lag = (1 - _SHARES) * (along_x.max(1) + along_y.max(1) - middle)
-    rows = weight_y[:, ::2] / weight_y[:, ::2].sum(1, keepdims=True)
-    columns = weight_x[:, ::2] / weight_x[:, ::2].sum(1, keepdims=True)
-    across, down = along_x @ rows.T, along_y @ columns.T
+    across, down = along_x @ weight_y.T, along_y @ weight_x.T
     level = np.exp(0.5 * (across.max(1) + down.max(1)))
 
     def loudness(k: int) -> np.ndarray:

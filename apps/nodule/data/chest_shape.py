@@ -71,7 +71,8 @@ def ring_distance(y: np.ndarray, x: np.ndarray, a: np.ndarray, b: np.ndarray, po
     """Return the distance (inside positive) to the superellipse |x/a|^p + |y/b|^p = 1, along the ray, mm."""
     rho = (np.abs(x / a) ** power + np.abs(y / b) ** power) ** np.float32(1 / power)
     rho = np.maximum(rho, 1e-3)
-    return np.hypot(x, y) * (1 / rho - 1)
+    # the floor gives the very middle its distance too
+    return np.maximum(np.hypot(x, y), 1e-3 * np.minimum(a, b)) * (1 / rho - 1)
 
 
 def blob(axes: Axes, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
@@ -121,7 +122,7 @@ def mediastinum(build: Build, axes: Axes) -> np.ndarray:
     t, b = z / build.height, build.half_depth
     width = 3 + 25 * np.exp(-(((y + 6) / (0.44 * b)) ** 2)) * np.exp(-(((t - 0.72) / 0.34) ** 2))
     width = width + 9 * np.clip((t - 0.8) / 0.2, 0, 1) * np.exp(-(((y - 8) / 38) ** 2))
-    slab = width - np.abs(x - 2 - 3 * np.sin(6 * t))
+    slab = width - np.abs(x - _septum_x(t))
     whole = soft_max(slab, heart(build, axes), 14)
     behind = y - spine_y_at(build, z)
     spread = 17 + 0.55 * (np.hypot(behind - 6, 10) + behind - 6) / 1.6
@@ -154,13 +155,18 @@ def diaphragm_z(build: Build, axes: Axes) -> np.ndarray:
 def lungs(build: Build, grid: Grid, rng: np.random.Generator) -> np.ndarray:
     """Return both lungs."""
     axes = grid.axes_mm()
-    z = axes[0]
+    z, _, x = axes
     above = (z - diaphragm_z(build, axes)) * np.float32(0.85)
     inside = np.minimum(cage(build, axes), above)
     outside = mediastinum(build, axes)
     both = -soft_max(-inside, outside, 5)
     wobble = 1.1 * broad_noise(grid, 22, rng) + 0.5 * broad_noise(grid, 9, rng)
-    return both + wobble
+    septum = np.abs(x - _septum_x(z / build.height)) - np.float32(2.2)  # the lungs never join
+    return np.minimum(both + wobble, septum)
+
+
+def _septum_x(t: np.ndarray) -> np.ndarray:
+    return 2 + 3 * np.sin(6 * t)
 
 
 def fissures(build: Build, grid: Grid, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ The held-out evaluation set has seeds from FIRST_TEST_SEED up and shapes of spli
 from __future__ import annotations
 
 import hashlib
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -122,6 +122,11 @@ def _paint_label(out: np.ndarray, volume: Volume, anatomy: Anatomy, part: Insert
     out[box][alpha >= 0.5] = number
 
 
+def split_of_seed(seed: int) -> str:
+    """Return whose outlines a seed's phantom has: held-out ones from FIRST_TEST_SEED up."""
+    return "test" if seed >= FIRST_TEST_SEED else "train"
+
+
 def phantom_uid(seed: int, spec: PhantomSpec) -> str:
     """Return a UID derived from seed and spec (PS3.5 B.2: 2.25 and a 128-bit number)."""
     digest = hashlib.sha256(repr((seed, astuple(spec))).encode()).digest()
@@ -191,8 +196,3 @@ def add_nodules(anatomy: Anatomy, spec: PhantomSpec, rng: np.random.Generator) -
 def _describe(anatomy: Anatomy, inserted: Inserted, kind: str, placement: str) -> PhantomNodule:
     x, y, z = (float(v) for v in anatomy.affine[:3, :3] @ inserted.centre + anatomy.affine[:3, 3])
     return PhantomNodule((x, y, z), inserted.diameter_mm, kind, placement, inserted)
-
-
-def without_nodules(spec: PhantomSpec) -> PhantomSpec:
-    """Return the same protocol with no nodule, for false positives."""
-    return replace(spec, nodules=(0, 0))

@@ -29,6 +29,7 @@ class Places:
         self._spacing = np.asarray(spacing_mm, float)
         self._step = np.maximum(np.rint(2.0 / self._spacing), 1).astype(int)
         self._shape = np.array(lung_DHW.shape)
+        self._lung = lung_DHW
         coarse = tuple(slice(None, None, s) for s in self._step)
         lung = lung_DHW[coarse]
         boxes = ndimage.find_objects(lung.astype(np.uint8))
@@ -78,8 +79,8 @@ class Places:
             voxel = (np.array(spot) + self._low) * self._step + rng.integers(0, self._step)
             voxel = np.minimum(voxel, self._shape - 1)
             gaps = [np.linalg.norm((voxel - v) * self._spacing) - d for v, d in away_from or []]
-            if not gaps or min(gaps) > 0:
-                z, y, x = (int(n) for n in voxel)
+            z, y, x = (int(n) for n in voxel)
+            if self._lung[z, y, x] and (not gaps or min(gaps) > 0):
                 return z, y, x
         return None
 
