@@ -16,8 +16,10 @@ from pydicom.pixels.utils import iter_pixels
 from apps.nodule.data.frames import Frame, group_item, is_multiframe
 from apps.nodule.data.reasons import refuse
 
+# The least Hounsfield unit. Nothing is thinner than air (-1000); what lies lower is noise or a scanner's own
+# filling outside its field of view, often undeclared (LIDC-IDRI-0063: -2048 in a fifth of all voxels).
 AIR_HU = -1024
-INT16 = np.iinfo(np.int16)
+MAX_HU = np.iinfo(np.int16).max
 MAX_SLOPE = 100.0
 MAX_INTERCEPT = 40000.0
 # A padding value that maps to here would turn tissue into air: some exporters leave 0 in the field.
@@ -92,7 +94,7 @@ def to_hounsfield(
     """Return one frame's Hounsfield units (H, W), int16 where the rescale is whole, else float32.
 
     Declared padding becomes air, -1024. inverted: the stored scale runs backwards, from the largest value
-    down. Whole values beyond int16 (metal) are clipped to its ends.
+    down. Values below -1024 become -1024; whole values beyond int16 (metal) become its greatest.
     """
     values_HW = _significant_bits(stored_HW, dataset)
     if inverted:
@@ -100,9 +102,9 @@ def to_hounsfield(
     if rescale.is_whole:
         wide_HW = values_HW.astype(np.int64 if values_HW.itemsize > 2 else np.int32)
         wide_HW = wide_HW * int(rescale.slope) + int(rescale.intercept)
-        hu_HW = np.clip(wide_HW, INT16.min, INT16.max).astype(np.int16)
+        hu_HW = np.clip(wide_HW, AIR_HU, MAX_HU).astype(np.int16)
     else:
-        hu_HW = (values_HW * rescale.slope + rescale.intercept).astype(np.float32)
+        hu_HW = np.maximum(values_HW * rescale.slope + rescale.intercept, AIR_HU).astype(np.float32)
     padding_HW = _padding(stored_HW, dataset, rescale)
     if padding_HW is not None:
         hu_HW[padding_HW] = AIR_HU

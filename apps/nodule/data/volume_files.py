@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from apps.nodule.data import nifti
 from apps.nodule.data.files import volume_suffix, voxel_files
-from apps.nodule.data.pixels import INT16, looks_like_hounsfield
+from apps.nodule.data.pixels import AIR_HU, MAX_HU, looks_like_hounsfield
 from apps.nodule.data.quiet import native_stderr_muted
 from apps.nodule.data.reasons import QUARANTINED, Reason, accept, fault, refuse
 from apps.nodule.data.select import judge_extent, judge_size
@@ -84,16 +84,16 @@ def affine_of(image: sitk.Image) -> np.ndarray:
 
 
 def _hounsfield(values_DHW: np.ndarray) -> np.ndarray:
-    """Return int16 where every value is whole and fits, else float32; refuses what is no CT."""
+    """Return int16 where every value is whole, else float32, both from -1024 HU up; refuses what is no CT."""
     if values_DHW.dtype.kind == "f":
         wrong = values_DHW.size - int(np.isfinite(values_DHW).sum())
         if wrong:
             raise refuse("volume_not_finite", voxels=wrong)
     if not looks_like_hounsfield(values_DHW):
         raise refuse("values_not_hu")
-    if values_DHW.dtype == np.int16:
-        return values_DHW
-    clipped_DHW = np.clip(values_DHW, INT16.min, INT16.max)
+    clipped_DHW = np.clip(values_DHW, AIR_HU, MAX_HU)
+    if clipped_DHW.dtype == np.int16:
+        return clipped_DHW
     whole_DHW = clipped_DHW.astype(np.int16)
     return whole_DHW if np.array_equal(whole_DHW, clipped_DHW) else clipped_DHW.astype(np.float32)
 

@@ -45,9 +45,10 @@ def with_canaries(datasets: list[Dataset]) -> list[Dataset]:
         and keyword not in STRUCTURE
     ]
     assert len(entries) > 300
-    for dataset in datasets:
-        for tag, vr in entries:
+    for number, dataset in enumerate(datasets):
+        for tag, vr in entries if number % 6 == 0 else []:  # a few files in full: they take a second to write
             dataset.add_new(tag, vr, CANARY)
+        dataset.PatientID = dataset.PatientName = CANARY
         dataset.StudyInstanceUID = dataset.FrameOfReferenceUID = f"{UID_CANARY}.1"
         dataset.SeriesInstanceUID = f"{UID_CANARY}.2"
         dataset.add_new(0x00091010, "LO", CANARY)
@@ -143,7 +144,7 @@ def test_no_broken_byte_breaks_the_reader(tmp_path: Path, syntax: UID) -> None:
     whole = paths[0].read_bytes()
     rng = random.Random(11)
     ends = set()
-    for _ in range(20):
+    for _ in range(12):
         data = bytearray(whole)
         for _ in range(rng.choice([1, 3, 30])):
             data[rng.randrange(128, len(data))] = rng.randrange(256)

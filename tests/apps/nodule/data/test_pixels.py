@@ -65,6 +65,15 @@ def test_a_fractional_slope_gives_float() -> None:
     np.testing.assert_allclose(got, [[-1000.25, -499.75]])
 
 
+@pytest.mark.parametrize(
+    ("rescale", "dtype"), [(Rescale(1.0, 0.0), np.int16), (Rescale(1.0, 0.5), np.float32)]
+)
+def test_filling_below_air_becomes_air(rescale: Rescale, dtype: type) -> None:
+    got = to_hounsfield(np.array([[-3024, -2048, -1025]], np.int16), pixel_module(signed=True), rescale)
+    assert got.dtype == dtype
+    assert got.tolist() == [[-1024, -1024, -1024]]
+
+
 def test_metal_is_clipped_and_never_wraps() -> None:
     got = to_hounsfield(np.array([[0, 65535]], np.uint16), pixel_module(), Rescale(2.0, -1024.0))
     assert got.dtype == np.int16
@@ -85,8 +94,8 @@ def test_padding_becomes_air(declared: dict[str, int], ends: tuple[int, int]) ->
     assert padding_range(dataset) == ends
     stored = np.array([[-2000, -1950, -1900, -500, 100]], np.int16)
     padded = [ends[0] <= value <= ends[1] for value in stored[0]]
-    expected = [-1024 if pad else value for pad, value in zip(padded, stored[0], strict=True)]
-    assert to_hounsfield(stored, dataset, Rescale(1.0, 0.0)).tolist() == [expected]
+    expected = [-1024 if pad else value + 1000 for pad, value in zip(padded, stored[0], strict=True)]
+    assert to_hounsfield(stored, dataset, Rescale(1.0, 1000.0)).tolist() == [expected]
     assert padded[0]
 
 

@@ -104,6 +104,14 @@ def test_whole_floats_become_int16_and_others_float32(tmp_path: Path) -> None:
     assert read_volume_file(half, "x").hu_DHW.dtype == np.float32
 
 
+def test_filling_below_air_becomes_air(tmp_path: Path) -> None:
+    hu_DHW = chest_volume().hu_DHW.copy()
+    hu_DHW[:, 0] = -3024
+    got = read_volume_file(write(tmp_path / "a.nii.gz", hu_DHW), "x").hu_DHW
+    assert (got[:, 0] == -1024).all()
+    np.testing.assert_array_equal(got[:, 1:], hu_DHW[:, 1:])
+
+
 def test_a_fourth_axis_of_one_is_no_axis(tmp_path: Path) -> None:
     path = write(tmp_path / "a.nii.gz", chest_volume().hu_DHW[None])
     with quiet_libraries():
