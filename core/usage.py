@@ -41,7 +41,9 @@ def groups(config_name: str) -> dict[str, list[str]]:
     root = files("conf")
     apps = {_stem(item) for item in root.iterdir() if item.is_file() and item.name.endswith(".yaml")}
     folders = [item for item in root.iterdir() if item.is_dir() and item.name not in apps]
-    folders += [item for item in root.joinpath(config_name).iterdir() if item.is_dir()]
+    own = root.joinpath(config_name)
+    if own.is_dir():
+        folders += [item for item in own.iterdir() if item.is_dir()]
     found = {
         folder.name: sorted(_stem(x) for x in folder.iterdir() if x.name.endswith(".yaml"))
         for folder in folders

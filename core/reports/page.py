@@ -119,7 +119,15 @@ class Card:
     figures: Sequence[Figure] = ()
 
 
-Block = Table | Facts | Figure | Gallery | Text | Notice | Card
+@dataclass(frozen=True)
+class Links:
+    """Ways to other pages: what a reader gets there, and its address relative to this page."""
+
+    kind: ClassVar[str] = "links"
+    pairs: Sequence[tuple[str, str]]
+
+
+Block = Table | Facts | Figure | Gallery | Text | Notice | Card | Links
 
 
 @dataclass(frozen=True)
