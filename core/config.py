@@ -6,6 +6,7 @@ A wrong config ends here with exit code 2 and one line, before anything heavy is
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -39,7 +40,7 @@ def front_door(
     try:
         line = read_command_line(sys.argv[1:] if argv is None else list(argv))
         if line.help:
-            print(usage(command, config_name, schema))
+            _show(usage(command, config_name, schema) + "\n")
             return ExitCode.DONE
         if line.version:
             print(f"{command} {_version()}")
@@ -49,7 +50,7 @@ def front_door(
         print(f"{command}: {error.sentence}", file=sys.stderr)
         return error.exit_code
     if line.show_config:
-        print("---\n".join(to_yaml(job) for job in jobs), end="")
+        _show("---\n".join(to_yaml(job) for job in jobs))
         return ExitCode.DONE
     codes: list[int] = []
     for job in jobs:
@@ -57,6 +58,14 @@ def front_door(
         if codes[-1] == INTERRUPTED:  # who stops one job of a sweep wants to stop them all
             break
     return worst(codes)
+
+
+def _show(text: str) -> None:
+    """Print; a reader that has seen enough (`| head`) is no fault."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more at exit
 
 
 def compose_jobs(config_name: str, schema: type, line: CommandLine) -> list[Any]:

@@ -24,8 +24,12 @@ class ModelConfig(Section):
     )
     candidate_threshold: float = setting(0.02, "lowest probability in candidates.csv", low=0, high=1)
     max_candidates: int = setting(100, "most candidates kept a scan, best first", low=1, high=10000)
-    tile: int = setting(128, "edge of the cube seen at once", unit="voxels", low=32, high=512)
-    overlap: float = setting(0.25, "share of a tile that its neighbour sees too", low=0, high=0.75)
+    tile: int = setting(
+        160, "slices (compact) or edge of the cube (retinanet) seen at once", unit="voxels", low=32, high=512
+    )
+    overlap: float | None = setting(
+        None, "share of a tile that its neighbour sees too, for model=retinanet", low=0, high=0.75
+    )
     device: str = setting(
         "auto", "where it computes; auto takes a GPU if there is one", choices=("auto", "cpu", "cuda")
     )
@@ -83,7 +87,7 @@ class NoduleConfig(Section):
         needed_by=("infer", "evaluate", "simulate"),
     )
     run_dir: str | None = free_text(None, "folder of this run's record; name an old one to resume it")
-    weights: str | None = free_text(None, "weights file; null takes the embedded one")
+    weights: str | None = free_text(None, "weights file to look with, or to begin training from; null: the embedded ones, or none")
     predictions: str | None = free_text(None, "candidates, CSV in LUNA16's format", needed_by=("evaluate",))
     annotations: str | None = free_text(None, "nodules, CSV in LUNA16's format", needed_by=("evaluate",))
     excluded: str | None = free_text(None, "irrelevant findings, CSV in LUNA16's format")
@@ -103,6 +107,8 @@ class NoduleConfig(Section):
             for name in ("volumes", "annotations"):
                 if getattr(self.data, name) is None:
                     raise ConfigError("config_missing", f"data=folder needs data.{name}: add data.{name}=…")
+        if self.model.name == "compact" and self.model.overlap is not None:
+            raise ConfigError("config_choice", "model.overlap is for model=retinanet: leave it out")
         if self.stage == "infer" and self.model.name == "retinanet" and self.weights is None:
             raise ConfigError(
                 "config_missing",

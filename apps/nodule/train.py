@@ -22,6 +22,7 @@ from apps.nodule.config import NoduleConfig
 from apps.nodule.data.patches import PatchMaker
 from apps.nodule.data.training_set import TrainingSet, load_training_set
 from apps.nodule.models.compact import CROP, STRIDE, CompactNet, JudgeNet, ProposalNet, normalise
+from apps.nodule.models.compact_detector import load_compact
 from apps.nodule.models.heatmap import encode, judge_loss, proposal_loss
 from apps.nodule.models.mining import mine
 from core.errors import ExitCode
@@ -112,7 +113,7 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     """Train on the configured material and leave `compact.safetensors` in the run folder."""
     material = load_training_set(cfg.data, cfg.seed, run.log)
     torch.manual_seed(cfg.seed)
-    net = CompactNet()
+    net = load_compact(cfg.model, cfg.weights).net.train() if cfg.weights else CompactNet()
     _train_proposal(net.proposal, material, cfg, run, "proposal", FIRST, seed=cfg.seed)
     mine(net, material, run.path / "tempting.npz", run.log)
     _train_proposal(net.proposal, material, cfg, run, "proposal_again", AGAIN, seed=cfg.seed + 1)
