@@ -61,7 +61,7 @@ def scars(
         length = rng.uniform(8, 28)
         knots = start + np.linspace(0, 1, 4)[:, None] * inward * length + rng.normal(0, 1.6, (4, 3))
         curve = smooth_curve(knots, 4)
-        widths = np.linspace(rng.uniform(1.0, 2.6), 0.5, len(curve)) * rng.uniform(0.7, 1.3, len(curve))
+        widths = np.linspace(rng.uniform(0.8, 1.8), 0.5, len(curve)) * rng.uniform(0.7, 1.3, len(curve))
         draw_tube(cover_DHW, grid, curve, widths, float(rng.uniform(0.5, 1)))
 
 
