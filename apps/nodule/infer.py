@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from apps.nodule.models.build import build_detector
 from apps.nodule.models.detector import Detector
 from apps.nodule.models.segment import segment
 from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.tables import notes
 from apps.nodule.report.write import write_results
 from core.errors import ExitCode, InputError, ItemRefused
 from core.jobs.quarantine import Quarantine
@@ -21,8 +23,10 @@ from core.progress import progress
 from core.runs.files import make_folder, write_csv
 from core.runs.folder import Run
 from core.runs.log import pseudonym
+from core.stages import shown
 
-SUMMARY_COLUMNS = ("series", "status", "reason", "detail", "files", "findings", "candidates")
+# reason: one stable code; detail: sentences for people; notes: codes of repairs and peculiarities, by spaces.
+SUMMARY_COLUMNS = ("series", "status", "reason", "detail", "notes", "files", "findings", "candidates")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Outcome:
     status: str
     code: str
     sentence: str
+    notes: str = ""
     findings: int | None = None
     candidates: int | None = None
 
@@ -40,10 +45,13 @@ class Outcome:
 def run(cfg: NoduleConfig, run: Run) -> int:
     """Read `cfg.input`, write results under `cfg.output`; return 4 where a series was quarantined, else 0.
 
-    Raises InputError where the input holds nothing, or the output cannot be written.
+    Results of an earlier run are no input, so the output may lie below the input. Raises InputError where the input
+    holds nothing, or the output cannot be written.
     """
     source, output = Path(str(cfg.input)), make_folder(Path(str(cfg.output)))
-    items = scan(source)
+    if source.exists() and output.samefile(source):
+        raise InputError("output_is_input", f"output {output} is the input itself; name another folder")
+    items = scan(source, leave_out=output)
     if not items:
         raise InputError("input_empty", f"{source} holds no file to read")
     detector = build_detector(cfg.model, cfg.weights)
@@ -53,6 +61,8 @@ def run(cfg: NoduleConfig, run: Run) -> int:
         outcome = _process(item, detector, output, run)
         if outcome.status == "quarantined":
             quarantine.add(item.id, outcome.code, outcome.sentence, _relative(item, source))
+        else:
+            quarantine.release(item.id)  # an earlier run may have met it with its fault
         outcomes.append(outcome)
     write_csv(output / "summary.csv", SUMMARY_COLUMNS, [_row(outcome) for outcome in outcomes])
     return _finish(outcomes, run)
@@ -66,14 +76,19 @@ def _process(item: SeriesItem, detector: Detector, output: Path, run: Run) -> Ou
         return _detect(item, detector, output)
     except ItemRefused as refused:
         return Outcome(item, "quarantined", refused.code, refused.sentence)
-    except (InputError, OSError):
+    except InputError:
         raise  # the output, not the series: no other series could be written either
+    except MemoryError:
+        return Outcome(item, "quarantined", "out_of_memory", "The series does not fit into the memory.")
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(last.filename).name}:{last.lineno}"
+        where = f"{shown(last.filename)}:{last.lineno}"
         run.log.event("fault", item=pseudonym(item.id), type=type(error).__name__, where=where)
         return Outcome(
-            item, "quarantined", "internal_fault", "this series met a defect of the program; see the log"
+            item,
+            "quarantined",
+            "internal_fault",
+            "The series met a defect of the program; see the run's log.",
         )
 
 
@@ -83,19 +98,24 @@ def _detect(item: SeriesItem, detector: Detector, output: Path) -> Outcome:
     findings = [segment(volume, c) for c in candidates if c.probability >= detector.threshold]
     model = ModelInfo(detector.name, detector.version, detector.threshold)
     write_results(output / item.id, volume, candidates, findings, model)
-    codes = " ".join(code for code, _ in volume.notes)
-    sentences = " ".join(sentence for _, sentence in volume.notes)
-    return Outcome(item, "accepted", codes, sentences, len(findings), len(candidates))
+    told = notes(volume, findings)
+    detail = " ".join([item.sentence, *(sentence for _, sentence in told)])
+    codes = " ".join(code for code, _ in told)
+    return Outcome(item, "accepted", item.code, detail, codes, len(findings), len(candidates))
 
 
 def _row(outcome: Outcome) -> tuple[object, ...]:
     counts = ("" if n is None else n for n in (outcome.findings, outcome.candidates))
-    return (outcome.item.id, outcome.status, outcome.code, outcome.sentence, len(outcome.item.files), *counts)
+    reason = (outcome.code, outcome.sentence, outcome.notes)
+    return (outcome.item.id, outcome.status, *reason, len(outcome.item.files), *counts)
 
 
 def _relative(item: SeriesItem, source: Path) -> list[str]:
     base = source if source.is_dir() else source.parent
-    return [str(path.relative_to(base)) for path in item.files]
+    # a name from an old CD need not be UTF-8, a JSON file must
+    return [
+        os.fsencode(path.relative_to(base)).decode("utf-8", errors="backslashreplace") for path in item.files
+    ]
 
 
 def _finish(outcomes: list[Outcome], run: Run) -> int:

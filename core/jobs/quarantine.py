@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import InternalFault
+from core.errors import InternalFault, output_error
 from core.runs.files import write_json
 
 _LONGEST = 200  # bytes; file systems take 255 for a name, ".json" and a temporary suffix included
@@ -30,3 +30,17 @@ class Quarantine:
         path = self.folder / f"{item}.json"
         write_json(path, {"id": item, "code": code, "sentence": sentence, "files": sorted(files)})
         return path
+
+    def release(self, item: str) -> None:
+        """Remove what an earlier run wrote of an item that is good now, and the folder when nothing is left in it.
+
+        Raises InputError where it cannot be removed.
+        """
+        path = self.folder / f"{item}.json"
+        try:
+            if path.is_file():
+                path.unlink()
+                if not any(self.folder.iterdir()):
+                    self.folder.rmdir()
+        except OSError as error:
+            raise output_error(error, self.folder) from error

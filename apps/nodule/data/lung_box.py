@@ -21,9 +21,15 @@ class LungBox:
 
 
 def lung_box(volume: Volume, spacing_mm: float, margin_mm: float = 8.0) -> LungBox:
-    """Resample a volume to isotropic voxels within the box of its lungs and a margin around it."""
+    """Resample a volume to isotropic voxels within the box of its lungs and a margin around it.
+
+    A volume of nothing but air gives a box of one voxel whose mask is empty.
+    """
     coarse = to_patient_grid(volume, GRID_MM)
     mask = lung_mask(coarse.hu_DHW, (GRID_MM,) * 3)
+    if not mask.any():
+        corner = to_patient_grid(volume, spacing_mm, coarse.origin_mm, coarse.origin_mm)
+        return LungBox(corner, np.zeros(corner.hu_DHW.shape, dtype=bool))
     found = ndimage.find_objects(mask.astype(np.uint8))[0]
     low = coarse.to_world(np.array([[s.start for s in found]]))[0] - margin_mm
     high = coarse.to_world(np.array([[s.stop - 1 for s in found]]))[0] + margin_mm

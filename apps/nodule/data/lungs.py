@@ -17,7 +17,8 @@ def lung_mask(hu_DHW: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.
 
     hu_DHW: Hounsfield units; spacing_mm: distance of voxels along D, H, W. The grid must be head-to-feet along
     D, so that H and W borders lie outside the patient. Where no lung is found (a field of view within the
-    lungs, or none in it), everything that is not outside air is returned: better slow than blind.
+    lungs, or none in it), everything that is not outside air is returned: better slow than blind. Nothing is set
+    where there is nothing but air.
     """
     steps = [max(1, round(GRID_MM / s)) for s in spacing_mm]
     coarse = hu_DHW[:: steps[0], :: steps[1], :: steps[2]]

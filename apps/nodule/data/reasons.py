@@ -70,6 +70,7 @@ FAULT_SENTENCES = {
     "values_not_hu": "The values are not Hounsfield units of a chest: they hold no air or no tissue.",
     "too_large": "The series has {billions:.1f} billion voxels; at most {limit:.0f} are processed.",
     "unreadable_volume": "The volume file cannot be read.",
+    "name_not_unicode": "The path of the volume file is not UTF-8, and its reader takes no other; rename it.",
     "voxels_outside": "The volume's header names voxels outside its own folder.",
     "volume_axes": "The volume has {axes} axes; three are processed.",
     "volume_colour": "The voxels have {channels} channels; one is processed.",

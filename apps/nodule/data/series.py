@@ -19,6 +19,7 @@ from core.errors import ItemRefused
 
 # Names that the output folder needs for itself.
 RESERVED_IDS = frozenset({"quarantine", "summary.csv", ""})
+MAX_NAME_BYTES = 150
 FAULT_OF_KIND = {Kind.EMPTY: "empty_file", Kind.FALSE_DICOM: "not_dicom", Kind.UNREADABLE: "unreadable_file"}
 
 
@@ -84,11 +85,19 @@ def _group(files: list[FoundFile]) -> tuple[list[tuple[str, list[Header]]], list
 
 def _volumes(files: list[FoundFile], taken: set[str]) -> list[SeriesItem]:
     """Judge volume files; where two would share a name, each gets the hash of its path appended."""
-    stems = {file: file.path.name[: -len(volume_suffix(file.path.name) or "")] for file in files}
+    own = {file: file.path.name[: -len(volume_suffix(file.path.name) or "")] for file in files}
+    stems = {file: _as_folder(stem) for file, stem in own.items()}
     count = Counter(stem.casefold() for stem in stems.values())
     items = []
     for file, stem in stems.items():
         shared = count[stem.casefold()] > 1 or stem in taken or stem.casefold() in RESERVED_IDS
-        identity = f"{stem or 'volume'}-{path_hash(file.relative)}" if shared else stem
+        hashed = shared or stem != own[file]
+        identity = f"{stem or 'volume'}-{path_hash(file.relative)}" if hashed else stem
         items.append(_item(identity, judge_volume(file.path), [file.path], "volume"))
     return items
+
+
+def _as_folder(stem: str) -> str:
+    """Return a stem that can name a folder of results: not hidden, not `..`, printable UTF-8, of moderate length."""
+    shown = "".join(c if c.isprintable() else "_" for c in stem.lstrip("."))
+    return shown.encode("utf-8")[:MAX_NAME_BYTES].decode("utf-8", errors="ignore")

@@ -26,6 +26,8 @@ ORTHOGONAL = 1e-4
 
 def judge_volume(path: Path) -> Reason:
     """Return the verdict on a volume file from its header alone, within `quiet_libraries`."""
+    if not is_unicode(path):  # ITK ends the whole process
+        return fault("name_not_unicode")
     if any(not data.resolve().is_relative_to(path.parent.resolve()) for data in voxel_files(path)):
         return fault("voxels_outside")
     reader = sitk.ImageFileReader()
@@ -43,6 +45,15 @@ def judge_volume(path: Path) -> Reason:
         return fault("volume_colour", channels=reader.GetNumberOfComponents())
     slices, step = _slices(reader)
     return judge_extent(slices, step) or judge_size(*size) or accept("ct_volume", slices=slices)
+
+
+def is_unicode(path: Path) -> bool:
+    """Tell whether a path's bytes are UTF-8."""
+    try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _slices(reader: sitk.ImageFileReader) -> tuple[int, float]:

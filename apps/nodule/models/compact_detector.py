@@ -20,7 +20,6 @@ from apps.nodule.models.tiling import padded_cut, slabs, suppress
 from core.errors import InputError
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "compact.safetensors"
-SLAB = 160
 HALO = (8, 4, 4)  # the mask has a margin in the plane already
 PROPOSALS = 30  # places judged in a scan
 PROPOSAL_FLOOR = 0.01
@@ -49,6 +48,7 @@ class CompactDetector:
         self.net = net.eval().to(device)
         self.version, self.threshold = version, threshold
         self.floor, self.most = model.candidate_threshold, model.max_candidates
+        self.depth = model.tile
         self.device = device
 
     def detect(self, volume: Volume) -> list[Candidate]:
@@ -67,7 +67,8 @@ class CompactDetector:
     def propose(self, box: LungBox, most: int = PROPOSALS) -> Proposals:
         """Return the best places of a whole lung."""
         parts = [
-            self._propose_in(box, tile.box, tile.low, tile.high) for tile in slabs(box.mask_DHW, SLAB, HALO)
+            self._propose_in(box, tile.box, tile.low, tile.high)
+            for tile in slabs(box.mask_DHW, self.depth, HALO)
         ]
         if not parts:
             return Proposals(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
@@ -102,9 +103,9 @@ class CompactDetector:
             ]
             x = normalise(torch.from_numpy(np.stack(cubes)).to(self.device))
             with torch.inference_mode():
-                outputs.append(self.net.judge(x[:, None]).float().cpu().numpy())
-        output = np.concatenate(outputs)
-        verdict = 1 / (1 + np.exp(-output[:, 0]))
+                outputs.append(self.net.judge(x[:, None]).float().cpu())
+        verdict = torch.cat(outputs)[:, 0].sigmoid().numpy()
+        output = torch.cat(outputs).numpy()
         centres = corners + (CROP - 1) / 2 + output[:, 1:4] * STRIDE
         diameters = np.exp(np.clip(output[:, 4], np.log(2.0), np.log(60.0)))
         return centres, diameters, np.sqrt(verdict * found.scores_N)
@@ -123,17 +124,20 @@ def _near(mask_DHW: np.ndarray, at_N3: np.ndarray) -> np.ndarray:
 
 def load_compact(model: ModelConfig, weights: str | None) -> CompactDetector:
     """Load the embedded weights, or a file of `stage=train`; raises InputError where the file does not fit."""
+    device = choose_device(model.device)
     path = Path(weights) if weights else EMBEDDED
+    unfit = InputError("weights_unfit", f"{path} holds no weights of the compact detector")
     try:
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
         net = CompactNet()
         net.load_state_dict(load_file(path))
+        own = float(metadata.get("threshold", 0.5))
     except FileNotFoundError as error:
         raise InputError("weights_missing", f"there is no weights file {path}") from error
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise InputError("weights_unfit", f"{path} holds no weights of the compact detector") from error
-    threshold = model.threshold if model.threshold is not None else float(metadata.get("threshold", 0.5))
-    return CompactDetector(
-        net, metadata.get("version", "unnamed"), threshold, model, choose_device(model.device)
-    )
+    except (SafetensorError, RuntimeError, OSError, ValueError) as error:
+        raise unfit from error
+    if not 0 <= own <= 1 or not all(bool(value.isfinite().all()) for value in net.state_dict().values()):
+        raise unfit  # of a training that ran away: it would find nothing, without a word
+    threshold = own if model.threshold is None else model.threshold
+    return CompactDetector(net, metadata.get("version", "unnamed"), threshold, model, device)

@@ -8,6 +8,7 @@ import torch
 
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate
+from core.errors import ConfigError
 
 
 class Detector(Protocol):
@@ -26,7 +27,9 @@ class Detector(Protocol):
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of a name; "auto" is a GPU where there is one."""
+    """Return the device of a name; "auto" is a GPU where there is one. Raises ConfigError for a GPU that is not."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("no_gpu", "model.device is cuda, but no GPU is available here; use auto or cpu")
     return torch.device(name)

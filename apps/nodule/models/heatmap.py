@@ -38,7 +38,10 @@ def encode(centres_N3: np.ndarray, diameters_N: np.ndarray, cells: tuple[int, in
         ]
         sigma = max(SMALLEST_SIGMA_MM, SIGMA_PER_DIAMETER * diameter)
         bump = np.exp(-(offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2) / (2 * sigma**2))
-        peak = tuple(int(np.clip(np.floor(c / STRIDE), 0, n - 1)) for c, n in zip(centre, cells, strict=True))
+        # the nearest middle: a voxel reaches half a voxel to each side of its index
+        peak = tuple(
+            int(np.clip(np.floor((c + 0.5) / STRIDE), 0, n - 1)) for c, n in zip(centre, cells, strict=True)
+        )
         bump = bump / max(float(bump[peak]), 1e-6)
         nearer = bump > heat
         heat = np.where(nearer, np.minimum(bump, 1.0), heat).astype(np.float32)

@@ -60,7 +60,8 @@ def report(
 
 def notes(volume: Volume, findings: Sequence[Finding]) -> list[tuple[str, str]]:
     """Return (code, sentence) of what a reader should know: intake's notes, and what was left out."""
-    own = [] if findings else [("no_segmentation", "Nothing was found, so there is no segmentation file.")]
+    missing = volume.sources and not findings  # a volume that is no DICOM gets an empty label map
+    own = [("no_segmentation", "Nothing was found, so there is no segmentation file.")] if missing else []
     return [*volume.notes, *own]
 
 

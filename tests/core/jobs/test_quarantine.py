@@ -31,3 +31,15 @@ def test_an_id_that_is_no_file_name_is_refused(item: str, tmp_path: Path) -> Non
     with pytest.raises(InternalFault, match="a quarantine id must be a plain file name"):
         Quarantine(tmp_path).add(item, "code", "sentence")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_item_that_is_good_now_is_released(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine")
+    quarantine.release("1.2.3")
+    assert not quarantine.folder.exists()
+    quarantine.add("1.2.3", "truncated", "The file is cut short.")
+    other = quarantine.add("1.2.4", "truncated", "The file is cut short.")
+    quarantine.release("1.2.3")
+    assert list(quarantine.folder.iterdir()) == [other]
+    quarantine.release("1.2.4")
+    assert not quarantine.folder.exists(), "nothing is left in it"

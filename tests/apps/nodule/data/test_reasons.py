@@ -27,8 +27,8 @@ def test_codes_are_frozen() -> None:
         ],
         "fault": [
             "bad_rescale", "duplicates_differ", "empty_file", "missing_slices", "mixed_frames_of_reference",
-            "mixed_orientations", "mixed_patients", "mixed_sizes", "mixed_spacings", "mixed_studies", "no_geometry",
-            "no_pixel_data", "no_uid", "not_dicom", "tilt_too_large", "too_large", "truncated", "undecodable",
+            "mixed_orientations", "mixed_patients", "mixed_sizes", "mixed_spacings", "mixed_studies", "name_not_unicode",
+            "no_geometry", "no_pixel_data", "no_uid", "not_dicom", "tilt_too_large", "too_large", "truncated", "undecodable",
             "uneven_positions", "uneven_spacing", "unknown_syntax", "unreadable_file", "unreadable_volume",
             "unsupported_pixels", "values_not_hu", "volume_axes", "volume_colour", "volume_not_finite",
             "voxels_outside",
@@ -41,7 +41,7 @@ def test_codes_are_frozen() -> None:
 
 def test_no_code_means_two_things() -> None:
     codes = [code for table in TABLES.values() for code in table]
-    assert len(codes) == len(set(codes)) == 47
+    assert len(codes) == len(set(codes)) == 48
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -164,6 +165,19 @@ def test_names_of_volumes(tmp_path: Path) -> None:
         f"quarantine-{path_hash(names[3])}",
         f"summary.csv-{path_hash(names[5])}",
     ]
+
+
+def test_odd_names_of_volumes_still_name_a_folder_of_results(tmp_path: Path) -> None:
+    """`...nii` would put results beside the output, a hidden or endless name could not be quarantined."""
+    names = ["...nii", "..nii", ".hidden.nii", "a\nb.nii", f"{'患' * 70}.nii", os.fsdecode(b"caf\xe9.nii")]
+    for name in names:
+        write_volume_file(chest_volume(), tmp_path / "plain.nii")
+        (tmp_path / "plain.nii").rename(tmp_path / name)
+    found = {item.files[0].name: item.id for item in scan(tmp_path)}
+    stems = ["volume", "volume", "hidden", "a_b", "患" * 50, "caf_"]
+    assert found == {name: f"{stem}-{path_hash(name)}" for name, stem in zip(names, stems, strict=True)}
+    refused = [item for item in scan(tmp_path) if item.status == "quarantined"]
+    assert [(item.files[0].name, item.code) for item in refused] == [(names[5], "name_not_unicode")]
 
 
 def test_a_volume_never_takes_the_name_of_a_series(tmp_path: Path) -> None:

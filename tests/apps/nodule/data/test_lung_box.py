@@ -1,0 +1,55 @@
+"""The lungs' box: it holds them, with room around, at their places in the patient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from apps.nodule.data.lung_box import lung_box
+from apps.nodule.data.volume import Volume
+from tests.apps.nodule.bodies import AIR, TISSUE, Body, orientation, places, small_scan
+
+BODY = Body()
+REACH_MM = np.array([BODY.apart_mm + BODY.lung_mm[0], BODY.lung_mm[1], BODY.lung_mm[2]])
+
+
+@pytest.mark.parametrize("name", ["axial", "flipped", "coronal", "oblique", "sheared"])
+def test_box_and_mask_lie_on_the_lungs(name: str) -> None:
+    box = lung_box(small_scan(BODY, name, (3.0, 2.0, 2.0)), 2.0)
+    low = box.grid.origin_mm
+    high = box.grid.to_world(np.array([box.mask_DHW.shape]) - 1)[0]
+    # the lungs, 3 mm of pleura, 8 mm of room, and what the coarse grid adds
+    assert (low < -REACH_MM - 4).all()
+    assert (low > -REACH_MM - 18).all()
+    assert (high > REACH_MM + 4).all()
+    assert (high < REACH_MM + 18).all()
+    assert box.mask_DHW.shape == box.grid.hu_DHW.shape
+    world = box.grid.to_world(np.argwhere(np.ones(box.mask_DHW.shape, dtype=bool)))
+    truth = BODY.in_lungs(*world.T).reshape(box.mask_DHW.shape)
+    assert (box.mask_DHW & truth).sum() / truth.sum() > 0.99
+    assert box.mask_DHW.sum() < 1.5 * truth.sum()
+    assert (box.grid.hu_DHW[truth] < -600).mean() > 0.9
+
+
+def test_the_box_ends_where_the_scan_does() -> None:
+    whole = small_scan(BODY, "axial", (3.0, 2.0, 2.0))
+    part = Volume(whole.hu_DHW[10:30], whole.affine, "part")
+    box = lung_box(part, 1.0)
+    assert box.grid.hu_DHW.shape[0] == 19 * 3 + 1
+    assert box.mask_DHW[[0, -1]].any(axis=(1, 2)).all()
+
+
+def test_a_volume_of_air_has_an_empty_mask() -> None:
+    shape = (40, 64, 64)
+    affine = places(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
+    box = lung_box(Volume(np.full(shape, AIR, np.int16), affine, "air"), 1.0)
+    assert box.mask_DHW.shape == box.grid.hu_DHW.shape
+    assert not box.mask_DHW.any()
+
+
+def test_a_volume_of_tissue_is_looked_at_whole() -> None:
+    shape = (40, 64, 64)
+    affine = places(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
+    box = lung_box(Volume(np.full(shape, TISSUE, np.int16), affine, "tissue"), 1.0)
+    assert box.mask_DHW.all()
+    assert box.mask_DHW.shape == (98, 45, 45)
