@@ -18,8 +18,10 @@ from apps.nodule.config import ModelConfig
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.retinanet import (
     SPACING_MM,
+    TILE,
     RetinaNetDetector,
     build_network,
+    halved,
     load_network,
     load_retinanet,
     preprocess,
@@ -44,14 +46,14 @@ def test_outputs_equal_monais_class(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = build_network().eval(), monai_network(monkeypatch).eval()
     randomise(ours, seed=3)
     theirs.load_state_dict(ours.state_dict())
-    image = torch.rand((1, 1, 48, 32, 16), generator=torch.Generator().manual_seed(4))
+    image = torch.rand((1, 1, 32, 32, 16), generator=torch.Generator().manual_seed(4))
     with torch.inference_mode():
         got, wanted = ours(image), theirs(image)
     for key, channels in (("classification", 3), ("box_regression", 18)):
         assert [tuple(level.shape[1:]) for level in wanted[key]] == [
-            (channels, 12, 8, 8),
-            (channels, 6, 4, 4),
-            (channels, 3, 2, 2),
+            (channels, 8, 8, 8),
+            (channels, 4, 4, 4),
+            (channels, 2, 2, 2),
         ]
         for mine, yours in zip(got[key], wanted[key], strict=True):
             assert yours.std() > 0.1
@@ -157,7 +159,7 @@ def test_the_image_is_ras_at_the_bundles_spacing_and_its_affine_leads_back(kind:
     assert candidate.diameter_mm == pytest.approx(6 * np.mean(SPACING_MM), abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("kind", ["flipped", "oblique"])
 def test_a_bright_ball_is_found_where_it_is(kind: str, weights: Path) -> None:
     volume, centre = volume_with_ball(kind, (22, 34, 38), (7, 23, 13))
     detector = RetinaNetDetector(weights, device="cpu")
@@ -171,17 +173,11 @@ def test_a_bright_ball_is_found_where_it_is(kind: str, weights: Path) -> None:
     assert found[0].diameter_mm == pytest.approx(np.mean(np.array((6, 8, 4)) * SPACING_MM), abs=0.01)
 
 
-def test_tiles_find_the_ball_too(weights: Path) -> None:
-    volume, centre = volume_with_ball("axial", (22, 34, 38), (7, 23, 13))
-    tiled = RetinaNetDetector(weights, device="cpu", tile=(48, 48, 16)).detect(volume)
-    assert np.linalg.norm(np.array(tiled[0].centre_mm) - centre) < 4.0
-
-
 class Cramped(RetinaNetDetector):
     """A machine whose memory holds tiles up to a size: a larger one asks the allocator for a petabyte."""
 
-    def __init__(self, weights: Path, holds: int) -> None:
-        super().__init__(weights, device="cpu")
+    def __init__(self, weights: Path, holds: int, tile: tuple[int, int, int] = TILE) -> None:
+        super().__init__(weights, device="cpu", tile=tile)
         self.holds, self.tried = holds, list[tuple[int, ...]]()
 
     def _boxes_by(
@@ -193,11 +189,21 @@ class Cramped(RetinaNetDetector):
         return super()._boxes_by(image, tile, device)
 
 
-def test_a_tile_too_large_for_the_memory_is_halved(weights: Path) -> None:
+def test_a_tile_too_large_for_the_memory_is_halved_and_tiles_find_the_ball_too(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.nodule.models.retinanet.SMALLEST_TILE", (48, 48, 16))
     volume, centre = volume_with_ball("axial", (22, 34, 38), (7, 23, 13))
-    detector = Cramped(weights, holds=128 * 128 * 48)
-    assert np.linalg.norm(np.array(detector.detect(volume)[0].centre_mm) - centre) < 3.0
-    assert detector.tried == [(512, 512, 192), (256, 256, 96), (128, 128, 48)]
+    detector = Cramped(weights, holds=48 * 48 * 16, tile=(192, 192, 72))
+    assert np.linalg.norm(np.array(detector.detect(volume)[0].centre_mm) - centre) < 4.0
+    assert detector.tried == [(192, 192, 72), (96, 96, 32), (48, 48, 16)]
+
+
+def test_half_a_tile_still_divides_and_never_grows() -> None:
+    assert halved((512, 512, 192)) == (256, 256, 96)
+    assert halved((400, 400, 144)) == (192, 192, 72)
+    assert halved((192, 192, 72)) == halved((128, 128, 48)) == (128, 128, 48)
+    assert halved((96, 96, 32)) == (96, 96, 32)
 
 
 def test_a_scan_that_fits_no_memory_is_set_aside(weights: Path) -> None:
