@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from core.errors import ConfigError
 from core.schema import Section, setting
 
 
@@ -36,3 +37,10 @@ class TrainerConfig(Section):
     num_workers: int = setting(0, "processes that prepare data; 0 prepares in the main one", low=0)
     log_every_steps: int = setting(20, "steps between two lines of the log", unit="steps", low=1)
     checkpoint_every_steps: int = setting(500, "steps between two checkpoints", unit="steps", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.strategy == "single" and self.devices > 1:
+            raise ConfigError(
+                "config_choice", f"trainer.devices={self.devices} needs several processes: add strategy=ddp"
+            )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,39 +14,77 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, Timer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save
 from torch.utils.data import DataLoader
 
 from core.data.stream import SampleStream, stream_loader
+from core.errors import ConfigError
+from core.runs.files import write_bytes
 from core.runs.log import RunLog
+from core.training.checkpoint import AtomicCheckpoints, RandomState
 from core.training.config import TrainerConfig
 from core.training.progress import TrainingProgress
+from core.training.quiet import quiet_lightning
 
 WEIGHTS = "weights.safetensors"
 MakeSample = Callable[[np.random.Generator], Any]
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """How a training ended.
+
+    steps: fewer than wished where the time was up. loss: mean of the last hundred steps of the first process, None
+    where it was not finite. seconds: spent in training, over all resumes.
+    """
+
+    steps: int
+    loss: float | None
+    seconds: float
+
+
 def fit(
     module: pl.LightningModule, make: MakeSample, trainer: TrainerConfig, folder: Path, log: RunLog, seed: int
-) -> None:
+) -> Fitted:
     """Train `module` on samples of `make` up to `trainer.max_steps`; its weights are the averaged ones then.
 
     folder: checkpoints; one that is there already is gone on from, and a training that had ended is only loaded.
+    Raises ConfigError where several processes were started to train one device each.
     """
     finished = folder / WEIGHTS
     if not finished.is_file():
-        pl.seed_everything(seed, workers=True, verbose=False)
-        last = folder / "last.ckpt"
-        runner = build_trainer(trainer, folder, log)
-        data = StreamData(make, trainer, seed)
-        runner.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=False)
-        if runner.is_global_zero:
-            save_file({k: v.contiguous() for k, v in module.state_dict().items()}, finished)
-        runner.strategy.barrier()
+        with quiet_lightning():
+            _train(module, make, trainer, folder, log, seed)
     module.load_state_dict(load_file(finished))
+    with safe_open(finished, framework="pt") as stored:
+        told = stored.metadata()
+    loss = float(told["loss"]) if told["loss"] else None
+    return Fitted(int(told["steps"]), loss, float(told["seconds"]))
 
 
-def build_trainer(trainer: TrainerConfig, folder: Path, log: RunLog) -> pl.Trainer:
+def _train(
+    module: pl.LightningModule, make: MakeSample, trainer: TrainerConfig, folder: Path, log: RunLog, seed: int
+) -> None:
+    """Train to the end and write the weights; the file that holds them says that this training has ended."""
+    pl.seed_everything(seed, workers=True, verbose=False)
+    watch = TrainingProgress(trainer, log)
+    runner = build_trainer(trainer, folder, watch)
+    last = folder / "last.ckpt"
+    data = StreamData(make, trainer, seed)
+    runner.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=False)
+    if runner.is_global_zero:
+        told = {
+            "steps": str(runner.global_step),
+            "loss": "" if watch.loss is None else repr(watch.loss),
+            "seconds": f"{watch.seconds:.3f}",
+        }
+        tensors = {name: value.contiguous() for name, value in module.state_dict().items()}
+        write_bytes(folder / WEIGHTS, save(tensors, metadata=told))
+    runner.strategy.barrier()
+
+
+def build_trainer(trainer: TrainerConfig, folder: Path, watch: TrainingProgress) -> pl.Trainer:
     """Turn the config into a Trainer that keeps its newest checkpoint in `folder`."""
     callbacks: list[Callback] = [
         ModelCheckpoint(
@@ -55,7 +95,8 @@ def build_trainer(trainer: TrainerConfig, folder: Path, log: RunLog) -> pl.Train
             save_top_k=1,
             auto_insert_metric_name=False,
         ),
-        TrainingProgress(trainer, log),
+        RandomState(),
+        watch,
     ]
     if trainer.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=trainer.ema_decay))
@@ -70,6 +111,7 @@ def build_trainer(trainer: TrainerConfig, folder: Path, log: RunLog) -> pl.Train
         precision="bf16-mixed" if trainer.precision == "bf16" else "32-true",
         gradient_clip_val=trainer.gradient_clip or None,
         callbacks=callbacks,
+        plugins=[AtomicCheckpoints()],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -82,6 +124,10 @@ def _strategy(trainer: TrainerConfig) -> Strategy | str:
     if trainer.strategy == "ddp":
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         return DDPStrategy(process_group_backend=backend)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "config_choice", "several processes were started to train together: add strategy=ddp"
+        )
     return "auto" if torch.cuda.is_available() else SingleDeviceStrategy("cpu")
 
 

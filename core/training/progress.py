@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,28 +18,59 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from core.runs.log import RunLog
 from core.training.config import TrainerConfig
 
+LATEST = 100  # steps whose mean loss tells how a training ended
+
 
 class TrainingProgress(Callback):
-    """Logs step, mean loss since the last line, learning rate, and seconds a step."""
+    """Logs step, mean loss since the last line, learning rate, and seconds a step; checkpoints keep its sums.
+
+    seconds: time spent in training so far, that before a resume included.
+    """
 
     def __init__(self, trainer: TrainerConfig, log: RunLog) -> None:
         self.config, self.run_log = trainer, log
         self._losses: list[torch.Tensor] = []
-        self._since = 0.0
+        self._latest: deque[torch.Tensor] = deque(maxlen=LATEST)
+        self._before = 0.0
+        self._started = self._since = time.monotonic()
+        self._since_step = 0
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._started
+
+    @property
+    def loss(self) -> float | None:
+        """Mean loss of this process's last hundred steps; None where there is no finite one."""
+        value = _mean(self._latest) if self._latest else math.nan
+        return value if math.isfinite(value) else None
+
+    def state_dict(self) -> dict[str, Any]:
+        losses, latest = ([float(loss) for loss in some] for some in (self._losses, self._latest))
+        return {"losses": losses, "latest": latest, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._losses = [torch.tensor(loss) for loss in state_dict["losses"]]
+        self._latest.extend(torch.tensor(loss) for loss in state_dict["latest"])
+        self._before = state_dict["seconds"]
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._since = time.monotonic()
-        if trainer.is_global_zero and sys.stderr.isatty():
+        self._started = self._since = time.monotonic()
+        self._since_step = trainer.global_step
+        terminal = sys.__stderr__  # not sys.stderr, which is withheld while a stage runs: see core/silence.py
+        if trainer.is_global_zero and terminal is not None and terminal.isatty():
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
             )
-            self._bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)
-            self._task = self._bar.add_task("training", total=self.config.max_steps)
+            self._bar = Progress(*columns, console=Console(file=terminal), transient=True)
+            self._task = self._bar.add_task(
+                "training", total=self.config.max_steps, completed=trainer.global_step
+            )
             self._bar.start()
 
     def on_train_batch_end(
@@ -49,7 +82,9 @@ class TrainingProgress(Callback):
         batch_idx: int,
     ) -> None:
         if isinstance(outputs, Mapping):
-            self._losses.append(outputs["loss"].detach())
+            loss = outputs["loss"].detach().float()
+            self._losses.append(loss)
+            self._latest.append(loss)
         step = trainer.global_step
         if step % self.config.log_every_steps == 0 and self._losses:
             self._log(trainer, step)
@@ -57,6 +92,12 @@ class TrainingProgress(Callback):
             self._bar.update(self._task, completed=step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        step = trainer.global_step
+        if self._losses:
+            self._log(trainer, step)
+        if step < self.config.max_steps:
+            self.run_log.event("out_of_time", step=step, steps=self.config.max_steps)
+        self._before, self._started = self.seconds, time.monotonic()
         self._close()
 
     def on_exception(
@@ -69,13 +110,18 @@ class TrainingProgress(Callback):
         self.run_log.event(
             "train",
             step=step,
-            loss=float(torch.stack(self._losses).mean()),
+            loss=_mean(self._losses),
             learning_rate=float(trainer.optimizers[0].param_groups[0]["lr"]),
-            seconds=round((now - self._since) / len(self._losses), 4),
+            seconds=round((now - self._since) / max(step - self._since_step, 1), 4),
         )
-        self._losses, self._since = [], now
+        self._losses, self._since, self._since_step = [], now, step
 
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _mean(losses: list[torch.Tensor] | deque[torch.Tensor]) -> float:
+    # those before a resume come back on the CPU: a step's loss may still lie on the device
+    return float(torch.stack([loss.cpu() for loss in losses]).mean())
