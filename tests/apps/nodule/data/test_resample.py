@@ -18,7 +18,7 @@ SIGMA_MM = 4.0
 def blob(name: str) -> Volume:
     """A Gaussian bump of 1000 HU, 4 mm wide, off the middle of a small scan."""
     shape = (36, 44, 52)
-    affine = places(orientation(name, (1.7, 1.1, 0.9)), shape, BLOB_MM + (3.1, -2.3, 4.2))
+    affine = places(orientation(name, (1.7, 1.1, 0.9)), shape, BLOB_MM + np.array([3.1, -2.3, 4.2]))
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
     world = index @ affine[:3, :3].T + affine[:3, 3]
     away2 = ((world - BLOB_MM) ** 2).sum(axis=-1)
@@ -72,7 +72,7 @@ def test_both_paths_agree_on_the_same_patient() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_box_is_cut_where_it_was_asked_for(name: str) -> None:
     volume = blob(name)
-    low, high = BLOB_MM - (6, 7, 8), BLOB_MM + (9, 5, 7)
+    low, high = BLOB_MM - (6, 7, 8), BLOB_MM + np.array([9, 5, 7])
     grid = to_patient_grid(volume, 1.0, low, high)
     np.testing.assert_allclose(grid.origin_mm, low)
     assert grid.hu_DHW.shape == (16, 13, 16)

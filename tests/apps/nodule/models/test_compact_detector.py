@@ -1,0 +1,284 @@
+"""From a volume to candidates: places in the patient, lungs only, and files that hold no weights."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from apps.nodule.config import ModelConfig
+from apps.nodule.data.lung_box import lung_box
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.compact import SPACING_MM, CompactNet, JudgeNet
+from apps.nodule.models.compact_detector import HALO, PROPOSALS, CompactDetector, Proposals, load_compact
+from apps.nodule.models.tiling import slabs
+from apps.nodule.train import save_compact
+from core.errors import ConfigError, InputError
+from tests.apps.nodule.bodies import AIR, TISSUE, Ball, Body, orientation, places, scan_of, small_scan
+
+BALLS = (Ball((-48.4, 9.7, 21.3), 8.0), Ball((36.2, -20.9, -30.6), 11.0))
+CPU = torch.device("cpu")
+
+
+class Contrast(nn.Module):
+    """A proposal network whose answer is known: a cell of tissue in dark surroundings is a centre, 8 mm wide."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        tissue = F.avg_pool3d((x > 0).float(), 4)
+        around = F.avg_pool3d(F.pad(tissue, (3,) * 6, mode="replicate"), 7, stride=1)
+        rest = torch.zeros_like(tissue).expand(-1, 3, -1, -1, -1)
+        return torch.cat([20 * (tissue - 3 * around) - 6, rest, torch.full_like(tissue, np.log(8.0))], dim=1)
+
+
+class Centroid(nn.Module):
+    """A judge whose answer is known: the middle and the amount of tissue within 9 mm, if there is none beyond."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        share = ((x[:, 0] * 700 - 300 + 850) / 890).clamp(0, 1)
+        axis = torch.arange(x.shape[-1]) - (x.shape[-1] - 1) / 2
+        d, h, w = torch.meshgrid(axis, axis, axis, indexing="ij")
+        away = (d**2 + h**2 + w**2).sqrt()
+        near = share * (away < 9)
+        amount = near.sum(dim=(1, 2, 3)).clamp(min=1e-3)
+        offsets = [(near * a).sum(dim=(1, 2, 3)) / amount / 4 for a in (d, h, w)]
+        beyond = (share * ((away > 11) & (away < 15))).sum(dim=(1, 2, 3))
+        logit = torch.where(beyond < 200, 4.0, -4.0)
+        return torch.stack([logit, *offsets, (6 * amount / torch.pi).log() / 3], dim=1)
+
+
+def detector(net: nn.Module | None = None, **model: object) -> CompactDetector:
+    known = CompactNet()
+    known.proposal, known.judge = Contrast(), Centroid()  # type: ignore[assignment]
+    return CompactDetector(net or known, "test", 0.5, ModelConfig(**model), CPU)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["axial", "flipped", "coronal", "oblique", "sheared"])
+def test_the_same_nodules_are_found_in_every_orientation(name: str) -> None:
+    found = detector().detect(small_scan(Body(balls=BALLS), name))
+    strong = [c for c in found if c.probability > 0.5]
+    assert len(strong) == len(BALLS)
+    for ball in BALLS:
+        gaps = [float(np.linalg.norm(np.subtract(c.centre_mm, ball.centre_mm))) for c in strong]
+        assert min(gaps) < 0.3
+        assert strong[int(np.argmin(gaps))].diameter_mm == pytest.approx(ball.diameter_mm, abs=0.5)
+
+
+def test_candidates_fall_in_probability_from_plain_numbers() -> None:
+    found = detector().detect(small_scan(Body(balls=BALLS)))
+    probabilities = [c.probability for c in found]
+    assert len(found) >= 2
+    assert probabilities == sorted(probabilities, reverse=True)
+    for c in found:
+        assert [type(v) for v in (*c.centre_mm, c.diameter_mm, c.probability)] == [float] * 5
+        assert 0.02 <= c.probability <= 1
+
+
+def test_the_floor_and_the_most_candidates_hold() -> None:
+    body = Body(balls=(*BALLS, Ball((-40.0, -10.0, -25.0), 9.0)))
+    volume = small_scan(body)
+    every = detector(candidate_threshold=0.0).detect(volume)
+    assert len(every) >= 3
+    assert detector(candidate_threshold=0.0, max_candidates=2).detect(volume) == every[:2]
+    assert all(c.probability >= 0.6 for c in detector(candidate_threshold=0.6).detect(volume))
+
+
+def test_what_lies_outside_the_lungs_is_no_proposal() -> None:
+    """A stone in the air beside the chest looks like a nodule to the network."""
+    outside = Ball((86.0, 62.0, 0.0), 8.0)
+    volume = small_scan(Body(balls=(*BALLS, outside)))
+    centres = [c.centre_mm for c in detector(candidate_threshold=0.0).detect(volume)]
+    gaps = np.linalg.norm(np.array(centres) - outside.centre_mm, axis=1)
+    assert len(gaps) >= len(BALLS)
+    assert gaps.min() > 15
+
+
+def test_slabs_do_not_change_what_is_found() -> None:
+    """Depth 32: a border between slabs goes through nodules, which are still found once."""
+    places_mm = [(-42.0, z) for z in (-37.0, -4.0, 28.0)] + [(42.0, z) for z in (-34.5, -4.5, 25.5)]
+    balls = tuple(Ball((x, 5.0, z), 9.0) for x, z in places_mm)
+    volume = small_scan(Body(balls=balls))
+    box = lung_box(volume, SPACING_MM)
+    borders = {float(tile.high[0]) + box.grid.origin_mm[2] for tile in slabs(box.mask_DHW, 32, HALO)}
+    assert len(borders) >= 3
+    assert sum(min(abs(z - b) for b in borders) < 3 for _, z in places_mm) >= 5
+    whole, in_slabs = (
+        [c for c in detector(tile=depth).detect(volume) if c.probability > 0.5] for depth in (512, 32)
+    )
+    assert len(whole) == len(in_slabs) == len(balls)
+    for a in whole:
+        assert min(np.linalg.norm(np.subtract(a.centre_mm, b.centre_mm)) for b in in_slabs) < 0.2
+
+
+def test_the_judges_company_does_not_change_its_answer() -> None:
+    """Eight cubes at once: nine are judged as each would be alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        net = CompactNet()
+    looking = detector(net)
+    hu = np.random.default_rng(3).normal(-600, 300, (60, 60, 60)).astype(np.float32)
+    centres = np.random.default_rng(4).uniform(0, 60, (9, 3))
+    found = Proposals(centres, np.full(9, 8.0), np.linspace(0.9, 0.1, 9))
+    together = looking.judge(hu, found)
+    for i in (0, 7, 8):
+        alone = looking.judge(
+            hu, Proposals(centres[i : i + 1], found.diameters_N[:1], found.scores_N[i : i + 1])
+        )
+        for ours, theirs in zip(together, alone, strict=True):
+            np.testing.assert_allclose(ours[i], theirs[0], rtol=1e-4, atol=1e-4)
+
+
+class Shouting(nn.Module):
+    """A judge that is as sure as numbers allow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tensor([[-200.0, 0, 0, 0, 900.0], [200.0, 0, 0, 0, -900.0]])
+
+
+def test_extreme_verdicts_stay_within_range() -> None:
+    looking = detector()
+    looking.net.judge = Shouting()  # type: ignore[assignment]
+    found = Proposals(np.full((2, 3), 20.0), np.full(2, 8.0), np.array([1.0, 0.25]))
+    _, diameters, scores = looking.judge(np.zeros((40, 40, 40), np.float32), found)
+    np.testing.assert_allclose(diameters, [60, 2], rtol=1e-5)
+    np.testing.assert_allclose(scores, [0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("value", "shape"),
+    [(AIR, (40, 64, 64)), (TISSUE, (40, 64, 64)), (-850.0, (40, 64, 64)), (TISSUE, (20, 1, 1))],
+)
+def test_without_lungs_there_is_an_answer(value: float, shape: tuple[int, int, int]) -> None:
+    affine = places(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
+    assert detector().detect(Volume(np.full(shape, value, np.int16), affine, "plain")) == []
+
+
+def test_a_field_of_view_within_a_lung_is_searched() -> None:
+    """64 × 64 × 40 voxels, no wall in sight."""
+    ball = Ball((45.0, 0.0, 0.0), 8.0)
+    shape = (40, 64, 64)
+    volume = scan_of(
+        Body(lung_mm=(70, 70, 90), balls=(ball,)),
+        places(orientation("axial", (1.25, 0.7, 0.7)), shape, (42, 2, 3)),
+        shape,
+    )
+    (found,) = [c for c in detector().detect(volume) if c.probability > 0.5]
+    assert np.linalg.norm(np.subtract(found.centre_mm, ball.centre_mm)) < 0.3
+
+
+def test_a_scan_of_300_slices_costs_at_most_0_3_tflop() -> None:
+    """Two lungs of 2.9 litres each (a tall adult, breathed in) on 512 × 512 × 300 voxels of 0.7 × 0.7 × 1.25 mm.
+
+    Every cell is a proposal, so as many places are judged as ever can be.
+    """
+    body = Body(trunk_mm=(170.0, 120.0), lung_mm=(62.0, 85.0, 131.0), apart_mm=78.0)
+    shape = (300, 512, 512)
+    volume = scan_of(body, places(orientation("axial", (1.25, 0.7, 0.7)), shape, (0, 0, 0)), shape)
+    fresh = detector(CompactNet(), candidate_threshold=0.0)
+    nn.init.zeros_(fresh.net.proposal.head.bias)
+    judged: list[int] = []
+    fresh.net.judge.register_forward_hook(lambda _, given, __: judged.append(len(given[0])))
+    with FlopCounterMode(display=False) as counter:
+        fresh.detect(volume)
+    assert sum(judged) == PROPOSALS
+    flops = counter.get_total_flops()
+    assert 0.1e12 < flops <= 0.3e12, f"{flops / 1e12:.3f} TFLOP"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as stage=train leaves it."""
+    path = tmp_path_factory.mktemp("weights") / "compact.safetensors"
+    save_compact(CompactNet(), path, {"version": "1.2.3", "threshold": "0.37"})
+    return path
+
+
+def test_a_file_brings_version_and_working_point(weights: Path) -> None:
+    loaded = load_compact(ModelConfig(device="cpu"), str(weights))
+    assert (loaded.name, loaded.version, loaded.threshold) == ("compact", "1.2.3", 0.37)
+    assert not loaded.net.training
+    assert load_compact(ModelConfig(threshold=0.8), str(weights)).threshold == 0.8
+    assert load_compact(ModelConfig(threshold=0.0), str(weights)).threshold == 0.0
+
+
+def write_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"a": torch.zeros(3)}))
+
+
+def write_torch(path: Path) -> None:
+    torch.save(CompactNet().state_dict(), path)
+
+
+def write_other(path: Path) -> None:
+    save_file(JudgeNet().state_dict(), path)
+
+
+def write_cut(path: Path) -> None:
+    save_compact(CompactNet(), path, {})
+    path.write_bytes(path.read_bytes()[:100_000])
+
+
+def write_empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def write_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def write_ran_away(path: Path) -> None:
+    net = CompactNet()
+    nn.init.constant_(net.judge.head.weight, float("nan"))
+    save_compact(net, path, {})
+
+
+def write_odd_threshold(path: Path) -> None:
+    save_compact(CompactNet(), path, {"threshold": "half"})
+
+
+def write_wide_threshold(path: Path) -> None:
+    save_compact(CompactNet(), path, {"threshold": "nan"})
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        write_pickle, write_torch, write_other, write_cut, write_empty, write_folder, write_ran_away,
+        write_odd_threshold, write_wide_threshold,
+    ],
+)  # fmt: skip
+def test_files_that_hold_no_weights_are_named_in_one_line(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "w.safetensors"
+    write(path)
+    with pytest.raises(InputError) as caught:
+        load_compact(ModelConfig(), str(path))
+    assert caught.value.code == "weights_unfit"
+    assert caught.value.sentence == f"{path} holds no weights of the compact detector"
+
+
+def test_a_missing_file_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load_compact(ModelConfig(), str(tmp_path / "none"))
+    assert caught.value.code == "weights_missing"
+    assert caught.value.sentence == f"there is no weights file {tmp_path / 'none'}"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^model.device is cuda, but no GPU is available here; use auto or cpu$"
+    ):
+        load_compact(ModelConfig(device="cuda"), str(tmp_path / "none"))
+
+
+def test_the_box_is_on_the_networks_spacing() -> None:
+    assert lung_box(small_scan(Body()), SPACING_MM).grid.spacing_mm == 1.0
