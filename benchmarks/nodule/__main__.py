@@ -1,0 +1,192 @@
+"""python -m benchmarks.nodule MEASUREMENT [NAME=VALUE ...]
+
+measurements:
+  held-out       make the held-out phantoms (about 15 s each); the others do so where they are missing
+  threshold      choose the working point by the rule; output=FILE writes the weights with it (version=…)
+  phantoms       CPM on held-out phantoms, beside the Laplacian of Gaussian
+  development    inserted real nodules, false positives of a real lung, whole cubes
+  speed          what the scan in the folder scan=DIR costs
+  training       what the training in the run folder run=DIR cost
+  card           write the model card from the records to output=FILE
+  page           write the page of all records
+
+names:
+  weights=FILE       weights of stage=train; the embedded ones where left out
+  training=NAME      mixed or phantoms: what the weights were trained on (default mixed)
+  count=N            held-out phantoms (default 64)
+  cache=DIR          folder for phantoms and candidates; may be deleted at any time (default .cache/nodule)
+  results=DIR        folder of the records (default benchmarks/results)
+  real=DIR           folder of real data; $TRIPTYCH_DATA where left out
+
+What was computed once for the same weights is kept in the cache: a measurement goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from apps.nodule.config import ModelConfig
+from apps.nodule.data.specimens import load_vois
+from apps.nodule.models.compact_detector import CompactDetector, load_compact
+from benchmarks.nodule import development, phantoms, working_point
+from benchmarks.nodule.card import render_card
+from benchmarks.nodule.held_out import COUNT, held_out
+from benchmarks.nodule.looks import compact_looks, weights_digest
+from benchmarks.nodule.speed import measure_speed
+from benchmarks.nodule.training import measure_training
+from benchmarks.page import render_page
+from benchmarks.record import RESULTS, measure, read_records
+from core.errors import InputError, TriptychError
+from core.paths import data_root
+from core.runs.files import write_text
+
+TRAININGS = ("mixed", "phantoms")
+
+
+@dataclass
+class Options:
+    """What may be given on the command line; see this file's head."""
+
+    weights: str = ""
+    training: str = "mixed"
+    count: int = COUNT
+    cache: str = ".cache/nodule"
+    results: str = str(RESULTS)
+    real: str = ""
+    scan: str = ""
+    run: str = ""
+    output: str = ""
+    version: str = "1"
+
+    def __post_init__(self) -> None:
+        if self.training not in TRAININGS:
+            raise InputError("training", f"training is {self.training!r}, wanted mixed or phantoms")
+
+    def need(self, name: str) -> Path:
+        """Return a path that this measurement cannot do without."""
+        value = str(getattr(self, name))
+        if not value:
+            raise InputError(name, f"add {name}=…")
+        return Path(value)
+
+    def detector(self) -> CompactDetector:
+        """Return the detector to measure."""
+        return load_compact(ModelConfig(), self.weights or None)
+
+    def real_root(self) -> Path:
+        """Return the folder of real data."""
+        root = Path(self.real) if self.real else data_root()
+        if root is None or not (root / "ct" / "lidc-nodules").is_dir():
+            raise InputError("no_real_data", "name the folder of real data: real=DIR or $TRIPTYCH_DATA")
+        return root
+
+    def phantoms(self) -> list[Any]:
+        """Return the held-out phantoms."""
+        return held_out(Path(self.cache) / "held-out", self.count)
+
+    @property
+    def looks(self) -> Path:
+        """Where candidates are kept."""
+        return Path(self.cache) / "looks"
+
+
+def parse(words: Sequence[str]) -> Options:
+    """Turn NAME=VALUE words into options; raises InputError for a name that is none."""
+    known = {field.name: field.type for field in fields(Options)}
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in known:
+            raise InputError("option", f"{word!r} is no option; there are {', '.join(known)}")
+        values[name] = value
+    if "count" in values:
+        values["count"] = _count(values["count"])
+    return Options(**values)
+
+
+def _count(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise InputError("count", f"count is {value!r}, wanted a whole number above 0")
+    return int(value)
+
+
+def threshold(options: Options) -> dict[str, Any]:
+    """Choose the working point, and write the weights with it where an output is named."""
+    detector, chests = options.detector(), options.phantoms()
+    lung = development.development_lung(options.real_root())
+    looks = compact_looks(options.looks, detector)
+    on_phantoms = phantoms.matched_on(chests, phantoms.seen_by_compact(detector, chests, options.looks))
+    plain = development.find_in_lung(detector, lung, looks)
+    chosen = working_point.choose_threshold({"development lung": plain, "held-out phantoms": on_phantoms})
+    if options.output:
+        working_point.stamp(detector, chosen["threshold"], options.version, Path(options.output))
+    inserted = development.find_inserted(
+        detector, lung, load_vois(options.real_root() / "ct" / "lidc-nodules", "development"), looks
+    )
+    sensitivity = development.groups_at(inserted, chosen["threshold"])["diameter"]
+    return {
+        "headline": {"threshold": f"{chosen['threshold']:g}"},
+        "weights": weights_digest(detector.net),
+        **chosen,
+        "sensitivity": sensitivity,
+    }
+
+
+def command_of(measurement: str, options: Options) -> str:
+    """Return what to type to repeat a measurement; of a path only its last part."""
+    defaults = Options()
+    words = [f"python -m benchmarks.nodule {measurement}"]
+    for field in fields(Options):
+        value = getattr(options, field.name)
+        if value != getattr(defaults, field.name) and field.name not in ("cache", "results", "real"):
+            short = Path(str(value)).name if field.name in ("weights", "scan", "run", "output") else value
+            words.append(f"{field.name}={short}")
+    return " ".join(words)
+
+
+MEASUREMENTS: dict[str, Callable[[Options], dict[str, Any]]] = {
+    "threshold": threshold,
+    "phantoms": lambda o: phantoms.measure_phantoms(o.detector(), o.phantoms(), o.looks),
+    "development": lambda o: development.measure_development(o.detector(), o.real_root(), o.looks),
+    "speed": lambda o: measure_speed(o.detector(), o.weights or None, o.need("scan")),
+    "training": lambda o: measure_training(o.need("run")),
+}
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one measurement; return 2 with one line on stderr where the input does not serve."""
+    try:
+        return _main(words)
+    except TriptychError as error:
+        print(error.sentence, file=sys.stderr)
+        return int(error.exit_code)
+
+
+def _main(words: Sequence[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0 if words else 2
+    name, options = words[0], parse(words[1:])
+    folder = Path(options.results)
+    if name in MEASUREMENTS:
+        theme = f"nodule-{name}-{options.training}"
+        path = measure(theme, command_of(name, options), lambda: MEASUREMENTS[name](options), folder)
+        print(path)
+    elif name == "held-out":
+        print(f"{len(options.phantoms())} phantoms in {Path(options.cache) / 'held-out'}")
+    elif name == "card":
+        write_text(options.need("output"), render_card(read_records(folder)))
+    elif name == "page":
+        write_text(folder / "README.md", render_page(read_records(folder)))
+    else:
+        choices = ", ".join([*MEASUREMENTS, "held-out", "card", "page"])
+        raise InputError("measurement", f"{name!r} is no measurement; there are {choices}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

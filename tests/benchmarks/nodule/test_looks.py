@@ -1,0 +1,75 @@
+"""Answers are kept: a second look costs nothing, other weights or another place are looked at anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from apps.nodule.config import ModelConfig
+from apps.nodule.data.lung_box import lung_box
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.compact_detector import load_compact
+from apps.nodule.models.findings import Candidate
+from benchmarks.nodule.looks import (
+    BLOB_CODE,
+    COMPACT_CODE,
+    Looks,
+    array_digest,
+    blob_looks,
+    code_digest,
+    compact_looks,
+    look_in_box,
+    weights_digest,
+)
+from benchmarks.nodule.working_point import stamp
+from tests.benchmarks.nodule.small import detector, lung
+
+
+def test_a_second_look_costs_nothing(tmp_path: Path) -> None:
+    looked = []
+
+    def look() -> list[Candidate]:
+        looked.append(1)
+        return [Candidate((1.5, -2.25, 3.0), 6.5, 0.1 + 0.2)]
+
+    looks = Looks(tmp_path, "one")
+    assert looks("scan", look) == looks("scan", look) == look()
+    assert len(looked) == 2
+    Looks(tmp_path, "other")("scan", look)
+    assert len(looked) == 3
+
+
+def test_an_answer_belongs_to_its_weights(tmp_path: Path) -> None:
+    first, second = detector(seed=0), detector(seed=1)
+    assert compact_looks(tmp_path, first).identity == compact_looks(tmp_path, detector(seed=0)).identity
+    assert compact_looks(tmp_path, first).identity != compact_looks(tmp_path, second).identity
+    assert blob_looks(tmp_path).identity.startswith("blob-")
+
+
+def test_metadata_are_no_weights(tmp_path: Path) -> None:
+    stamp(detector(), 0.4, "7", tmp_path / "a.safetensors")
+    read = load_compact(ModelConfig(), str(tmp_path / "a.safetensors"))
+    assert (read.threshold, read.version) == (0.4, "7")
+    assert weights_digest(read.net) == weights_digest(detector().net)
+
+
+def test_digests_tell_code_and_arrays_apart() -> None:
+    assert code_digest(COMPACT_CODE) != code_digest(BLOB_CODE)
+    a = np.arange(6).reshape(2, 3)
+    assert array_digest(a) == array_digest(a.copy()) != array_digest(a + 1)
+    assert array_digest(a.T) == array_digest(np.ascontiguousarray(a.T))
+
+
+def test_a_look_into_a_box_is_the_detectors_own() -> None:
+    torch.set_num_threads(1)
+    box = lung(72)
+    looking = detector()
+    looking.floor = 0.0
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[::-1]
+    volume = Volume(box.grid.hu_DHW, affine, "x")
+    found = look_in_box(looking, lung_box(volume, 1.0))
+    assert len(found) > 0
+    assert found == looking.detect(volume)

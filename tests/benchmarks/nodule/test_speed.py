@@ -1,0 +1,82 @@
+"""What a scan costs: parts, TFLOP, and the command as a user types it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from apps.nodule.data.volume_files import write_volume_file
+from benchmarks.nodule import speed
+from benchmarks.nodule.speed import flops, measure_speed, whole_command
+from benchmarks.nodule.working_point import stamp
+from core.errors import InputError
+from tests.apps.nodule.bodies import Ball, Body, orientation, places, scan_of
+from tests.benchmarks.nodule.small import detector
+
+SHAPE = (44, 50, 66)
+
+
+def scan_folder(folder: Path) -> Path:
+    body = Body(balls=(Ball((-42.0, 9.0, 12.0), 9.0),))
+    volume = scan_of(body, places(orientation("axial", (3.0, 3.0, 3.0)), SHAPE, (0, 0, 0)), SHAPE)
+    write_volume_file(volume, folder / "body.nii.gz")
+    return folder
+
+
+def test_parts_and_tflop_of_a_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr(
+        speed, "whole_command", lambda folder, weights: {"seconds": 9.6, "peak_memory_mb": 812}
+    )
+    record = measure_speed(detector(), None, scan_folder(tmp_path))
+    assert record["shape"] == list(SHAPE)
+    assert record["spacing_mm"] == [3.0, 3.0, 3.0]
+    assert list(record["seconds"]) == [
+        "find series",
+        "read",
+        "lungs",
+        "propose",
+        "judge",
+        "segment",
+        "write results",
+    ]
+    assert 0.0001 < record["tflop"] < 0.3
+    assert record["headline"]["wall"] == "10 s"
+    assert record["headline"]["peak memory"] == "0.8 GB"
+
+
+def test_tflop_grow_with_the_lung(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    bodies = [Body(lung_mm=(20, 30, 40)), Body(lung_mm=(32, 45, 60))]
+    affine = places(orientation("axial", (3.0, 3.0, 3.0)), SHAPE, (0, 0, 0))
+    small, large = (flops(detector(), scan_of(body, affine, SHAPE)) for body in bodies)
+    assert 0 < small < large
+
+
+def test_the_whole_command_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def run(words: list[str], **rest: Any) -> subprocess.CompletedProcess[str]:
+        seen.append(words)
+        return subprocess.CompletedProcess(words, 2 if len(seen) > 1 else 0, "", "no such field")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    found = whole_command(tmp_path, str(tmp_path / "w.safetensors"))
+    assert found["seconds"] >= 0
+    assert found["peak_memory_mb"] >= 0
+    assert seen[0][1:4] == ["-m", "pipelines.nodule", "stage=infer"]
+    assert f"input={tmp_path}" in seen[0]
+    assert f"weights={tmp_path / 'w.safetensors'}" in seen[0]
+    with pytest.raises(InputError, match="stage=infer ended with 2: no such field"):
+        whole_command(tmp_path, None)
+
+
+def test_a_folder_without_a_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "whole_command", lambda folder, weights: {"seconds": 1.0, "peak_memory_mb": 1})
+    stamp(detector(), 0.5, "1", tmp_path / "not-a-scan.safetensors")
+    with pytest.raises(InputError, match="holds no series that is accepted"):
+        measure_speed(detector(), None, tmp_path)
