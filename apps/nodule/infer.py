@@ -21,7 +21,7 @@ from core.errors import ExitCode, InputError, ItemRefused
 from core.jobs.quarantine import Quarantine
 from core.progress import progress
 from core.runs.files import make_folder, write_csv
-from core.runs.folder import Run
+from core.runs.folder import Run, records_of
 from core.runs.log import pseudonym
 from core.stages import shown
 
@@ -45,13 +45,13 @@ class Outcome:
 def run(cfg: NoduleConfig, run: Run) -> int:
     """Read `cfg.input`, write results under `cfg.output`; return 4 where a series was quarantined, else 0.
 
-    Results of an earlier run are no input, so the output may lie below the input. Raises InputError where the input
-    holds nothing, or the output cannot be written.
+    Results and records of an earlier run are no input, so both may lie below the input. Raises InputError where the
+    input holds nothing, or the output cannot be written.
     """
     source, output = Path(str(cfg.input)), make_folder(Path(str(cfg.output)))
     if source.exists() and output.samefile(source):
         raise InputError("output_is_input", f"output {output} is the input itself; name another folder")
-    items = scan(source, leave_out=output)
+    items = scan(source, leave_out=(output, run.path, records_of("nodule")))
     if not items:
         raise InputError("input_empty", f"{source} holds no file to read")
     detector = build_detector(cfg.model, cfg.weights)

@@ -62,10 +62,15 @@ def open_run(app: str, stage: str, run_dir: str | None, config_yaml: str, seed: 
     elif process_rank() or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("run_dir", "several processes need one run folder: add run_dir=FOLDER")
     else:
-        path = _new_folder(Path("runs") / app / stage)
+        path = _new_folder(records_of(app) / stage)
     run = Run(path, config_yaml, seed)
     os.environ[INHERITED] = str(path.absolute())
     return run
+
+
+def records_of(app: str) -> Path:
+    """Return the folder below the working directory where an app's runs are recorded unless run_dir= names another."""
+    return Path("runs") / app
 
 
 def process_rank() -> int:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -61,10 +61,10 @@ def volume_suffix(name: str) -> str | None:
     return next((suffix for suffix in VOLUME_SUFFIXES if lower.endswith(suffix)), None)
 
 
-def find_files(folder: Path, *, leave_out: Path | None = None) -> list[FoundFile]:
+def find_files(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[FoundFile]:
     """Return every file below a folder, or the one file given, sorted by relative path.
 
-    Links are followed, each folder is entered once, `leave_out` never. DICOMDIR, litter of operating systems
+    Links are followed, each folder is entered once, those of `leave_out` never. DICOMDIR, litter of operating systems
     and the data files that a volume's header names are left out.
     Raises InputError("input_missing") where there is no such path.
     """
@@ -86,11 +86,9 @@ def _is_litter(name: str) -> bool:
     return name.lower() in LITTER or name.startswith(LITTER_PREFIX)
 
 
-def _walk(folder: Path, leave_out: Path | None) -> Iterator[Path]:
+def _walk(folder: Path, leave_out: Iterable[Path]) -> Iterator[Path]:
     """Yield files, and folders that cannot be listed; a loop of links is entered once only."""
-    entered: set[tuple[int, int]] = set()
-    if leave_out is not None and leave_out.is_dir():
-        entered.add(_identity(leave_out))
+    entered = {_identity(path) for path in leave_out if path.is_dir()}
     waiting = [folder]
     while waiting:
         current = waiting.pop()

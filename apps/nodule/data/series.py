@@ -6,6 +6,7 @@ The order is fixed by the files' relative paths and UIDs, so two walks of the sa
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +41,10 @@ class SeriesItem:
     kind: str
 
 
-def scan(folder: Path, *, leave_out: Path | None = None) -> list[SeriesItem]:
+def scan(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[SeriesItem]:
     """Walk a folder (or take one file) and judge every series in it from headers alone.
 
-    leave_out: a folder not to enter, so that results written below the input are no input of the next run.
+    leave_out: folders not to enter, so that results written below the input are no input of the next run.
     The order is DICOM series by UID, then volumes by path, then other files by path.
     Raises InputError("input_missing").
     """

@@ -103,9 +103,9 @@ def test_a_folder_may_be_left_out(tmp_path: Path) -> None:
     write(tmp_path / "one.txt", b"text")
     write(tmp_path / "out/result.txt", b"text")
     (tmp_path / "link").symlink_to(tmp_path / "out")
-    relative = [file.relative for file in find_files(tmp_path, leave_out=tmp_path / "out")]
+    relative = [file.relative for file in find_files(tmp_path, leave_out=[tmp_path / "out"])]
     assert relative == ["one.txt"]
-    assert len(find_files(tmp_path, leave_out=tmp_path / "nowhere")) == 2
+    assert len(find_files(tmp_path, leave_out=[tmp_path / "nowhere"])) == 2
 
 
 def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
