@@ -54,6 +54,13 @@ class DataConfig(Section):
     )
     real: str | None = free_text(None, "folder of real data for source=mixed; null looks in $TRIPTYCH_DATA")
     cache: str = free_text(".cache/nodule", "folder for prepared data; may be deleted at any time")
+    anatomy_mm: float = setting(
+        1.0,
+        "grid that generated chests are drawn on; a coarser one is faster and paler",
+        unit="mm",
+        low=0.5,
+        high=4,
+    )
     phantoms: int = setting(64, "generated chests to train on", unit="chests", low=0, high=100000)
 
 
@@ -87,7 +94,9 @@ class NoduleConfig(Section):
         needed_by=("infer", "evaluate", "simulate"),
     )
     run_dir: str | None = free_text(None, "folder of this run's record; name an old one to resume it")
-    weights: str | None = free_text(None, "weights file to look with, or to begin training from; null: the embedded ones, or none")
+    weights: str | None = free_text(
+        None, "weights file to look with, or to begin training from; null: the embedded ones, or none"
+    )
     predictions: str | None = free_text(None, "candidates, CSV in LUNA16's format", needed_by=("evaluate",))
     annotations: str | None = free_text(None, "nodules, CSV in LUNA16's format", needed_by=("evaluate",))
     excluded: str | None = free_text(None, "irrelevant findings, CSV in LUNA16's format")

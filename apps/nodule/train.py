@@ -8,14 +8,14 @@ Each round checkpoints; a run that was cut off goes on by the same command with 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from apps.nodule.config import NoduleConfig
@@ -26,9 +26,10 @@ from apps.nodule.models.compact_detector import load_compact
 from apps.nodule.models.heatmap import encode, judge_loss, proposal_loss
 from apps.nodule.models.mining import mine
 from core.errors import ExitCode
+from core.runs.files import write_bytes
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
-from core.training.fit import fit
+from core.training.fit import Fitted, fit
 from core.training.optimizer import optimizer_and_schedule
 
 ROUND_SHARES = {"proposal": 0.3, "proposal_again": 0.25, "judge": 0.45}
@@ -110,20 +111,30 @@ def judge_sample(maker: PatchMaker) -> Callable[[np.random.Generator], tuple[np.
 
 
 def run(cfg: NoduleConfig, run: Run) -> int:
-    """Train on the configured material and leave `compact.safetensors` in the run folder."""
-    material = load_training_set(cfg.data, cfg.seed, run.log)
+    """Train on the configured material and leave `compact.safetensors` in the run folder.
+
+    metrics.json tells of each round the steps, the mean loss of its last hundred, and the seconds.
+    """
     torch.manual_seed(cfg.seed)
     net = load_compact(cfg.model, cfg.weights).net.train() if cfg.weights else CompactNet()
-    _train_proposal(net.proposal, material, cfg, run, "proposal", FIRST, seed=cfg.seed)
+    material = load_training_set(cfg.data, cfg.seed, run.log)
+    rounds = {"proposal": _train_proposal(net.proposal, material, cfg, run, "proposal", FIRST, seed=cfg.seed)}
     mine(net, material, run.path / "tempting.npz", run.log)
-    _train_proposal(net.proposal, material, cfg, run, "proposal_again", AGAIN, seed=cfg.seed + 1)
+    rounds["proposal_again"] = _train_proposal(
+        net.proposal, material, cfg, run, "proposal_again", AGAIN, seed=cfg.seed + 1
+    )
     mine(net, material, run.path / "tempting_again.npz", run.log)
-    trainer = _round(cfg.trainer, "judge")
-    judge = Judging(net.judge, replace(trainer, batch_size=JUDGE_BATCHES * trainer.batch_size))
-    maker = material.maker(CROP, JUDGE_JITTER, JUDGE)
-    fit(judge, judge_sample(maker), judge.config, run.checkpoints_dir / "judge", run.log, cfg.seed + 2)
-    save_compact(net, run.path / "compact.safetensors", {})
-    run.write_metrics({"steps": cfg.trainer.max_steps, "scenes": len(material.scenes)})
+    rounds["judge"] = _train_judge(net.judge, material, cfg, run, seed=cfg.seed + 2)
+    if run.rank == 0:
+        save_compact(net, run.path / "compact.safetensors", {})
+    run.write_metrics(
+        {
+            "rounds": {name: asdict(fitted) for name, fitted in rounds.items()},
+            "scenes": len(material.scenes),
+            "specimens": len(material.specimens),
+            "cubes": len(material.cubes),
+        }
+    )
     return ExitCode.DONE
 
 
@@ -135,10 +146,17 @@ def _train_proposal(
     name: str,
     shares: dict[str, float],
     seed: int,
-) -> None:
+) -> Fitted:
     module = Proposing(net, _round(cfg.trainer, name))
     maker = material.maker(PROPOSAL_EDGE, PROPOSAL_JITTER, shares)
-    fit(module, proposal_sample(maker), module.config, run.checkpoints_dir / name, run.log, seed)
+    return fit(module, proposal_sample(maker), module.config, run.checkpoints_dir / name, run.log, seed)
+
+
+def _train_judge(net: JudgeNet, material: TrainingSet, cfg: NoduleConfig, run: Run, seed: int) -> Fitted:
+    trainer = _round(cfg.trainer, "judge")
+    module = Judging(net, replace(trainer, batch_size=JUDGE_BATCHES * trainer.batch_size))
+    maker = material.maker(CROP, JUDGE_JITTER, JUDGE)
+    return fit(module, judge_sample(maker), module.config, run.checkpoints_dir / "judge", run.log, seed)
 
 
 def _round(trainer: TrainerConfig, name: str) -> TrainerConfig:
@@ -149,5 +167,9 @@ def _round(trainer: TrainerConfig, name: str) -> TrainerConfig:
 
 
 def save_compact(net: CompactNet, path: Path, metadata: dict[str, str]) -> None:
-    """Write both networks into one safetensors file."""
-    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, path, metadata=metadata)
+    """Write both networks into one safetensors file.
+
+    metadata: "version" and "threshold" are read by the detector; without them it is unnamed, and takes 0.5.
+    """
+    tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
+    write_bytes(path, save(tensors, metadata=metadata))

@@ -72,7 +72,13 @@ def _train(
     runner = build_trainer(trainer, folder, watch)
     last = folder / "last.ckpt"
     data = StreamData(make, trainer, seed)
-    runner.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=False)
+    begun = _load(last)["global_step"] if last.is_file() else None
+    runner.fit(module, datamodule=data, ckpt_path=None if begun is None else last, weights_only=False)
+    if runner.global_step == begun:
+        # cut off behind its last step: Lightning then does nothing more, and leaves the weights not averaged
+        module.load_state_dict(_load(last)["state_dict"])
+    if runner.global_step < trainer.max_steps:
+        log.event("out_of_time", step=runner.global_step, steps=trainer.max_steps)
     if runner.is_global_zero:
         told = {
             "steps": str(runner.global_step),
@@ -82,6 +88,11 @@ def _train(
         tensors = {name: value.contiguous() for name, value in module.state_dict().items()}
         write_bytes(folder / WEIGHTS, save(tensors, metadata=told))
     runner.strategy.barrier()
+
+
+def _load(checkpoint: Path) -> dict[str, Any]:
+    kept: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    return kept
 
 
 def build_trainer(trainer: TrainerConfig, folder: Path, watch: TrainingProgress) -> pl.Trainer:

@@ -92,11 +92,8 @@ class TrainingProgress(Callback):
             self._bar.update(self._task, completed=step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        step = trainer.global_step
         if self._losses:
-            self._log(trainer, step)
-        if step < self.config.max_steps:
-            self.run_log.event("out_of_time", step=step, steps=self.config.max_steps)
+            self._log(trainer, trainer.global_step)
         self._before, self._started = self.seconds, time.monotonic()
         self._close()
 

@@ -24,6 +24,8 @@ def quiet_lightning() -> Iterator[None]:
             warnings.simplefilter("ignore", PossibleUserWarning)
             # a run that is taken up again finds its own checkpoints
             warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty", UserWarning)
+            # and so does one whose folder was moved
+            warnings.filterwarnings("ignore", r"The dirpath has changed from", UserWarning)
             # Lightning 2.6 with torch 2.13: lightning/pytorch/utilities/_pytree.py
             warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
             yield

@@ -21,8 +21,8 @@ ZOOM = (0.85, 1.2)
 class PatchMaker:
     """Draws patches of `edge` voxels whose point of interest lies within `jitter` voxels of the middle.
 
-    shares: how often each kind of patch is drawn; a kind that the material cannot give (no cubes, no tempting
-    places yet) falls back to a plain one.
+    shares: how often each kind of patch is drawn. A kind that the material cannot give falls back to the next:
+    cube → specimen → synthetic → known → dense; tempting → dense.
     """
 
     scenes: list[Scene]
@@ -45,7 +45,7 @@ class PatchMaker:
 
     def _specimen(self, rng: np.random.Generator, edge: int) -> Patch:
         """A real nodule in another lung: by its outline, or with all that came along."""
-        if not self.specimens:
+        if not self.specimens or not self._accepting():
             return self._synthetic(rng, edge)
         patch, point = self._site(rng, edge)
         specimen = _turned(self.specimens[int(rng.integers(len(self.specimens)))], rng)
@@ -54,6 +54,8 @@ class PatchMaker:
 
     def _synthetic(self, rng: np.random.Generator, edge: int) -> Patch:
         """A nodule of a radiologist's outline and synthetic matter."""
+        if not self._accepting():
+            return self._known(rng, edge)
         patch, point = self._site(rng, edge)
         diameter = draw_diameter_mm(rng)
         nodule = render_nodule(
@@ -83,7 +85,7 @@ class PatchMaker:
         """A nodule that was in the lung from the start: a phantom's, a patient's own."""
         scenes = [s for s in self.scenes if len(s.centres_N3)]
         if not scenes:
-            return self._specimen(rng, edge)
+            return self._specimen(rng, edge) if self._accepting() else self._dense(rng, edge)
         scene = scenes[int(rng.integers(len(scenes)))]
         return self._at(scene, _one(scene.centres_N3, rng), rng, edge)
 
@@ -101,12 +103,15 @@ class PatchMaker:
         patch = self._at(scene, _one(scene.dense_M3, rng), rng, edge)
         return self._with_decoy(patch, rng) if rng.random() < 0.5 else patch
 
+    def _accepting(self) -> list[Scene]:
+        return [s for s in self.scenes if s.accepts]
+
     def _scene(self, rng: np.random.Generator) -> Scene:
         return self.scenes[int(rng.integers(len(self.scenes)))]
 
     def _site(self, rng: np.random.Generator, edge: int) -> tuple[Patch, np.ndarray]:
         """A patch with a place in it, in voxels, where a nodule may be set in."""
-        scenes = [s for s in self.scenes if s.accepts]
+        scenes = self._accepting()
         scene = scenes[int(rng.integers(len(scenes)))]
         place = _one(scene.airy_M3, rng)
         point = np.rint(self._point(rng, edge))

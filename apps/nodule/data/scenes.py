@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from apps.nodule.data.lung_box import LungBox
-from core.runs.files import write_bytes
+from core.runs.arrays import read_arrays, write_arrays
 
 DENSE_HU = -500  # vessels, walls, nodules: where a detector is tempted
 SPACING_MM = 1.0
 AIRY_HU = -650  # parenchyma: where a nodule can grow
 MOST_PLACES = 100_000
+NAMES = ("hu", "centres", "diameters", "airy", "dense", "accepts")  # in a file
 
 
 @dataclass(eq=False)
@@ -52,25 +52,18 @@ def make_scene(box: LungBox, centres_mm_N3: np.ndarray, diameters_N: np.ndarray,
 
 def write_scene(path: Path, scene: Scene) -> None:
     """Keep a scene in a file; what detectors were tempted by is not kept."""
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        hu=scene.hu_DHW,
-        centres=scene.centres_N3,
-        diameters=scene.diameters_N,
-        airy=scene.airy_M3,
-        dense=scene.dense_M3,
-        accepts=scene.accepts,
-    )
-    write_bytes(path, buffer.getvalue())
+    places = (scene.airy_M3, scene.dense_M3)
+    arrays = (scene.hu_DHW, scene.centres_N3, scene.diameters_N, *places, np.array(scene.accepts))
+    write_arrays(path, dict(zip(NAMES, arrays, strict=True)))
 
 
-def read_scene(path: Path) -> Scene:
-    """Read what `write_scene` wrote."""
-    with np.load(path) as kept:
-        names = ("hu", "centres", "diameters", "airy", "dense")
-        hu, centres, diameters, airy, dense = (kept[name] for name in names)
-        return Scene(hu, centres, diameters, airy, dense, bool(kept["accepts"]))
+def read_scene(path: Path) -> Scene | None:
+    """Read what `write_scene` wrote; None where there is no such file or it is damaged."""
+    kept = read_arrays(path)
+    if kept is None or kept.keys() != set(NAMES):
+        return None
+    hu, centres, diameters, airy, dense, accepts = (kept[name] for name in NAMES)
+    return Scene(hu, centres, diameters, airy, dense, bool(accepts))
 
 
 def _some(mask_DHW: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from apps.nodule.data.load import load
 from apps.nodule.data.luna16 import read_annotations
 from apps.nodule.data.lung_box import lung_box
 from apps.nodule.data.patches import PatchMaker
-from apps.nodule.data.phantom import draw_spec, make_phantom
+from apps.nodule.data.phantom import FIRST_TEST_SEED, draw_spec, make_phantom
 from apps.nodule.data.scenes import SPACING_MM, Scene, make_scene, read_scene, write_scene
-from apps.nodule.data.series import scan
+from apps.nodule.data.series import SeriesItem, scan
 from apps.nodule.data.specimens import LUNA_DIAMETER, Specimen, load_cubes, load_vois
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import read_volume_file
@@ -28,6 +28,7 @@ from core.progress import progress
 from core.runs.log import RunLog, pseudonym
 
 CACHE_VERSION = 1  # raise when scenes are made in another way
+NODULE_FILES = ("vois.csv", "cubes.csv", "cubes.npz")
 DEVELOPMENT_LUNG = "qin_lsc_0009"
 
 
@@ -48,14 +49,14 @@ class TrainingSet:
 def load_training_set(data: DataConfig, seed: int, log: RunLog) -> TrainingSet:
     """Gather the material that the config names; prepared lungs are kept in the cache folder.
 
-    Raises InputError where the real data or the user's own are asked for and are not there.
+    Raises InputError where the real data or the user's own are asked for and are not there, or nothing is.
     """
     cache = Path(data.cache)
-    scenes = list(_phantoms(data.phantoms, seed, cache)) if data.source != "folder" else []
+    root = _real_root(data) if data.source == "mixed" else None
+    scenes = list(_phantoms(data, seed, cache)) if data.source != "folder" else []
     specimens: list[Specimen] = []
     cubes: list[Specimen] = []
-    if data.source == "mixed":
-        root = _real_root(data)
+    if root is not None:
         scenes += [
             _cached(cache, f"chest-{name}", partial(_chest, root, name, row)) for name, row in _lungs(root)
         ]
@@ -63,6 +64,10 @@ def load_training_set(data: DataConfig, seed: int, log: RunLog) -> TrainingSet:
         cubes = load_cubes(root / "ct" / "lidc-nodules", "train")
     if data.source == "folder":
         scenes += _own(data, log)
+    if not scenes:
+        raise InputError(
+            "nothing_to_train_on", "data.phantoms=0 leaves no lung to train on: add data.phantoms=…"
+        )
     log.event("training_set", items=len(scenes), count=len(specimens) + len(cubes))
     return TrainingSet(scenes, specimens, cubes, load_shapes("train"))
 
@@ -73,14 +78,24 @@ def lung_of(volume: Volume, centres_mm_N3: np.ndarray, diameters_N: np.ndarray, 
     return make_scene(box, centres_mm_N3, diameters_N, accepts=accepts)
 
 
-def _phantoms(count: int, seed: int, cache: Path) -> Iterator[Scene]:
-    for number in progress(range(count), "phantoms", count):
-        at = seed * 100_000 + number
-        yield _cached(cache, f"phantom-{at}", partial(_phantom, at))
+def _phantoms(data: DataConfig, seed: int, cache: Path) -> Iterator[Scene]:
+    grid = "" if data.anatomy_mm == 1.0 else f"-{data.anatomy_mm:g}mm"
+    for number in progress(range(data.phantoms), "phantoms", data.phantoms):
+        at = (seed * 1009 + number) % FIRST_TEST_SEED  # never a chest of the held-out set
+        yield _cached(cache, f"phantom-{at}{grid}", partial(_phantom, at, data.anatomy_mm))
 
 
-def _phantom(seed: int) -> Scene:
-    phantom = make_phantom(seed, draw_spec(seed))
+def _phantom(seed: int, anatomy_mm: float) -> Scene:
+    spec = draw_spec(seed)
+    # a scan much finer than the anatomy would show nothing more
+    finest = 0.6 * anatomy_mm
+    spec = replace(
+        spec,
+        anatomy_mm=anatomy_mm,
+        slice_mm=max(spec.slice_mm, finest),
+        pixel_mm=max(spec.pixel_mm, finest),
+    )
+    phantom = make_phantom(seed, spec)
     centres = np.array([n.centre_mm for n in phantom.nodules]).reshape(-1, 3)
     diameters = LUNA_DIAMETER * np.array([n.diameter_mm for n in phantom.nodules])
     return lung_of(phantom.volume, centres, diameters, accepts=True)
@@ -88,7 +103,8 @@ def _phantom(seed: int) -> Scene:
 
 def _real_root(data: DataConfig) -> Path:
     root = Path(data.real) if data.real else data_root()
-    if root is None or not (root / "ct" / "chest").is_dir():
+    wanted = (Path("ct", "chest", "lesions.csv"), *(Path("ct", "lidc-nodules", n) for n in NODULE_FILES))
+    if root is None or not all((root / path).is_file() for path in wanted):
         raise InputError(
             "no_real_data",
             "data=mixed needs the folder of real CT (data.real=FOLDER or TRIPTYCH_DATA); "
@@ -111,32 +127,42 @@ def _chest(root: Path, name: str, tumour: dict[str, float]) -> Scene:
 
 
 def _own(data: DataConfig, log: RunLog) -> Iterator[Scene]:
-    """The user's volumes; a series that cannot be read is left out and counted in the log."""
+    """The user's volumes; a series that is no chest CT or cannot be read is left out, and the log says why."""
     if not data.volumes or not data.annotations:
         raise InputError("no_own_data", "data=folder needs data.volumes=FOLDER and data.annotations=CSV")
     known = read_annotations(Path(data.annotations))
     series = np.array(known.series)
     used = 0
     for item in progress(scan(Path(data.volumes)), "reading volumes"):
-        if item.status != "accepted":
-            continue
+        mine = series == item.id
         try:
-            volume = load(item)
+            scene = _own_scene(item, known.centre_K3[mine], known.diameter_K[mine])
         except ItemRefused as refused:
             log.event("left_out", item=pseudonym(item.id), code=refused.code)
             continue
-        mine = series == item.id
-        diameters = np.where(known.diameter_K[mine] > 0, known.diameter_K[mine], 10.0)
-        used += int(mine.sum())
-        yield lung_of(volume, known.centre_K3[mine], diameters, accepts=False)
+        used += len(scene.centres_N3)
+        yield scene
     if not used:
-        raise InputError("no_own_nodules", "none of the annotations belongs to a readable series")
+        raise InputError("no_own_nodules", "none of the annotations lies in the lungs of a readable series")
+
+
+def _own_scene(item: SeriesItem, centres_mm_K3: np.ndarray, diameters_K: np.ndarray) -> Scene:
+    if item.status != "accepted":
+        raise ItemRefused(item.code, item.sentence)
+    volume = load(item)
+    # LUNA16's rule: a nodule that nobody measured counts as one of 10 mm
+    diameters = np.where(diameters_K > 0, diameters_K, 10.0)
+    scene = lung_of(volume, centres_mm_K3, diameters, accepts=False)
+    if not len(scene.dense_M3):
+        raise ItemRefused("no_lung", "The volume shows no lung with vessels in it.")
+    return scene
 
 
 def _cached(cache: Path, name: str, make: Callable[[], Scene]) -> Scene:
+    """Take a scene from the cache; one that is not there, or is damaged, is made and kept."""
     path = cache / f"scene-{CACHE_VERSION}-{name}.npz"
-    if path.is_file():
-        return read_scene(path)
-    scene = make()
-    write_scene(path, scene)
+    scene = read_scene(path)
+    if scene is None:
+        scene = make()
+        write_scene(path, scene)
     return scene

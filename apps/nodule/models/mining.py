@@ -16,6 +16,7 @@ from apps.nodule.models.compact import SPACING_MM, CompactNet
 from apps.nodule.models.compact_detector import CompactDetector
 from apps.nodule.models.detector import choose_device
 from core.progress import progress
+from core.runs.arrays import read_arrays, write_arrays
 from core.runs.log import RunLog
 
 MOST_A_SCENE = 150
@@ -23,16 +24,23 @@ CLEAR_MM = 5.0  # beyond a known nodule's radius
 
 
 def mine(net: CompactNet, material: TrainingSet, path: Path, log: RunLog) -> None:
-    """Fill `tempting_K3` of every scene; what `path` holds already is taken from there."""
-    if not path.is_file():
+    """Fill `tempting_K3` of every scene; what `path` holds already is taken from there, unless it is damaged."""
+    found = _read(path, len(material.scenes))
+    if found is None:
         detector = CompactDetector(net, "", 0.5, ModelConfig(), choose_device("auto"))
         found = [_tempting(detector, scene) for scene in progress(material.scenes, "looking for errors")]
-        np.savez(path, *found)
         net.train()
-    with np.load(path) as stored:
-        for i, scene in enumerate(material.scenes):
-            scene.tempting_K3 = stored[f"arr_{i}"]
+        write_arrays(path, {f"arr_{i}": places for i, places in enumerate(found)})
+    for scene, places in zip(material.scenes, found, strict=True):
+        scene.tempting_K3 = places
     log.event("mined", count=sum(len(s.tempting_K3) for s in material.scenes))
+
+
+def _read(path: Path, scenes: int) -> list[np.ndarray] | None:
+    """Return the places of each scene; None where the file is absent, damaged or of other scenes."""
+    kept = read_arrays(path)
+    names = [f"arr_{i}" for i in range(scenes)]
+    return [kept[name] for name in names] if kept is not None and list(kept) == names else None
 
 
 def _tempting(detector: CompactDetector, scene: Scene) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,26 @@ def test_resumed_again_and_again_after_odd_steps(unbroken: Path, tmp_path: Path)
     assert stops[-1] < 9
     train(tmp_path, checkpoint_every_steps=1)
     assert same(weights(tmp_path), weights(unbroken))
+
+
+def test_a_training_cut_off_behind_its_last_step_keeps_its_average(tmp_path: Path) -> None:
+    """The last checkpoint was written, the weights not yet."""
+    train(tmp_path, max_steps=8)
+    wanted, told = weights(tmp_path), losses(tmp_path)
+    (tmp_path / "checkpoints" / WEIGHTS).unlink()
+    _, fitted = train(tmp_path, max_steps=8)
+    assert same(weights(tmp_path), wanted)
+    assert fitted.steps == 8
+    assert fitted.loss is not None
+    assert losses(tmp_path) == told
+
+
+def test_a_training_moved_to_another_folder_goes_on(unbroken: Path, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train(tmp_path / "here", breaking(4 * 6))
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    train(tmp_path / "there")
+    assert same(weights(tmp_path / "there"), weights(unbroken))
 
 
 def test_two_workers_give_the_weights_of_none(unbroken: Path, tmp_path: Path) -> None:
@@ -217,7 +238,11 @@ def test_time_that_is_up_ends_a_training_and_is_told(tmp_path: Path) -> None:
     assert lines[-1]["event"] == "out_of_time"
     assert (lines[-1]["step"], lines[-1]["steps"]) == (fitted.steps, 100_000)
     assert lines[-2]["step"] == fitted.steps  # the last line of losses is not lost
-    assert weights(tmp_path)
+    (tmp_path / "checkpoints" / WEIGHTS).unlink()
+    _, again = train(tmp_path, max_steps=100_000, max_minutes=1e-6)  # none is left when it is taken up
+    kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)
+    assert again.steps == kept["global_step"] <= fitted.steps
+    assert same(weights(tmp_path), kept["state_dict"])
 
 
 def test_a_loss_that_is_no_number_is_told_as_none(tmp_path: Path) -> None:
