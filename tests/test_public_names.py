@@ -1,4 +1,4 @@
-"""What scripts depend on is frozen: commands, stages, fields, defaults, groups, exit codes.
+"""What scripts depend on is frozen: commands, stages, fields, defaults, groups, exit codes, columns, keys.
 
 After a change that is meant: TRIPTYCH_FREEZE=1 python -m pytest tests/test_public_names.py, and a line in CHANGELOG.md.
 """
@@ -12,7 +12,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from apps.nodule import infer
 from apps.nodule.config import NoduleConfig
+from apps.nodule.data.volume import Volume
+from apps.nodule.models.findings import Candidate, Finding
+from apps.nodule.report import tables
+from apps.nodule.report.model_info import ModelInfo
 from core.errors import ExitCode
 from core.schema import walk
 from core.usage import groups
@@ -32,13 +39,38 @@ def _fields(schema: type) -> dict[str, Any]:
     return found
 
 
+def _keys(content: Any) -> Any:
+    """The keys of a JSON document, each with those below it; a list is shown by its first item."""
+    if isinstance(content, list):
+        return [_keys(item) for item in content[:1]]
+    return {key: _keys(value) for key, value in content.items()} if isinstance(content, dict) else None
+
+
+def _results() -> dict[str, Any]:
+    """Columns and keys of what stage=infer writes, for a series with one finding and one note."""
+    volume = Volume(np.zeros((3, 4, 5), np.int16), np.eye(4), "scan", notes=(("code", "A sentence."),))
+    candidate = Candidate((1.0, 1.0, 1.0), 6.0, 0.9)
+    finding = Finding(candidate, np.ones((1, 1, 1), bool), (1, 1, 1), 1.0)
+    report = tables.report(volume, [candidate], [finding], ModelInfo("compact", "1", 0.5))
+    return {
+        "summary.csv": list(infer.SUMMARY_COLUMNS),
+        "nodules.csv, candidates.csv": list(tables.COLUMNS),
+        "report.json": _keys(report),
+    }
+
+
 def _now() -> dict[str, Any]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return {
         "commands": project["scripts"],
         "exit_codes": {code.name: int(code) for code in ExitCode},
         "extras": sorted(project["optional-dependencies"]),
-        "nodule": {"stages": list(STAGES), "groups": groups("nodule"), "fields": _fields(NoduleConfig)},
+        "nodule": {
+            "stages": list(STAGES),
+            "groups": groups("nodule"),
+            "fields": _fields(NoduleConfig),
+            "results": _results(),
+        },
     }
 
 
