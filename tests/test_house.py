@@ -143,7 +143,8 @@ def test_each_test_file_belongs_to_a_source_file() -> None:
     tests = {name for name in tests - extra if not name.startswith("e2e/")}
     assert len(tests) > 30
     # A long test file may be split: test_load.py, test_load_syntaxes.py.
-    sources = {str(path.relative_to(ROOT).parent / f"test_{path.stem}") for path in FILES}
+    measured = (ROOT / "benchmarks").rglob("*.py")
+    sources = {str(path.relative_to(ROOT).parent / f"test_{path.stem}") for path in (*FILES, *measured)}
     lost = [
         name
         for name in tests

@@ -32,7 +32,7 @@ from core.training.config import TrainerConfig
 from core.training.fit import Fitted, fit
 from core.training.optimizer import optimizer_and_schedule
 
-ROUND_SHARES = {"proposal": 0.3, "proposal_again": 0.25, "judge": 0.45}
+ROUND_SHARES = {"proposal": 0.36, "proposal_again": 0.30, "judge": 0.34}
 FIRST = {"specimen": 0.42, "synthetic": 0.18, "cube": 0.12, "known": 0.13, "dense": 0.15}
 AGAIN = {"specimen": 0.36, "synthetic": 0.14, "cube": 0.10, "known": 0.12, "dense": 0.08, "tempting": 0.20}
 JUDGE = {"specimen": 0.26, "synthetic": 0.10, "cube": 0.07, "known": 0.07, "dense": 0.10, "tempting": 0.40}

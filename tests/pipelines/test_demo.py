@@ -1,0 +1,35 @@
+"""`make demo`: one command, one page, whose links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.demo import main
+
+
+@pytest.mark.e2e
+def test_the_demo_ends_with_the_path_of_its_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "a demo, with commas"
+    assert main([f"output={output}", f"run_dir={tmp_path / 'run'}"]) == 0
+    said = capsys.readouterr()
+    page = Path(said.out.splitlines()[-1])
+    assert page == output / "index.html"
+    assert said.err == ""
+    html = page.read_text(encoding="utf-8")
+    links = re.findall(r'href="([^"#]+)"', html)
+    assert len(links) == 2
+    assert all((output / link).is_file() for link in links)
+    assert len(re.findall(r"<tr>", html)) == 1 + 5  # the head and a row for each nodule put in
+    assert "found; " in html
+
+
+def test_a_wrong_field_ends_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ouput=x"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == 'triptych-demo: unknown field "ouput"; did you mean "output"?\n'
