@@ -55,8 +55,9 @@ def results(weights: str, cpm: float) -> dict[str, dict[str, Any]]:
         "training": {
             "weights": weights,
             "parameters": 1_900_000,
+            "command": f"triptych-nodule stage=train of-{weights}",
             "phantoms": 24,
-            "lungs": 29,
+            "lungs": 5,
             "nodules": 698,
             "steps": 7500,
             "minutes": 88.4,

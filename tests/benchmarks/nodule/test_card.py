@@ -29,7 +29,8 @@ def test_the_card_tells_what_the_records_say() -> None:
         "20 of 100 below 5 mm",
         "7500 steps in bf16 took 88 minutes of training on A CPU, 2 cores, 8 GiB, avx2",
         "the whole command 42 s and 1.87 GB at most; the networks compute 0.123 TFLOP.",
-        "triptych-nodule stage=train experiment=compact data=phantoms",
+        "triptych-nodule stage=train of-abc\n",
+        "triptych-nodule stage=train of-abc data=phantoms\n",
         "doi:10.1118/1.3528204",
         "CC BY 3.0",
         "arXiv 2405.04605",
@@ -42,6 +43,7 @@ def test_the_card_tells_what_the_records_say() -> None:
 def test_both_trainings_stand_side_by_side() -> None:
     card = render_card([*records(), *records("phantoms", "def", 0.654)])
     assert "| compact, trained on phantoms only | .654 |" in card
+    assert "triptych-nodule stage=train of-def\n" in card
     assert "### Trained on phantoms only" in card
     assert "| ≥ 5 mm | .830 (.100–.950), 83 of 100 | .830 (.100–.950), 83 of 100 |" in card
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from apps.nodule.data.lung_box import LungBox
 from apps.nodule.data.volume import Volume
@@ -35,12 +36,12 @@ TUMOUR = Known((15.0, 15.0, 15.0), 10.0)
 
 
 def brightest(_: object, box: LungBox) -> list[Candidate]:
-    """Mark every bright voxel that stands out, sure of the solid ones; blind in the last slices."""
-    hu = box.grid.hu_DHW
-    places = np.argwhere(hu >= 20)
-    marks = [Candidate(tuple(box.grid.to_world(p[None])[0].tolist()), 6.0, 0.9) for p in places[::40]]  # type: ignore[arg-type]
-    beside = box.grid.to_world(np.array([[90.0, 90.0, 90.0]]))[0]
-    return [*marks, Candidate(tuple(beside.tolist()), 6.0, 0.35)]  # type: ignore[arg-type]
+    """Mark the middle of each bright body, and always one place beside them all."""
+    labels, count = ndimage.label(box.grid.hu_DHW >= 15)
+    middles = ndimage.center_of_mass(labels > 0, labels, range(1, count + 1))
+    places = box.grid.to_world(np.array([*middles, (90.0, 90.0, 90.0)]))
+    scores = [0.9] * count + [0.35]
+    return [Candidate((x, y, z), 6.0, p) for (x, y, z), p in zip(places.tolist(), scores, strict=True)]
 
 
 @pytest.fixture
@@ -102,7 +103,9 @@ def test_marks_of_the_second_series_are_counted(tmp_path: Path, monkeypatch: pyt
     affine = np.eye(4)
     affine[:3, :3] = 2 * np.eye(3)[::-1]
     hu = np.random.default_rng(0).integers(-1000, 100, (40, 40, 40)).astype(np.int16)
-    write_volume_file(Volume(hu, affine, "x"), tmp_path / "ct" / development.SECOND_SERIES / "x.nii.gz")
+    folder = tmp_path / "ct" / development.SECOND_SERIES
+    folder.mkdir(parents=True)
+    write_volume_file(Volume(hu, affine, "x"), folder / "x.nii.gz")
     looking = detector()
     monkeypatch.setattr(
         looking, "detect", lambda volume: [Candidate((0, 0, 0), 5, 0.5), Candidate((9, 0, 0), 5, 0.2)]

@@ -22,7 +22,7 @@ def chest(seed: int, tmp_path: Path, slice_mm: float = 1.0) -> HeldOut:
     )
     path = tmp_path / f"{seed}.npz"
     np.savez(path, hu=np.zeros((2, 2, 2), np.int16), affine=np.eye(4))
-    return HeldOut(seed, f"digest-of-{seed:08d}", slice_mm, "soft", 1.0, nodules, path)
+    return HeldOut(seed, f"{seed:016d}", slice_mm, "soft", 1.0, nodules, path)
 
 
 @pytest.fixture
