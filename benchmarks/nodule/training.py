@@ -14,6 +14,7 @@ from benchmarks.nodule.looks import weights_digest
 from benchmarks.record import ROOT
 
 EXPERIMENT = ROOT / "conf" / "nodule" / "experiment" / "compact.yaml"
+WITHOUT_EFFECT = ("num_workers", "checkpoint_every_steps")  # on the weights
 
 
 def measure_training(run: Path) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def command_of(config: dict[str, Any], experiment: Path = EXPERIMENT) -> str:
         words.append(f"data={config['data']['source']}")
     for section in ("data", "trainer"):
         for name, value in shipped[section].items():
-            if config[section][name] != value:
+            if name not in WITHOUT_EFFECT and config[section][name] != value:
                 words.append(f"{section}.{name}={config[section][name]}")
     if config["seed"]:
         words.append(f"seed={config['seed']}")
