@@ -86,7 +86,9 @@ def compare(truth: pd.DataFrame, found: Sequence[Candidate]) -> list[list[str]]:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ").replace("juxta pleural", "juxta-pleural").replace("part solid", "part-solid")
+    return (
+        name.replace("_", " ").replace("juxta pleural", "juxta-pleural").replace("part solid", "part-solid")
+    )
 
 
 def _figures(volume: Volume, found: Sequence[Candidate]) -> list[Figure]:

@@ -19,7 +19,7 @@ import numpy as np
 from apps.nodule.config import NoduleConfig, SimulateConfig
 from apps.nodule.data.dicom_write import CTHeader, write_ct_series
 from apps.nodule.data.luna16 import Annotations, write_annotations, write_seriesuids
-from apps.nodule.data.phantom import PhantomNodule, PhantomSpec, make_phantom, split_of_seed
+from apps.nodule.data.phantom.phantom import PhantomNodule, PhantomSpec, make_phantom, split_of_seed
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import write_volume_file
 from core.errors import ExitCode

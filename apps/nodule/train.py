@@ -19,8 +19,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from apps.nodule.config import NoduleConfig
-from apps.nodule.data.patches import PatchMaker
-from apps.nodule.data.training_set import TrainingSet, load_training_set
+from apps.nodule.data.training.patches import PatchMaker
+from apps.nodule.data.training.training_set import TrainingSet, load_training_set
 from apps.nodule.models.compact import CROP, STRIDE, CompactNet, JudgeNet, ProposalNet, normalise
 from apps.nodule.models.compact_detector import load_compact
 from apps.nodule.models.heatmap import encode, judge_loss, proposal_loss

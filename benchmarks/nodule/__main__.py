@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.nodule.config import ModelConfig
-from apps.nodule.data.specimens import load_vois
+from apps.nodule.data.training.specimens import load_vois
 from apps.nodule.models.compact_detector import CompactDetector, load_compact
 from benchmarks.nodule import development, phantoms, working_point
 from benchmarks.nodule.card import render_card

@@ -20,8 +20,8 @@ from apps.nodule.data.load import load
 from apps.nodule.data.lung_box import LungBox, lung_box
 from apps.nodule.data.resample import PatientGrid
 from apps.nodule.data.series import SeriesItem, scan
-from apps.nodule.data.specimens import Specimen, load_cubes, load_vois
-from apps.nodule.data.training_set import DEVELOPMENT_LUNG
+from apps.nodule.data.training.specimens import Specimen, load_cubes, load_vois
+from apps.nodule.data.training.training_set import DEVELOPMENT_LUNG
 from apps.nodule.data.volume_files import read_volume_file
 from apps.nodule.metrics.froc import Marks, Matched, Spheres, match
 from apps.nodule.models.compact import SPACING_MM

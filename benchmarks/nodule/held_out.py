@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.nodule.data.phantom import FIRST_TEST_SEED, Phantom, PhantomSpec, draw_spec, make_phantom
+from apps.nodule.data.phantom.phantom import FIRST_TEST_SEED, Phantom, PhantomSpec, draw_spec, make_phantom
 from apps.nodule.data.volume import Volume
 from core.progress import progress
 from core.runs.files import write_bytes, write_json

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from apps.nodule.data.lung_box import LungBox
-from apps.nodule.data.specimens import Specimen
+from apps.nodule.data.training.specimens import Specimen
 
 PARENCHYMA_HU = (-970.0, -650.0)  # neither an airway nor a vessel
 FROM_BORDER_MM = 4.0  # between a nodule's surface and the border of the lungs' mask

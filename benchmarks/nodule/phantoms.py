@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from apps.nodule.data.nodules import KINDS
-from apps.nodule.data.placement import PLACEMENTS
+from apps.nodule.data.phantom.nodules import KINDS
+from apps.nodule.data.phantom.placement import PLACEMENTS
 from apps.nodule.evaluate import metrics_of
 from apps.nodule.metrics.froc import Marks, Matched, Spheres, froc, match
 from apps.nodule.models.blob import BlobDetector

@@ -11,9 +11,7 @@ from pipelines.demo import main
 
 
 @pytest.mark.e2e
-def test_the_demo_ends_with_the_path_of_its_page(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_demo_ends_with_the_path_of_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "a demo, with commas"
     assert main([f"output={output}", f"run_dir={tmp_path / 'run'}"]) == 0
     said = capsys.readouterr()

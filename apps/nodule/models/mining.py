@@ -10,8 +10,8 @@ from apps.nodule.config import ModelConfig
 from apps.nodule.data.lung_box import LungBox
 from apps.nodule.data.lungs import lung_mask
 from apps.nodule.data.resample import PatientGrid
-from apps.nodule.data.scenes import Scene
-from apps.nodule.data.training_set import TrainingSet
+from apps.nodule.data.training.scenes import Scene
+from apps.nodule.data.training.training_set import TrainingSet
 from apps.nodule.models.compact import SPACING_MM, CompactNet
 from apps.nodule.models.compact_detector import CompactDetector
 from apps.nodule.models.detector import choose_device

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from apps.nodule.config import NoduleConfig, SimulateConfig
-from apps.nodule.data.contours import load_shapes
 from apps.nodule.data.load import load
 from apps.nodule.data.luna16 import read_annotations, read_seriesuids
+from apps.nodule.data.phantom.contours import load_shapes
 from apps.nodule.data.series import scan
 from apps.nodule.data.volume import Volume
 from apps.nodule.simulate import SUFFIXES, run, spec_of, write_scan

@@ -35,7 +35,7 @@ from core.errors import InputError
 from core.training.config import TrainerConfig
 from pipelines.nodule import main
 from tests.apps.nodule.bodies import Ball, Body, small_scan
-from tests.apps.nodule.data.materials import maker, specimen
+from tests.apps.nodule.data.training.materials import maker, specimen
 
 BALL = Ball((40.0, 5.0, -10.0), 12.0)
 ROUNDS = ("proposal", "proposal_again", "judge")

@@ -8,7 +8,7 @@ import torch
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.lung_box import LungBox
 from apps.nodule.data.resample import PatientGrid
-from apps.nodule.data.specimens import Specimen
+from apps.nodule.data.training.specimens import Specimen
 from apps.nodule.models.compact import CompactNet
 from apps.nodule.models.compact_detector import CompactDetector
 

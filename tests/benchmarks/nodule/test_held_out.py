@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.nodule.data.phantom import FIRST_TEST_SEED, PhantomSpec
+from apps.nodule.data.phantom.phantom import FIRST_TEST_SEED, PhantomSpec
 from benchmarks.nodule import held_out as module
 from benchmarks.nodule.held_out import COARSE, generator_digest, held_out, set_digest
 

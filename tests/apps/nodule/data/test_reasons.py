@@ -27,8 +27,10 @@ def test_codes_are_frozen() -> None:
         ],
         "fault": [
             "bad_rescale", "duplicates_differ", "empty_file", "missing_slices", "mixed_frames_of_reference",
-            "mixed_orientations", "mixed_patients", "mixed_sizes", "mixed_spacings", "mixed_studies", "name_not_unicode",
-            "no_geometry", "no_pixel_data", "no_uid", "not_dicom", "tilt_too_large", "too_large", "truncated", "undecodable",
+            "mixed_orientations", "mixed_patients", "mixed_sizes", "mixed_spacings", "mixed_studies",
+            "name_not_unicode",
+            "no_geometry", "no_pixel_data", "no_uid", "not_dicom", "tilt_too_large", "too_large", "truncated",
+            "undecodable",
             "uneven_positions", "uneven_spacing", "unknown_syntax", "unreadable_file", "unreadable_volume",
             "unsupported_pixels", "values_not_hu", "volume_axes", "volume_colour", "volume_not_finite",
             "voxels_outside",

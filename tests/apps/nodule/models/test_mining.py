@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from apps.nodule.data.contours import load_shapes
 from apps.nodule.data.lung_box import lung_box
-from apps.nodule.data.scenes import Scene, make_scene
-from apps.nodule.data.training_set import TrainingSet
+from apps.nodule.data.phantom.contours import load_shapes
+from apps.nodule.data.training.scenes import Scene, make_scene
+from apps.nodule.data.training.training_set import TrainingSet
 from apps.nodule.models.compact import CompactNet
 from apps.nodule.models.mining import CLEAR_MM, MOST_A_SCENE, mine
 from core.runs.log import RunLog
