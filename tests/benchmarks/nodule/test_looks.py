@@ -66,7 +66,7 @@ def test_a_look_into_a_box_is_the_detectors_own() -> None:
     torch.set_num_threads(1)
     looking = detector()
     looking.net.proposal.head.bias.data[0] = 2.0  # it proposes something everywhere
-    volume = small_scan(Body(balls=(Ball((-42.0, 9.0, 12.0), 9.0),)))
+    volume = small_scan(Body(lung_mm=(24.0, 30.0, 40.0), balls=(Ball((-42.0, 9.0, 12.0), 9.0),)))
     found = look_in_box(looking, lung_box(volume, 1.0))
     assert len(found) > 3
     assert found == looking.detect(volume)

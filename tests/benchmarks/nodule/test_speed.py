@@ -10,18 +10,19 @@ import pytest
 import torch
 
 from apps.nodule.data.volume_files import write_volume_file
+from apps.nodule.models import compact_detector
 from benchmarks.nodule import speed
-from benchmarks.nodule.speed import flops, measure_speed, whole_command
+from benchmarks.nodule.speed import measure_speed, whole_command
 from benchmarks.nodule.working_point import stamp
 from core.errors import InputError
 from tests.apps.nodule.bodies import Ball, Body, orientation, places, scan_of
 from tests.benchmarks.nodule.small import detector
 
-SHAPE = (44, 50, 66)
+SHAPE = (32, 50, 66)
 
 
 def scan_folder(folder: Path) -> Path:
-    body = Body(balls=(Ball((-42.0, 9.0, 12.0), 9.0),))
+    body = Body(lung_mm=(24.0, 30.0, 40.0), balls=(Ball((-42.0, 9.0, 12.0), 9.0),))
     volume = scan_of(body, places(orientation("axial", (3.0, 3.0, 3.0)), SHAPE, (0, 0, 0)), SHAPE)
     write_volume_file(volume, folder / "body.nii.gz")
     return folder
@@ -32,6 +33,7 @@ def test_parts_and_tflop_of_a_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         speed, "whole_command", lambda folder, weights: {"seconds": 9.6, "peak_memory_mb": 812}
     )
+    monkeypatch.setattr(compact_detector, "PROPOSAL_FLOOR", 0.05)  # few places to judge
     record = measure_speed(detector(), None, scan_folder(tmp_path))
     assert record["shape"] == list(SHAPE)
     assert record["spacing_mm"] == [3.0, 3.0, 3.0]
@@ -47,14 +49,6 @@ def test_parts_and_tflop_of_a_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert 0.0001 < record["tflop"] < 0.3
     assert record["headline"]["wall"] == "10 s"
     assert record["headline"]["peak memory"] == "0.8 GB"
-
-
-def test_tflop_grow_with_the_lung(tmp_path: Path) -> None:
-    torch.set_num_threads(1)
-    bodies = [Body(lung_mm=(20, 30, 40)), Body(lung_mm=(32, 45, 60))]
-    affine = places(orientation("axial", (3.0, 3.0, 3.0)), SHAPE, (0, 0, 0))
-    small, large = (flops(detector(), scan_of(body, affine, SHAPE)) for body in bodies)
-    assert 0 < small < large
 
 
 def test_the_whole_command_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
