@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,15 +85,18 @@ def _one(folder: Path, seed: int) -> HeldOut:
     truth = folder / f"{seed}.json"
     # the truth is written last: where it is, the voxels are whole
     known = json.loads(truth.read_text(encoding="utf-8")) if truth.is_file() else {}
-    if known.get("generator") != generator_digest():
-        spec = draw_spec(seed, split="test")
+    spec = draw_spec(seed, split="test")
+    if known.get("generator") != generator_digest() or _spec(known) != spec:
         keep(make_phantom(seed, spec), spec, seed, folder)
         known = json.loads(truth.read_text(encoding="utf-8"))
     nodules = tuple(TrueNodule(**{**n, "centre_mm": tuple(n["centre_mm"])}) for n in known["nodules"])
-    spec = PhantomSpec(**{**known["spec"], "nodules": tuple(known["spec"]["nodules"])})
     return HeldOut(
         seed, known["digest"], spec.slice_mm, spec.kernel, spec.dose, nodules, folder / f"{seed}.npz"
     )
+
+
+def _spec(known: dict[str, Any]) -> PhantomSpec:
+    return PhantomSpec(**{**known["spec"], "nodules": tuple(known["spec"]["nodules"])})
 
 
 def keep(phantom: Phantom, spec: PhantomSpec, seed: int, folder: Path) -> None:
