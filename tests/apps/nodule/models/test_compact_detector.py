@@ -18,9 +18,15 @@ from apps.nodule.config import ModelConfig
 from apps.nodule.data.lung_box import lung_box
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.compact import SPACING_MM, CompactNet, JudgeNet
-from apps.nodule.models.compact_detector import HALO, PROPOSALS, CompactDetector, Proposals, load_compact
+from apps.nodule.models.compact_detector import (
+    HALO,
+    PROPOSALS,
+    CompactDetector,
+    Proposals,
+    load_compact,
+    save_compact,
+)
 from apps.nodule.models.tiling import slabs
-from apps.nodule.train import save_compact
 from core.errors import ConfigError, InputError
 from tests.apps.nodule.bodies import AIR, TISSUE, Ball, Body, orientation, places, scan_of, small_scan
 
