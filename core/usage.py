@@ -7,6 +7,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
+import yaml
+
 from core.schema import MISSING, describe_range, walk
 
 OPTIONS = """\
@@ -37,10 +39,11 @@ def usage(command: str, config_name: str, schema: type) -> str:
 
 
 def groups(config_name: str) -> dict[str, list[str]]:
-    """Return the choices of every group of an app: its own in `conf/<app>/`, the shared ones in `conf/`."""
+    """Return the choices of every group of an app: its own in `conf/<app>/`, the shared ones that its root names."""
     root = files("conf")
-    apps = {_stem(item) for item in root.iterdir() if item.is_file() and item.name.endswith(".yaml")}
-    folders = [item for item in root.iterdir() if item.is_dir() and item.name not in apps]
+    defaults = yaml.safe_load(root.joinpath(f"{config_name}.yaml").read_text(encoding="utf-8"))["defaults"]
+    named = {name for default in defaults if isinstance(default, dict) for name in default}
+    folders = [item for item in root.iterdir() if item.is_dir() and item.name in named]
     own = root.joinpath(config_name)
     if own.is_dir():
         folders += [item for item in own.iterdir() if item.is_dir()]

@@ -11,6 +11,7 @@ from apps.nodule.config import STAGES, NoduleConfig
 from core.command_line import read_command_line
 from core.config import compose_jobs
 from core.usage import groups
+from pipelines.demo import DemoConfig
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # root file → (schema, what each stage needs on the command line)
@@ -27,7 +28,8 @@ ROOTS = {
             "data.volumes=v",
             "data.annotations=c",
         ],
-    )
+    ),
+    "demo": (DemoConfig, []),
 }
 CHOICES = [
     (root, group, choice) for root in ROOTS for group, choices in groups(root).items() for choice in choices

@@ -19,7 +19,7 @@ def test_the_demo_ends_with_the_path_of_its_page(tmp_path: Path, capsys: pytest.
     assert page == output / "index.html"
     assert said.err == ""
     html = page.read_text(encoding="utf-8")
-    links = re.findall(r'href="([^"#]+)"', html)
+    links = re.findall(r'<a href="([^"#]+)"', html)
     assert len(links) == 2
     assert all((output / link).is_file() for link in links)
     assert len(re.findall(r"<tr>", html)) == 1 + 5  # the head and a row for each nodule put in

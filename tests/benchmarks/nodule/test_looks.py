@@ -52,7 +52,10 @@ def test_metadata_are_no_weights(tmp_path: Path) -> None:
     stamp(detector(), 0.4, "7", tmp_path / "a.safetensors")
     read = load_compact(ModelConfig(), str(tmp_path / "a.safetensors"))
     assert (read.threshold, read.version) == (0.4, "7")
-    assert weights_digest(read.net) == weights_digest(detector().net)
+    stamp(detector(), 0.6, "8", tmp_path / "b.safetensors")
+    other = load_compact(ModelConfig(), str(tmp_path / "b.safetensors"))
+    assert (other.threshold, other.version) == (0.6, "8")
+    assert weights_digest(read.net) == weights_digest(other.net)
 
 
 def test_digests_tell_code_and_arrays_apart() -> None:
