@@ -15,6 +15,9 @@ from apps.nodule.data.training.specimens import LUNA_DIAMETER, Specimen
 
 SEAM = 4  # voxels over which a specimen's surroundings fade into the new lung
 ZOOM = (0.85, 1.2)
+AT_WALL = 0.3  # share of nodules set in beside the pleura
+WALL_REACH = 6  # voxels
+CLEAR_OF_KNOWN = 15.0  # voxels from its surface
 
 
 @dataclass(eq=False)
@@ -113,7 +116,7 @@ class PatchMaker:
         """A patch with a place in it, in voxels, where a nodule may be set in."""
         scenes = self._accepting()
         scene = scenes[int(rng.integers(len(scenes)))]
-        place = _one(scene.airy_M3, rng)
+        place = _at_wall(scene, rng) if rng.random() < AT_WALL else _one(scene.airy_M3, rng)
         point = np.rint(self._point(rng, edge))
         hu, valid = cut(scene.hu_DHW, (place - point).astype(int), edge)
         return Patch(hu, scene.centres_N3 - (place - point), scene.diameters_N, valid), point
@@ -148,6 +151,17 @@ class PatchMaker:
 
 def _one(places_M3: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return places_M3[int(rng.integers(len(places_M3)))].astype(float)
+
+
+def _at_wall(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """Of a dozen places in the parenchyma, the one with the densest surroundings: at the pleura, or a large vessel."""
+    places = scene.airy_M3[rng.integers(len(scene.airy_M3), size=12)].astype(int)
+    around = [cut(scene.hu_DHW, place - WALL_REACH, 2 * WALL_REACH + 1)[0] for place in places]
+    density = np.array([hu[::3, ::3, ::3].mean() for hu in around])
+    for centre, diameter in zip(scene.centres_N3, scene.diameters_N, strict=True):
+        # a known nodule is dense too, and must not be painted over
+        density[np.linalg.norm(places - centre, axis=1) < diameter / 2 + CLEAR_OF_KNOWN] = -np.inf
+    return places[int(np.argmax(density))].astype(float)
 
 
 def _turned(specimen: Specimen, rng: np.random.Generator) -> Specimen:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from apps.nodule.data.training.patch import Patch
-from apps.nodule.data.training.patches import SEAM, ZOOM, _block_weight, _paste, _resize, _turned
+from apps.nodule.data.training.patches import SEAM, ZOOM, _at_wall, _block_weight, _paste, _resize, _turned
+from apps.nodule.data.training.scenes import Scene
 from apps.nodule.data.training.specimens import LUNA_DIAMETER
 from tests.apps.nodule.data.training.materials import (
     AIRY,
@@ -243,3 +244,13 @@ def test_the_material_is_what_these_tests_count_on() -> None:
     assert (scene(known=KNOWN).hu_DHW > -400).sum() - (scene().hu_DHW > -400).sum() == pytest.approx(
         np.pi / 6 * 12**3, rel=0.05
     )
+
+
+def test_at_the_wall_means_denser_surroundings() -> None:
+    hu = np.full((40, 40, 40), -850, dtype=np.int16)
+    hu[:, :, 30:] = 40  # the chest wall
+    airy = np.argwhere(hu[:, :, :28] < -650)
+    scene = Scene(hu, np.zeros((0, 3)), np.zeros(0), airy, np.argwhere(hu > -500), accepts=True)
+    rng = np.random.default_rng(0)
+    columns = [_at_wall(scene, rng)[2] for _ in range(50)]
+    assert np.mean(columns) > 23 > np.mean(airy[:, 2]) + 8
