@@ -29,10 +29,10 @@ from core.training.config import TrainerConfig
 from core.training.fit import Fitted, fit
 from core.training.optimizer import optimizer_and_schedule
 
-ROUND_SHARES = {"proposal": 0.36, "proposal_again": 0.30, "judge": 0.34}
-FIRST = {"specimen": 0.42, "synthetic": 0.18, "cube": 0.12, "known": 0.13, "dense": 0.15}
-AGAIN = {"specimen": 0.36, "synthetic": 0.14, "cube": 0.10, "known": 0.12, "dense": 0.08, "tempting": 0.20}
-JUDGE = {"specimen": 0.26, "synthetic": 0.10, "cube": 0.07, "known": 0.07, "dense": 0.10, "tempting": 0.40}
+ROUND_SHARES = {"proposal": 0.32, "proposal_again": 0.26, "judge": 0.42}
+FIRST = {"specimen": 0.36, "synthetic": 0.15, "cube": 0.14, "known": 0.20, "dense": 0.15}
+AGAIN = {"specimen": 0.31, "synthetic": 0.12, "cube": 0.12, "known": 0.18, "dense": 0.08, "tempting": 0.19}
+JUDGE = {"specimen": 0.22, "synthetic": 0.08, "cube": 0.11, "known": 0.13, "dense": 0.08, "tempting": 0.38}
 PROPOSAL_EDGE = 64
 PROPOSAL_JITTER = 20.0
 JUDGE_JITTER = 2.5
@@ -114,6 +114,7 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     """
     torch.manual_seed(cfg.seed)
     net = load_compact(cfg.model, cfg.weights).net.train() if cfg.weights else CompactNet()
+    net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a sixth less time a step
     material = load_training_set(cfg.data, cfg.seed, run.log)
     rounds = {"proposal": _train_proposal(net.proposal, material, cfg, run, "proposal", FIRST, seed=cfg.seed)}
     mine(net, material, run.path / "tempting.npz", run.log)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.nodule.data.phantom.phantom import FIRST_TEST_SEED, PhantomSpec
+from apps.nodule.data.phantom.phantom import PhantomSpec, split_of_seed
 from benchmarks.nodule import held_out as module
-from benchmarks.nodule.held_out import COARSE, generator_digest, held_out, set_digest
+from benchmarks.nodule.held_out import COARSE, FIRST_SEED, generator_digest, held_out, set_digest
 
 TINY = PhantomSpec(slice_mm=6.0, pixel_mm=3.0, anatomy_mm=4.0, split="test", nodules=(2, 2))
 
@@ -36,7 +36,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_phantom_is_made_once_and_read_again(tiny: list[int], tmp_path: Path) -> None:
     first = held_out(tmp_path, 2)
     again = held_out(tmp_path, 2)
-    assert tiny == [FIRST_TEST_SEED, FIRST_TEST_SEED + 1]
+    assert tiny == [FIRST_SEED, FIRST_SEED + 1]
     assert first == again
     assert set_digest(first) == set_digest(again) != set_digest(first[:1])
     volume = first[0].volume()
@@ -49,15 +49,15 @@ def test_a_phantom_is_made_once_and_read_again(tiny: list[int], tmp_path: Path) 
         assert np.all(index < volume.hu_DHW.shape)
     assert (first[0].slice_mm, first[0].kernel, first[0].dose) == (6.0, "standard", 1.0)
     # what another generator made is made anew
-    truth = tmp_path / f"{FIRST_TEST_SEED}.json"
+    truth = tmp_path / f"{FIRST_SEED}.json"
     known = json.loads(truth.read_text("utf-8"))
     truth.write_text(json.dumps({**known, "generator": "older"}))
     assert held_out(tmp_path, 2) == first
-    assert tiny == [FIRST_TEST_SEED, FIRST_TEST_SEED + 1, FIRST_TEST_SEED]
+    assert tiny == [FIRST_SEED, FIRST_SEED + 1, FIRST_SEED]
     assert json.loads(truth.read_text("utf-8")) == known
 
 
 def test_the_set_is_of_held_out_shapes() -> None:
     assert COARSE.split == "test"
-    assert module.draw_spec(FIRST_TEST_SEED, split="test").split == "test"
+    assert split_of_seed(FIRST_SEED) == module.draw_spec(FIRST_SEED, split="test").split == "test"
     assert module.COUNT >= 60

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from apps.nodule.data.phantom.contours import ShapeLibrary
-from apps.nodule.data.phantom.nodules import draw_diameter_mm, draw_kind, insert, render_nodule
+from apps.nodule.data.phantom.nodules import draw_diameter_mm, insert, render_nodule
 from apps.nodule.data.training.augment import augment
 from apps.nodule.data.training.patch import Patch, cut
 from apps.nodule.data.training.scenes import Scene
@@ -16,6 +16,10 @@ from apps.nodule.data.training.specimens import LUNA_DIAMETER, Specimen
 SEAM = 4  # voxels over which a specimen's surroundings fade into the new lung
 ZOOM = (0.85, 1.2)
 AT_WALL = 0.3  # share of nodules set in beside the pleura
+AS_BLOCK = 0.6  # share of specimens that bring all of their own surroundings
+# Fainter ones are fewer in patients and harder to see: training draws them more often.
+SYNTHETIC_KINDS = {"solid": 0.45, "part_solid": 0.2, "ground_glass": 0.28, "calcified": 0.07}
+FAINT, FAINTER = 4.5, 2.5  # mean texture ratings below which a specimen is drawn two and three times as often
 WALL_REACH = 6  # voxels
 CLEAR_OF_KNOWN = 15.0  # voxels from its surface
 
@@ -36,6 +40,11 @@ class PatchMaker:
     jitter: float
     shares: dict[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        texture = np.array([s.ratings.get("texture", 5.0) for s in self.specimens])
+        odds = 1.0 + (texture < FAINT) + (texture < FAINTER)
+        self.odds = odds / odds.sum()
+
     def draw(self, rng: np.random.Generator) -> Patch:
         """Draw one patch, augmented."""
         kinds = list(self.shares)
@@ -51,8 +60,8 @@ class PatchMaker:
         if not self.specimens or not self._accepting():
             return self._synthetic(rng, edge)
         patch, point = self._site(rng, edge)
-        specimen = _turned(self.specimens[int(rng.integers(len(self.specimens)))], rng)
-        weight = _block_weight(specimen.hu_DHW.shape) if rng.random() < 0.4 else specimen.alpha_DHW
+        specimen = _turned(self.specimens[int(rng.choice(len(self.specimens), p=self.odds))], rng)
+        weight = _block_weight(specimen.hu_DHW.shape) if rng.random() < AS_BLOCK else specimen.alpha_DHW
         return _paste(patch, specimen, weight, point, rng)
 
     def _synthetic(self, rng: np.random.Generator, edge: int) -> Patch:
@@ -64,7 +73,7 @@ class PatchMaker:
         nodule = render_nodule(
             self.shapes.draw(rng, diameter),
             (1.0, 1.0, 1.0),
-            draw_kind(rng),
+            str(rng.choice(list(SYNTHETIC_KINDS), p=list(SYNTHETIC_KINDS.values()))),
             rng,
             diameter_mm=diameter,
             psf_mm=float(rng.uniform(0.4, 0.9)),
@@ -143,7 +152,7 @@ class PatchMaker:
         edge = max(outline.hu_DHW.shape)
         hu, _ = cut(scene.hu_DHW, np.rint(place - edge / 2).astype(int), edge)
         cropped = hu[tuple(slice(0, n) for n in outline.hu_DHW.shape)]
-        weight = _block_weight(cropped.shape) if rng.random() < 0.4 else outline.alpha_DHW
+        weight = _block_weight(cropped.shape) if rng.random() < AS_BLOCK else outline.alpha_DHW
         piece = Specimen("", cropped, outline.outline_DHW, weight, outline.centre, 0.0, {})
         pasted = _paste(patch, piece, weight, self._point(rng, len(patch.hu_DHW)), rng)
         return Patch(pasted.hu_DHW, patch.centres_N3, patch.diameters_N, patch.valid_DHW)

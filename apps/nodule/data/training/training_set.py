@@ -27,9 +27,10 @@ from core.paths import data_root
 from core.progress import progress
 from core.runs.log import RunLog, pseudonym
 
-CACHE_VERSION = 1  # raise when scenes are made in another way
+CACHE_VERSION = 2  # raise when scenes are made in another way
 NODULE_FILES = ("vois.csv", "cubes.csv", "cubes.npz")
 DEVELOPMENT_LUNG = "qin_lsc_0009"
+NODULES_A_PHANTOM = (8, 16)  # many more than a patient has: a chest takes seconds to make, a nodule none
 
 
 @dataclass(eq=False)
@@ -86,7 +87,7 @@ def _phantoms(data: DataConfig, seed: int, cache: Path) -> Iterator[Scene]:
 
 
 def _phantom(seed: int, anatomy_mm: float) -> Scene:
-    spec = draw_spec(seed)
+    spec = draw_spec(seed, nodules=NODULES_A_PHANTOM)
     # a scan much finer than the anatomy would show nothing more
     finest = 0.6 * anatomy_mm
     spec = replace(
