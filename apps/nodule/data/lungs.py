@@ -9,6 +9,9 @@ GRID_MM = 3.0
 AIR_HU = -400.0
 CLOSING_MM = 12.0  # takes in nodules at the pleura and vessels at the hilum
 MARGIN_MM = 3.0
+LUNG_HU = (
+    -900.0
+)  # air denser than this on average has vessels in it; the room and the pads of a table have not
 SMALLEST_MM3 = 100_000.0  # a smaller air space is bowel, or no lung at all
 
 
@@ -16,9 +19,9 @@ def lung_mask(hu_DHW: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.
     """Return the lungs with their airways, vessels and pleural border, bool of the same shape.
 
     hu_DHW: Hounsfield units; spacing_mm: distance of voxels along D, H, W. The grid must be head-to-feet along
-    D, so that H and W borders lie outside the patient. Where no lung is found (a field of view within the
-    lungs, or none in it), everything that is not outside air is returned: better slow than blind. Nothing is set
-    where there is nothing but air.
+    D, so that H and W borders lie outside the patient, or cut through a lung. Where no lung is found (a very small
+    field of view, or none in it), everything that is not outside air is returned: better slow than blind. Nothing is
+    set where there is nothing but air.
     """
     steps = [max(1, round(GRID_MM / s)) for s in spacing_mm]
     coarse = hu_DHW[:: steps[0], :: steps[1], :: steps[2]]
@@ -30,7 +33,7 @@ def lung_mask(hu_DHW: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.
 def _lungs(hu_DHW: np.ndarray, grid_mm: list[float]) -> np.ndarray:
     air = ndimage.gaussian_filter(hu_DHW.astype(np.float32), 0.5) < AIR_HU
     labels, count = ndimage.label(air)
-    outside = _touching_sides(labels)
+    outside = _outside(hu_DHW, labels)
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * float(np.prod(grid_mm))
     sizes[0] = 0.0
     sizes[outside] = 0.0
@@ -42,11 +45,15 @@ def _lungs(hu_DHW: np.ndarray, grid_mm: list[float]) -> np.ndarray:
     return closed | lungs
 
 
-def _touching_sides(labels_DHW: np.ndarray) -> np.ndarray:
-    """Labels of air that reaches a border in the axial plane: the room around the patient."""
+def _outside(hu_DHW: np.ndarray, labels_DHW: np.ndarray) -> np.ndarray:
+    """Labels of the room around the patient: air that reaches a border in the axial plane, and is no lung cut off.
+
+    A lung is cut off by one border alone; room, table and blankets reach several, or are thin.
+    """
     sides = (labels_DHW[:, 0], labels_DHW[:, -1], labels_DHW[:, :, 0], labels_DHW[:, :, -1])
-    found = np.unique(np.concatenate([side.ravel() for side in sides]))
-    return found[found > 0]
+    touching, times = np.unique(np.concatenate([np.unique(side) for side in sides]), return_counts=True)
+    touching, times = touching[touching > 0], times[touching > 0]
+    return touching[(times > 1) | (ndimage.mean(hu_DHW, labels_DHW, touching) < LUNG_HU)]
 
 
 def _dilate(mask_DHW: np.ndarray, grid_mm: list[float], radius_mm: float) -> np.ndarray:

@@ -100,6 +100,28 @@ def test_a_field_of_view_within_a_lung_keeps_what_is_no_air() -> None:
     assert mask.sum() < 200
 
 
+def test_a_lung_cut_off_by_the_field_of_view_is_searched_beside_a_whole_one() -> None:
+    hu, truth = picture(Body())
+    cut = slice(0, 72)  # the right border of the image runs through the left lung
+    x, _, _ = world()
+    left = np.broadcast_to(x > 0, SHAPE)[:, :, cut]
+    assert (truth[:, :, cut] & left)[:, :, -1].sum() > 100
+    mask = lung_mask(hu[:, :, cut], SPACING)
+    for side in (left, ~left):
+        assert (mask & truth[:, :, cut] & side).sum() / (truth[:, :, cut] & side).sum() > 0.999
+    assert not mask[hu[:, :, cut] == AIR].any()
+
+
+@pytest.mark.parametrize("foam", [-940.0, -870.0])
+def test_a_pad_under_the_patient_is_no_lung(foam: float) -> None:
+    hu, truth = picture(Body(trunk_mm=(95.0, 60.0)))
+    hu[:, -6:] = TISSUE  # the shell of the table
+    hu[:, -5:] = foam  # half a litre, open to the sides of the image
+    mask = lung_mask(hu, SPACING)
+    assert not mask[:, -5:].any()
+    assert (mask & truth).sum() / truth.sum() > 0.999
+
+
 def test_a_fine_grid_gives_the_same_lungs_as_a_coarse_one() -> None:
     hu, _ = picture(Body())
     coarse = lung_mask(hu, SPACING)
