@@ -16,7 +16,7 @@ from apps.nodule.models.detector import Detector
 from apps.nodule.models.segment import segment
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.tables import notes
-from apps.nodule.report.write import write_results
+from apps.nodule.report.write import remove_results, write_results
 from core.errors import ExitCode, InputError, ItemRefused
 from core.jobs.quarantine import Quarantine
 from core.progress import progress
@@ -59,6 +59,8 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     outcomes = []
     for item in progress(items, "series"):
         outcome = _process(item, detector, output, run)
+        if outcome.status != "accepted":
+            remove_results(output / item.id)  # an earlier run may have read it
         if outcome.status == "quarantined":
             quarantine.add(item.id, outcome.code, outcome.sentence, _relative(item, source))
         else:

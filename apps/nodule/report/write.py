@@ -20,6 +20,8 @@ from apps.nodule.report.tables import write_nodules, write_report
 from core.errors import output_error
 from core.runs.files import write_bytes, write_text
 
+TABLES = ("candidates.csv", "nodules.csv", "report.html", "report.json")
+
 
 def write_results(
     folder: Path,
@@ -68,6 +70,22 @@ def encode(instance: Dataset) -> bytes:
     stream = io.BytesIO()
     dcmwrite(stream, instance, enforce_file_format=True)
     return stream.getvalue()
+
+
+def remove_results(folder: Path) -> None:
+    """Remove what an earlier run wrote of a series that can no longer be read; other files stay.
+
+    Raises InputError where it cannot be removed.
+    """
+    try:
+        for name in TABLES:
+            (folder / name).unlink(missing_ok=True)
+        _remove_stale(folder, {})
+        for path in (folder / "sc", folder):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+    except OSError as error:
+        raise output_error(error, folder) from error
 
 
 def _remove_stale(folder: Path, written: dict[str, bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import os
 import re
 import time
@@ -177,6 +178,10 @@ def test_what_became_good_leaves_the_quarantine(tmp_path: Path, weights: Path) -
     assert second.code == 0
     assert not (second.output / "quarantine").exists()
     assert (second.output / uid / "report.json").is_file()
+    shutil.rmtree(tmp_path / "in" / "late")
+    third = infer(tmp_path / "in", tmp_path / "out", weights)
+    assert third.code == 4
+    assert not (third.output / uid).exists(), "what the summary calls unreadable has no findings"
 
 
 def test_a_series_without_a_finding_says_what_is_absent(tmp_path: Path, weights: Path) -> None:

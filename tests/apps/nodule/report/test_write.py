@@ -16,7 +16,7 @@ from pydicom.config import disable_value_validation
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Finding
 from apps.nodule.report.model_info import ModelInfo
-from apps.nodule.report.write import write_results
+from apps.nodule.report.write import remove_results, write_results
 from core.errors import InputError
 
 FULL_SET = [
@@ -155,6 +155,19 @@ def test_a_careless_source_still_gets_its_results_without_a_word(
     assert len(studies) == 1
     assert studies.pop().startswith("2.25.")
     assert "CANARY" not in (tmp_path / "report.json").read_text() + (tmp_path / "report.html").read_text()
+
+
+def test_results_of_a_series_are_removed_and_nothing_else(
+    tmp_path: Path, volume: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
+    assert sorted(write(tmp_path / "out", volume, findings, model)) == FULL_SET
+    remove_results(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    remove_results(tmp_path / "out")  # nothing is there: nothing happens
+    write(tmp_path / "out", volume, findings, model)
+    (tmp_path / "out" / "letter.txt").write_text("by hand")
+    remove_results(tmp_path / "out")
+    assert list(written(tmp_path / "out")) == ["letter.txt"]
 
 
 def test_nothing_found_leaves_no_segmentation_nor_stale_files(
