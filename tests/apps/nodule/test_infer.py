@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import os
 import re
 import time
@@ -173,12 +172,12 @@ def test_what_became_good_leaves_the_quarantine(tmp_path: Path, weights: Path) -
     first = infer(tmp_path / "in", tmp_path / "out", weights)
     assert first.code == 4
     assert (first.output / "quarantine" / f"{uid}.json").is_file()
-    save(datasets[7:8], tmp_path / "in", "late")
+    (late,) = save(datasets[7:8], tmp_path / "in", "late")
     second = infer(tmp_path / "in", tmp_path / "out", weights)
     assert second.code == 0
     assert not (second.output / "quarantine").exists()
     assert (second.output / uid / "report.json").is_file()
-    shutil.rmtree(tmp_path / "in" / "late")
+    late.unlink()
     third = infer(tmp_path / "in", tmp_path / "out", weights)
     assert third.code == 4
     assert not (third.output / uid).exists(), "what the summary calls unreadable has no findings"
