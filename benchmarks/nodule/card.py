@@ -15,7 +15,14 @@ from benchmarks.record import newest
 from core.errors import InputError
 
 TEMPLATE = "compact.md.j2"
-NEEDED = ("training", "threshold", "phantoms", "development", "speed")  # of the weights that are shipped
+NEEDED = (
+    "training",
+    "threshold",
+    "phantoms",
+    "development",
+    "unseen",
+    "speed",
+)  # of the weights that are shipped
 OTHER = ("training", "threshold", "phantoms", "development")  # of those trained on phantoms alone
 
 

@@ -79,6 +79,16 @@ def results(weights: str, cpm: float) -> dict[str, dict[str, Any]]:
             "second_series": [{"threshold": t, "marks": 7} for t in GRID],
             "table": rows,
         },
+        "unseen": {
+            "weights": weights,
+            "scans": 1,
+            "found": 1,
+            "nodules": [
+                {"diameter_mm": 8.8, "probability": 0.94, "found": True},
+                {"diameter_mm": 7.1, "probability": None, "found": False},
+            ],
+            "false_positives": 3,
+        },
         "speed": {
             "weights": weights,
             "shape": [133, 512, 512],

@@ -23,6 +23,9 @@ def test_the_card_tells_what_the_records_say() -> None:
         "| ≥ 5 mm | .830 (.100–.950), 83 of 100 |",
         "| subtlety 1 | none |",
         "9 of 10 found.",
+        "1 of 2 nodules found, 3 false positives.",
+        "| 8.8 | .940 | yes |",
+        "| 7.1 | none | no |",
         "| 0.30 | 1.000 | .700 | 3 | 3.00 | 7 |",
         "| 698 real nodules of LIDC-IDRI patients below 0530",
         "| 5 whole lungs,",
@@ -51,7 +54,7 @@ def test_both_trainings_stand_side_by_side() -> None:
 @pytest.mark.parametrize("other", [[], records("phantoms", "def")])
 def test_tables_have_as_many_cells_as_their_heads(other: list[dict[str, object]]) -> None:
     blocks = re.findall(r"(?:^\|.*\n)+", render_card([*records(), *other]), flags=re.MULTILINE)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         rows = block.splitlines()
         assert len(rows) > 2
