@@ -1,0 +1,112 @@
+"""A table as it was known at a date: what became known later does not exist in it.
+
+Source of the rule: bitemporal tables, valid time beside transaction time (Snodgrass 1999, Developing
+Time-Oriented Database Applications in SQL, chapter 10). Legend: R rows, N entities.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from apps.risk.data.columns import Columns
+from core.errors import InputError
+
+
+def split_rows(
+    time_R: np.ndarray, known_R: np.ndarray | None, columns: Columns, as_of: np.datetime64
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows are the past and which lie ahead, (R,) bool each; the others do not exist yet.
+
+    Past: time ≤ as_of, and known ≤ as_of. Ahead: time > as_of; it exists where it was known by then, or, in a
+    table without known_at, where columns are declared as known in advance. known_R: None without known_at; NaT
+    counts as the row's own time. NaT in time_R is neither.
+    """
+    before_R = time_R <= as_of
+    after_R = time_R > as_of
+    if known_R is None:
+        return before_R, after_R if columns.known else np.zeros_like(after_R)
+    in_time_R = np.where(np.isnat(known_R), time_R, known_R) <= as_of
+    return before_R & in_time_R, after_R & in_time_R
+
+
+def hidden_ahead(columns: Columns) -> tuple[str, ...]:
+    """Return the columns whose values a row ahead of the as-of date does not have.
+
+    In a table without known_at nobody can say since when an entity has its statics: they are hidden, too.
+    """
+    values = (*columns.labels, *columns.observed)
+    return values if columns.known_at else (*values, *columns.statics, *columns.static_numbers)
+
+
+def view(table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None = None) -> pd.DataFrame:
+    """Return the last version known at `as_of` of each (entity, time), sorted, without the known_at column.
+
+    table: accepted by the contract. as_of: None knows everything. Rows ahead of the date stay where something in
+    them is known in advance, with labels and observed values blank; without known_at they stay for entities that
+    have a past only, since the others' existence is itself news. Danger: without known_at, rows ahead that end
+    where an entity ends (a closed account) tell its future: give known_at, or rows to the same end for all.
+    Raises InputError where nothing was known yet.
+    """
+    time_R, known_R = _keys(table, columns)
+    code_R = table[columns.entity].cat.codes.to_numpy()
+    ahead_R = np.zeros(len(table), dtype=bool)
+    keep_R = np.ones(len(table), dtype=bool)
+    if as_of is not None:
+        past_R, ahead_R = split_rows(time_R, known_R, columns, as_of)
+        if not past_R.any():
+            raise nothing_known(as_of, time_R if known_R is None else np.fmax(time_R, known_R))
+        if not columns.known:
+            ahead_R[:] = False
+        if known_R is None and ahead_R.any():
+            old_N = np.zeros(int(code_R.max()) + 1, dtype=bool)
+            old_N[code_R[past_R]] = True
+            ahead_R &= old_N[code_R]
+        keep_R = past_R | ahead_R
+    if known_R is not None:
+        keep_R = _last_versions(keep_R, code_R, time_R)
+    names = [name for name in columns.all if name != columns.known_at]
+    kept = table[names] if keep_R.all() else table.loc[keep_R, names]
+    return _blank(kept, ahead_R[keep_R], columns).reset_index(drop=True)
+
+
+def nothing_known(as_of: np.datetime64, since_R: np.ndarray) -> InputError:
+    """Return the error of an as-of date before all data. since_R: when each row became known."""
+    first = np.fmin.reduce(since_R) if len(since_R) else np.datetime64("NaT")
+    when = f": the first row became known on {_day(first)}" if not np.isnat(first) else ""
+    return InputError(
+        "as_of_before_data", f"nothing was known as of {_day(as_of)}{when}; choose a later as_of"
+    )
+
+
+def _day(time: np.datetime64) -> str:
+    return str(pd.Timestamp(time)).removesuffix(" 00:00:00")
+
+
+def _keys(table: pd.DataFrame, columns: Columns) -> tuple[np.ndarray, np.ndarray | None]:
+    known = table[columns.known_at].to_numpy() if columns.known_at else None
+    return table[columns.time].to_numpy(), known
+
+
+def _last_versions(keep_R: np.ndarray, code_R: np.ndarray, time_R: np.ndarray) -> np.ndarray:
+    """Keep, of the rows to keep, the last of each key; the table is sorted by entity, time, known_at."""
+    row_K = np.flatnonzero(keep_R)
+    code_K, time_K = code_R[row_K], time_R[row_K]
+    last_K = np.append((code_K[1:] != code_K[:-1]) | (time_K[1:] != time_K[:-1]), True)
+    last_R = np.zeros_like(keep_R)
+    last_R[row_K[last_K]] = True
+    return last_R
+
+
+def _blank(table: pd.DataFrame, ahead_R: np.ndarray, columns: Columns) -> pd.DataFrame:
+    """Blank what rows ahead may not tell, and forget categories that no row has (they may be news)."""
+    changed = {}
+    hidden = hidden_ahead(columns) if ahead_R.any() else ()
+    for name in (columns.entity, *columns.features, *columns.statics, *columns.static_numbers):
+        column = table[name].mask(ahead_R) if name in hidden else table[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.cat.remove_unused_categories()
+        elif name not in hidden:
+            continue
+        changed[name] = column
+    return table.assign(**changed)

@@ -1,0 +1,245 @@
+"""What a table must be: rows that break the contract are set aside with a reason, a broken table stops.
+
+Nothing is lost: accepted, rejected and, where an as-of date is given, rows known only later add up to the input.
+Legend: R rows of the input, K rows without a fault, D rows of keys that occur more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pandera
+
+from apps.risk.data import parse
+from apps.risk.data.asof import hidden_ahead, nothing_known, split_rows
+from apps.risk.data.columns import FAULT, Columns
+from apps.risk.data.faults import Faults, nothing_left
+from core.errors import InputError
+
+BOUND = 1e15
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """A table judged.
+
+    accepted: the declared columns, sorted by entity and time (and known_at): entity and statics category, times
+    datetime64[us], the rest float64 with NaN where nothing is known. rejected: faults.REJECTED; `row` counts rows
+    of the input from 0, `content` is the row as JSON. later: rows that become known after the as-of date only.
+    """
+
+    accepted: pd.DataFrame
+    rejected: pd.DataFrame
+    later: int
+
+
+@dataclass(eq=False)
+class _Rows:
+    """The rows of a table, read. code_R: place in `entities`, -1 where none. known: when each became known."""
+
+    code_R: np.ndarray
+    entities: list[str]
+    time: parse.Times
+    known: parse.Times | None
+    values: dict[str, np.ndarray] = field(default_factory=dict)  # numbers, or codes of statics
+    words: dict[str, list[str]] = field(default_factory=dict)  # of each static
+
+    @property
+    def known_R(self) -> np.ndarray | None:
+        return None if self.known is None else self.known.wall_R
+
+
+def check(
+    table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None = None, bound: float = BOUND
+) -> Checked:
+    """Judge each row of a table. bound: largest size of a plausible value.
+
+    as_of: rows that become known later do not exist, whatever they hold, so that a rejected row depends on what
+    was known only. Without it all rows count. Raises InputError for a table that lacks a column, is empty, has no
+    usable row, or has none known by `as_of`.
+    """
+    columns.require(table.columns)
+    doubled = [name for name in columns.all if list(table.columns).count(name) > 1]
+    if doubled:
+        raise InputError("column_doubled", f"the table has '{doubled[0]}' more than once: rename one of them")
+    if not len(table):
+        raise InputError("table_empty", "the table has columns but no rows")
+    faults = Faults(len(table))
+    if FAULT in table:
+        faults.add("row_shape", "", table[FAULT].notna().to_numpy(dtype=bool))
+    rows = _read_keys(table, columns, faults)
+    later_R, ahead_R = _place_in_time(rows, columns, as_of)
+    _refuse_odd_zones(rows, columns, later_R, faults)
+    _read_values(rows, table, columns, ahead_R, faults)
+    _check_values(rows, columns, bound, faults)
+    if as_of is not None and columns.known_at:
+        for name in (*columns.labels, *columns.observed):
+            faults.add("future_dated", name, ahead_R & ~np.isnan(rows.values[name]))
+    accepted = _accept(rows, columns, later_R, faults)
+    entity_R = np.array([*rows.entities, None], dtype=object)[rows.code_R]
+    rejected = faults.rejected(table, columns, entity_R, later_R)
+    if not len(accepted):
+        raise nothing_left(rejected)
+    return Checked(accepted, rejected, int(later_R.sum()))
+
+
+def refused_entities(checked: Checked, columns: Columns) -> dict[str, tuple[str, str]]:
+    """Return entity → (code, sentence) of entities of which no row was accepted, in sorted order."""
+    known = checked.accepted[columns.entity].cat.categories
+    lost = checked.rejected.dropna(subset="entity")
+    lost = lost[~lost["entity"].isin(known)]
+    return {
+        str(entity): (
+            "rows_rejected",
+            f"no row of it can be used (of {len(rows)}); the first: {rows.iloc[0]}",
+        )
+        for entity, rows in lost.groupby("entity", sort=True)["sentence"]
+    }
+
+
+def _read_keys(table: pd.DataFrame, columns: Columns, faults: Faults) -> _Rows:
+    code_R, entities = parse.texts(table[columns.entity])
+    time = parse.times(table[columns.time], columns.zone, columns.time_format)
+    known = None
+    faults.add("entity_missing", columns.entity, code_R < 0)
+    faults.add("time_missing", columns.time, time.empty_R)
+    faults.add("time_value", columns.time, time.bad_R)
+    if columns.known_at is not None:
+        known = parse.times(table[columns.known_at], columns.zone, columns.time_format)
+        faults.add("time_value", columns.known_at, known.bad_R)
+    return _Rows(code_R, entities, time, known)
+
+
+def _place_in_time(
+    rows: _Rows, columns: Columns, as_of: np.datetime64 | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows become known later than the as-of date, and which lie ahead of it, (R,) bool each."""
+    time_R, known_R = rows.time.wall_R, rows.known_R
+    if as_of is None:
+        return np.zeros(len(time_R), dtype=bool), np.zeros(len(time_R), dtype=bool)
+    past_R, ahead_R = split_rows(time_R, known_R, columns, as_of)
+    later_R = ~past_R & ~ahead_R & ~np.isnat(time_R)
+    if known_R is not None:
+        later_R |= known_R > as_of
+    if later_R.any() and not past_R.any():
+        raise nothing_known(as_of, time_R if known_R is None else np.fmax(time_R, known_R))
+    return later_R, ahead_R
+
+
+def _refuse_odd_zones(rows: _Rows, columns: Columns, later_R: np.ndarray, faults: Faults) -> None:
+    """Refuse times whose offset is not that of most rows known by now (of two as frequent, the lower)."""
+    for name, times in ((columns.time, rows.time), (columns.known_at, rows.known)):
+        if name is not None and times is not None:
+            judged_R = ~np.isnat(times.wall_R) & ~later_R
+            kinds, counts = np.unique(times.kind_R[judged_R], return_counts=True)
+            if len(kinds) > 1:
+                faults.add("time_zone", name, judged_R & (times.kind_R != kinds[np.argmax(counts)]))
+
+
+def _read_values(
+    rows: _Rows, table: pd.DataFrame, columns: Columns, ahead_R: np.ndarray, faults: Faults
+) -> None:
+    hidden = hidden_ahead(columns) if columns.known_at is None and ahead_R.any() else ()
+    for name in (*columns.features, *columns.static_numbers):
+        number_R, bad_R = parse.numbers(table[name])
+        if name in hidden:
+            number_R, bad_R = np.where(ahead_R, np.nan, number_R), bad_R & ~ahead_R
+        faults.add("not_a_number", name, bad_R)
+        rows.values[name] = number_R
+    for name in columns.statics:
+        code_R, rows.words[name] = parse.texts(table[name])
+        rows.values[name] = np.where(ahead_R, -1, code_R) if name in hidden else code_R
+
+
+def _check_values(rows: _Rows, columns: Columns, bound: float, faults: Faults) -> None:
+    """Let pandera judge the numbers; NaN is a missing value and passes."""
+
+    def plausible(values: pd.Series) -> pd.Series | bool:
+        number_R = values.to_numpy()
+        if not (np.fmax.reduce(number_R) > bound or np.fmin.reduce(number_R) < -bound):
+            return True  # a pass over all rows at once; which rows fail is asked only where some do
+        return ~(values.abs() > bound)
+
+    def told(values: pd.Series) -> pd.Series:
+        return values.isin([0.0, 1.0]) | values.isna()
+
+    size = pandera.Check(plausible, name="size", ignore_na=False)
+    event = pandera.Check(told, name="event", ignore_na=False)
+    numbers = {name: rows.values[name] for name in (*columns.features, *columns.static_numbers)}
+    schema = pandera.DataFrameSchema(
+        {
+            name: pandera.Column(float, [size, event] if name == columns.event else [size], nullable=True)
+            for name in numbers
+        }
+    )
+    try:
+        schema.validate(pd.DataFrame(numbers, copy=False), lazy=True, inplace=True)
+    except pandera.errors.SchemaErrors as found:
+        for name, kind, row_F in _failures(found):
+            mask_R = np.zeros(len(rows.code_R), dtype=bool)
+            mask_R[row_F] = True
+            if kind == "event":
+                faults.add("event_value", name, mask_R)
+            else:
+                faults.add("infinite", name, mask_R & np.isinf(numbers[name]))
+                faults.add("out_of_range", name, mask_R & np.isfinite(numbers[name]))
+
+
+def _failures(found: pandera.errors.SchemaErrors) -> Iterator[tuple[str, str, np.ndarray]]:
+    cases = found.failure_cases
+    for (name, kind), at in cases.groupby(["column", "check"], sort=False)["index"]:
+        yield str(name), str(kind), at.to_numpy(dtype=np.int64)
+
+
+def _accept(rows: _Rows, columns: Columns, later_R: np.ndarray, faults: Faults) -> pd.DataFrame:
+    time_R = rows.time.wall_R
+    known_R = None if rows.known_R is None else np.where(np.isnat(rows.known_R), time_R, rows.known_R)
+    keys = [rows.code_R, time_R] if known_R is None else [rows.code_R, time_R, known_R]
+    row_K = np.flatnonzero((faults.number_R == 0) & ~later_R)
+    row_K = row_K[_order([key[row_K] for key in keys])]
+    same_K = np.ones(max(len(row_K) - 1, 0), dtype=bool)
+    for key in keys:
+        same_K &= key[row_K[1:]] == key[row_K[:-1]]
+    if same_K.any():
+        _refuse_duplicates(rows, columns, row_K, same_K, faults)
+        row_K = row_K[faults.number_R[row_K] == 0]
+    whole = slice(None) if np.array_equal(row_K, np.arange(len(time_R))) else row_K  # no copy of clean input
+    entity = pd.Categorical.from_codes(rows.code_R[whole], rows.entities)
+    content: dict[str, object] = {columns.entity: entity.remove_unused_categories()}
+    content[columns.time] = time_R[whole]
+    if columns.known_at is not None and known_R is not None:
+        content[columns.known_at] = known_R[whole]
+    for name in (*columns.features, *columns.statics, *columns.static_numbers):
+        value_K = rows.values[name][whole]
+        content[name] = (
+            pd.Categorical.from_codes(value_K, rows.words[name]) if name in columns.statics else value_K
+        )
+    return pd.DataFrame(content, copy=False)
+
+
+def _order(keys: list[np.ndarray]) -> np.ndarray | slice:
+    """Return an order by the keys that keeps the input's order among equals; nothing to do where it is sorted."""
+    rising = np.ones(max(len(keys[0]) - 1, 0), dtype=bool)
+    for key in reversed(keys):
+        rising = (key[1:] > key[:-1]) | ((key[1:] == key[:-1]) & rising)
+    return slice(None) if rising.all() else np.lexsort(keys[::-1])
+
+
+def _refuse_duplicates(
+    rows: _Rows, columns: Columns, row_K: np.ndarray, same_K: np.ndarray, faults: Faults
+) -> None:
+    """Keep one of equal copies; refuse all rows of a key with different values: nobody can say which holds."""
+    twin_K = np.append(same_K, False) | np.append(False, same_K)
+    row_D = row_K[twin_K]
+    run_D = np.cumsum(np.append(True, ~same_K))[twin_K]
+    names = (*columns.features, *columns.statics, *columns.static_numbers)
+    content = pd.DataFrame({f"={name}": rows.values[name][row_D] for name in names}).assign(run=run_D)
+    copy_D = content.duplicated().to_numpy()
+    left_D = np.bincount(run_D[~copy_D], minlength=int(run_D.max()) + 1)[run_D]
+    for code, mask_D in (("duplicate_row", copy_D), ("duplicate_key", ~copy_D & (left_D > 1))):
+        mask_R = np.zeros(len(rows.code_R), dtype=bool)
+        mask_R[row_D[mask_D]] = True
+        faults.add(code, columns.time, mask_R)

@@ -1,0 +1,114 @@
+"""The view of a date: which rows exist, which version counts, and what rows ahead may tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from apps.risk.data.asof import hidden_ahead, split_rows, view
+from apps.risk.data.columns import Columns
+from apps.risk.data.contracts import check
+from apps.risk.data.parse import parse_as_of
+from core.errors import InputError
+
+PLAIN = Columns(observed=("seen",))
+AHEAD = Columns(observed=("seen",), known=("due",), statics=("kind",), static_numbers=("age",))
+REVISED = Columns(
+    observed=("seen",), known=("due",), statics=("kind",), static_numbers=("age",), known_at="at"
+)
+
+
+def table(columns: Columns, *rows: tuple[Any, ...]) -> pd.DataFrame:
+    """Accepted rows of (entity, time, target, at); the other columns follow from the target."""
+    frame = pd.DataFrame(
+        [(e, f"2024-{t}", y, at and f"2024-{at}") for e, t, y, at in rows],
+        columns=["entity", "time", "target", "at"],
+    )
+    frame = frame.assign(seen=frame["target"], due=frame["target"], age=frame["target"])
+    frame["kind"] = frame["target"].map(lambda y: f"k{y}", na_action="ignore")
+    return check(frame, columns).accepted
+
+
+def seen(frame: pd.DataFrame, columns: Columns, as_of: str | None) -> list[tuple[str, str, float]]:
+    """Return (entity, time, target) of the view."""
+    out = view(frame, columns, None if as_of is None else parse_as_of(f"2024-{as_of}"))
+    return list(zip(out["entity"], out["time"].dt.strftime("%m-%d"), out["target"], strict=True))
+
+
+def test_rows_later_than_the_date_do_not_exist() -> None:
+    frame = table(PLAIN, ("a", "01-01", 1.0, None), ("a", "01-02", 2.0, None), ("b", "01-03", 3.0, None))
+    assert seen(frame, PLAIN, "01-02") == [("a", "01-01", 1.0), ("a", "01-02", 2.0)]
+    assert len(seen(frame, PLAIN, None)) == 3
+    early = view(frame, PLAIN, parse_as_of("2024-01-02"))
+    assert early["entity"].cat.categories.tolist() == ["a"]  # b is not even a name yet
+    assert early.index.tolist() == [0, 1]
+
+
+def test_the_last_version_known_counts() -> None:
+    frame = table(
+        REVISED,
+        ("a", "01-01", 1.0, "01-05"),
+        ("a", "01-01", 1.5, "01-10"),
+        ("a", "01-01", 1.7, "01-20"),
+        ("a", "01-02", 2.0, None),
+    )
+    assert seen(frame, REVISED, "01-04") == [("a", "01-02", 2.0)]
+    assert seen(frame, REVISED, "01-05") == [("a", "01-01", 1.0), ("a", "01-02", 2.0)]
+    assert seen(frame, REVISED, "01-19") == [("a", "01-01", 1.5), ("a", "01-02", 2.0)]
+    assert seen(frame, REVISED, None) == [("a", "01-01", 1.7), ("a", "01-02", 2.0)]
+    assert "at" not in view(frame, REVISED).columns
+
+
+def test_without_known_at_rows_ahead_show_what_is_known_in_advance_only() -> None:
+    frame = table(AHEAD, ("a", "01-01", 1.0, None), ("a", "01-02", 2.0, None), ("b", "01-02", 3.0, None))
+    out = view(frame, AHEAD, parse_as_of("2024-01-01"))
+    assert out["due"].tolist() == [1.0, 2.0]  # b has no past: that it will exist is news
+    assert out[["target", "seen", "age", "kind"]].isna().all(axis=1).tolist() == [False, True]
+    assert out["kind"].cat.categories.tolist() == ["k1.0"]
+
+
+def test_with_known_at_rows_ahead_show_what_was_known() -> None:
+    frame = table(
+        REVISED, ("a", "01-01", 1.0, None), ("a", "01-05", 2.0, "01-01"), ("b", "01-05", 3.0, "01-02")
+    )
+    out = view(frame, REVISED, parse_as_of("2024-01-02"))
+    assert out["entity"].tolist() == ["a", "a", "b"]
+    assert out["due"].tolist() == [1.0, 2.0, 3.0]
+    assert out["kind"].tolist() == ["k1.0", "k2.0", "k3.0"]
+    assert out["target"].isna().tolist() == [False, True, True]
+
+
+def test_rows_ahead_are_left_out_where_nothing_is_known_in_advance() -> None:
+    columns = Columns(known_at="at")
+    frame = table(columns, ("a", "01-01", 1.0, None), ("a", "01-05", 2.0, "01-01"))
+    assert seen(frame, columns, "01-02") == [("a", "01-01", 1.0)]
+
+
+@pytest.mark.parametrize(("columns", "day"), [(PLAIN, "01-01"), (REVISED, "01-03")])
+def test_a_date_before_all_data_stops(columns: Columns, day: str) -> None:
+    frame = table(columns, ("a", "01-01", 1.0, "01-03"), ("a", "01-02", 1.0, "01-04"))
+    with pytest.raises(InputError) as caught:
+        view(frame, columns, parse_as_of("2023-12-31T12:30"))
+    assert caught.value.code == "as_of_before_data"
+    assert caught.value.sentence == (
+        f"nothing was known as of 2023-12-31 12:30:00: the first row became known on 2024-{day}; choose a later as_of"
+    )
+
+
+def test_rows_are_split_into_past_ahead_and_not_yet() -> None:
+    days = np.array(["2024-01-01", "2024-01-02", "2024-01-03", "NaT"], dtype="datetime64[us]")
+    date = np.datetime64("2024-01-02", "us")
+    past_R, ahead_R = split_rows(days, None, PLAIN, date)
+    assert (past_R.tolist(), ahead_R.tolist()) == ([True, True, False, False], [False] * 4)
+    assert split_rows(days, None, AHEAD, date)[1].tolist() == [False, False, True, False]
+    known = np.array(["2024-01-03", "NaT", "2024-01-02", "2024-01-01"], dtype="datetime64[us]")
+    past_R, ahead_R = split_rows(days, known, REVISED, date)
+    assert (past_R.tolist(), ahead_R.tolist()) == ([False, True, False, False], [False, False, True, False])
+
+
+def test_statics_are_hidden_where_nobody_says_since_when_they_hold() -> None:
+    assert hidden_ahead(AHEAD) == ("target", "seen", "kind", "age")
+    assert hidden_ahead(REVISED) == ("target", "seen")

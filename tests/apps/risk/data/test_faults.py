@@ -1,0 +1,87 @@
+"""The table of refused rows: order, first fault, what was written, and the error of a table with nothing left."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from apps.risk.data.columns import FAULT, Columns
+from apps.risk.data.faults import REASONS, REJECTED, Faults, nothing_left
+from core.errors import ExitCode
+
+
+def _mask(*rows: int) -> np.ndarray:
+    mask = np.zeros(4, dtype=bool)
+    mask[list(rows)] = True
+    return mask
+
+
+TABLE = pd.DataFrame(
+    {
+        "entity": ["a", None, "b", "ü"],
+        "time": pd.to_datetime(["2024-01-01", None, "2024-01-03", "2024-01-04"]),
+        "target": [1.5, np.nan, np.inf, 1e18],
+        FAULT: [None, "2 values, wanted 3: x;y", None, None],
+        "unused": [1, 2, 3, 4],
+    }
+)
+
+
+def test_the_first_fault_of_a_row_counts() -> None:
+    faults = Faults(4)
+    faults.add("row_shape", "", _mask(1))
+    faults.add("entity_missing", "entity", _mask())
+    faults.add("infinite", "target", _mask(1, 2))
+    assert faults.number_R.tolist() == [0, 1, 2, 0]
+    assert faults.kinds == [("", ""), ("row_shape", ""), ("infinite", "target")]
+
+
+def test_refused_rows_hold_what_was_written() -> None:
+    faults = Faults(4)
+    faults.add("infinite", "target", _mask(2))
+    faults.add("row_shape", "", _mask(1))
+    faults.add("out_of_range", "target", _mask(3))
+    entity_R = np.array(["a", None, "b", "ü"], dtype=object)
+    rejected = faults.rejected(TABLE, Columns(), entity_R, _mask(3))
+    assert tuple(rejected.columns) == REJECTED
+    assert rejected["row"].tolist() == [1, 2]
+    assert rejected["code"].tolist() == ["row_shape", "infinite"]
+    assert rejected["column"].tolist() == ["", "target"]
+    assert rejected["sentence"][1] == "target is infinite: leave it empty where it is not known"
+    assert rejected["entity"].isna().tolist() == [True, False]
+    assert json.loads(rejected["content"][0]) == {
+        "entity": None,
+        "time": None,
+        "target": None,
+        FAULT: "2 values, wanted 3: x;y",
+    }
+    assert json.loads(rejected["content"][1])["target"] == "inf"
+
+
+def test_no_refused_row_leaves_an_empty_table_of_the_same_types() -> None:
+    empty = Faults(4).rejected(TABLE, Columns(), np.array(["a"] * 4, dtype=object), _mask())
+    assert tuple(empty.columns) == REJECTED
+    assert len(empty) == 0
+    assert [str(dtype) for dtype in empty.dtypes] == ["int64", "str", "str", "str", "str", "str"]
+
+
+def test_nothing_left_counts_by_reason_and_shows_the_first() -> None:
+    faults = Faults(4)
+    faults.add("entity_missing", "entity", _mask(1))
+    faults.add("infinite", "target", _mask(0, 2, 3))
+    error = nothing_left(faults.rejected(TABLE, Columns(), np.array([None] * 4, dtype=object), _mask()))
+    assert error.exit_code == ExitCode.BAD_INPUT
+    assert error.code == "nothing_left"
+    assert error.sentence == (
+        "no row can be used (infinite 3, entity_missing 1); the first, row 0: "
+        "target is infinite: leave it empty where it is not known"
+    )
+
+
+def test_sentences_say_the_cure_and_hold_no_value() -> None:
+    assert len(REASONS) == 12
+    for code, sentence in REASONS.items():
+        assert sentence.format(column="amount").count("{") == 0, code
+        assert sentence[0].islower() or sentence.startswith("{column}"), code

@@ -1,0 +1,226 @@
+"""Cells to text, numbers and times: what each may look like, and that none depends on another."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apps.risk.data.parse import NAIVE, numbers, parse_as_of, texts, times
+from core.errors import InputError
+
+DAY = datetime.date(2024, 3, 31)
+BERLIN = pd.Timestamp("2024-07-01 12:00", tz="Europe/Berlin")
+
+# cell → wall time, kind
+TIMES: list[tuple[Any, str, int]] = [
+    ("2024-03-31", "2024-03-31", NAIVE),
+    (" 2024-03-31 10:20 ", "2024-03-31T10:20", NAIVE),
+    ("2024", "2024-01-01", NAIVE),
+    ("2024-03", "2024-03-01", NAIVE),
+    ("202403", "2024-03-01", NAIVE),
+    ("20240331", "2024-03-31", NAIVE),
+    (20240331, "2024-03-31", NAIVE),
+    (20240331.0, "2024-03-31", NAIVE),
+    ("20240331102030", "2024-03-31T10:20:30", NAIVE),
+    (DAY, "2024-03-31", NAIVE),
+    (pd.Timestamp("2024-03-31 10:20:30.123456789"), "2024-03-31T10:20:30.123456", NAIVE),
+    ("0001-01-01", "0001-01-01", NAIVE),
+    ("2024-03-31T10:20:30+05:30", "2024-03-31T10:20:30", 330),
+    ("2024-03-31 10:20:30-0800", "2024-03-31T10:20:30", -480),
+    ("2024-03-31 10:20:30.5+01", "2024-03-31T10:20:30.5", 60),
+    ("2024-03-31T10:20Z", "2024-03-31T10:20", 0),
+    ("2024-03-31 10:20:30 UTC", "2024-03-31T10:20:30", 0),
+    (BERLIN, "2024-07-01T12:00", 120),
+]
+NO_TIMES = [
+    *("x", "now", "today", "31/01/2024", "2024-02-30", "99999-01-01", "2024-W05", "10:20"),
+    *(1704067200, 1e18, math.inf, [1, 2], "150001"),
+]
+EMPTY = [None, math.nan, pd.NaT, pd.NA, "", "  ", "NA", "null", "NaT"]
+
+NUMBERS: list[tuple[Any, float]] = [
+    ("1", 1.0),
+    (" 2.5 ", 2.5),
+    ("+3", 3.0),
+    ("1e5", 1e5),
+    ("-inf", -math.inf),
+    (True, 1.0),
+    (decimal.Decimal("1.25"), 1.25),
+    (b"7", 7.0),
+    (2**60, 2.0**60),
+    (np.float32(0.5), 0.5),
+    (complex(4, 0), 4.0),
+]
+NO_NUMBERS = ["abc", "1,5", "1_000", "0x10", "1 2", DAY, BERLIN, 1j, 10**400, [1.0], datetime.timedelta(1)]
+
+
+def column(*cells: Any) -> pd.Series:
+    return pd.Series(list(cells), dtype=object)
+
+
+def test_times_are_read_as_written() -> None:
+    parsed = times(column(*[cell for cell, _, _ in TIMES]))
+    assert parsed.wall_R.dtype == np.dtype("datetime64[us]")
+    for place, (cell, wall, kind) in enumerate(TIMES):
+        assert parsed.wall_R[place] == np.datetime64(wall), cell
+        assert parsed.kind_R[place] == kind, cell
+    assert not parsed.bad_R.any()
+    assert not parsed.empty_R.any()
+
+
+def test_what_is_no_time_is_told_from_what_is_empty() -> None:
+    parsed = times(column(*NO_TIMES, *EMPTY))
+    assert np.isnat(parsed.wall_R).all()
+    assert parsed.bad_R.tolist() == [True] * len(NO_TIMES) + [False] * len(EMPTY)
+    assert parsed.empty_R.tolist() == [False] * len(NO_TIMES) + [True] * len(EMPTY)
+
+
+def test_a_zone_takes_times_with_an_offset_and_leaves_the_others() -> None:
+    # Berlin is UTC+1 in winter, UTC+2 in summer
+    cells = ["2024-01-01T23:30Z", "2024-07-01T23:30+00:00", "2024-07-01", BERLIN, "x", None]
+    parsed = times(column(*cells), zone="Europe/Berlin")
+    wanted = ["2024-01-02T00:30", "2024-07-02T01:30", "2024-07-01", "2024-07-01T12:00", "NaT", "NaT"]
+    np.testing.assert_array_equal(parsed.wall_R, np.array(wanted, dtype="datetime64[us]"))
+    assert set(parsed.kind_R.tolist()) == {NAIVE}
+
+
+def test_typed_times_keep_their_wall_clock() -> None:
+    naive = pd.Series(pd.to_datetime(["2024-03-31", None]))
+    parsed = times(naive)
+    assert parsed.wall_R[0] == np.datetime64("2024-03-31")
+    assert parsed.empty_R.tolist() == [False, True]
+    aware = naive.dt.tz_localize("America/New_York")
+    assert times(aware).wall_R[0] == np.datetime64("2024-03-31")
+    assert len(set(times(aware).kind_R.tolist())) == 1
+    assert NAIVE not in times(aware).kind_R
+    assert times(aware, zone="UTC").wall_R[0] == np.datetime64("2024-03-31T04:00")
+    months = pd.Series(pd.period_range("2024-01", periods=2, freq="M"))
+    assert times(months).wall_R.tolist() == [datetime.datetime(2024, 1, 1), datetime.datetime(2024, 2, 1)]
+
+
+def test_a_format_reads_other_dates() -> None:
+    parsed = times(column("31/01/2024", "01/02/2024 ", "2024-01-31"), time_format="%d/%m/%Y")
+    wanted = np.array(["2024-01-31", "2024-02-01", "NaT"], dtype="datetime64[us]")
+    np.testing.assert_array_equal(parsed.wall_R, wanted)
+    zoned = times(column("31.01.2024 10:00:00 +0100"), time_format="%d.%m.%Y %H:%M:%S %z")
+    assert (zoned.wall_R[0], zoned.kind_R[0]) == (np.datetime64("2024-01-31T10:00"), 60)
+
+
+def test_numbers_are_read_and_what_is_none_is_told() -> None:
+    number_R, bad_R = numbers(column(*[cell for cell, _ in NUMBERS], *NO_NUMBERS, *EMPTY))
+    assert number_R[: len(NUMBERS)].tolist() == [number for _, number in NUMBERS]
+    assert np.isnan(number_R[len(NUMBERS) :]).all()
+    wanted = [False] * len(NUMBERS) + [True] * len(NO_NUMBERS) + [False] * len(EMPTY)
+    assert bad_R.tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    "dtype", ["int64", "Int64", "Float32", "float32", "bool", "boolean", "category", "str"]
+)
+def test_each_kind_of_column_gives_the_same_numbers(dtype: str) -> None:
+    number_R, bad_R = numbers(pd.Series([1, 0, 1]).astype(dtype))
+    assert number_R.dtype == np.float64
+    assert number_R.tolist() == [1.0, 0.0, 1.0]
+    assert not bad_R.any()
+
+
+def test_missing_values_of_typed_columns_become_nan() -> None:
+    for values in (pd.array([1, None], "Int64"), pd.array(["1", None], "str"), [1.0, None]):
+        number_R, bad_R = numbers(pd.Series(values))
+        assert number_R[0] == 1.0
+        assert np.isnan(number_R[1])
+        assert not bad_R.any()
+
+
+def test_dates_are_no_numbers() -> None:
+    number_R, bad_R = numbers(pd.Series(pd.to_datetime(["2024-01-01", None])))
+    assert np.isnan(number_R).all()
+    assert bad_R.tolist() == [True, False]
+
+
+def test_an_id_reads_the_same_as_text_as_number_and_beside_a_gap() -> None:
+    for values in ([1, 2, 10], [1.0, 2.0, 10.0], ["1", " 2", "10 "], pd.Categorical([1, 2, 10])):
+        code_R, words = texts(pd.Series(values))
+        assert words == ["1", "10", "2"]
+        assert code_R.tolist() == [0, 2, 1]
+    code_R, words = texts(pd.Series([1, None, 10]))
+    assert (code_R.tolist(), words) == ([0, -1, 1], ["1", "10"])
+
+
+def test_texts_keep_leading_zeros_and_words_that_only_look_missing() -> None:
+    code_R, words = texts(column("007", "NA", "nan", "", None, "  ", "x" * 300, b"7", DAY, [1]))
+    assert code_R[3:6].tolist() == [-1, -1, -1]
+    assert [words[code] for code in code_R if code >= 0] == [
+        *("007", "NA", "nan", "x" * 300, "7", "2024-03-31T00:00:00", "[1]")
+    ]
+
+
+CELLS = st.one_of(
+    st.sampled_from([*[cell for cell, _, _ in TIMES], *NO_TIMES, *EMPTY, *[cell for cell, _ in NUMBERS]]),
+    st.floats(),
+    st.integers(-(10**20), 10**20),
+    st.text(max_size=8),
+    st.datetimes(),
+    st.decimals(),
+    st.booleans(),
+    st.complex_numbers(),
+    st.datetimes(timezones=st.timezones()),
+)
+
+
+def test_equal_cells_that_are_written_otherwise_stay_apart() -> None:
+    noon = pd.Timestamp("2024-01-01 12:00", tz="UTC")
+    assert times(column(noon, noon.tz_convert("Asia/Tokyo"))).kind_R.tolist() == [0, 540]
+    assert numbers(column(0.0, -0.0, "-0", 1, True))[0].tobytes() == np.array([0.0, 0, 0, 1, 1]).tobytes()
+    assert numbers(pd.Series([-0.0, 1.0]))[0].tobytes() == np.array([0.0, 1.0]).tobytes()
+    assert numbers(pd.Series(["-0", "1"]))[0].tobytes() == np.array([0.0, 1.0]).tobytes()
+
+
+@settings(max_examples=200, deadline=None)
+@given(mine=st.lists(CELLS, min_size=1, max_size=4), other=st.lists(CELLS, max_size=4))
+def test_a_cell_does_not_depend_on_the_others(mine: list[Any], other: list[Any]) -> None:
+    size = len(mine)
+    alone, beside = times(column(*mine)), times(column(*mine, *other))
+    assert np.array_equal(alone.wall_R.view("i8"), beside.wall_R[:size].view("i8"))
+    assert np.array_equal(alone.kind_R, beside.kind_R[:size])
+    assert np.array_equal(alone.bad_R, beside.bad_R[:size])
+    first, bad = numbers(column(*mine))
+    again, still = numbers(column(*mine, *other))
+    assert first.tobytes() == again[:size].tobytes()
+    assert np.array_equal(bad, still[:size])
+    code, words = texts(column(*mine))
+    more, all_words = texts(column(*mine, *other))
+    assert [words[c] if c >= 0 else None for c in code] == [
+        all_words[c] if c >= 0 else None for c in more[:size]
+    ]
+
+
+def test_text_columns_read_numbers_to_the_last_bit() -> None:
+    # one bad cell sends all others through another reader
+    drawn = np.random.default_rng(0).normal(size=500) * 10.0 ** np.arange(-250, 250)
+    cells = [repr(number) for number in drawn.tolist()]
+    fast, _ = numbers(pd.Series(cells, dtype="str"))
+    slow, bad = numbers(pd.Series([*cells, "x"], dtype="str"))
+    assert fast.tobytes() == slow[:500].tobytes() == np.array([float(cell) for cell in cells]).tobytes()
+    assert bad.sum() == 1
+
+
+@pytest.mark.parametrize("value", ["2024-06-30", DAY.replace(month=6, day=30), np.datetime64("2024-06-30")])
+def test_an_as_of_date_is_its_midnight(value: Any) -> None:
+    assert parse_as_of(value) == np.datetime64("2024-06-30T00:00", "us")
+
+
+def test_a_wrong_as_of_date_is_refused() -> None:
+    with pytest.raises(InputError, match="as_of=2024-02-30 is no date: wanted one such as 2024-06-30"):
+        parse_as_of("2024-02-30")
+    with pytest.raises(InputError, match="has an offset: leave it out"):
+        parse_as_of("2024-06-30T00:00+02:00")
+    assert parse_as_of("2024-06-30T00:00+02:00", zone="UTC") == np.datetime64("2024-06-29T22:00")
