@@ -14,20 +14,29 @@ from core.errors import InputError
 
 
 def split_rows(
-    time_R: np.ndarray, known_R: np.ndarray | None, columns: Columns, as_of: np.datetime64
+    code_R: np.ndarray,
+    time_R: np.ndarray,
+    known_R: np.ndarray | None,
+    columns: Columns,
+    as_of: np.datetime64,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows are the past and which lie ahead, (R,) bool each; the others do not exist yet.
 
     Past: time ≤ as_of, and known ≤ as_of. Ahead: time > as_of; it exists where it was known by then, or, in a
-    table without known_at, where columns are declared as known in advance. known_R: None without known_at; NaT
-    counts as the row's own time. NaT in time_R is neither.
+    table without known_at, where columns are declared as known in advance and the entity has a past (that others
+    will come is itself news). code_R: number of the entity, -1 where there is none. known_R: None without
+    known_at; NaT counts as the row's own time. NaT in time_R is neither.
     """
-    before_R = time_R <= as_of
-    after_R = time_R > as_of
-    if known_R is None:
-        return before_R, after_R if columns.known else np.zeros_like(after_R)
-    in_time_R = np.where(np.isnat(known_R), time_R, known_R) <= as_of
-    return before_R & in_time_R, after_R & in_time_R
+    past_R, after_R = time_R <= as_of, time_R > as_of
+    if known_R is not None:
+        in_time_R = np.where(np.isnat(known_R), time_R, known_R) <= as_of
+        return past_R & in_time_R, after_R & in_time_R
+    if not columns.known:
+        return past_R, np.zeros_like(after_R)
+    old_N = np.zeros(int(code_R.max(initial=-1)) + 2, dtype=bool)
+    old_N[code_R[past_R]] = True
+    old_N[-1] = False
+    return past_R, after_R & old_N[code_R]
 
 
 def hidden_ahead(columns: Columns) -> tuple[str, ...]:
@@ -43,8 +52,7 @@ def view(table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None = No
     """Return the last version known at `as_of` of each (entity, time), sorted, without the known_at column.
 
     table: accepted by the contract. as_of: None knows everything. Rows ahead of the date stay where something in
-    them is known in advance, with labels and observed values blank; without known_at they stay for entities that
-    have a past only, since the others' existence is itself news. Danger: without known_at, rows ahead that end
+    them is known in advance, with labels and observed values blank. Danger: without known_at, rows ahead that end
     where an entity ends (a closed account) tell its future: give known_at, or rows to the same end for all.
     Raises InputError where nothing was known yet.
     """
@@ -53,15 +61,11 @@ def view(table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None = No
     ahead_R = np.zeros(len(table), dtype=bool)
     keep_R = np.ones(len(table), dtype=bool)
     if as_of is not None:
-        past_R, ahead_R = split_rows(time_R, known_R, columns, as_of)
+        past_R, ahead_R = split_rows(code_R, time_R, known_R, columns, as_of)
         if not past_R.any():
             raise nothing_known(as_of, time_R if known_R is None else np.fmax(time_R, known_R))
         if not columns.known:
             ahead_R[:] = False
-        if known_R is None and ahead_R.any():
-            old_N = np.zeros(int(code_R.max()) + 1, dtype=bool)
-            old_N[code_R[past_R]] = True
-            ahead_R &= old_N[code_R]
         keep_R = past_R | ahead_R
     if known_R is not None:
         keep_R = _last_versions(keep_R, code_R, time_R)

@@ -6,7 +6,6 @@ Legend: R rows of the input, K rows without a fault, D rows of keys that occur m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,8 +26,9 @@ class Checked:
     """A table judged.
 
     accepted: the declared columns, sorted by entity and time (and known_at): entity and statics category, times
-    datetime64[us], the rest float64 with NaN where nothing is known. rejected: faults.REJECTED; `row` counts rows
-    of the input from 0, `content` is the row as JSON. later: rows that become known after the as-of date only.
+    datetime64[us], the rest float64 with NaN where nothing is known. rejected: faults.REJECTED; `row` counts from 0
+    the rows of the input that exist at the as-of date, `content` is the row as JSON. later: rows that become known
+    after it.
     """
 
     accepted: pd.DataFrame
@@ -80,7 +80,8 @@ def check(
             faults.add("future_dated", name, ahead_R & ~np.isnan(rows.values[name]))
     accepted = _accept(rows, columns, later_R, faults)
     entity_R = np.array([*rows.entities, None], dtype=object)[rows.code_R]
-    rejected = faults.rejected(table, columns, entity_R, later_R)
+    unread = None if columns.known_at else (ahead_R, hidden_ahead(columns))
+    rejected = faults.rejected(table, columns, entity_R, later_R, unread)
     if not len(accepted):
         raise nothing_left(rejected)
     return Checked(accepted, rejected, int(later_R.sum()))
@@ -120,7 +121,7 @@ def _place_in_time(
     time_R, known_R = rows.time.wall_R, rows.known_R
     if as_of is None:
         return np.zeros(len(time_R), dtype=bool), np.zeros(len(time_R), dtype=bool)
-    past_R, ahead_R = split_rows(time_R, known_R, columns, as_of)
+    past_R, ahead_R = split_rows(rows.code_R, time_R, known_R, columns, as_of)
     later_R = ~past_R & ~ahead_R & ~np.isnat(time_R)
     if known_R is not None:
         later_R |= known_R > as_of
@@ -154,8 +155,8 @@ def _read_values(
         rows.values[name] = np.where(ahead_R, -1, code_R) if name in hidden else code_R
 
 
-def _check_values(rows: _Rows, columns: Columns, bound: float, faults: Faults) -> None:
-    """Let pandera judge the numbers; NaN is a missing value and passes."""
+def value_schema(columns: Columns, bound: float = BOUND) -> pandera.DataFrameSchema:
+    """Return what pandera asks of the numbers of a table: their size, and 0 or 1 of an event; NaN passes."""
 
     def plausible(values: pd.Series) -> pd.Series | bool:
         number_R = values.to_numpy()
@@ -168,30 +169,29 @@ def _check_values(rows: _Rows, columns: Columns, bound: float, faults: Faults) -
 
     size = pandera.Check(plausible, name="size", ignore_na=False)
     event = pandera.Check(told, name="event", ignore_na=False)
-    numbers = {name: rows.values[name] for name in (*columns.features, *columns.static_numbers)}
-    schema = pandera.DataFrameSchema(
+    return pandera.DataFrameSchema(
         {
             name: pandera.Column(float, [size, event] if name == columns.event else [size], nullable=True)
-            for name in numbers
+            for name in (*columns.features, *columns.static_numbers)
         }
     )
-    try:
-        schema.validate(pd.DataFrame(numbers, copy=False), lazy=True, inplace=True)
-    except pandera.errors.SchemaErrors as found:
-        for name, kind, row_F in _failures(found):
-            mask_R = np.zeros(len(rows.code_R), dtype=bool)
-            mask_R[row_F] = True
-            if kind == "event":
+
+
+def _check_values(rows: _Rows, columns: Columns, bound: float, faults: Faults) -> None:
+    # Each check is asked by itself: a validation of the whole table would spend most of its time on a report.
+    schema = value_schema(columns, bound)
+    numbers = pd.DataFrame({name: rows.values[name] for name in schema.columns}, copy=False)
+    for name, column in schema.columns.items():
+        for rule in column.checks:
+            result = rule(numbers, name)
+            if result.check_passed:
+                continue
+            mask_R = ~np.asarray(result.check_output, dtype=bool)
+            if rule.name == "event":
                 faults.add("event_value", name, mask_R)
             else:
-                faults.add("infinite", name, mask_R & np.isinf(numbers[name]))
-                faults.add("out_of_range", name, mask_R & np.isfinite(numbers[name]))
-
-
-def _failures(found: pandera.errors.SchemaErrors) -> Iterator[tuple[str, str, np.ndarray]]:
-    cases = found.failure_cases
-    for (name, kind), at in cases.groupby(["column", "check"], sort=False)["index"]:
-        yield str(name), str(kind), at.to_numpy(dtype=np.int64)
+                faults.add("infinite", name, mask_R & np.isinf(rows.values[name]))
+                faults.add("out_of_range", name, mask_R & np.isfinite(rows.values[name]))
 
 
 def _accept(rows: _Rows, columns: Columns, later_R: np.ndarray, faults: Faults) -> pd.DataFrame:

@@ -6,6 +6,7 @@ Legend: R rows of the input, J rows refused.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -46,16 +47,28 @@ class Faults:
             self.kinds.append((code, column))
 
     def rejected(
-        self, table: pd.DataFrame, columns: Columns, entity_R: np.ndarray, later_R: np.ndarray
+        self,
+        table: pd.DataFrame,
+        columns: Columns,
+        entity_R: np.ndarray,
+        later_R: np.ndarray,
+        unread: tuple[np.ndarray, Collection[str]] | None = None,
     ) -> pd.DataFrame:
         """Return the refused rows, with columns REJECTED, in the order of the input.
 
-        entity_R: text of each row's entity, None where it has none. later_R: rows that do not exist yet.
+        entity_R: text of each row's entity, None where it has none. later_R: rows that do not exist yet; they are
+        not even counted, so that the number of a row does not depend on them. unread: rows, (R,) bool, of which
+        some columns do not exist yet: those are left out of the content.
         """
         row_J = np.flatnonzero((self.number_R > 0) & ~later_R)
         kinds = [self.kinds[number] for number in self.number_R[row_J]]
         names = [*columns.all, *([FAULT] if FAULT in table else [])]
         written = table[names].iloc[row_J].to_dict(orient="records")
+        if unread is not None:
+            for place in np.flatnonzero(unread[0][row_J]):
+                written[place] = {
+                    name: value for name, value in written[place].items() if name not in unread[1]
+                }
         texts = {
             "code": [code for code, _ in kinds],
             "column": [column for _, column in kinds],
@@ -65,7 +78,7 @@ class Faults:
         }
         return pd.DataFrame(
             {
-                "row": row_J.astype(np.int64),
+                "row": (row_J - np.cumsum(later_R)[row_J]).astype(np.int64),
                 **{name: pd.Series(words, dtype="str") for name, words in texts.items()},
             },
             columns=list(REJECTED),

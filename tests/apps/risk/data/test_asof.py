@@ -99,14 +99,18 @@ def test_a_date_before_all_data_stops(columns: Columns, day: str) -> None:
 
 
 def test_rows_are_split_into_past_ahead_and_not_yet() -> None:
-    days = np.array(["2024-01-01", "2024-01-02", "2024-01-03", "NaT"], dtype="datetime64[us]")
+    days = np.array(["2024-01-01", "2024-01-02", "2024-01-03", "NaT", "2024-01-03"], dtype="datetime64[us]")
+    code = np.array([1, 0, 1, 1, 2])
     date = np.datetime64("2024-01-02", "us")
-    past_R, ahead_R = split_rows(days, None, PLAIN, date)
-    assert (past_R.tolist(), ahead_R.tolist()) == ([True, True, False, False], [False] * 4)
-    assert split_rows(days, None, AHEAD, date)[1].tolist() == [False, False, True, False]
-    known = np.array(["2024-01-03", "NaT", "2024-01-02", "2024-01-01"], dtype="datetime64[us]")
-    past_R, ahead_R = split_rows(days, known, REVISED, date)
-    assert (past_R.tolist(), ahead_R.tolist()) == ([False, True, False, False], [False, False, True, False])
+    past_R, ahead_R = split_rows(code, days, None, PLAIN, date)
+    assert past_R.tolist() == [True, True, False, False, False]
+    assert not ahead_R.any()
+    assert split_rows(code, days, None, AHEAD, date)[1].tolist() == [False, False, True, False, False]
+    assert not split_rows(np.full(5, -1), days, None, AHEAD, date)[1].any()
+    known = np.array(["2024-01-03", "NaT", "2024-01-02", "2024-01-01", "2024-01-01"], dtype="datetime64[us]")
+    past_R, ahead_R = split_rows(code, days, known, REVISED, date)
+    assert past_R.tolist() == [False, True, False, False, False]
+    assert ahead_R.tolist() == [False, False, True, False, True]
 
 
 def test_statics_are_hidden_where_nobody_says_since_when_they_hold() -> None:

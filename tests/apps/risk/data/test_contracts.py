@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pandera
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.risk.data.columns import FAULT, Columns
-from apps.risk.data.contracts import check, refused_entities
+from apps.risk.data.contracts import check, refused_entities, value_schema
 from apps.risk.data.faults import REASONS
 from apps.risk.data.parse import parse_as_of
 from core.errors import InputError
@@ -174,6 +175,19 @@ def test_the_bound_can_be_set() -> None:
     table = rows({}, {"target": 1e6}, {"target": -1e6 - 1})
     assert len(check(table, FULL, bound=1e6).rejected) == 1
     assert len(check(table, FULL).rejected) == 0
+
+
+def test_accepted_values_pass_panderas_own_validation_and_refused_ones_do_not() -> None:
+    table = rows({}, {"target": np.inf}, {"event": 2}, {"target": None})
+    schema = value_schema(FULL)
+    assert list(schema.columns) == ["target", "event", "seen", "due", "age"]
+    numbers = table[list(schema.columns)].astype(float)
+    accepted = check(table, FULL).accepted[list(schema.columns)]
+    schema.validate(accepted)
+    assert len(accepted) == 2
+    with pytest.raises(pandera.errors.SchemaErrors) as caught:
+        schema.validate(numbers, lazy=True)
+    assert sorted(caught.value.failure_cases["index"]) == [1, 2]
 
 
 def test_a_column_may_have_any_name() -> None:

@@ -42,11 +42,11 @@ def test_refused_rows_hold_what_was_written() -> None:
     faults = Faults(4)
     faults.add("infinite", "target", _mask(2))
     faults.add("row_shape", "", _mask(1))
-    faults.add("out_of_range", "target", _mask(3))
+    faults.add("out_of_range", "target", _mask(0, 3))
     entity_R = np.array(["a", None, "b", "ü"], dtype=object)
-    rejected = faults.rejected(TABLE, Columns(), entity_R, _mask(3))
+    rejected = faults.rejected(TABLE, Columns(), entity_R, _mask(0, 3))
     assert tuple(rejected.columns) == REJECTED
-    assert rejected["row"].tolist() == [1, 2]
+    assert rejected["row"].tolist() == [0, 1]  # the row that does not exist yet is not counted
     assert rejected["code"].tolist() == ["row_shape", "infinite"]
     assert rejected["column"].tolist() == ["", "target"]
     assert rejected["sentence"][1] == "target is infinite: leave it empty where it is not known"
@@ -58,6 +58,16 @@ def test_refused_rows_hold_what_was_written() -> None:
         FAULT: "2 values, wanted 3: x;y",
     }
     assert json.loads(rejected["content"][1])["target"] == "inf"
+
+
+def test_what_is_not_known_yet_is_left_out_of_the_content() -> None:
+    faults = Faults(4)
+    faults.add("infinite", "target", _mask(2, 3))
+    entity_R = np.array(["a", None, "b", "ü"], dtype=object)
+    rejected = faults.rejected(TABLE, Columns(), entity_R, _mask(), (_mask(3), {"target"}))
+    contents = [json.loads(content) for content in rejected["content"]]
+    assert ["target" in content for content in contents] == [True, False]
+    assert contents[1]["entity"] == "ü"
 
 
 def test_no_refused_row_leaves_an_empty_table_of_the_same_types() -> None:

@@ -1,0 +1,101 @@
+"""Calendars from the times themselves: places in them, and which times come next."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from apps.risk.data.calendar import ordinals, times_ahead
+
+
+def micro(*times: str) -> np.ndarray:
+    return np.array(times, dtype="datetime64[us]")
+
+
+def days(times: np.ndarray) -> list[str]:
+    return [str(time)[:10] for time in times]
+
+
+def test_places_count_the_times_that_any_series_has() -> None:
+    time_R = micro("2024-01-05", "2024-01-08", "2024-01-04", "2024-01-08")
+    step_R, calendar_T = ordinals(time_R)
+    assert step_R.tolist() == [1, 2, 0, 2]
+    assert step_R.dtype == np.int32
+    np.testing.assert_array_equal(calendar_T[step_R], time_R)
+
+
+def test_working_days_skip_weekends() -> None:
+    calendar = (
+        pd.bdate_range("2024-01-01", "2024-02-02").to_numpy().astype("datetime64[us]")
+    )  # ends on a Friday
+    assert days(times_ahead(calendar, 3)) == ["2024-02-05", "2024-02-06", "2024-02-07"]
+    assert times_ahead(calendar, 3).dtype == np.dtype("datetime64[us]")
+
+
+def test_a_holiday_in_the_past_does_not_change_the_pattern() -> None:
+    # US markets in January 2024: closed on the 1st and the 15th
+    closed = pd.to_datetime(["2024-01-01", "2024-01-15"])
+    calendar = (
+        pd.bdate_range("2024-01-01", "2024-01-31").difference(closed).to_numpy().astype("datetime64[us]")
+    )
+    assert days(times_ahead(calendar, 3)) == ["2024-02-01", "2024-02-02", "2024-02-05"]
+
+
+def test_other_weekends_are_kept() -> None:
+    every = pd.date_range("2024-01-01", "2024-03-07")
+    calendar = every[~every.weekday.isin([4, 5])].to_numpy().astype("datetime64[us]")  # Friday, Saturday off
+    assert days(times_ahead(calendar, 3)) == ["2024-03-10", "2024-03-11", "2024-03-12"]
+
+
+def test_every_day_is_a_day_where_weekends_occur() -> None:
+    calendar = pd.date_range("2024-01-01", "2024-02-02").to_numpy().astype("datetime64[us]")
+    assert days(times_ahead(calendar, 2)) == ["2024-02-03", "2024-02-04"]
+    assert days(times_ahead(calendar[-3:-1], 2)) == [
+        "2024-02-02",
+        "2024-02-05",
+    ]  # too few to know of Saturdays
+
+
+@pytest.mark.parametrize(
+    ("freq", "wanted"),
+    [
+        ("ME", ["2024-07-31", "2024-08-31"]),
+        ("MS", ["2024-07-01", "2024-08-01"]),
+        ("BME", ["2024-07-31", "2024-08-30"]),
+        ("BMS", ["2024-07-01", "2024-08-01"]),
+        ("QE", ["2024-09-30", "2024-12-31"]),
+        ("YE", ["2024-12-31", "2025-12-31"]),
+        ("YS", ["2025-01-01", "2026-01-01"]),
+        ("7D", ["2024-07-08", "2024-07-15"]),
+    ],
+)
+def test_months_quarters_years_and_weeks_go_on(freq: str, wanted: list[str]) -> None:
+    end = "2024-07-01" if freq == "7D" else "2024-06-30"
+    start = {"7D": "2024-01-01"}.get(freq, "2018-01-01")
+    calendar = pd.date_range(start, end, freq=freq).to_numpy().astype("datetime64[us]")
+    assert days(times_ahead(calendar, 2)) == wanted
+
+
+def test_a_day_of_the_month_is_kept() -> None:
+    calendar = micro("2024-01-15", "2024-02-15", "2024-03-15")
+    assert days(times_ahead(calendar, 2)) == ["2024-04-15", "2024-05-15"]
+
+
+def test_other_spacings_go_on_by_the_median_gap() -> None:
+    hours = pd.date_range("2024-01-01", periods=5, freq="h").to_numpy().astype("datetime64[us]")
+    np.testing.assert_array_equal(times_ahead(hours, 2), micro("2024-01-01T05:00", "2024-01-01T06:00"))
+    odd = micro("2024-01-01", "2024-01-03", "2024-01-05", "2024-01-20")
+    assert days(times_ahead(odd, 2)) == ["2024-01-22", "2024-01-24"]
+
+
+def test_one_time_is_taken_as_daily_and_another_start_may_be_named() -> None:
+    assert days(times_ahead(micro("2024-01-04"), 3)) == ["2024-01-05", "2024-01-08", "2024-01-09"]
+    start = np.datetime64("2024-01-01", "us")
+    assert days(times_ahead(micro("2024-01-04"), 1, start)) == ["2024-01-02"]
+
+
+@pytest.mark.parametrize(("times", "horizon"), [((), 1), (("2024-01-01",), 0)])
+def test_nothing_to_go_on_is_refused(times: tuple[str, ...], horizon: int) -> None:
+    with pytest.raises(ValueError, match="wanted a calendar and a horizon of 1 or more"):
+        times_ahead(micro(*times), horizon)
