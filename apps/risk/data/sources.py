@@ -1,0 +1,154 @@
+"""Where a long table comes from: a CSV or Parquet file, a folder of Parquet files, or a database.
+
+Reading is tolerant, the contract judges: cells that break a column's type come through as they were written, and
+a line that cannot be split becomes an empty row with its text in the column FAULT.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.dataset
+
+from apps.risk.data.columns import FAULT, Columns
+from apps.risk.data.parse import MISSING_WORDS
+from apps.risk.data.sql import read_sql
+from core.errors import InputError
+
+CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+PARQUET_ENDINGS = (".parquet", ".pq")
+_SEPARATORS = (",", ";", "\t", "|")
+_HEAD = 1 << 16  # bytes in which a header must end
+
+
+def read_table(
+    source: str, columns: Columns, *, table: str | None = None, query: str | None = None
+) -> pd.DataFrame:
+    """Read the declared columns of a table; row i of the result is row i of the source.
+
+    source: path of a CSV (parted by comma, semicolon, tab or bar; .gz too) or Parquet file, folder of Parquet
+    files, or URL of a database, with the name of a table or a query. Raises InputError where it cannot be read,
+    in one line without user name or password.
+    """
+    if "://" in source:
+        return read_sql(source, columns, table=table, query=query)
+    path = Path(source)
+    name = path.name.lower()
+    try:
+        if path.is_dir() or name.endswith(PARQUET_ENDINGS):
+            return _read_parquet(path, columns)
+        if not path.exists():
+            raise InputError("table_missing", f"{source} does not exist: name a file, a folder or a database")
+        if name.endswith(CSV_ENDINGS):
+            return _read_csv(path, columns)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise InputError("table_unreadable", f"{source} cannot be read: {_first_line(error)}") from error
+    raise InputError(
+        "format_unknown",
+        f"{source} is of no format known here: wanted {', '.join((*CSV_ENDINGS[:3], *PARQUET_ENDINGS))}, "
+        "a folder of Parquet files, or a database such as sqlite:///file.db",
+    )
+
+
+def _read_parquet(path: Path, columns: Columns) -> pd.DataFrame:
+    if not path.exists():
+        raise InputError("table_missing", f"{path} does not exist: name a file, a folder or a database")
+    if path.is_dir() and not any(file.suffix in PARQUET_ENDINGS for file in path.rglob("*")):
+        raise InputError("table_missing", f"{path} holds no file that ends in {' or '.join(PARQUET_ENDINGS)}")
+    files = sorted(str(file) for file in path.rglob("*") if file.suffix in PARQUET_ENDINGS)
+    found = pa.dataset.dataset(
+        files if path.is_dir() else str(path),
+        format="parquet",
+        partitioning=pa.dataset.partitioning(flavor="hive"),
+    )
+    columns.require(found.schema.names, str(path))
+    content = found.to_table(columns=list(dict.fromkeys(columns.all)))
+    for name in (columns.entity, *columns.statics):
+        place = content.schema.get_field_index(name)
+        if pa.types.is_integer(content.schema.field(place).type):  # pandas would make floats of ids with gaps
+            content = content.set_column(place, name, content[name].cast(pa.string()))
+    return content.to_pandas(date_as_object=False, ignore_metadata=True)
+
+
+def _read_csv(path: Path, columns: Columns) -> pd.DataFrame:
+    names, separator, rows = _header(path)
+    columns.require(names, str(path))
+    doubled = [name for name in columns.all if names.count(name) > 1]
+    if doubled:
+        raise InputError("column_doubled", f"{path} has '{doubled[0]}' more than once: rename one of them")
+    if not rows:
+        return pd.DataFrame(columns=list(columns.all), dtype=object)
+    bad: list[tuple[int, str]] = []
+
+    def set_aside(row: pa.csv.InvalidRow) -> str:
+        text = row.text.rstrip("\r\n")
+        bad.append((row.number - 2, f"{row.actual_columns} values, wanted {row.expected_columns}: {text}"))
+        return "skip"
+
+    as_text = (columns.entity, columns.time, columns.known_at, *columns.statics)
+    content = pa.csv.read_csv(
+        path,
+        # one thread: only then is a line that cannot be split told with its number
+        read_options=pa.csv.ReadOptions(
+            column_names=_distinct(names), skip_rows=1, use_threads=False, block_size=1 << 22
+        ),
+        parse_options=pa.csv.ParseOptions(
+            delimiter=separator, newlines_in_values=True, invalid_row_handler=set_aside
+        ),
+        convert_options=pa.csv.ConvertOptions(
+            include_columns=list(columns.all),
+            column_types={name: pa.string() for name in as_text if name},
+            null_values=list(MISSING_WORDS),
+            strings_can_be_null=False,
+        ),
+    )
+    frame = content.to_pandas()
+    return _with_faults(frame, bad) if bad else frame
+
+
+def _with_faults(frame: pd.DataFrame, bad: Sequence[tuple[int, str]]) -> pd.DataFrame:
+    """Put lines that could not be split back at their places, empty but for their text."""
+    place_B = np.array([number for number, _ in bad])
+    good_R = np.ones(len(frame) + len(bad), dtype=bool)
+    good_R[place_B] = False
+    frame.index = pd.Index(np.flatnonzero(good_R))
+    whole = frame.reindex(np.arange(len(good_R)))
+    text_R = np.full(len(good_R), None, dtype=object)
+    text_R[place_B] = [text for _, text in bad]
+    return whole.assign(**{FAULT: text_R})
+
+
+def _header(path: Path) -> tuple[list[str], str, bool]:
+    """Return the names of a CSV's columns, what parts them, and whether any row follows."""
+    with pa.input_stream(str(path), compression="detect") as stream:
+        head = stream.read(_HEAD).decode("utf-8-sig", errors="replace")
+    line = head.splitlines()[0] if head.strip() else ""
+    if not line.strip():
+        raise InputError("table_empty", f"{path} has no header line")
+    separator = max(_SEPARATORS, key=line.count)
+    names = next(csv.reader(io.StringIO(line), delimiter=separator))
+    return [name.strip() for name in names], separator, bool(head[len(line) :].strip())
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Name further columns of one name apart; none of them is read."""
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name}\0{seen[name]}")
+    return out
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,122 @@
+"""A long table out of a database, by SQLAlchemy; user names and passwords never reach a message."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, quote_plus
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from apps.risk.data.columns import Columns, nearest
+from core.errors import InputError
+
+
+def read_sql(
+    url: str, columns: Columns, *, table: str | None = None, query: str | None = None
+) -> pd.DataFrame:
+    """Read the declared columns of a table or view (`schema.table` too), or what a query returns.
+
+    Raises InputError for a URL that is none, a missing driver, a database that does not answer, a table that is
+    not there, or a query that fails.
+    """
+    address = _parse(url)
+    shown = show(address)
+    if (table is None) == (query is None):
+        raise InputError("sql_table", f"{shown} needs either the name of a table or a query")
+    engine = _engine(address)
+    try:
+        with engine.connect() as connection:
+            return _fetch(connection, columns, table, query, shown, address)
+    except SQLAlchemyError as error:
+        raise InputError("sql_unreachable", f"{shown} does not answer: {_told(error, address)}") from None
+    finally:
+        engine.dispose()
+
+
+def _fetch(
+    connection: sa.Connection,
+    columns: Columns,
+    table: str | None,
+    query: str | None,
+    shown: str,
+    address: URL,
+) -> pd.DataFrame:
+    try:
+        asked = sa.text(query) if query is not None else _select(connection, columns, str(table), shown)
+        result = connection.execute(asked)
+        if not result.returns_rows:
+            raise InputError("sql_failed", f"{shown} returns no rows for the query: wanted a SELECT")
+        rows = [tuple(row) for row in result]
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        raise InputError("sql_failed", f"{shown} refuses the request: {_told(error, address)}") from None
+    # as objects first: pandas would make floats of ids beside a gap
+    return pd.DataFrame(rows, columns=list(result.keys()), dtype=object).infer_objects()
+
+
+def show(address: URL) -> str:
+    """Return a URL without user, password and options."""
+    return URL.create(
+        address.drivername, host=address.host, port=address.port, database=address.database
+    ).render_as_string()
+
+
+def _parse(url: str) -> URL:
+    try:
+        address = sa.make_url(url)
+    except (ArgumentError, ValueError):
+        raise InputError(
+            "sql_url",
+            "the database's URL cannot be read: wanted one such as sqlite:///file.db or postgresql://host/db",
+        ) from None
+    if address.drivername in ("postgres", "postgresql"):
+        address = address.set(drivername="postgresql+psycopg")
+    return address
+
+
+def _engine(address: URL) -> sa.Engine:
+    file = address.database
+    if address.drivername.startswith("sqlite") and file and not file.startswith("file:"):
+        try:
+            with open(file, "rb"):  # SQLite would make an empty database of a misspelt name
+                pass
+        except OSError as error:
+            raise InputError("table_missing", f"{show(address)} cannot be read: {error.strerror}") from None
+    try:
+        return sa.create_engine(address)
+    except NoSuchModuleError:
+        raise InputError("sql_driver", f"{address.drivername} is no kind of database known here") from None
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "sql_driver", f"reading {address.drivername} needs the package {error.name}: install it"
+        ) from None
+
+
+def _select(connection: sa.Connection, columns: Columns, table: str, shown: str) -> sa.Executable:
+    schema, _, name = table.rpartition(".")
+    inspector = sa.inspect(connection)
+    if schema and schema not in inspector.get_schema_names():
+        there = nearest(schema, inspector.get_schema_names())
+        raise InputError("table_missing", f"{shown} has no schema '{schema}': {there}")
+    if not inspector.has_table(name, schema=schema or None):
+        tables = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
+        raise InputError("table_missing", f"{shown} has no table '{table}': {nearest(name, tables)}")
+    found = [str(column["name"]) for column in inspector.get_columns(name, schema=schema or None)]
+    columns.require(found, f"table {table}")
+    wanted: list[sa.ColumnClause[object]] = [sa.column(column) for column in columns.all]
+    return sa.select(*wanted).select_from(sa.table(name, schema=schema or None))
+
+
+def _told(error: SQLAlchemyError, address: URL) -> str:
+    """Return the first line of what the driver said, with whatever opens the database struck out."""
+    cause = getattr(error, "orig", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    text = lines[0] if lines else type(cause).__name__
+    secrets = [address.username, address.password, *map(str, address.query.values())]
+    for secret in sorted({str(secret) for secret in secrets if secret}, key=len, reverse=True):
+        for form in (secret, quote(secret), quote_plus(secret)):
+            text = text.replace(form, "***")
+    return text
