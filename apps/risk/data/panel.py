@@ -1,7 +1,7 @@
 """A long table as flat arrays: rows of one entity after another, with the place where each begins.
 
 Legend: N entities, R rows, F features (labels, observed, known), T times of the calendar, S statics (categories),
-K static numbers. A series may be short, have gaps, or end before the others: nothing is padded.
+M static numbers. A series may be short, have gaps, or end before the others: nothing is padded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Panel:
     entities: their names, sorted. offset_N1: int64 (N + 1,), rows of entity i are offset[i]:offset[i + 1], by
     time. past_N: how many of them are the past of the as-of date; the rest is known in advance only. step_R:
     int32, place in calendar_T. value_RF: float32, NaN where nothing is known. code_NS: int64, UNSEEN where the
-    category was not there in training. number_NK: float32, NaN where nothing is known.
+    category was not there in training. number_NM: float32, NaN where nothing is known.
     """
 
     columns: Columns
@@ -39,7 +39,7 @@ class Panel:
     calendar_T: np.ndarray
     value_RF: np.ndarray
     code_NS: np.ndarray
-    number_NK: np.ndarray
+    number_NM: np.ndarray
 
     @property
     def length_N(self) -> np.ndarray:
@@ -98,7 +98,7 @@ def build_panel(
         calendar_T=calendar_T,
         value_RF=value_RF,
         code_NS=_codes(table, columns, categories, start_N),
-        number_NK=_numbers(table, columns, start_N),
+        number_NM=_numbers(table, columns, start_N),
     )
 
 
@@ -113,7 +113,7 @@ def take(panel: Panel, keep_N: np.ndarray) -> Panel:
         step_R=panel.step_R[keep_R],
         value_RF=panel.value_RF[keep_R],
         code_NS=panel.code_NS[keep_N],
-        number_NK=panel.number_NK[keep_N],
+        number_NM=panel.number_NM[keep_N],
     )
 
 
@@ -158,11 +158,11 @@ def _codes(table: pd.DataFrame, columns: Columns, categories: Categories, start_
 
 
 def _numbers(table: pd.DataFrame, columns: Columns, start_N: np.ndarray) -> np.ndarray:
-    number_NK = np.empty((len(start_N), len(columns.static_numbers)), dtype=np.float32)
+    number_NM = np.empty((len(start_N), len(columns.static_numbers)), dtype=np.float32)
     for place, name in enumerate(columns.static_numbers):
         number_R = table[name].to_numpy()
-        number_NK[:, place] = number_R[_last(~np.isnan(number_R), start_N)]
-    return number_NK
+        number_NM[:, place] = number_R[_last(~np.isnan(number_R), start_N)]
+    return number_NM
 
 
 def _last(known_R: np.ndarray, start_N: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def test_statics_are_coded_and_the_last_known_one_counts() -> None:
     panel = panel_of(ragged())
     assert panel.categories == {"kind": ("x", "y", "z")}
     assert panel.code_NS[:, 0].tolist() == [2, 3, 1, UNSEEN]  # y, z, x, none
-    np.testing.assert_array_equal(panel.number_NK[:, 0], np.array([31, 41, NAN, NAN], dtype=np.float32))
+    np.testing.assert_array_equal(panel.number_NM[:, 0], np.array([31, 41, NAN, NAN], dtype=np.float32))
 
 
 def test_a_category_that_training_did_not_have_gets_the_reserved_code() -> None:
@@ -75,7 +75,7 @@ def test_rows_ahead_are_told_from_the_past() -> None:
 def test_a_table_without_statics_or_covariates_is_a_panel() -> None:
     table = pd.DataFrame({"entity": ["a"], "time": ["2024-01-01"], "target": [1.0]})
     panel = panel_of(table, Columns())
-    assert (panel.value_RF.shape, panel.code_NS.shape, panel.number_NK.shape) == ((1, 1), (1, 0), (1, 0))
+    assert (panel.value_RF.shape, panel.code_NS.shape, panel.number_NM.shape) == ((1, 1), (1, 0), (1, 0))
 
 
 def test_an_unsorted_table_is_a_fault() -> None:
