@@ -36,6 +36,8 @@ class JobsConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for queue in self.queues:
+            check_name("queue", queue)
         if self.database and re.search(r"//[^/@]*:[^/@]*@", self.database):
             raise ConfigError(
                 "jobs_password",

@@ -44,8 +44,8 @@ def test_a_finished_step_is_not_called_again_and_gives_the_same_result() -> None
     memory, calls = Memory(), []
 
     def job(item: int) -> Any:
-        first = step("first", lambda: calls.append("first") or (item, "é"))  # type: ignore[func-returns-value]
-        second = step("second", lambda: calls.append("second") or {"of": first})  # type: ignore[func-returns-value]
+        first = step("first", lambda: calls.append("first") or (item, "é"))
+        second = step("second", lambda: calls.append("second") or {"of": first})
         return (first, second)
 
     fresh = run_tries(memory, job, {"item": 1}, 1, 0)

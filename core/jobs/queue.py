@@ -1,0 +1,231 @@
+"""Submit jobs, look at them, cancel them and start them again: all that needs no worker."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import PortableWorkflowError, WorkflowSerializationFormat, WorkflowStatus
+
+from core.errors import InputError
+from core.jobs.config import DEFAULT_QUEUE, check_name
+from core.jobs.store import APP, STEPS, Store
+
+WORKFLOW = "job"  # the one DBOS workflow, which runs every job: so a name that a worker does not know fails, not hangs
+PRIORITY = 100  # between what cannot wait and what has time
+SHOWN = 12  # digits of an id that lists and logs show; any unique beginning names a job
+
+
+class State(StrEnum):
+    """What a person needs to know about a job."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_STATES = {
+    "ENQUEUED": State.WAITING,
+    "DELAYED": State.WAITING,
+    "PENDING": State.RUNNING,
+    "SUCCESS": State.DONE,
+    "ERROR": State.FAILED,
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": State.FAILED,
+    "CANCELLED": State.CANCELLED,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as it stood when it was looked up.
+
+    starts: how often a worker took it up. code, sentence: why it failed, else empty. arguments and key are only
+    filled where one job is asked for. Times are UTC.
+    """
+
+    id: str
+    name: str
+    queue: str
+    state: State
+    starts: int
+    submitted: datetime
+    started: datetime | None
+    ended: datetime | None
+    worker: str | None
+    result: Any
+    code: str
+    sentence: str
+    arguments: Mapping[str, Any] | None = None
+    key: str | None = None
+
+
+def submit(
+    store: Store,
+    name: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    key: str | None = None,
+    queue: str = DEFAULT_QUEUE,
+    priority: int = PRIORITY,
+) -> str:
+    """Submit the job `name` and return its id; it is kept before this returns.
+
+    arguments: plain JSON, passed by keyword. key: the same key for the same name is one job, for as long as the
+    database keeps it: while it waits or runs, and also after it is done, failed or cancelled, the second call
+    changes nothing and returns the id of the first (`requeue` runs it again). priority: 1 and more,
+    the smaller comes first.
+    Raises InputError for a name or arguments that cannot be kept.
+    """
+    check_name("job", name)
+    check_name("queue", queue)
+    arguments = dict(arguments or {})
+    check_json(name, arguments)
+    job = _id(store, name, key)
+    store.client.enqueue(
+        {
+            "workflow_name": WORKFLOW,
+            "queue_name": queue,
+            "workflow_id": job,
+            "app_version": APP,
+            "priority": priority,
+            "serialization_type": WorkflowSerializationFormat.PORTABLE,
+            "attributes": {"job": name, "queue": queue},
+        },
+        name,
+        arguments,
+        key,
+    )
+    return job
+
+
+def jobs(store: Store, state: State | None = None, limit: int | None = None) -> list[Job]:
+    """Return jobs, the latest submitted first, without arguments and keys."""
+    wanted = [status for status, meaning in _STATES.items() if meaning == state] or None
+    found = store.client.list_workflows(
+        name=WORKFLOW, status=wanted, limit=limit, sort_desc=True, load_input=False
+    )
+    return [_job(status) for status in found]
+
+
+def job(store: Store, beginning: str) -> Job:
+    """Return the job whose id begins so; raise InputError where there is none, or several."""
+    text = beginning.strip().lower()
+    hexadecimal = re.fullmatch(r"[0-9a-f]{4,32}", text)
+    found = (
+        store.client.list_workflows(name=WORKFLOW, workflow_id_prefix=text, limit=2) if hexadecimal else []
+    )
+    if len(found) != 1:
+        trouble = "several jobs have ids that begin with" if found else "no job has an id that begins with"
+        cure = "give more digits" if found else "`triptych-jobs list` shows those that there are"
+        raise InputError("job_unknown", f"{trouble} {beginning!r}: {cure}")
+    return _job(found[0])
+
+
+def finished_steps(store: Store, found: Job) -> dict[str, datetime]:
+    """Return the names of the steps that a job has behind it, with the time of each, in their order."""
+    query = sa.select(STEPS.c.name, STEPS.c.ended).where(STEPS.c.job == found.id).order_by(STEPS.c.ended)
+    return {row.name: datetime.fromtimestamp(row.ended, UTC) for row in store.rows(query)}
+
+
+def cancel(store: Store, beginning: str) -> Job:
+    """Cancel a job that waits or runs. One that runs stops at its next step or `check()`; its result is dropped."""
+    found = job(store, beginning)
+    if found.state not in (State.WAITING, State.RUNNING):
+        raise InputError(
+            "job_state",
+            f"job {found.id[:SHOWN]} is {found.state}: only one that waits or runs can be cancelled",
+        )
+    store.client.cancel_workflow(found.id)
+    return job(store, found.id)
+
+
+def requeue(store: Store, beginning: str) -> Job:
+    """Let a job that is done, failed or cancelled wait again, under its id and key; all its steps run again."""
+    found = job(store, beginning)
+    if found.state in (State.WAITING, State.RUNNING):
+        raise InputError(
+            "job_state", f"job {found.id[:SHOWN]} is {found.state} already: cancel it first to start it anew"
+        )
+    store.change(sa.delete(STEPS).where(STEPS.c.job == found.id))
+    store.client.rewind_workflow(found.id, queue_name=found.queue)
+    return job(store, found.id)
+
+
+def wait(store: Store, identity: str, timeout_s: float) -> Job:
+    """Return the job as soon as it neither waits nor runs; raise TimeoutError after that many seconds."""
+    limit = time.monotonic() + timeout_s
+    while True:
+        found = job(store, identity)
+        if found.state not in (State.WAITING, State.RUNNING):
+            return found
+        if time.monotonic() > limit:
+            raise TimeoutError(f"job {found.id[:SHOWN]} is still {found.state} after {timeout_s:g} s")
+        time.sleep(0.05)
+
+
+def _id(store: Store, name: str, key: str | None) -> str:
+    """Return 32 hex digits. Ids are logged and a key may hold an identifier: hence a secret, one a database."""
+    if key is None:
+        return secrets.token_hex(16)
+    return hmac.digest(store.secret, f"{name}\0{key}".encode("utf-8", "surrogateescape"), "sha256").hex()[:32]
+
+
+def check_json(name: str, arguments: Mapping[str, Any]) -> None:
+    """Raise InputError unless the arguments of job `name` come back from JSON as they went in."""
+    try:
+        same = json.loads(json.dumps(arguments, allow_nan=False)) == arguments
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise InputError(
+            "job_arguments",
+            f"the arguments of job {name} are not plain JSON: use text, finite numbers, true, false, null, lists "
+            "and objects with text keys",
+        )
+
+
+def _job(status: WorkflowStatus) -> Job:
+    attributes = status.attributes or {}
+    state = _STATES[status.status]
+    code, sentence = _failure(status) if state is State.FAILED else ("", "")
+    name, arguments, key = status.input["args"] if status.input else (attributes.get("job", ""), None, None)
+    return Job(
+        id=status.workflow_id,
+        name=name,
+        queue=attributes.get("queue", DEFAULT_QUEUE),
+        state=state,
+        starts=status.recovery_attempts or 0,
+        submitted=_time(status.created_at) or datetime.fromtimestamp(0, UTC),
+        started=_time(status.dequeued_at),
+        ended=_time(status.completed_at),
+        worker=status.executor_id if state is not State.WAITING else None,
+        result=status.output,
+        code=code,
+        sentence=sentence,
+        arguments=arguments,
+        key=key,
+    )
+
+
+def _failure(status: WorkflowStatus) -> tuple[str, str]:
+    if status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
+        return "lost_too_often", f"its worker died {(status.recovery_attempts or 1) - 1} times while it ran"
+    error = status.error
+    if isinstance(error, PortableWorkflowError) and isinstance(error.code, str):
+        return error.code, error.message
+    return "fault", f"internal fault: {type(error).__name__}"
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)

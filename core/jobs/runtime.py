@@ -1,0 +1,259 @@
+"""The worker: takes up waiting jobs, submits those that are due, takes over from the dead, stops cleanly."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import secrets
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowSerializationFormat
+
+from core.errors import InputError, InternalFault, TriptychError
+from core.jobs.config import JobsConfig
+from core.jobs.heartbeat import beat, sign_off, take_over
+from core.jobs.queue import SHOWN, WORKFLOW
+from core.jobs.schedule import tick
+from core.jobs.step import JobStopped, run_tries
+from core.jobs.store import APP, STEPS, Store
+from core.runs.log import RunLog
+
+_one_worker = threading.Lock()  # DBOS keeps its runtime in a global: one a process
+
+
+class Worker:
+    """A worker on an open store, until `stop`.
+
+    jobs: name → function, or "module:function" that is imported when the first such job comes. A function takes
+    the job's arguments by keyword and returns plain JSON. log: where events go, with job names and the first
+    digits of ids, never arguments or keys. clock: the time that schedules go by.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Mapping[str, str | Callable[..., Any]],
+        config: JobsConfig | None = None,
+        log: RunLog | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.id = secrets.token_hex(SHOWN // 2)
+        self.store = store
+        self.jobs = dict(jobs)
+        self.config = config or JobsConfig()
+        self.log = log
+        self.clock = clock
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+
+    def run(self) -> bool:
+        """Work until `stop` is called; return whether everything has ended.
+
+        A job that runs at the stop has `grace_s` to finish or to reach its next step; what is left is given back,
+        to be taken up by another worker. False: a thread of such a job goes on, and only the end of the process
+        ends it.
+        """
+        if not _one_worker.acquire(blocking=False):
+            raise InternalFault("worker_second", "one process can run one worker at a time")
+        keeper = threading.Thread(target=self._keep_alive, name="jobs-heartbeat", daemon=True)
+        try:
+            self._launch()
+            keeper.start()
+            self.event("worker_started", item=self.id)
+            while not self._stopping.wait(0.5):
+                pass  # a signal that another thread got is handled here, at the next turn
+        finally:
+            self._stopping.set()
+            try:
+                left = self._shut_down()
+                self._ended.set()
+                if keeper.is_alive():
+                    keeper.join()  # before the row goes: it would put it back
+                sign_off(self.store, self.id)
+                self.event("worker_stopped", item=self.id, count=left)
+            finally:
+                self._ended.set()
+                _one_worker.release()
+        return _threads_ended()
+
+    def stop(self) -> None:
+        """Let `run` end; may be called from a signal handler or another thread, and more than once."""
+        self._stopping.set()
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set once the worker is to stop."""
+        return self._stopping
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        """Write a line to the log, if there is one."""
+        if self.log is not None:
+            self.log.event(name, **fields)
+
+    def _launch(self) -> None:
+        beat(self.store, self.id)
+        DBOS(
+            config={
+                "name": APP,
+                "system_database_url": self.store.url,
+                "application_version": APP,
+                "executor_id": self.id,
+                "serializer": DBOSPortableJSONSerializer(),
+                "log_level": "CRITICAL",
+                "scheduler_polling_interval_sec": 3600.0,
+            }
+        )
+        DBOS.listen_queues(self.config.queues)
+        for queue in self.config.queues:
+            self.store.client.register_queue(
+                queue,
+                worker_concurrency=self.config.concurrency,
+                polling_interval_sec=self.config.poll_s,
+            )
+
+        @DBOS.workflow(
+            name=WORKFLOW,
+            max_recovery_attempts=self.config.takeovers,
+            serialization_type=WorkflowSerializationFormat.PORTABLE,
+        )
+        def run(name: str, arguments: dict[str, Any], _key: str | None) -> Any:
+            return self._work(str(DBOS.workflow_id), name, arguments)
+
+        DBOS.launch()
+
+    def _work(self, job: str, name: str, arguments: dict[str, Any]) -> Any:
+        """Run one job; what goes wrong becomes an error whose code and sentence DBOS keeps."""
+        item, began = job[:SHOWN], time.monotonic()
+        self.event("job_started", item=item, name=name)
+        try:
+            result = run_tries(
+                _Keeper(self, job, name),
+                self._function(name),
+                arguments,
+                self.config.attempts,
+                self.config.pause_s,
+            )
+        except JobStopped:
+            self.event("job_stopped", item=item, name=name)
+            raise
+        except TriptychError as error:
+            self.event("job_failed", item=item, name=name, code=error.code)
+            raise
+        except BaseException as error:  # also what calls sys.exit: the job must not stay "running" for ever
+            frames = frames_of(error)
+            kind, where = type(error).__name__, frames[-1]
+            self.event(
+                "job_failed", item=item, name=name, code="fault", type=kind, where=where, frames=frames
+            )
+            raise InternalFault("fault", f"internal fault: {kind} at {where}") from None
+        self.event("job_done", item=item, name=name, seconds=round(time.monotonic() - began, 3))
+        return result
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        target = self.jobs.get(name)
+        if target is None:
+            known = ", ".join(sorted(self.jobs)) or "none"
+            raise InputError("job_unknown", f"this worker has no job named {name}; it has: {known}")
+        if isinstance(target, str):
+            module, _, function = target.partition(":")
+            target = getattr(importlib.import_module(module), function)
+        return target
+
+    def _keep_alive(self) -> None:
+        """Every `beat_s`: take over, submit what is due, give a sign of life. Nothing may end this but the end."""
+        noted: set[str] = set()
+        while not self._ended.wait(self.config.beat_s):
+            faults: set[str] = set()
+            for duty in (self._take_over, self._submit_due, lambda: beat(self.store, self.id)):
+                try:
+                    duty()
+                except Exception as error:  # the database may be away for a while
+                    kind, where = type(error).__name__, frames_of(error)[-1]
+                    faults.add(where)
+                    if where not in noted:
+                        self.event("worker_troubled", type=kind, where=where)
+            noted = faults
+
+    def _take_over(self) -> None:
+        if not self._stopping.is_set():
+            for job in take_over(self.store, self.id, self.config.dead_after_s):
+                self.event("job_taken_over", item=job[:SHOWN])
+
+    def _submit_due(self) -> None:
+        if not self._stopping.is_set():
+            for job in tick(self.store, self.clock()):
+                self.event("job_due", item=job[:SHOWN])
+
+    def _shut_down(self) -> int:
+        """Take up nothing more, wait for running jobs, give back the rest; return how many."""
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=math.ceil(self.config.grace_s))
+        left = self.store.client.list_workflows(
+            name=WORKFLOW, status="PENDING", executor_id=self.id, load_input=False, load_output=False
+        )
+        for status in left:
+            queue = (status.attributes or {}).get("queue")
+            self.store.client.resume_workflow(status.workflow_id, queue_name=queue)
+        return len(left)
+
+
+class _Keeper:
+    """What `core.jobs.step` asks for while a job runs."""
+
+    def __init__(self, worker: Worker, job: str, name: str) -> None:
+        self.worker = worker
+        self.job = job
+        self.name = name
+
+    def must_stop(self) -> bool:
+        """Also when another worker has taken the job over: then this one was thought dead."""
+        if self.worker.stopping.is_set():
+            return True
+        found = self.worker.store.client.list_workflows(
+            workflow_ids=[self.job], load_input=False, load_output=False
+        )
+        return [(status.status, status.executor_id) for status in found] != [("PENDING", self.worker.id)]
+
+    def pause(self, seconds: float) -> None:
+        self.worker.stopping.wait(seconds)
+
+    def load(self, name: str) -> str | None:
+        query = sa.select(STEPS.c.result).where(STEPS.c.job == self.job, STEPS.c.name == name)
+        rows = self.worker.store.rows(query)
+        return str(rows[0].result) if rows else None
+
+    def save(self, name: str, result: str) -> None:
+        store = self.worker.store
+        store.put(STEPS, {"job": self.job, "name": name, "result": result, "ended": store.now}, keep=True)
+
+    def failed_once(self, error: Exception, tries: int) -> None:
+        self.worker.event(
+            "job_retried",
+            item=self.job[:SHOWN],
+            name=self.name,
+            count=tries,
+            type=type(error).__name__,
+            where=frames_of(error)[-1],
+        )
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """Return where an error came from, as module:line of the frames, the innermost last; never its message."""
+    frames = [
+        f"{frame.f_globals.get('__name__', 'unknown')}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    return frames[-50:] or ["unknown"]
+
+
+def _threads_ended() -> bool:
+    """Whether DBOS's threads have ended; one that is about to gets a moment."""
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("dbos-executor")]
+    for thread in threads:
+        thread.join(0.5)
+    return not any(thread.is_alive() for thread in threads)

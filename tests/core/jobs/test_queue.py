@@ -1,0 +1,126 @@
+"""What needs no worker: submit, look, cancel, start again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from core.errors import InputError
+from core.jobs.queue import State, cancel, finished_steps, job, jobs, requeue, submit, wait
+from core.jobs.store import STEPS, Store
+from tests.core.jobs.workers import working
+
+
+def test_a_submitted_job_waits(store: Store) -> None:
+    identity = submit(store, "add", {"a": [1, None], "b": {"é": 0.5}}, key="2026-01-05", queue="night")
+    found = job(store, identity)
+    assert (found.id, found.name, found.queue, found.key) == (identity, "add", "night", "2026-01-05")
+    assert found.arguments == {"a": [1, None], "b": {"é": 0.5}}
+    assert (found.state, found.starts, found.started, found.ended) == (State.WAITING, 0, None, None)
+    assert (found.worker, found.result, found.code, found.sentence) == (None, None, "", "")
+    (listed,) = jobs(store)
+    assert (listed.id, listed.name, listed.arguments, listed.key) == (identity, "add", None, None)
+
+
+def test_the_same_key_is_one_job_in_every_state(store: Store) -> None:
+    first = submit(store, "add", {"a": 1}, key="k")
+    assert submit(store, "add", {"a": 2}, key="k") == first
+    assert submit(store, "subtract", {"a": 1}, key="k") != first
+    assert submit(store, "add", {"a": 1}, key="l") != first
+    cancel(store, first)
+    assert submit(store, "add", {"a": 3}, key="k") == first
+    found = job(store, first)
+    assert (found.state, found.arguments) == (State.CANCELLED, {"a": 1})
+    assert len(jobs(store)) == 3
+    assert len({submit(store, "add"), submit(store, "add")}) == 2
+
+
+def test_an_id_does_not_give_its_key_away(tmp_path: Path) -> None:
+    ids = set()
+    for name in ("a", "b"):
+        with Store(str(tmp_path / name)) as store:
+            ids.add(submit(store, "add", key="1.2.840.113619.2.55.3"))
+    assert len(ids) == 2, (
+        "the same key in another database has another id: a list of keys cannot be tried out"
+    )
+
+
+@pytest.mark.parametrize("arguments", [{"x": float("nan")}, {"x": (1, 2)}, {"x": Path("a")}, {"x": {1: 2}}])
+def test_arguments_that_json_does_not_give_back_are_refused(store: Store, arguments: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="the arguments of job add are not plain JSON: use text, finite"):
+        submit(store, "add", arguments)
+    assert jobs(store) == []
+
+
+def test_names_are_checked(store: Store) -> None:
+    with pytest.raises(InputError, match="'Add it' cannot name a job"):
+        submit(store, "Add it")
+    with pytest.raises(InputError, match="'_dbos' cannot name a queue"):
+        submit(store, "add", queue="_dbos")
+
+
+def test_a_job_is_found_by_the_beginning_of_its_id(store: Store) -> None:
+    identity = submit(store, "add")
+    assert job(store, identity[:12].upper()).id == identity
+    for wrong in ("", "12", "zzzz", "%", identity + "0"):
+        with pytest.raises(InputError, match="no job has an id that begins with") as caught:
+            job(store, wrong)
+        assert caught.value.code == "job_unknown"
+    for number in range(16):
+        store.client.enqueue(
+            {"workflow_name": "job", "queue_name": "q", "workflow_id": f"abcd{number:x}"}, "add", {}, None
+        )
+    with pytest.raises(InputError, match="several jobs have ids that begin with 'abcd': give more digits"):
+        job(store, "abcd")
+    assert job(store, "abcd7").id == "abcd7"
+
+
+def test_lists_by_state_with_a_limit(store: Store) -> None:
+    ids = [submit(store, "add") for _ in range(4)]
+    cancel(store, ids[0])
+    assert {found.id for found in jobs(store, State.WAITING)} == set(ids[1:])
+    assert [found.id for found in jobs(store, State.CANCELLED)] == [ids[0]]
+    assert len(jobs(store, limit=2)) == 2
+    assert jobs(store, State.RUNNING) == []
+
+
+def test_cancel_and_requeue_refuse_what_makes_no_sense(store: Store) -> None:
+    identity = submit(store, "add", {"a": 1}, key="k", queue="night")
+    with pytest.raises(InputError, match=rf"job {identity[:12]} is waiting already: cancel it first"):
+        requeue(store, identity)
+    assert cancel(store, identity).state is State.CANCELLED
+    with pytest.raises(InputError, match=rf"job {identity[:12]} is cancelled: only one that waits or runs"):
+        cancel(store, identity)
+    store.put(STEPS, {"job": identity, "name": "first", "result": "1", "ended": store.now})
+    assert list(finished_steps(store, job(store, identity))) == ["first"]
+    again = requeue(store, identity)
+    assert (again.id, again.state, again.queue, again.arguments) == (
+        identity,
+        State.WAITING,
+        "night",
+        {"a": 1},
+    )
+    assert store.rows(sa.select(STEPS)) == [], "all steps run again"
+
+
+def test_a_wait_ends(store: Store) -> None:
+    identity = submit(store, "add")
+    with pytest.raises(TimeoutError, match=rf"job {identity[:12]} is still waiting after 0\.1 s"):
+        wait(store, identity, 0.1)
+    cancel(store, identity)
+    assert wait(store, identity, 0.1).state is State.CANCELLED
+
+
+def test_what_cannot_wait_comes_first(store: Store) -> None:
+    order: list[str] = []
+    ids = [
+        submit(store, "note", {"text": text}, priority=priority)
+        for text, priority in (("late", 200), ("usual", 100), ("at once", 1))
+    ]
+    with working(store, {"note": lambda text: order.append(text)}):
+        for identity in ids:
+            wait(store, identity, 60)
+    assert order == ["at once", "usual", "late"]

@@ -1,0 +1,259 @@
+"""One worker in this process: outcomes, tries, steps, cancelling, schedules, stopping, the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import InputError, InternalFault, ItemRefused
+from core.jobs.config import JobsConfig
+from core.jobs.heartbeat import workers
+from core.jobs.queue import State, cancel, finished_steps, job, jobs, requeue, submit, wait
+from core.jobs.runtime import Worker
+from core.jobs.schedule import register
+from core.jobs.step import check, step
+from core.jobs.store import Store
+from core.runs.log import RunLog
+from tests.core.jobs import sample_jobs
+from tests.core.jobs.workers import until, working
+
+WAIT_S = 60.0
+CANARY = "DOE^JANE-19700101"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[RunLog]:
+    with RunLog(tmp_path / "log.jsonl") as log:
+        yield log
+
+
+def events(log: RunLog) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.path.read_text("ascii").splitlines()]
+
+
+def raises(error: BaseException) -> Any:
+    def function() -> None:
+        raise error
+
+    return function
+
+
+def test_a_job_is_done_once(store: Store) -> None:
+    calls: list[int] = []
+    identity = submit(store, "add", {"a": 1, "b": 2}, key="k")
+    with working(store, {"add": lambda a, b: calls.append(a) or {"sum": a + b}}) as worker:
+        found = wait(store, identity, WAIT_S)
+        assert submit(store, "add", {"a": 1, "b": 2}, key="k") == identity
+        wait(store, submit(store, "add", {"a": 5, "b": 2}), WAIT_S)
+        assert calls == [1, 5]
+        assert requeue(store, identity).result is None
+        again = wait(store, identity, WAIT_S)
+    assert calls == [1, 5, 1]
+    assert (found.state, found.result, found.starts, found.worker) == (State.DONE, {"sum": 3}, 1, worker.id)
+    assert found.started is not None
+    assert found.ended is not None
+    assert found.submitted <= found.started <= found.ended
+    assert (again.state, again.result) == (State.DONE, {"sum": 3})
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "code", "sentence"),
+    [
+        (InputError("input_missing", "There is no input."), 1, "input_missing", "There is no input."),
+        (ItemRefused("truncated", "It is cut short."), 1, "truncated", "It is cut short."),
+        (OSError(CANARY), 3, "fault", f"internal fault: OSError at {__name__}:"),
+        (SystemExit(CANARY), 1, "fault", f"internal fault: SystemExit at {__name__}:"),
+    ],
+)
+def test_a_job_fails_with_a_reason(
+    store: Store, log: RunLog, error: BaseException, tries: int, code: str, sentence: str
+) -> None:
+    with working(store, {"fail": raises(error)}, log):
+        found = wait(store, submit(store, "fail"), WAIT_S)
+    assert (found.state, found.code, found.starts) == (State.FAILED, code, 1)
+    assert found.sentence.startswith(sentence)
+    names = [event["event"] for event in events(log)]
+    assert names.count("job_retried") == tries - 1
+    assert names.count("job_failed") == 1
+    assert CANARY not in log.path.read_text() + found.sentence
+
+
+def test_a_passing_fault_is_got_over(store: Store) -> None:
+    left = [ConnectionError(), TimeoutError()]
+
+    def flaky() -> str:
+        if left:
+            raise left.pop()
+        return "through"
+
+    with working(store, {"flaky": flaky}):
+        assert wait(store, submit(store, "flaky"), WAIT_S).result == "through"
+
+
+def test_a_name_that_the_worker_does_not_know_fails(store: Store) -> None:
+    with working(store, {"add": raises(OSError())}):
+        found = wait(store, submit(store, "subtract"), WAIT_S)
+    assert (found.code, found.sentence) == (
+        "job_unknown",
+        "this worker has no job named subtract; it has: add",
+    )
+
+
+def test_a_target_is_imported_when_its_job_comes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "heavy_job.py").write_text("def run(a):\n    return a + 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with working(store, {"heavy": "heavy_job:run", "broken": "no.such.module:run"}):
+        assert "heavy_job" not in sys.modules
+        assert wait(store, submit(store, "heavy", {"a": 1}), WAIT_S).result == 2
+        found = wait(store, submit(store, "broken"), WAIT_S)
+    assert found.sentence.startswith("internal fault: ModuleNotFoundError at ")
+
+
+def test_finished_steps_survive_a_fault_but_not_a_requeue(store: Store, tmp_path: Path) -> None:
+    faults = [OSError()]
+
+    def twice(folder: str) -> int:
+        first = step("first", lambda: sample_jobs.trace(folder, "first") or 20)
+        if faults:
+            raise faults.pop()
+        return first + step("second", lambda: sample_jobs.trace(folder, "second") or 1)
+
+    with working(store, {"twice": twice}):
+        found = wait(store, submit(store, "twice", {"folder": str(tmp_path)}), WAIT_S)
+        assert (found.result, list(finished_steps(store, found))) == (21, ["first", "second"])
+        assert sample_jobs.traced(tmp_path) == ["first", "second"]
+        requeue(store, found.id)
+        assert wait(store, found.id, WAIT_S).result == 21
+    assert sample_jobs.traced(tmp_path) == ["first", "second"] * 2
+
+
+def test_a_running_job_is_cancelled(store: Store, tmp_path: Path, log: RunLog) -> None:
+    identity = submit(store, "linger", {"folder": str(tmp_path)})
+    with working(store, {"linger": sample_jobs.linger, "add": lambda: 1}, log):
+        until(lambda: sample_jobs.traced(tmp_path))
+        assert job(store, identity).state is State.RUNNING
+        assert cancel(store, identity).state is State.CANCELLED
+        until(lambda: "job_stopped" in [event["event"] for event in events(log)])
+        assert wait(store, submit(store, "add"), WAIT_S).result == 1, "its place is free"
+        assert job(store, identity).state is State.CANCELLED
+
+
+def test_a_stop_gives_back_what_runs(store: Store, tmp_path: Path, log: RunLog) -> None:
+    identity = submit(store, "linger", {"folder": str(tmp_path)}, queue="night")
+    waiting = submit(store, "linger", {"folder": str(tmp_path)}, queue="night")
+    for starts in (1, 2):
+        with working(store, {"linger": sample_jobs.linger}, log, queues=["night"]):
+            until(lambda starts=starts: len(sample_jobs.traced(tmp_path)) == starts)
+        found = job(store, identity)
+        assert (found.state, found.queue) == (State.WAITING, "night")
+    assert events(log)[-1]["event"] == "worker_stopped"
+    assert events(log)[-1]["count"] == 1
+    (tmp_path / "go.txt").touch()
+    with working(store, {"linger": sample_jobs.linger}, queues=["night"]):
+        assert {wait(store, one, WAIT_S).result for one in (identity, waiting)} == {"gone"}
+
+
+def test_a_worker_serves_its_queues_and_several_jobs_at_once(store: Store) -> None:
+    together = threading.Barrier(3, timeout=WAIT_S)
+    other = submit(store, "meet", queue="day")
+    ids = [submit(store, "meet", queue="night") for _ in range(3)]
+    with working(store, {"meet": lambda: together.wait() >= 0}, queues=["night"], concurrency=3):
+        assert [wait(store, one, WAIT_S).result for one in ids] == [True] * 3
+        assert job(store, other).state is State.WAITING
+
+
+def test_due_jobs_run_without_waiting_for_the_day(store: Store, tmp_path: Path) -> None:
+    now = [datetime(2026, 1, 2, 12, 0, tzinfo=UTC)]
+    register(store, "daily", "0 6 * * *", "UTC", "due", {"folder": str(tmp_path)}, now=now[0])
+    with working(store, {"due": sample_jobs.due}, clock=lambda: now[0]):
+        for day in (3, 4, 5):
+            now[0] += timedelta(days=1)
+            until(lambda day=day: f"2026-01-0{day}T06:00:00+00:00" in sample_jobs.traced(tmp_path))
+    assert len(sample_jobs.traced(tmp_path)) == 3
+    assert {found.name for found in jobs(store, State.DONE)} == {"due"}
+
+
+def test_a_job_that_takes_its_worker_down_again_and_again_fails(store: Store) -> None:
+    identity = submit(store, "poison")
+    # The worker does not die here: the job is taken from it as if it had, which is the same for the count.
+    with working(store, {"poison": lambda: until(lambda: check())}, takeovers=2, beat_s=0.05) as worker:
+        from dbos import DBOS
+
+        for starts in (1, 2, 3):
+            until(
+                lambda starts=starts: (
+                    (job(store, identity).starts, job(store, identity).state) == (starts, State.RUNNING)
+                )
+            )
+            DBOS._recover_pending_workflows([worker.id])
+        found = wait(store, identity, WAIT_S)
+    assert (found.state, found.code) == (State.FAILED, "lost_too_often")
+    assert found.sentence == "its worker died 3 times while it ran"
+
+
+def test_neither_the_log_nor_the_terminal_shows_arguments(
+    store: Store, log: RunLog, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table = {"add": lambda who: 1, "fail": raises(ValueError(CANARY)), "odd": lambda: {CANARY: object()}}
+    with working(store, table, log):
+        ids = [submit(store, "add", {"who": CANARY}, key=CANARY), submit(store, "fail"), submit(store, "odd")]
+        ids += [submit(store, "add", {CANARY: 1})]
+        states = [wait(store, one, WAIT_S).state for one in ids]
+        logging.getLogger("dbos").error(CANARY)
+    assert states == [State.DONE, State.FAILED, State.FAILED, State.FAILED]
+    assert CANARY not in log.path.read_text()
+    assert capfd.readouterr() == ("", "")
+    lines = [event for event in events(log) if event["event"].startswith("job_")]
+    assert {(line["item"], line["name"]) for line in lines} == {
+        (one[:12], name) for one, name in zip(ids, ("add", "fail", "odd", "add"), strict=True)
+    }
+
+
+def test_a_database_that_is_away_is_noted_once_and_waited_for(
+    store: Store, log: RunLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import core.jobs.runtime as runtime
+
+    beats: list[str] = []
+    beat = runtime.beat
+
+    def flaky(*words: Any) -> None:
+        beats.append("beat")
+        if 2 <= len(beats) <= 5:
+            raise OSError(CANARY)
+        beat(*words)
+
+    monkeypatch.setattr(runtime, "beat", flaky)
+    with working(store, {}, log):
+        until(lambda: len(beats) > 6)
+    troubles = [event for event in events(log) if event["event"] == "worker_troubled"]
+    assert [event["type"] for event in troubles] == ["OSError"]
+
+
+def test_a_worker_that_cannot_start_leaves_the_place_to_another(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("dbos.DBOS.launch", raises(OSError("no")))
+        with pytest.raises(OSError, match="no"):
+            Worker(store, {}, JobsConfig()).run()
+    assert workers(store) == []
+    with working(store, {"add": lambda: 1}):
+        assert wait(store, submit(store, "add"), WAIT_S).result == 1
+
+
+def test_one_worker_a_process(store: Store) -> None:
+    with working(store, {"add": lambda: 1}):
+        wait(store, submit(store, "add"), WAIT_S)
+        with pytest.raises(InternalFault, match="one process can run one worker at a time"):
+            Worker(store, {}, JobsConfig()).run()

@@ -1,0 +1,122 @@
+"""Workers and databases for tests of the job queue: in this process, as real processes, and a PostgreSQL server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from core.jobs.config import JobsConfig
+from core.jobs.runtime import Worker
+from core.jobs.store import Store
+from core.runs.log import RunLog
+
+ROOT = Path(__file__).resolve().parents[3]
+QUICK = {"poll_s": 0.02, "beat_s": 0.1, "dead_after_s": 1.0, "pause_s": 0.01, "grace_s": 0.0}
+DEADLINE_S = 60.0  # nothing takes so long, even where other programs have the processor
+COMMAND = """
+import sys
+import pipelines.jobs as door
+door.JOBS.update({name: f"tests.core.jobs.sample_jobs:{name}" for name in ("record", "linger", "stubborn", "due")})
+sys.exit(door.main())
+"""
+
+
+@contextlib.contextmanager
+def working(
+    store: Store, jobs: Mapping[str, Any], log: RunLog | None = None, clock: Any = None, **settings: Any
+) -> Iterator[Worker]:
+    """A worker in a thread of this process."""
+    more = {} if clock is None else {"clock": clock}
+    worker = Worker(store, jobs, JobsConfig(**{**QUICK, **settings}), log, **more)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+
+
+def start_worker(folder: Path, database: str, **settings: Any) -> subprocess.Popen[str]:
+    """A worker as a process of its own, through the front door; it returns once the worker gives signs of life."""
+    words = [
+        word
+        for name, value in {**QUICK, **settings}.items()
+        for word in ("--" + name.replace("_", "-"), str(value))
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "work", "--database", database, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("working on "), process.communicate()[1]
+    return process
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Wait until the condition holds, and return what it returned."""
+    limit = time.monotonic() + DEADLINE_S
+    while not (value := condition()):
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server on a Unix socket in a folder of its own; yields the beginning and the end of its URLs."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    binary = shutil.which("postgres") or (str(found[-1]) if found else None)
+    if binary is None:
+        pytest.skip("a test on PostgreSQL needs its server (Debian package postgresql)")
+    programs = Path(binary).resolve().parent
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    data = folder / "data"
+    making = [programs / "initdb", "-D", data, "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8"]
+    subprocess.run([*as_user, *making], check=True, capture_output=True, cwd=folder)
+    quick = ["-c", "fsync=off", "-c", "listen_addresses="]
+    server = subprocess.Popen(
+        [*as_user, programs / "postgres", "-D", data, "-k", folder, *quick],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"postgresql://tester@/{{}}?host={folder}"
+        until(lambda: _answers(url.format("postgres")))
+        yield url
+    finally:
+        server.terminate()
+        server.wait(DEADLINE_S)
+        shutil.rmtree(folder)
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:  # it is still starting
+        return False
+    return True
