@@ -1,0 +1,228 @@
+"""The front door of the job queue, for all apps: `triptych-jobs work | list | show | cancel | requeue`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NoReturn
+
+from core.errors import ConfigError, ExitCode, TriptychError
+from core.jobs.config import JobsConfig
+from core.runs.folder import Run
+from core.stages import run_stage, shown
+
+# Name of a job → "module:function", imported when the first such job comes.
+JOBS: dict[str, str] = {}
+STATES = ("waiting", "running", "done", "failed", "cancelled")
+NOTHING = "-"
+
+
+@dataclass
+class WorkConfig:
+    """What `work` runs with."""
+
+    stage: str = "work"
+    seed: int = 0
+    run_dir: str | None = None
+    jobs: JobsConfig = field(default_factory=JobsConfig)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError("config_option", f"{message}; `{self.prog} --help` shows what there is")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; what goes wrong is one line on stderr."""
+    try:
+        words = _parser().parse_args(sys.argv[1:] if argv is None else list(argv))
+        if words.command == "work":
+            given = {setting.name: getattr(words, setting.name) for setting in dataclasses.fields(JobsConfig)}
+            return run_stage("jobs", WorkConfig(run_dir=words.run_dir, jobs=JobsConfig(**given)), _STAGES)
+        JobsConfig(database=words.database)  # refuses what should not stand on a command line
+        text = _TEXTS[words.command](words)
+    except SystemExit:  # argparse has shown the help page
+        return ExitCode.DONE
+    except TriptychError as error:
+        print(f"triptych-jobs: {error.sentence}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:  # its message may quote an argument of a job
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{shown(frame.filename)}:{frame.lineno}"
+        print(f"triptych-jobs: internal fault: {type(error).__name__} at {where}", file=sys.stderr)
+        return ExitCode.FAULT
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # a reader that has seen enough (`| head`) is no fault
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.DONE
+
+
+def work(cfg: WorkConfig, run: Run) -> int:
+    """Work until SIGTERM or Ctrl-C; a second Ctrl-C does not wait for running jobs."""
+    from core.jobs.runtime import Worker
+    from core.jobs.store import Store
+
+    with Store(cfg.jobs.database) as store:
+        worker = Worker(store, JOBS, cfg.jobs, run.log)
+
+        def stop(*_: object) -> None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            worker.stop()
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        print(f"working on {', '.join(cfg.jobs.queues)}; log: {run.log.path}", flush=True)
+        try:
+            ended = worker.run()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if not ended:  # the thread of a job that was given back would keep the process alive
+        run.log.event("finished", exit_code=int(ExitCode.DONE))
+        os._exit(ExitCode.DONE)
+    return ExitCode.DONE
+
+
+_STAGES = {"work": "pipelines.jobs:work"}
+
+
+def _list(words: argparse.Namespace) -> str:
+    from core.jobs.heartbeat import workers
+    from core.jobs.queue import SHOWN, State, jobs
+    from core.jobs.schedule import schedules
+    from core.jobs.store import Store
+
+    rows: list[tuple[object, ...]]
+    with Store(words.database) as store:
+        if words.what == "workers":
+            rows = [("WORKER", "HOST", "PID", "SINCE", "SILENT")]
+            rows += [(w.id, w.host, w.pid, _time(w.started), f"{w.silent_s:.1f} s") for w in workers(store)]
+        elif words.what == "schedules":
+            rows = [("SCHEDULE", "CRON", "ZONE", "JOB", "QUEUE", "CATCH-UP", "THROUGH")]
+            for s in schedules(store):
+                rows.append((s.name, s.cron, s.zone, s.job, s.queue, s.catch_up, _time(s.through)))
+        else:
+            rows = [("ID", "JOB", "STATE", "STARTS", "SUBMITTED", "STARTED", "ENDED", "REASON")]
+            for job in jobs(store, State(words.state) if words.state else None, words.limit):
+                times = (_time(job.submitted), _time(job.started), _time(job.ended))
+                rows.append((job.id[:SHOWN], job.name, job.state, job.starts, *times, job.code or NOTHING))
+    return _table(rows)
+
+
+def _show(words: argparse.Namespace) -> str:
+    from core.jobs.queue import finished_steps, job
+    from core.jobs.store import Store
+
+    with Store(words.database) as store:
+        found = job(store, words.id)
+        steps = finished_steps(store, found)
+    lines = []
+    for name, value in dataclasses.asdict(found).items():
+        if isinstance(value, datetime):
+            value = _time(value)
+        elif not isinstance(value, str):
+            value = NOTHING if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
+        lines.append(f"{name:<10} {value or NOTHING}")
+    return "\n".join([*lines, *(f"step       {name}, {_time(ended)}" for name, ended in steps.items())])
+
+
+def _cancel(words: argparse.Namespace) -> str:
+    from core.jobs.queue import SHOWN, cancel
+    from core.jobs.schedule import remove
+    from core.jobs.store import Store
+
+    with Store(words.database) as store:
+        if words.schedule:
+            remove(store, words.id)
+            return f"schedule {words.id} is removed"
+        job = cancel(store, words.id)
+    return f"job {job.id[:SHOWN]} is {job.state}"
+
+
+def _requeue(words: argparse.Namespace) -> str:
+    from core.jobs.queue import SHOWN, requeue
+    from core.jobs.store import Store
+
+    with Store(words.database) as store:
+        job = requeue(store, words.id)
+    return f"job {job.id[:SHOWN]} is {job.state}"
+
+
+_TEXTS = {"list": _list, "show": _show, "cancel": _cancel, "requeue": _requeue}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="triptych-jobs", description="The durable job queue of all apps.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+
+    worker = command("work", "take up jobs until stopped")
+    worker.add_argument("--run-dir", help="folder of this run's record")
+    for setting in dataclasses.fields(JobsConfig):
+        _add_setting(worker, setting)
+    lister = command("list", "show jobs (the latest first), schedules or workers as a table")
+    lister.add_argument("what", nargs="?", choices=("jobs", "schedules", "workers"), default="jobs")
+    lister.add_argument("--state", choices=STATES, help="only jobs in this state")
+    lister.add_argument("--limit", type=_count, default=50, help="so many jobs at most (default 50)")
+    others = [
+        command("show", "show one job with its arguments, result and finished steps"),
+        command("cancel", "cancel a job that waits or runs, or remove a schedule"),
+        command("requeue", "let a job that is done, failed or cancelled run again"),
+    ]
+    for other in others:
+        other.add_argument("id", metavar="ID", help="the job's id, or the beginning of it (4 digits or more)")
+    others[1].add_argument("--schedule", action="store_true", help="ID is the name of a schedule")
+    database = {setting.name: setting for setting in dataclasses.fields(JobsConfig)}["database"]
+    for other in (lister, *others):
+        _add_setting(other, database)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: give 1 or more")
+    return int(text)
+
+
+def _add_setting(parser: argparse.ArgumentParser, setting: dataclasses.Field[Any]) -> None:
+    default = getattr(JobsConfig(), setting.name)
+    unit = f" {setting.metadata.get('unit', '')}".rstrip()
+    shown = (
+        ""
+        if default is None
+        else f" (default {' '.join(default) if isinstance(default, list) else default}{unit})"
+    )
+    parser.add_argument(
+        "--" + setting.name.replace("_", "-"),
+        default=default,
+        type=type(default) if isinstance(default, int | float) else str,
+        nargs="+" if isinstance(default, list) else None,
+        help=setting.metadata["about"].replace("%", "%%") + shown,
+    )
+
+
+def _table(rows: Sequence[Sequence[object]]) -> str:
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _time(time: datetime | None) -> str:
+    return NOTHING if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

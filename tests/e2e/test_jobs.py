@@ -1,0 +1,164 @@
+"""The job queue under real deaths: kill -9 at random moments, two workers on one database, clean stops.
+
+On SQLite, and on PostgreSQL where its server is installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from core.jobs.heartbeat import workers
+from core.jobs.queue import State, job, jobs, submit
+from core.jobs.schedule import register, tick
+from core.jobs.store import Store
+from tests.core.jobs.sample_jobs import traced
+from tests.core.jobs.workers import DEADLINE_S, postgres_server, start_worker, until
+
+pytestmark = pytest.mark.e2e
+
+KILLS = 3
+PARTS = 3  # steps of the job "record"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "jobs.sqlite")
+    url: str = request.getfixturevalue("server")
+    with psycopg.connect(url.format("postgres"), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{tmp_path.name}"')
+    return url.format(tmp_path.name)
+
+
+@contextlib.contextmanager
+def worker(folder: Path, database: str, **settings: object) -> Iterator[subprocess.Popen[str]]:
+    process = start_worker(folder, database, **settings)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=DEADLINE_S)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code and what was said on stderr."""
+    said = process.communicate(timeout=DEADLINE_S)[1]
+    return process.returncode, said
+
+
+def submit_records(store: Store, folder: Path, count: int, seconds: float) -> list[str]:
+    return [
+        submit(store, "record", {"folder": str(folder), "item": item, "seconds": seconds}, key=str(item))
+        for item in range(count)
+    ]
+
+
+def assert_recorded(store: Store, folder: Path, ids: list[str]) -> None:
+    """Every job is done with its own result, and its files are there, whole; a temporary one may be left, hidden."""
+    found = [job(store, identity) for identity in ids]
+    assert [(one.state, one.result) for one in found] == [
+        (State.DONE, {"sum": 3 * n}) for n in range(len(ids))
+    ]
+    files = {path.name: path.read_text() for path in (folder / "made").glob("[!.]*")}
+    assert files == {f"{n}-{part}.txt": str(n * part) for n in range(len(ids)) for part in range(PARTS)}
+
+
+def finished(store: Store) -> int:
+    return len(jobs(store, State.DONE))
+
+
+def test_kill_9_at_random_moments_loses_and_repeats_nothing(database: str, tmp_path: Path) -> None:
+    chance = random.Random(4)
+    with Store(database) as store:
+        ids = submit_records(store, tmp_path, 24, 0.05)
+        for _ in range(KILLS):
+            before = len(traced(tmp_path))
+            with worker(tmp_path, database, concurrency=2):
+                until(lambda before=before: len(traced(tmp_path)) > before)
+                time.sleep(chance.uniform(0.0, 0.3))
+            assert submit_records(store, tmp_path, 24, 0.05) == ids
+        with worker(tmp_path, database, concurrency=2) as last:
+            until(lambda: finished(store) == len(ids))
+            last.send_signal(signal.SIGTERM)
+            assert ended(last) == (0, "")
+        assert_recorded(store, tmp_path, ids)
+    runs = Counter(traced(tmp_path))
+    assert set(runs) == {f"{item}/{part}" for item in range(len(ids)) for part in range(PARTS)}
+    # Only what was in flight at a death runs again: at most two steps a kill, as two jobs run at once.
+    assert len(ids) * PARTS < runs.total() <= len(ids) * PARTS + 2 * KILLS
+
+
+def test_a_step_in_flight_runs_again_and_finished_ones_do_not(database: str, tmp_path: Path) -> None:
+    with Store(database) as store:
+        (identity,) = submit_records(store, tmp_path, 1, 0.5)
+        with worker(tmp_path, database):
+            until(lambda: "0/1" in traced(tmp_path))
+        killed = time.monotonic()
+        assert job(store, identity).state is State.RUNNING
+        with worker(tmp_path, database) as second:
+            until(lambda: traced(tmp_path).count("0/1") == 2)
+            assert time.monotonic() - killed > 0.8, "not before the first one counts as dead"
+            until(lambda: finished(store))
+            assert job(store, identity).starts == 2
+            assert [info.pid for info in workers(store)] == [second.pid]
+        assert_recorded(store, tmp_path, [identity])
+    assert traced(tmp_path) == ["0/0", "0/1", "0/1", "0/2"]
+
+
+def test_two_workers_share_the_jobs_and_one_key_is_one_job(database: str, tmp_path: Path) -> None:
+    with (
+        Store(database) as store,
+        worker(tmp_path, database, dead_after_s=30) as one,
+        worker(tmp_path, database, dead_after_s=30) as two,
+    ):
+        until(lambda: {info.pid for info in workers(store)} == {one.pid, two.pid})
+        ids = submit_records(store, tmp_path, 12, 0.02)
+        assert submit_records(store, tmp_path, 12, 0.02) == ids
+        now = datetime(2026, 1, 2, 12, tzinfo=UTC)  # both find it missed, at their next look
+        register(store, "daily", "0 6 * * *", "UTC", "due", {"folder": str(tmp_path)}, catch_up=2, now=now)
+        until(lambda: finished(store) == len(ids) + 2)
+        assert tick(store, datetime.now(UTC)) == []
+        assert_recorded(store, tmp_path, ids)
+        assert len({job(store, identity).worker for identity in ids}) == 2
+        for process in (one, two):
+            process.send_signal(signal.SIGTERM)
+        assert [ended(one), ended(two)] == [(0, ""), (0, "")]
+        assert workers(store) == []
+    runs = traced(tmp_path)
+    assert len(runs) == len(set(runs)) == 12 * PARTS + 2
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "state", "lines"),
+    [(30.0, State.DONE, ["started", "ended"]), (0.0, State.WAITING, ["started"])],
+    ids=["finished", "given back"],
+)
+def test_a_stop_by_signal_lets_a_job_finish_or_gives_it_back(
+    tmp_path: Path, grace_s: float, state: State, lines: list[str]
+) -> None:
+    database = str(tmp_path / "jobs.sqlite")
+    with Store(database) as store, worker(tmp_path, database, grace_s=grace_s) as process:
+        identity = submit(store, "stubborn", {"folder": str(tmp_path), "seconds": 2.0 if grace_s else 120.0})
+        until(lambda: traced(tmp_path))
+        process.send_signal(signal.SIGTERM)
+        assert ended(process) == (0, "")
+        assert job(store, identity).state is state
+        assert traced(tmp_path) == lines
+        assert workers(store) == []
