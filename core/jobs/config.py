@@ -13,6 +13,10 @@ DEFAULT_QUEUE = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
+class DatabaseAway(InputError):
+    """The database of jobs cannot be opened or does not answer; a job that meets this is tried again."""
+
+
 @dataclass
 class JobsConfig(Section):
     """Where the jobs are kept, and how a worker works on them."""
@@ -27,7 +31,7 @@ class JobsConfig(Section):
     attempts: int = setting(3, "tries in a row before a fault is final", unit="tries", low=1)
     pause_s: float = setting(2.0, "wait before the second try, doubled for each further one", unit="s", low=0)
     takeovers: int = setting(
-        10, "how often a job may take its worker down with it and be started again", unit="times", low=0
+        20, "how often a job may take its worker down with it and be started again", unit="times", low=0
     )
     poll_s: float = setting(0.1, "time between two looks for a waiting job", unit="s", low=0.01, high=60)
     beat_s: float = setting(2.0, "time between two signs of life", unit="s", low=0.05, high=60)

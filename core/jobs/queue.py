@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import PortableWorkflowError, WorkflowSerializationFormat, WorkflowStatus
+from dbos import EnqueueOptions, PortableWorkflowError, WorkflowSerializationFormat, WorkflowStatus
 
 from core.errors import InputError
 from core.jobs.config import DEFAULT_QUEUE, check_name
@@ -92,39 +92,37 @@ def submit(
     arguments = dict(arguments or {})
     check_json(name, arguments)
     job = _id(store, name, key)
-    store.client.enqueue(
-        {
-            "workflow_name": WORKFLOW,
-            "queue_name": queue,
-            "workflow_id": job,
-            "app_version": APP,
-            "priority": priority,
-            "serialization_type": WorkflowSerializationFormat.PORTABLE,
-            "attributes": {"job": name, "queue": queue},
-        },
-        name,
-        arguments,
-        key,
-    )
+    options: EnqueueOptions = {
+        "workflow_name": WORKFLOW,
+        "queue_name": queue,
+        "workflow_id": job,
+        "app_version": APP,
+        "priority": priority,
+        "serialization_type": WorkflowSerializationFormat.PORTABLE,
+        "attributes": {"job": name, "queue": queue},
+    }
+    with store.answering():
+        store.client.enqueue(options, name, arguments, key)
     return job
 
 
 def jobs(store: Store, state: State | None = None, limit: int | None = None) -> list[Job]:
     """Return jobs, the latest submitted first, without arguments and keys."""
     wanted = [status for status, meaning in _STATES.items() if meaning == state] or None
-    found = store.client.list_workflows(
-        name=WORKFLOW, status=wanted, limit=limit, sort_desc=True, load_input=False
-    )
+    with store.answering():
+        found = store.client.list_workflows(
+            name=WORKFLOW, status=wanted, limit=limit, sort_desc=True, load_input=False
+        )
     return [_job(status) for status in found]
 
 
 def job(store: Store, beginning: str) -> Job:
     """Return the job whose id begins so; raise InputError where there is none, or several."""
     text = beginning.strip().lower()
-    hexadecimal = re.fullmatch(r"[0-9a-f]{4,32}", text)
-    found = (
-        store.client.list_workflows(name=WORKFLOW, workflow_id_prefix=text, limit=2) if hexadecimal else []
-    )
+    found: list[WorkflowStatus] = []
+    if re.fullmatch(r"[0-9a-f]{4,32}", text):
+        with store.answering():
+            found = store.client.list_workflows(name=WORKFLOW, workflow_id_prefix=text, limit=2)
     if len(found) != 1:
         trouble = "several jobs have ids that begin with" if found else "no job has an id that begins with"
         cure = "give more digits" if found else "`triptych-jobs list` shows those that there are"
@@ -146,7 +144,8 @@ def cancel(store: Store, beginning: str) -> Job:
             "job_state",
             f"job {found.id[:SHOWN]} is {found.state}: only one that waits or runs can be cancelled",
         )
-    store.client.cancel_workflow(found.id)
+    with store.answering():
+        store.client.cancel_workflow(found.id)
     return job(store, found.id)
 
 
@@ -158,7 +157,8 @@ def requeue(store: Store, beginning: str) -> Job:
             "job_state", f"job {found.id[:SHOWN]} is {found.state} already: cancel it first to start it anew"
         )
     store.change(sa.delete(STEPS).where(STEPS.c.job == found.id))
-    store.client.rewind_workflow(found.id, queue_name=found.queue)
+    with store.answering():
+        store.client.rewind_workflow(found.id, queue_name=found.queue)
     return job(store, found.id)
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowSerializationFormat
+from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowSerializationFormat, WorkflowStatus
 
 from core.errors import InputError, InternalFault, TriptychError
 from core.jobs.config import JobsConfig
@@ -51,6 +51,8 @@ class Worker:
         self.clock = clock
         self._stopping = threading.Event()
         self._ended = threading.Event()
+        self._running: list[str] = []  # a job twice, where it was cancelled and started again meanwhile
+        self._idle: dict[str, float] = {}
 
     def run(self) -> bool:
         """Work until `stop` is called; return whether everything has ended.
@@ -123,7 +125,12 @@ class Worker:
             serialization_type=WorkflowSerializationFormat.PORTABLE,
         )
         def run(name: str, arguments: dict[str, Any], _key: str | None) -> Any:
-            return self._work(str(DBOS.workflow_id), name, arguments)
+            job = str(DBOS.workflow_id)
+            self._running.append(job)
+            try:
+                return self._work(job, name, arguments)
+            finally:
+                self._running.remove(job)
 
         DBOS.launch()
 
@@ -170,7 +177,12 @@ class Worker:
         noted: set[str] = set()
         while not self._ended.wait(self.config.beat_s):
             faults: set[str] = set()
-            for duty in (self._take_over, self._submit_due, lambda: beat(self.store, self.id)):
+            for duty in (
+                self._take_over,
+                self._find_forgotten,
+                self._submit_due,
+                lambda: beat(self.store, self.id),
+            ):
                 try:
                     duty()
                 except Exception as error:  # the database may be away for a while
@@ -185,6 +197,24 @@ class Worker:
             for job in take_over(self.store, self.id, self.config.dead_after_s):
                 self.event("job_taken_over", item=job[:SHOWN])
 
+    def _find_forgotten(self) -> None:
+        """Let jobs wait again that are held by this worker and do not run: their outcome could not be written."""
+        claimed = {status.workflow_id: status for status in self._claimed()}
+        now = time.monotonic()
+        self._idle = {job: self._idle.get(job, now) for job in claimed.keys() - set(self._running)}
+        for job, since in self._idle.items():
+            if now - since >= self.config.dead_after_s:
+                self._give_back(claimed[job])
+                self.event("job_forgotten", item=job[:SHOWN])
+
+    def _claimed(self) -> list[WorkflowStatus]:
+        return self.store.client.list_workflows(
+            name=WORKFLOW, status="PENDING", executor_id=self.id, load_input=False, load_output=False
+        )
+
+    def _give_back(self, job: WorkflowStatus) -> None:
+        self.store.client.resume_workflow(job.workflow_id, queue_name=(job.attributes or {}).get("queue"))
+
     def _submit_due(self) -> None:
         if not self._stopping.is_set():
             for job in tick(self.store, self.clock()):
@@ -193,12 +223,9 @@ class Worker:
     def _shut_down(self) -> int:
         """Take up nothing more, wait for running jobs, give back the rest; return how many."""
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=math.ceil(self.config.grace_s))
-        left = self.store.client.list_workflows(
-            name=WORKFLOW, status="PENDING", executor_id=self.id, load_input=False, load_output=False
-        )
-        for status in left:
-            queue = (status.attributes or {}).get("queue")
-            self.store.client.resume_workflow(status.workflow_id, queue_name=queue)
+        left = self._claimed()
+        for job in left:
+            self._give_back(job)
         return len(left)
 
 

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from core.errors import InternalFault, TriptychError
+from core.jobs.config import DatabaseAway
 
 LONGEST_PAUSE_S = 60.0
 T = TypeVar("T")
@@ -86,9 +87,9 @@ def run_tries(
 ) -> T:
     """Call a job's function until it returns, and return its result as JSON gives it.
 
-    Errors raised on purpose (TriptychError: input, config, refused items) are final. Any other exception may be a
-    matter of time: the function is called again after pause_s, then twice as long, up to `attempts` tries in a
-    row; a try that finished a further step begins a new row.
+    Errors raised on purpose (TriptychError: input, config, refused items) are final. Any other exception, and an
+    outage of the database of jobs, may be a matter of time: the function is called again after pause_s, then twice
+    as long, up to `attempts` tries in a row; a try that finished a further step begins a new row.
     """
     failures = 0
     while True:
@@ -97,9 +98,9 @@ def run_tries(
         try:
             check()
             return _plain("the job", function(**arguments))[1]
-        except TriptychError:
-            raise
         except Exception as error:
+            if isinstance(error, TriptychError) and not isinstance(error, DatabaseAway):
+                raise
             failures = 1 if running.finished else failures + 1
             if failures >= attempts:
                 raise

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import InputError
+from core.jobs.config import DatabaseAway
 from core.runs.files import make_folder
 
 APP = "triptych"  # owner of all rows, and their one version: waiting jobs outlive an upgrade of the program
@@ -60,7 +62,7 @@ def database_url(database: str | None = None) -> str:
 class Store:
     """An open database, made when it is new; several processes may open it at once.
 
-    Raises InputError when it cannot be opened; the sentence never shows a password.
+    Raises InputError for what is no database, DatabaseAway for one that does not answer; no sentence shows a password.
     """
 
     def __init__(self, database: str | None = None) -> None:
@@ -78,14 +80,9 @@ class Store:
             DBOS.migrate(self.url)
             self._make_tables()
             self.secret = self._secret()
-        except (sa.exc.SQLAlchemyError, ImportError) as error:
+        except sa.exc.SQLAlchemyError as error:
             self.engine.dispose()
-            cause = getattr(error, "orig", None) or error
-            raise InputError(
-                "jobs_database",
-                f"the database of jobs at {self.place} cannot be opened ({type(cause).__name__}): "
-                "check that it is there, runs, and may be read and written",
-            ) from None
+            raise self._away(error) from None
         self.client = DBOSClient(
             system_database_url=self.url,
             serializer=DBOSPortableJSONSerializer(),
@@ -104,6 +101,14 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """Turn what the database cannot do into DatabaseAway."""
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as error:
+            raise self._away(error) from None
+
     @property
     def now(self) -> sa.ColumnElement[float]:
         """The database's own clock, in seconds since 1970: the one clock that all workers share."""
@@ -117,7 +122,7 @@ class Store:
         insert = (sqlite.insert if self.is_sqlite else postgresql.insert)(table).values(**values)
         key = [column.name for column in table.primary_key]
         changed = {name: insert.excluded[name] for name in values if name not in key}
-        with self.engine.begin() as connection:
+        with self.answering(), self.engine.begin() as connection:
             connection.execute(
                 insert.on_conflict_do_nothing(index_elements=key)
                 if keep
@@ -126,13 +131,21 @@ class Store:
 
     def rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         """Return the rows of a query."""
-        with self.engine.connect() as connection:
+        with self.answering(), self.engine.connect() as connection:
             return list(connection.execute(query))
 
     def change(self, statement: sa.Update | sa.Delete) -> int:
         """Update or delete, and return the number of rows."""
-        with self.engine.begin() as connection:
+        with self.answering(), self.engine.begin() as connection:
             return int(connection.execute(statement).rowcount)
+
+    def _away(self, error: sa.exc.SQLAlchemyError) -> DatabaseAway:
+        cause = type(getattr(error, "orig", None) or error).__name__
+        return DatabaseAway(
+            "jobs_database",
+            f"the database of jobs at {self.place} does not work ({cause}): check that it is there, runs, has room, "
+            "and may be read and written",
+        )
 
     def _make_tables(self) -> None:
         lock = "BEGIN IMMEDIATE" if self.is_sqlite else "SELECT pg_advisory_xact_lock(7302458)"

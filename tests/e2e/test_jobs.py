@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from core.jobs.heartbeat import workers
-from core.jobs.queue import State, job, jobs, submit
+from core.jobs.queue import State, cancel, finished_steps, job, jobs, requeue, submit
 from core.jobs.schedule import register, tick
 from core.jobs.store import Store
 from tests.core.jobs.sample_jobs import traced
@@ -105,7 +105,9 @@ def test_kill_9_at_random_moments_loses_and_repeats_nothing(database: str, tmp_p
     assert len(ids) * PARTS < runs.total() <= len(ids) * PARTS + 2 * KILLS
 
 
-def test_a_step_in_flight_runs_again_and_finished_ones_do_not(database: str, tmp_path: Path) -> None:
+def test_a_step_in_flight_runs_again_and_finished_ones_only_at_a_requeue(
+    database: str, tmp_path: Path
+) -> None:
     with Store(database) as store:
         (identity,) = submit_records(store, tmp_path, 1, 0.5)
         with worker(tmp_path, database):
@@ -118,8 +120,16 @@ def test_a_step_in_flight_runs_again_and_finished_ones_do_not(database: str, tmp
             until(lambda: finished(store))
             assert job(store, identity).starts == 2
             assert [info.pid for info in workers(store)] == [second.pid]
-        assert_recorded(store, tmp_path, [identity])
-    assert traced(tmp_path) == ["0/0", "0/1", "0/1", "0/2"]
+            assert_recorded(store, tmp_path, [identity])
+            assert list(finished_steps(store, job(store, identity))) == ["make/0", "make/1", "make/2"]
+            assert traced(tmp_path) == ["0/0", "0/1", "0/1", "0/2"]
+            requeue(store, identity)
+            until(lambda: finished(store))
+            assert traced(tmp_path)[4:] == ["0/0", "0/1", "0/2"]
+            submit(store, "linger", {"folder": str(tmp_path)})
+            until(lambda: traced(tmp_path)[-1] == "started")
+            (running,) = jobs(store, State.RUNNING)
+            assert cancel(store, running.id[:10]).state is State.CANCELLED
 
 
 def test_two_workers_share_the_jobs_and_one_key_is_one_job(database: str, tmp_path: Path) -> None:

@@ -69,3 +69,10 @@ def test_who_was_silent_itself_judges_nobody(store: Store) -> None:
     fall_silent(store, "me", 60)
     assert take_over(store, "me", 30.0) == []
     assert [info.id for info in workers(store)] == ["me"]
+
+
+def test_a_job_that_its_worker_forgot_waits_again(store: Store) -> None:
+    with working(store, {"add": lambda a, b: a + b}, dead_after_s=1.0) as worker:
+        identity = claimed(store, worker.id)
+        found = wait(store, identity, 60)
+    assert (found.state, found.result) == (State.DONE, 3)

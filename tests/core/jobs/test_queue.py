@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.errors import InputError
+from core.jobs.config import DatabaseAway
 from core.jobs.queue import State, cancel, finished_steps, job, jobs, requeue, submit, wait
 from core.jobs.store import STEPS, Store
 from tests.core.jobs.workers import working
@@ -124,3 +125,25 @@ def test_what_cannot_wait_comes_first(store: Store) -> None:
         for identity in ids:
             wait(store, identity, 60)
     assert order == ["at once", "usual", "late"]
+
+
+def test_an_outage_is_told_in_one_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = submit(store, "add", {"who": "CANARY"})
+
+    def away(*_: object, **__: object) -> None:
+        raise sa.exc.OperationalError("INSERT CANARY", {}, OSError("CANARY"))
+
+    for name in ("enqueue", "list_workflows", "cancel_workflow", "rewind_workflow"):
+        monkeypatch.setattr(store.client, name, away)
+    for call in (
+        lambda: submit(store, "add"),
+        lambda: jobs(store),
+        lambda: job(store, identity),
+        lambda: cancel(store, identity),
+        lambda: requeue(store, identity),
+    ):
+        with pytest.raises(
+            DatabaseAway, match=r"jobs\.sqlite does not work \(OSError\): check that"
+        ) as caught:
+            call()
+        assert "CANARY" not in caught.value.sentence

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import InputError, InternalFault, ItemRefused
+from core.jobs.config import DatabaseAway
 from core.jobs.step import LONGEST_PAUSE_S, JobStopped, check, run_tries, step
 
 
@@ -82,6 +83,18 @@ def test_progress_begins_a_new_row_of_tries() -> None:
 
     assert run_tries(memory, job, {}, 2, 0) == 7
     assert [tries for _, tries in memory.notes] == [1] * 5
+
+
+def test_an_outage_of_the_database_is_not_final() -> None:
+    memory, faults = Memory(), [DatabaseAway("jobs_database", "It is away.")]
+
+    def job() -> int:
+        if faults:
+            raise faults.pop()
+        return 1
+
+    assert run_tries(memory, job, {}, 2, 0) == 1
+    assert memory.notes == [("DatabaseAway", 1)]
 
 
 @pytest.mark.parametrize("kind", [InputError, ItemRefused, InternalFault])

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.errors import InputError
+from core.jobs.config import DatabaseAway
 from core.jobs.store import STEPS, Store, database_url
 
 
@@ -29,11 +30,11 @@ def test_where_the_jobs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [
         (
             "folder",
-            "the database of jobs at {tmp}/folder cannot be opened (OperationalError): check that it is",
+            "the database of jobs at {tmp}/folder does not work (OperationalError): check that it is",
         ),
         (
             "text.txt",
-            "the database of jobs at {tmp}/text.txt cannot be opened (DatabaseError): check that it is",
+            "the database of jobs at {tmp}/text.txt does not work (DatabaseError): check that it is",
         ),
         ("text.txt/jobs.sqlite", "{tmp}/text.txt exists and is not a folder"),
         (
@@ -47,7 +48,7 @@ def test_where_the_jobs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("://", "the database of jobs is neither a file nor a URL like postgresql://user@host/name"),
         (
             "postgresql://me:secret@127.0.0.1:1/jobs",
-            "the database of jobs at 127.0.0.1/jobs cannot be opened",
+            "the database of jobs at 127.0.0.1/jobs does not work (OperationalError)",
         ),
     ],
 )
@@ -78,3 +79,10 @@ def test_opening_a_second_time_finds_what_the_first_one_made(
         assert [second.change(sa.delete(STEPS)), second.change(sa.delete(STEPS))] == [1, 0]
     logging.getLogger("dbos").error("CANARY")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_full_disk_is_told_in_one_sentence(small_disk: Path) -> None:
+    with pytest.raises(
+        DatabaseAway, match=r"does not work \(OperationalError\): check that it is there, runs, has room"
+    ):
+        Store(str(small_disk / "jobs.sqlite"))
