@@ -209,6 +209,13 @@ def test_a_table_a_view_and_a_query_of_postgresql(postgres: int) -> None:
     assert 'column "losss" does not exist' in _refused(text, "sql_failed", query="select losss from loans")
 
 
+def test_a_database_that_goes_away_stops_in_one_line(postgres: int) -> None:
+    url = _url(postgres).render_as_string(hide_password=False)
+    sentence = _refused(url, "sql_unreachable", query="select pg_terminate_backend(pg_backend_pid())")
+    assert "terminating connection" in sentence
+    _no_secret(sentence)
+
+
 def test_a_wrong_password_is_not_repeated(postgres: int) -> None:
     url = _url(postgres, "wr0ng" + PASSWORD).render_as_string(hide_password=False)
     sentence = _refused(url, "sql_unreachable", table="loans")
