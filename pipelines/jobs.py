@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from core.errors import ConfigError, ExitCode, TriptychError
 from core.jobs.config import JobsConfig
 from core.runs.folder import Run
-from core.stages import run_stage, shown
+from core.stages import INTERRUPTED, run_stage, shown
 
 # Name of a job → "module:function", imported when the first such job comes.
 JOBS: dict[str, str] = {}
@@ -81,14 +81,17 @@ def work(cfg: WorkConfig, run: Run) -> int:
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         print(f"working on {', '.join(cfg.jobs.queues)}; log: {run.log.path}", flush=True)
         try:
+            code = int(ExitCode.DONE)
             ended = worker.run()
+        except KeyboardInterrupt:
+            code, ended = INTERRUPTED, False
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    if not ended:  # the thread of a job that was given back would keep the process alive
-        run.log.event("finished", exit_code=int(ExitCode.DONE))
-        os._exit(ExitCode.DONE)
-    return ExitCode.DONE
+    if not ended:  # the thread of a job that was given back, or left, would keep the process alive
+        run.log.event("finished", exit_code=code)
+        os._exit(code)
+    return code
 
 
 _STAGES = {"work": "pipelines.jobs:work"}

@@ -172,3 +172,16 @@ def test_a_stop_by_signal_lets_a_job_finish_or_gives_it_back(
         assert job(store, identity).state is state
         assert traced(tmp_path) == lines
         assert workers(store) == []
+
+
+def test_a_second_ctrl_c_waits_for_nobody(tmp_path: Path) -> None:
+    database = str(tmp_path / "jobs.sqlite")
+    with Store(database) as store, worker(tmp_path, database, grace_s=120) as process:
+        identity = submit(store, "stubborn", {"folder": str(tmp_path), "seconds": 120.0})
+        until(lambda: traced(tmp_path))
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        process.send_signal(signal.SIGINT)
+        assert ended(process) == (130, "")
+        assert job(store, identity).state is State.RUNNING, "until another worker finds this one dead"
