@@ -1,21 +1,21 @@
 """Cron schedules: each due time gives one job, whoever is there to see it, and also when nobody was.
 
-The times of day are those of a wall clock in the schedule's time zone. Where summer time begins or ends:
+The times of day are those of a wall clock in the schedule's time zone. Where the clock is put ahead or back:
 
-- a time that the clock leaps over (02:30 when 02:00 turns into 03:00) is due at the end of the leap (03:00);
-- a time that comes twice is due once, the first time;
-- but a schedule of every hour (hour field `*`) keeps its rhythm: what is leapt over is left out, and what comes
-  twice is due twice.
+- a time that it leaps over is due as much later as it leaps (02:30 at 03:30, when 02:00 turns into 03:00);
+- a time that comes twice is due the first time (both as RFC 5545, section 3.3.5, reads such a time);
+- but a schedule of every hour (hour field `*`) is due the second time too, so that no hour is without.
 
-croniter finds the times. DBOS has a scheduler too, but it makes up for missed times without a bound, waits up to
-10 s at random, fires twice where a time comes twice, and reads the computer's clock, which a test cannot move.
+croniter finds the times on the wall clock; given a time zone it would fire twice where a time comes twice, and miss
+some where the clock goes back by half an hour (Lord Howe). DBOS has a scheduler too, but it makes up for missed times
+without a bound, waits up to 10 s at random, and reads the computer's clock, which a test cannot move.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +30,7 @@ from core.jobs.queue import check_json, submit
 from core.jobs.store import SCHEDULES, Store
 
 ON_TIME = timedelta(minutes=5)  # a due time seen later than this counts as missed
+LEAP = timedelta(hours=3)  # no clock is put back by more
 _RANDOM = re.compile(r"[hr](\(|/|$)", re.IGNORECASE)  # croniter's fields that differ from worker to worker
 
 
@@ -137,13 +138,19 @@ def tick(store: Store, now: datetime) -> list[str]:
     return submitted
 
 
-def due_times(cron: str, zone: str, after: datetime, until: datetime) -> Iterator[datetime]:
-    """Yield the due times t, after < t <= until, in the zone's own time. They do not depend on where one starts."""
-    times = croniter(cron, after.astimezone(ZoneInfo(zone)), ret_type=datetime)
+def due_times(cron: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
+    """Return the due times t, after < t <= until, in the zone's own time. They do not depend on where one starts."""
+    place = ZoneInfo(zone)
+    first, last = (time.astimezone(place).replace(tzinfo=None) for time in (after - LEAP, until + LEAP))
+    walls = croniter(cron, first, ret_type=datetime)
     hourly = croniter.expand(cron)[0][1] == ["*"]
-    while (time := times.get_next()) <= until:
-        if hourly or not time.fold:
-            yield time
+    found = set()
+    while (wall := walls.get_next()) <= last:
+        early, late = (wall.replace(tzinfo=place, fold=fold).astimezone(UTC) for fold in (0, 1))
+        found.add(early)
+        if hourly and early < late:  # it comes twice
+            found.add(late)
+    return [time.astimezone(place) for time in sorted(found) if after < time <= until]
 
 
 def _submit_due(store: Store, schedule: Schedule, now: datetime) -> list[str]:
@@ -165,7 +172,7 @@ def _due(schedule: Schedule, now: datetime) -> list[datetime]:
     span = timedelta(hours=1)
     while True:  # looks back further and further: after a year without a worker nobody counts all its minutes
         start = max(schedule.through, now - span)
-        found = list(due_times(schedule.cron, schedule.zone, start, now))
+        found = due_times(schedule.cron, schedule.zone, start, now)
         missed = [time for time in found if time < now - ON_TIME]
         if start == schedule.through or len(missed) >= schedule.catch_up:
             return missed[len(missed) - schedule.catch_up :] + found[len(missed) :]
