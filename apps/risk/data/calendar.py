@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from apps.risk.data.parse import SIZE_HINT
+
 _DAY = np.timedelta64(1, "D")
 _MONTH_DAYS = 365.2425 / 12
 _ENOUGH = 15  # times from which on weekdays that never occur count as days off
@@ -20,7 +22,7 @@ def ordinals(time_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A weekend, a holiday or any irregular spacing that all series share is no gap.
     """
-    code_R, times = pd.factorize(time_R)
+    code_R, times = pd.factorize(time_R, size_hint=SIZE_HINT)
     order = np.argsort(times, kind="stable")
     rank = np.empty(len(times), dtype=np.int32)
     rank[order] = np.arange(len(times), dtype=np.int32)

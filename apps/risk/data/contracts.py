@@ -13,7 +13,7 @@ import pandas as pd
 import pandera.pandas as pandera
 
 from apps.risk.data import parse
-from apps.risk.data.asof import hidden_ahead, nothing_known, split_rows
+from apps.risk.data.asof import hidden_ahead, nothing_known, split_rows, trim
 from apps.risk.data.columns import FAULT, Columns
 from apps.risk.data.faults import Faults, nothing_left
 from core.errors import InputError
@@ -28,7 +28,7 @@ class Checked:
     accepted: the declared columns, sorted by entity and time (and known_at): entity and statics category, times
     datetime64[us], the rest float64 with NaN where nothing is known. rejected: faults.REJECTED; `row` counts from 0
     the rows of the input that exist at the as-of date, `content` is the row as JSON. later: rows that become known
-    after it.
+    after it. A clean table is not copied: accepted may share memory with it, so copy before you change it.
     """
 
     accepted: pd.DataFrame
@@ -79,9 +79,8 @@ def check(
         for name in (*columns.labels, *columns.observed):
             faults.add("future_dated", name, ahead_R & ~np.isnan(rows.values[name]))
     accepted = _accept(rows, columns, later_R, faults)
-    entity_R = np.array([*rows.entities, None], dtype=object)[rows.code_R]
     unread = None if columns.known_at else (ahead_R, hidden_ahead(columns))
-    rejected = faults.rejected(table, columns, entity_R, later_R, unread)
+    rejected = faults.rejected(table, columns, (rows.code_R, rows.entities), later_R, unread)
     if not len(accepted):
         raise nothing_left(rejected)
     return Checked(accepted, rejected, int(later_R.sum()))
@@ -198,34 +197,43 @@ def _accept(rows: _Rows, columns: Columns, later_R: np.ndarray, faults: Faults) 
     time_R = rows.time.wall_R
     known_R = None if rows.known_R is None else np.where(np.isnat(rows.known_R), time_R, rows.known_R)
     keys = [rows.code_R, time_R] if known_R is None else [rows.code_R, time_R, known_R]
-    row_K = np.flatnonzero((faults.number_R == 0) & ~later_R)
-    row_K = row_K[_order([key[row_K] for key in keys])]
-    same_K = np.ones(max(len(row_K) - 1, 0), dtype=bool)
-    for key in keys:
-        same_K &= key[row_K[1:]] == key[row_K[:-1]]
-    if same_K.any():
-        _refuse_duplicates(rows, columns, row_K, same_K, faults)
-        row_K = row_K[faults.number_R[row_K] == 0]
-    whole = slice(None) if np.array_equal(row_K, np.arange(len(time_R))) else row_K  # no copy of clean input
-    entity = pd.Categorical.from_codes(rows.code_R[whole], rows.entities)
-    content: dict[str, object] = {columns.entity: entity.remove_unused_categories()}
-    content[columns.time] = time_R[whole]
+    row_K: slice | np.ndarray = slice(None)  # no copy of a clean table
+    if not _is_clean(keys, later_R, faults):
+        row_K = _sorted_rows(rows, columns, keys, later_R, faults)
+    entity = pd.Categorical.from_codes(rows.code_R[row_K], rows.entities)
+    content: dict[str, object] = {columns.entity: trim(entity), columns.time: time_R[row_K]}
     if columns.known_at is not None and known_R is not None:
-        content[columns.known_at] = known_R[whole]
+        content[columns.known_at] = known_R[row_K]
     for name in (*columns.features, *columns.statics, *columns.static_numbers):
-        value_K = rows.values[name][whole]
+        value_K = rows.values[name][row_K]
         content[name] = (
             pd.Categorical.from_codes(value_K, rows.words[name]) if name in columns.statics else value_K
         )
     return pd.DataFrame(content, copy=False)
 
 
-def _order(keys: list[np.ndarray]) -> np.ndarray | slice:
-    """Return an order by the keys that keeps the input's order among equals; nothing to do where it is sorted."""
-    rising = np.ones(max(len(keys[0]) - 1, 0), dtype=bool)
+def _is_clean(keys: list[np.ndarray], later_R: np.ndarray, faults: Faults) -> bool:
+    """Whether all rows are sorted, each key is there once, and nothing is to be set aside."""
+    rising = np.zeros(max(len(keys[0]) - 1, 0), dtype=bool)
     for key in reversed(keys):
-        rising = (key[1:] > key[:-1]) | ((key[1:] == key[:-1]) & rising)
-    return slice(None) if rising.all() else np.lexsort(keys[::-1])
+        rising &= key[1:] == key[:-1]
+        rising |= key[1:] > key[:-1]
+    return bool(rising.all()) and not faults.number_R.any() and not later_R.any()
+
+
+def _sorted_rows(
+    rows: _Rows, columns: Columns, keys: list[np.ndarray], later_R: np.ndarray, faults: Faults
+) -> np.ndarray:
+    """Return the rows to accept in order; equal copies and contradictions are refused first."""
+    row_K = np.flatnonzero((faults.number_R == 0) & ~later_R)
+    row_K = row_K[np.lexsort([key[row_K] for key in reversed(keys)])]
+    same_K = np.ones(max(len(row_K) - 1, 0), dtype=bool)
+    for key in keys:
+        same_K &= key[row_K[1:]] == key[row_K[:-1]]
+    if same_K.any():
+        _refuse_duplicates(rows, columns, row_K, same_K, faults)
+        row_K = row_K[faults.number_R[row_K] == 0]
+    return row_K
 
 
 def _refuse_duplicates(

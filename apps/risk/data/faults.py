@@ -6,7 +6,7 @@ Legend: R rows of the input, J rows refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -50,18 +50,19 @@ class Faults:
         self,
         table: pd.DataFrame,
         columns: Columns,
-        entity_R: np.ndarray,
+        entity: tuple[np.ndarray, Sequence[str]],
         later_R: np.ndarray,
         unread: tuple[np.ndarray, Collection[str]] | None = None,
     ) -> pd.DataFrame:
         """Return the refused rows, with columns REJECTED, in the order of the input.
 
-        entity_R: text of each row's entity, None where it has none. later_R: rows that do not exist yet; they are
-        not even counted, so that the number of a row does not depend on them. unread: rows, (R,) bool, of which
-        some columns do not exist yet: those are left out of the content.
+        entity: number of each row's entity, (R,), -1 where it has none, and the entities' texts. later_R: rows that
+        do not exist yet; they are not even counted, so that the number of a row does not depend on them. unread:
+        rows, (R,) bool, of which some columns do not exist yet: those are left out of the content.
         """
         row_J = np.flatnonzero((self.number_R > 0) & ~later_R)
         kinds = [self.kinds[number] for number in self.number_R[row_J]]
+        earlier_J = np.cumsum(later_R)[row_J] if len(row_J) else row_J
         names = [*columns.all, *([FAULT] if FAULT in table else [])]
         written = table[names].iloc[row_J].to_dict(orient="records")
         if unread is not None:
@@ -73,12 +74,12 @@ class Faults:
             "code": [code for code, _ in kinds],
             "column": [column for _, column in kinds],
             "sentence": [REASONS[code].format(column=column) for code, column in kinds],
-            "entity": entity_R[row_J],
+            "entity": np.array([*entity[1], None], dtype=object)[entity[0][row_J]],
             "content": [_json(row) for row in written],
         }
         return pd.DataFrame(
             {
-                "row": (row_J - np.cumsum(later_R)[row_J]).astype(np.int64),
+                "row": (row_J - earlier_J).astype(np.int64),
                 **{name: pd.Series(words, dtype="str") for name, words in texts.items()},
             },
             columns=list(REJECTED),

@@ -25,6 +25,7 @@ from core.errors import InputError
 MISSING_WORDS = ("", "-", "NA", "N/A", "#N/A", "NaN", "nan", "NaT", "null", "NULL", "None", "none", "<NA>")
 NAIVE = -32768  # kind of a time written without an offset; others are the offset in minutes
 _ONE_ZONE = 32767  # kind of a typed column, which has one zone
+SIZE_HINT = 1 << 14  # distinct values to expect; without it pandas makes room for as many as there are rows
 _OFFSET = re.compile(
     r"^(.*(?::\d\d(?:[.,]\d+)?|[T ]\d\d(?:\d\d){0,2}(?:[.,]\d+)?))\s*(Z|z|UTC|[+-]\d\d(?::?\d\d)?)$"
 )
@@ -47,7 +48,7 @@ class Times:
 
 
 def texts(values: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """Return codes, (R,) int64 with -1 where nothing is written, and the sorted distinct texts.
+    """Return codes, (R,) int32 with -1 where nothing is written, and the sorted distinct texts.
 
     Whole numbers lose '.0', so that an id reads the same in a column that a gap has turned into floats.
     """
@@ -55,7 +56,7 @@ def texts(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     words = [_text(value) for value in _objects(uniques)]
     distinct = sorted({word for word in words if word})
     place = {word: number for number, word in enumerate(distinct)}
-    renamed = np.array([place.get(word, -1) for word in words] + [-1], dtype=np.int64)
+    renamed = np.array([place.get(word, -1) for word in words] + [-1], dtype=np.int32)
     return renamed[code_R], distinct
 
 
@@ -89,11 +90,11 @@ def times(values: pd.Series, zone: str | None = None, time_format: str | None = 
     dtype = values.dtype
     if isinstance(dtype, pd.DatetimeTZDtype):
         local = values.dt.tz_convert(zone) if zone else values
-        wall_R = local.dt.tz_localize(None).to_numpy().astype(_MICRO)
+        wall_R = local.dt.tz_localize(None).to_numpy().astype(_MICRO, copy=False)
         kind_R = np.full(size, NAIVE if zone else _ONE_ZONE, dtype=np.int16)
         return Times(wall_R, np.isnat(wall_R), np.zeros(size, dtype=bool), kind_R)
     if dtype.kind == "M" and isinstance(dtype, np.dtype):
-        wall_R = values.to_numpy().astype(_MICRO)
+        wall_R = values.to_numpy().astype(_MICRO, copy=False)
         return Times(wall_R, np.isnat(wall_R), np.zeros(size, dtype=bool), np.full(size, NAIVE, np.int16))
     code_R, uniques = _factorize(values)
     words = [_text(value) for value in _objects(uniques)]
@@ -118,7 +119,7 @@ def parse_as_of(value: str | datetime.date | np.datetime64, zone: str | None = N
 
 
 def _factorize(values: pd.Series) -> tuple[np.ndarray, Any]:
-    return pd.factorize(values.map(_plain) if values.dtype == object else values)
+    return pd.factorize(values.map(_plain) if values.dtype == object else values, size_hint=SIZE_HINT)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.risk.data.asof import hidden_ahead, split_rows, view
+from apps.risk.data.asof import hidden_ahead, split_rows, trim, view
 from apps.risk.data.columns import Columns
 from apps.risk.data.contracts import check
 from apps.risk.data.parse import parse_as_of
@@ -116,3 +116,12 @@ def test_rows_are_split_into_past_ahead_and_not_yet() -> None:
 def test_statics_are_hidden_where_nobody_says_since_when_they_hold() -> None:
     assert hidden_ahead(AHEAD) == ("target", "seen", "kind", "age")
     assert hidden_ahead(REVISED) == ("target", "seen")
+
+
+def test_categories_that_no_row_has_are_forgotten() -> None:
+    values = pd.Categorical(["c", None, "a", "c"], categories=["a", "b", "c", "d"])
+    trimmed = trim(values)
+    assert trimmed.categories.tolist() == ["a", "c"]
+    assert trimmed.tolist() == ["c", np.nan, "a", "c"]
+    assert trim(trimmed) is trimmed
+    assert trim(pd.Categorical([None], categories=["a"])).categories.tolist() == []

@@ -120,6 +120,17 @@ def test_the_order_of_the_input_does_not_matter() -> None:
     assert sorted(4 - turned.rejected["row"]) == straight.rejected["row"].tolist() == [1]
 
 
+def test_a_clean_table_is_neither_copied_nor_changed() -> None:
+    times = pd.to_datetime(["2024-01-01", "2024-01-02"]).astype("datetime64[us]")
+    table = pd.DataFrame({"entity": "a", "time": times, "target": [1.0, 2.0]})
+    before = table.copy(deep=True)
+    accepted = check(table, Columns()).accepted
+    assert np.shares_memory(accepted["target"].to_numpy(), table["target"].to_numpy())
+    pd.testing.assert_frame_equal(table, before)
+    unsorted = check(table.iloc[::-1], Columns()).accepted
+    pd.testing.assert_frame_equal(unsorted, accepted)
+
+
 def test_of_equal_copies_one_is_kept() -> None:
     same = {"time": "2024-01-31", "known_at": "2024-02-01"}
     checked = check(rows({}, same, {}, same), FULL)

@@ -29,6 +29,9 @@ TABLE = pd.DataFrame(
 )
 
 
+ENTITY = (np.array([0, -1, 1, 2]), ["a", "b", "ü"])
+
+
 def test_the_first_fault_of_a_row_counts() -> None:
     faults = Faults(4)
     faults.add("row_shape", "", _mask(1))
@@ -43,8 +46,7 @@ def test_refused_rows_hold_what_was_written() -> None:
     faults.add("infinite", "target", _mask(2))
     faults.add("row_shape", "", _mask(1))
     faults.add("out_of_range", "target", _mask(0, 3))
-    entity_R = np.array(["a", None, "b", "ü"], dtype=object)
-    rejected = faults.rejected(TABLE, Columns(), entity_R, _mask(0, 3))
+    rejected = faults.rejected(TABLE, Columns(), ENTITY, _mask(0, 3))
     assert tuple(rejected.columns) == REJECTED
     assert rejected["row"].tolist() == [0, 1]  # the row that does not exist yet is not counted
     assert rejected["code"].tolist() == ["row_shape", "infinite"]
@@ -63,15 +65,14 @@ def test_refused_rows_hold_what_was_written() -> None:
 def test_what_is_not_known_yet_is_left_out_of_the_content() -> None:
     faults = Faults(4)
     faults.add("infinite", "target", _mask(2, 3))
-    entity_R = np.array(["a", None, "b", "ü"], dtype=object)
-    rejected = faults.rejected(TABLE, Columns(), entity_R, _mask(), (_mask(3), {"target"}))
+    rejected = faults.rejected(TABLE, Columns(), ENTITY, _mask(), (_mask(3), {"target"}))
     contents = [json.loads(content) for content in rejected["content"]]
     assert ["target" in content for content in contents] == [True, False]
     assert contents[1]["entity"] == "ü"
 
 
 def test_no_refused_row_leaves_an_empty_table_of_the_same_types() -> None:
-    empty = Faults(4).rejected(TABLE, Columns(), np.array(["a"] * 4, dtype=object), _mask())
+    empty = Faults(4).rejected(TABLE, Columns(), ENTITY, _mask())
     assert tuple(empty.columns) == REJECTED
     assert len(empty) == 0
     assert [str(dtype) for dtype in empty.dtypes] == ["int64", "str", "str", "str", "str", "str"]
@@ -81,7 +82,7 @@ def test_nothing_left_counts_by_reason_and_shows_the_first() -> None:
     faults = Faults(4)
     faults.add("entity_missing", "entity", _mask(1))
     faults.add("infinite", "target", _mask(0, 2, 3))
-    error = nothing_left(faults.rejected(TABLE, Columns(), np.array([None] * 4, dtype=object), _mask()))
+    error = nothing_left(faults.rejected(TABLE, Columns(), ENTITY, _mask()))
     assert error.exit_code == ExitCode.BAD_INPUT
     assert error.code == "nothing_left"
     assert error.sentence == (
