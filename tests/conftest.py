@@ -17,7 +17,7 @@ os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 # Variables that change what the program does; a test that wants one sets it.
-OURS = ("TRIPTYCH_LOG_KEY", "TRIPTYCH_RUN_DIR")
+OURS = ("TRIPTYCH_JOBS", "TRIPTYCH_LOG_KEY", "TRIPTYCH_RUN_DIR")
 RANKS = ("LOCAL_RANK", "RANK", "SLURM_PROCID", "WORLD_SIZE")
 
 _skipped: list[str] = []
