@@ -1,0 +1,238 @@
+"""GJR-GARCH(1, 1, 1) with Hansen's skewed t: fitted by the package arch, filtered and simulated here.
+
+Sources: Glosten, Jagannathan & Runkle 1993, doi:10.1111/j.1540-6261.1993.tb05128.x; Hansen 1994,
+doi:10.2307/2527081. Variance: s[t + 1] = omega + (alpha + gamma 1[shock < 0]) shock² + beta s[t].
+Only what is handed in is seen: hand in the past of the as-of date. Nothing here raises on data: a series that
+cannot be fitted falls back to a rule, or is refused, with a reason code:
+all_missing, too_short (fewer than SHORTEST values): refused. fit_short (fewer than SHORTEST_FIT), fit_failed (no
+convergence, or parameters that explode): RiskMetrics 2006 (Zumbach, doi:10.2139/ssrn.1420185) in its simplest form:
+exponentially weighted variance of decay .94, Student's t of 5 degrees, the history's mean. constant: variance 0.
+Legend: S paths, N entities, H steps of the horizon, T past steps, D days of a walk, K known values of one entity,
+L levels. Missing values are gaps over which the filter runs as if there were none. Units: the series' own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from arch import arch_model
+from arch.univariate import SkewStudent
+
+from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
+from apps.risk.models.historical_simulation import (
+    DECAY,
+    PATHS,
+    RESIDUALS,
+    SHORTEST,
+    backcast,
+    checked,
+    draw_days,
+    filled,
+    finished,
+    recursion,
+    residuals,
+    simulated,
+)
+
+SHORTEST_FIT = 250  # known values from which seven parameters are estimated
+LONGEST_FIT = 2500  # the last known values that a fit looks at
+REFIT = 20  # steps between fits
+_SKEWED_T = SkewStudent()
+_SMALLEST = (
+    1e-12  # standard deviation relative to the size of the values: below it a series counts as constant
+)
+
+
+@dataclass(frozen=True)
+class Gjr:
+    """Parameters of one entity, a Volatility: in the series' unit (mean), its square (omega, start) or none.
+
+    eta: degrees of freedom, above 2; skew: -1..1, negative for a heavier lower tail. start: variance of the first
+    step. reason: '' or the code of a fallback or refusal; NaN everywhere where refused.
+    """
+
+    mean: float
+    omega: float
+    alpha: float
+    gamma: float
+    beta: float
+    eta: float
+    skew: float
+    start: float
+    reason: str = ""
+
+    def variances(self, value_K: np.ndarray) -> np.ndarray:
+        """Return the variance forecast before each of K values and after the last, (K + 1,)."""
+        shock_K = value_K - self.mean
+        return recursion(self.omega + self._weight(shock_K) * shock_K**2, self.beta, self.start)
+
+    def step(self, variance_S: np.ndarray, shock_S: np.ndarray) -> np.ndarray:
+        """Return the next variance, (S,)."""
+        return self.omega + self._weight(shock_S) * shock_S**2 + self.beta * variance_S
+
+    def _weight(self, shock: np.ndarray) -> np.ndarray:
+        return self.alpha + self.gamma * (shock < 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class SkewedT:
+    """One step ahead in closed form, a OneStep: mean_N + sd_N × Hansen's skewed t; NaN where refused."""
+
+    mean_N: np.ndarray
+    sd_N: np.ndarray
+    shape_N2: np.ndarray
+
+    def quantile_NQ(self, level_Q: np.ndarray) -> np.ndarray:
+        """Return quantiles, (N, Q)."""
+        z_NQ = np.stack([skewed_t_quantile(level_Q, shape_2) for shape_2 in self.shape_N2])
+        return self.mean_N[:, None] + self.sd_N[:, None] * z_NQ
+
+    def es_NL(self, level_L: np.ndarray) -> np.ndarray:
+        """Return expected shortfalls, (N, L)."""
+        z_NL = np.stack([skewed_t_shortfall(level_L, shape_2) for shape_2 in self.shape_N2])
+        return self.mean_N[:, None] + self.sd_N[:, None] * z_NL
+
+
+class Walk(NamedTuple):
+    """One-step VaR and ES of days D one after another, (N, D, L) each, and the reason of each, (N, D)."""
+
+    var_NDL: np.ndarray
+    es_NDL: np.ndarray
+    reason_ND: np.ndarray
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def fit_gjr(history_T: np.ndarray, longest: int = LONGEST_FIT) -> Gjr:
+    """Fit one entity to the last `longest` known values of its history, by maximum likelihood.
+
+    Deterministic; works in any unit. Falls back or refuses as the head of this file says. Raises ValueError for
+    infinities alone.
+    """
+    known_K = checked(history_T[None])[0]
+    known_K = known_K[~np.isnan(known_K)]
+    if len(known_K) < SHORTEST:
+        nothing = (np.nan,) * 8
+        return Gjr(*nothing, reason="too_short" if len(known_K) else "all_missing")
+    value_K = known_K[-longest:]
+    largest = np.abs(value_K).max() or 1.0
+    unit = largest * np.std(value_K / largest)  # so that squares never overflow
+    if unit <= _SMALLEST * largest:
+        return Gjr(value_K[-1], 0.0, 1.0 - DECAY, 0.0, DECAY, 5.0, 0.0, 0.0, reason="constant")
+    parameters = _fitted(value_K / unit) if len(value_K) >= SHORTEST_FIT else None
+    reason = ""
+    if parameters is None:
+        reason = "fit_failed" if len(value_K) >= SHORTEST_FIT else "fit_short"
+        parameters = np.array([np.mean(value_K / unit), 0.0, 1.0 - DECAY, 0.0, DECAY, 5.0, 0.0])
+    mean, omega, alpha, gamma, beta, eta, skew = parameters
+    start = backcast((known_K[:75] / unit - mean) ** 2)
+    return Gjr(mean * unit, omega * unit**2, alpha, gamma, beta, eta, skew, start * unit**2, reason)
+
+
+def gjr_forecast(
+    history_NT: np.ndarray,
+    gjr_N: Sequence[Gjr],
+    horizon: int = 1,
+    window: int = RESIDUALS,
+    paths: int = PATHS,
+    seed: int = 0,
+) -> PathForecast:
+    """Forecast N entities by their GJR-GARCH: closed form for one step of one entity, joint paths for all else.
+
+    gjr_N: fitted on no more than the history, perhaps some steps ago; the filter runs to its end. Joint over
+    entities: standardised residuals of one past day, of the last `window`, are drawn together, and each is
+    replaced by a draw of the skewed t from within its rank's share of the probability: the margins are the model's,
+    their dependence (the ranks') that of the past. For the residuals themselves give gjr_N to
+    filtered_historical_simulation. paths: rounded up to a multiple of the window.
+    """
+    z_NT, variance_N = residuals(checked(history_NT), gjr_N)
+    z_NW, reason_N = filled(z_NT[:, -window:], seed)
+    day_SH = draw_days(z_NW.shape[1], horizon, paths, seed)
+    share_SNH = np.random.default_rng([seed, 2]).uniform(1e-9, 1.0, (len(day_SH), len(gjr_N), horizon))
+    z_SNH = np.empty(share_SNH.shape)
+    for n, gjr in enumerate(gjr_N):
+        rank_W = np.argsort(np.argsort(z_NW[n], kind="stable"), kind="stable")
+        level_SH = np.minimum((rank_W[day_SH] + share_SNH[:, n]) / len(rank_W), 1.0 - 1e-12)
+        refused = np.isnan(z_NW[n, 0]) or np.isnan(gjr.eta)
+        z_SNH[:, n] = np.nan if refused else skewed_t_quantile(level_SH, np.array([gjr.eta, gjr.skew]))
+    forecast = finished(simulated(z_SNH, gjr_N, variance_N), gjr_N, reason_N)
+    refused_N = np.isnan(forecast.path_SNH[0, :, 0])
+    first = SkewedT(
+        np.array([gjr.mean for gjr in gjr_N]),
+        np.where(refused_N, np.nan, np.sqrt(np.where(refused_N, 0.0, variance_N))),
+        np.array([[gjr.eta, gjr.skew] for gjr in gjr_N]),
+    )
+    return PathForecast(forecast.path_SNH, forecast.reason_N, first)
+
+
+def walk_gjr(
+    history_NT: np.ndarray,
+    begin: int,
+    every: int = REFIT,
+    level_L: np.ndarray = TAIL_LEVELS,
+    longest: int = LONGEST_FIT,
+) -> Walk:
+    """Forecast steps begin … T - 1 of N entities, each from the steps before it alone; D = T - begin.
+
+    Refit rule: at `begin` and every `every` steps the parameters are fitted to all steps before; in between they
+    stay, and the variance is filtered on with what came. A step without value is forecast, too.
+    """
+    past_NT = checked(history_NT)
+    N, T = past_NT.shape
+    if not 0 < begin < T or every < 1:
+        raise ValueError(f"wanted 0 < begin < {T} and every of 1 or more, got {begin} and {every}")
+    var_NDL, es_NDL = np.full((2, N, T - begin, len(level_L)), np.nan)
+    reason_ND = np.full((N, T - begin), "", dtype=object)
+    for n in range(N):
+        for first in range(begin, T, every):
+            until = min(first + every, T)
+            gjr = fit_gjr(past_NT[n, :first], longest)
+            known_T = ~np.isnan(past_NT[n, :until])
+            before_D = np.cumsum(known_T)[first - 1 : until - 1]
+            with np.errstate(over="ignore", invalid="ignore"):
+                sd_D = np.sqrt(gjr.variances(past_NT[n, :until][known_T])[before_D])
+            place = slice(first - begin, until - begin)
+            sd_D = np.where(np.isfinite(sd_D), sd_D, np.nan)
+            step = SkewedT(np.full(len(sd_D), gjr.mean), sd_D, np.array([[gjr.eta, gjr.skew]]))
+            var_NDL[n, place], es_NDL[n, place] = step.quantile_NQ(level_L), step.es_NL(level_L)
+            reason_ND[n, place] = np.where(np.isnan(sd_D), gjr.reason or "too_large", gjr.reason)
+    return Walk(var_NDL, es_NDL, reason_ND)
+
+
+def skewed_t_quantile(level: np.ndarray, shape_2: np.ndarray) -> np.ndarray:
+    """Return quantiles of Hansen's skewed t of mean 0 and variance 1, in the shape of `level`; NaN for NaN shape."""
+    if np.isnan(shape_2).any():
+        return np.full(np.shape(level), np.nan)
+    return np.asarray(_SKEWED_T.ppf(np.ravel(level), shape_2)).reshape(np.shape(level))
+
+
+def skewed_t_shortfall(level_L: np.ndarray, shape_2: np.ndarray) -> np.ndarray:
+    """Return the mean below each quantile, (L,): the partial first moment divided by the level."""
+    quantile_L = skewed_t_quantile(level_L, shape_2)
+    if np.isnan(quantile_L).any():
+        return quantile_L
+    pairs = zip(quantile_L, level_L, strict=True)
+    return np.array([_SKEWED_T.partial_moment(1, float(z), shape_2) / level for z, level in pairs])
+
+
+def _fitted(value_K: np.ndarray) -> np.ndarray | None:
+    """Return the seven parameters for a series of variance 1, None where they cannot be had."""
+    model = arch_model(value_K, mean="Constant", vol="GARCH", p=1, o=1, q=1, dist="skewt", rescale=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what arch warns of is asked below
+        try:
+            result = model.fit(disp="off", show_warning=False)
+        except (ValueError, FloatingPointError, ZeroDivisionError, np.linalg.LinAlgError):
+            return None
+    parameters = np.asarray(result.params, dtype=np.float64)
+    _, omega, alpha, gamma, beta, eta, skew = parameters
+    stays = alpha + 0.5 * gamma + beta < 1.0 + 1e-6
+    sound = omega > 0.0 and min(alpha, alpha + gamma, beta) > -1e-9 and eta > 2.0 and abs(skew) < 1.0
+    return (
+        parameters
+        if result.convergence_flag == 0 and np.isfinite(parameters).all() and stays and sound
+        else None
+    )
