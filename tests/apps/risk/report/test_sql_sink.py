@@ -1,0 +1,316 @@
+"""Scores in SQL: one transaction a date, on SQLite and on PostgreSQL where its server is installed."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from apps.risk.report.partition import Layout, read_batches
+from apps.risk.report.sql_sink import upsert
+from core.errors import InputError
+from tests.apps.risk.report.partitions import DATE, LAYOUT, write
+
+PASSWORD = "s3cret/+pass"
+USER = "riskwriter"
+OTHER = datetime.date(2024, 2, 29)
+Rows = list[tuple[Any, ...]]
+
+
+def _batches(*rows: tuple[Any, ...]) -> list[pa.RecordBatch]:
+    names = LAYOUT.schema.names
+    return [
+        pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True))], schema=LAYOUT.schema) for row in rows
+    ]
+
+
+FIRST = _batches(("a", 1, 0.5, "ok"), ("a", 2, math.nan, None), ("b", 1, 2.5, "ok"))
+
+
+def _rows(url: str, table: str = "scores") -> Rows:
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        found = connection.execute(sa.text(f"select * from {table} order by as_of, entity, step"))
+        rows = [(str(row[0]), *row[1:]) for row in found]
+    engine.dispose()
+    return rows
+
+
+def _run(url: str, *statements: str) -> None:
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server with one user; the server refuses to run as root."""
+    pytest.importorskip("psycopg", reason="writing PostgreSQL needs psycopg")
+    if shutil.which("initdb") is None or shutil.which("postgres") is None:
+        pytest.skip("no PostgreSQL server is installed")
+    folder = Path(tempfile.mkdtemp(prefix="risk-postgres-"))
+    (folder / "password").write_text(PASSWORD)
+    common: dict[str, Any] = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL}
+    if os.getuid() == 0:
+        common["user"] = "nobody"
+        for path in (folder, folder / "password"):
+            os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = folder / "data"
+    access = ["-U", USER, "-A", "scram-sha-256", f"--pwfile={folder}/password"]
+    subprocess.run(["initdb", "-D", data, *access, "--no-sync"], **common)
+    settings = (
+        f"-F -c timezone=UTC -c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
+    )
+    control = ["pg_ctl", "-D", data, "-w", "-l", folder / "log"]
+    subprocess.run([*control, "-o", settings, "start"], **common)
+    try:
+        url = URL.create("postgresql", USER, PASSWORD, "127.0.0.1", port, "postgres")
+        yield url.render_as_string(hide_password=False)
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], **common)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/scores.db"
+        return
+    address: str = request.getfixturevalue("postgres")
+    yield address
+    _run(address, "drop table if exists scores", "drop table if exists log")
+
+
+def test_a_table_is_made_and_a_second_run_gives_the_same(url: str) -> None:
+    assert upsert(url, "scores", DATE, LAYOUT, FIRST) == 3
+    expected = [
+        ("2024-01-31", "a", 1, 0.5, "ok"),
+        ("2024-01-31", "a", 2, None, None),
+        ("2024-01-31", "b", 1, 2.5, "ok"),
+    ]
+    assert _rows(url) == expected
+    assert upsert(url, "scores", DATE, LAYOUT, FIRST) == 3
+    assert _rows(url) == expected
+
+
+def test_rows_are_changed_added_and_deleted_in_their_date_only(url: str) -> None:
+    upsert(url, "scores", DATE, LAYOUT, FIRST)
+    upsert(url, "scores", OTHER, LAYOUT, FIRST)
+    after = _batches(("a", 2, 9.0, None), ("b", 1, math.nan, "ok"), ("c", 1, 1.0, "ok"))
+    assert upsert(url, "scores", DATE, LAYOUT, after) == 3
+    assert _rows(url) == [
+        ("2024-01-31", "a", 2, 9.0, None),
+        ("2024-01-31", "b", 1, None, "ok"),
+        ("2024-01-31", "c", 1, 1.0, "ok"),
+        ("2024-02-29", "a", 1, 0.5, "ok"),
+        ("2024-02-29", "a", 2, None, None),
+        ("2024-02-29", "b", 1, 2.5, "ok"),
+    ]
+    assert upsert(url, "scores", DATE, LAYOUT, []) == 0
+    assert {row[0] for row in _rows(url)} == {"2024-02-29"}
+
+
+def test_equal_rows_are_not_touched_and_further_columns_stay(url: str) -> None:
+    upsert(url, "scores", DATE, LAYOUT, FIRST)
+    _run(url, "alter table scores add note text", "update scores set note = 'seen'")
+    if url.startswith("sqlite"):
+        _run(
+            url,
+            "create table log (entity text)",
+            "create trigger t after update on scores begin insert into log values (new.entity); end",
+        )
+    else:
+        _run(url, "create table log as select entity, xmin::text as v from scores")
+    upsert(url, "scores", DATE, LAYOUT, [*FIRST[:2], *_batches(("b", 1, 3.5, "ok"))])
+    assert [row[3:] for row in _rows(url)] == [
+        (0.5, "ok", "seen"),
+        (None, None, "seen"),
+        (3.5, "ok", "seen"),
+    ]
+    touched = (
+        "log"
+        if url.startswith("sqlite")
+        else "scores where not exists (select from log where v = scores.xmin::text)"
+    )
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        assert connection.execute(sa.text(f"select entity from {touched}")).scalars().all() == ["b"]
+    engine.dispose()
+
+
+def test_the_rows_of_a_partition_go_in_as_they_are(url: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, 30)
+    assert upsert(url, "scores", DATE, LAYOUT, read_batches(folder, 7)) == 60
+    table = pa.Table.from_batches(read_batches(folder)).to_pylist()
+    assert _rows(url) == [("2024-01-31", *row.values()) for row in table]
+
+
+def test_a_key_alone_and_dates_and_flags_are_columns_too(url: str) -> None:
+    schema = pa.schema([("entity", pa.string()), ("step", pa.int64())])
+    keys = pa.RecordBatch.from_pylist([{"entity": "a", "step": 1}], schema=schema)
+    for _ in range(2):
+        assert upsert(url, "scores", DATE, Layout(schema, ("entity", "step")), [keys]) == 1
+    assert _rows(url) == [("2024-01-31", "a", 1)]
+    _run(url, "drop table scores")
+    when = datetime.datetime(2024, 1, 2, 3, tzinfo=datetime.UTC)
+    row = {
+        "entity": "a",
+        "step": 1,
+        "day": DATE,
+        "alert": True,
+        "at": when,
+        "naive": when.replace(tzinfo=None),
+    }
+    schema = pa.schema(
+        [
+            *schema,
+            ("day", pa.date32()),
+            ("alert", pa.bool_()),
+            ("at", pa.timestamp("us", tz="Asia/Tokyo")),
+            ("naive", pa.timestamp("us")),
+        ]
+    )
+    rows = [pa.RecordBatch.from_pylist([row], schema=schema)]
+    for _ in range(2):
+        assert upsert(url, "scores", DATE, Layout(schema, ("entity", "step")), rows) == 1
+    found = _rows(url)[0]
+    assert str(found[3]) == "2024-01-31"
+    assert bool(found[4]) is True
+    assert str(found[5]).startswith("2024-01-02 03:00:00")
+    assert str(found[6]).startswith("2024-01-02 03:00:00")
+
+
+def test_a_fault_in_mid_write_leaves_the_old_rows(url: str) -> None:
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield from _batches(("z", 1, 1.0, "ok"))
+        raise RuntimeError("scorer died")
+
+    with pytest.raises(RuntimeError, match="scorer died"):
+        upsert(url, "scores", DATE, LAYOUT, broken())
+    upsert(url, "scores", DATE, LAYOUT, FIRST)
+    before = _rows(url)
+    with pytest.raises(RuntimeError, match="scorer died"):
+        upsert(url, "scores", DATE, LAYOUT, broken())
+    assert _rows(url) == before
+
+
+def test_two_writers_of_a_date_at_once_leave_one_whole_result(url: str) -> None:
+    one = _batches(*((f"a{number}", 1, 1.0, "one") for number in range(30)))
+    two = _batches(*((f"a{number}", 1, 2.0, "two") for number in range(10, 50)))
+    faults: list[BaseException] = []
+    together = threading.Barrier(2)
+
+    def work(batches: list[pa.RecordBatch]) -> None:
+        try:
+            together.wait()
+            for _ in range(3):
+                upsert(url, "scores", DATE, LAYOUT, batches)
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=(batches,)) for batches in (one, two)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    found = [row[4] for row in _rows(url)]
+    assert found in (["one"] * 30, ["two"] * 40)
+
+
+def _refused(url: str, batches: Any, table: str = "scores") -> InputError:
+    with pytest.raises(InputError) as caught:
+        upsert(url, table, DATE, LAYOUT, batches)
+    sentence = caught.value.sentence
+    assert "\n" not in sentence
+    assert PASSWORD not in sentence
+    assert "s3cret" not in sentence
+    assert USER not in sentence
+    assert caught.value.__cause__ is None
+    return caught.value
+
+
+def test_an_outage_in_mid_write_leaves_the_old_rows(postgres: str) -> None:
+    upsert(postgres, "scores", DATE, LAYOUT, FIRST)
+    before = _rows(postgres)
+
+    def outage() -> Iterator[pa.RecordBatch]:
+        yield from _batches(("z", 1, 1.0, "ok"))
+        _run(
+            postgres,
+            "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
+            "and backend_type = 'client backend'",
+        )
+        yield from _batches(("z", 2, 1.0, "ok"))
+
+    error = _refused(postgres, outage())
+    assert error.code == "sql_unreachable"
+    assert "failed while scores was written, which is as it was: " in error.sentence
+    assert _rows(postgres) == before
+    assert upsert(postgres, "scores", DATE, LAYOUT, _batches(("z", 1, 1.0, "ok"))) == 1  # the caller's retry
+    assert len(_rows(postgres)) == 1
+    _run(postgres, "drop table scores")
+
+
+def test_a_server_that_is_down_is_told_without_its_credentials() -> None:
+    pytest.importorskip("psycopg", reason="writing PostgreSQL needs psycopg")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = URL.create("postgresql", USER, PASSWORD, "127.0.0.1", port, "db")
+    error = _refused(address.render_as_string(hide_password=False), FIRST)
+    assert error.code == "sql_unreachable"
+    assert error.sentence.startswith(f"postgresql+psycopg://127.0.0.1:{port}/db failed while")
+
+
+def test_a_sqlite_database_that_another_holds_is_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.risk.report.sql_sink.WAIT_S", 0.05)
+    url = f"sqlite:///{tmp_path}/scores.db"
+    upsert(url, "scores", DATE, LAYOUT, FIRST)
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN EXCLUSIVE")
+        error = _refused(url, FIRST)
+    engine.dispose()
+    assert error.code == "sql_unreachable"
+    assert error.sentence.endswith("which is as it was: database is locked")
+
+
+def test_what_cannot_take_the_scores_is_refused(url: str, tmp_path: Path) -> None:
+    assert _refused("mysql://u:p@host/db", FIRST).sentence.endswith("wanted sqlite or postgresql")
+    assert _refused("://", FIRST).code == "sql_url"
+    assert _refused(f"sqlite:///{tmp_path}/none/scores.db", FIRST).code == "sql_unreachable"
+    _run(url, "create table scores (as_of date, entity text, step bigint, primary key (as_of, entity))")
+    error = _refused(url, FIRST)
+    assert error.code == "sql_schema"
+    assert "has no column var, code: add it" in error.sentence
+    _run(url, "alter table scores add var float", "alter table scores add code text")
+    error = _refused(url, FIRST)
+    assert error.code == "sql_schema"
+    assert error.sentence.endswith("has the primary key (as_of, entity): wanted (as_of, entity, step)")
+    _run(url, "drop table scores")
+    assert _refused(url, [*FIRST, FIRST[0]]).code == "sql_failed"
+    lists = pa.schema([*LAYOUT.schema, ("path", pa.list_(pa.float64()))])
+    with pytest.raises(InputError, match="column path is of type list<item: double>, which SQL has not"):
+        upsert(url, "scores", DATE, Layout(lists, LAYOUT.key), [])
