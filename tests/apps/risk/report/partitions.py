@@ -45,6 +45,7 @@ def write(folder: Path, entities: int, add: float = 0.0) -> Path:
 
 if __name__ == "__main__":
     print("ready", flush=True)
+    sys.stdin.readline()
     for number in range(int(sys.argv[2])):
         write(Path(sys.argv[1]), 50, float(number % 2) + float(sys.argv[3]))
     print("done", flush=True)

@@ -113,6 +113,17 @@ def test_the_usual_readers_open_all_dates_at_once(tmp_path: Path) -> None:
     }
 
 
+def test_pages_of_long_columns_end_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    frame = scores(20_000).assign(code=[f"{word:050x}" for word in rng.integers(1 << 60, size=40_000)])
+    one = write_partition(tmp_path / "one", DATE, LAYOUT, [frame], lambda: facts(1))
+    monkeypatch.setattr(partition, "_ROWS_PER_RUN", 7_001)
+    monkeypatch.setattr(partition, "_ROWS_PER_BATCH", 1_009)
+    chunks = (frame.iloc[start : start + 3_001] for start in range(0, 40_000, 3_001))
+    two = write_partition(tmp_path / "two", DATE, LAYOUT, chunks, lambda: facts(1))
+    assert _bytes(one) == _bytes(two)
+
+
 def test_no_rows_are_a_partition_too(tmp_path: Path) -> None:
     folder = write_partition(tmp_path, DATE, LAYOUT, [], lambda: facts(0))
     assert pq.read_table(folder / "part-00000.parquet", partitioning=None) == LAYOUT.schema.empty_table()
@@ -181,6 +192,7 @@ def test_a_fault_in_the_middle_leaves_the_old_one(tmp_path: Path) -> None:
     ("frame", "said"),
     [
         (pd.concat([scores(9), scores(1)]), "two rows of the scores have the same key"),
+        (pd.concat([scores(9), scores(9).iloc[3:4]]), "two rows of the scores have the same key"),
         (pd.concat([scores(1), scores(1)]), "two rows of the scores have the same key"),
         (scores(3).assign(entity=None), "no value in its key"),
         (scores(3).assign(more=1), "not those of the layout: more"),
@@ -220,6 +232,7 @@ def _start(folder: Path, times: int, add: float) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.apps.risk.report.partitions", str(folder), str(times), str(add)],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -227,6 +240,13 @@ def _start(folder: Path, times: int, add: float) -> subprocess.Popen[str]:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def _go(*processes: subprocess.Popen[str]) -> None:
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
 
 
 def test_killed_at_any_moment_it_leaves_a_whole_partition(tmp_path: Path) -> None:
@@ -237,13 +257,16 @@ def test_killed_at_any_moment_it_leaves_a_whole_partition(tmp_path: Path) -> Non
     seen = set()
     for _ in range(6):
         process = _start(tmp_path, 10_000, 0.0)
+        _go(process)
         last = time.monotonic() + 60
         while seen != allowed and time.monotonic() < last:
             seen.add(_verify_while_swapped(folder)["digest"])
         time.sleep(rng.uniform(0.0, 0.1))
         process.kill()
         assert process.wait() == -9
+        assert process.stdin is not None
         assert process.stdout is not None
+        process.stdin.close()
         process.stdout.close()
         assert verify(folder)["digest"] in allowed
     assert seen == allowed
@@ -266,6 +289,7 @@ def _verify_while_swapped(folder: Path) -> dict[str, str]:
 
 def test_two_writers_of_a_date_at_once_leave_one_whole_result(tmp_path: Path) -> None:
     writers = [_start(tmp_path, 15, add) for add in (0.0, 10.0)]
+    _go(*writers)
     for writer in writers:
         assert writer.communicate(timeout=60)[0] == "done\n"
         assert writer.returncode == 0

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -213,28 +213,75 @@ def test_a_fault_in_mid_write_leaves_the_old_rows(url: str) -> None:
     assert _rows(url) == before
 
 
-def test_two_writers_of_a_date_at_once_leave_one_whole_result(url: str) -> None:
-    one = _batches(*((f"a{number}", 1, 1.0, "one") for number in range(30)))
-    two = _batches(*((f"a{number}", 1, 2.0, "two") for number in range(10, 50)))
-    faults: list[BaseException] = []
-    together = threading.Barrier(2)
+def test_a_refusal_of_the_last_statement_leaves_the_old_rows(url: str) -> None:
+    _run(
+        url,
+        "create table scores (as_of date, entity text, step bigint, var float check (var < 100), code text, "
+        "primary key (as_of, entity, step))",
+    )
+    upsert(url, "scores", DATE, LAYOUT, FIRST)
+    before = _rows(url)
+    assert (
+        _refused(url, _batches(("a", 1, 1000.0, "ok"))).code == "sql_failed"
+    )  # the others were deleted by then
+    assert len(before) == 3
+    assert _rows(url) == before
 
-    def work(batches: list[pa.RecordBatch]) -> None:
+
+def test_a_second_writer_of_a_date_waits_and_then_wins_whole(url: str) -> None:
+    one = _batches(*((f"a{number}", 1, 1.0, "one") for number in range(3)))
+    two = _batches(*((f"a{number}", 1, 2.0, "two") for number in range(1, 5)))
+    upsert(url, "scores", DATE, LAYOUT, FIRST)
+    inside, go_on = threading.Event(), threading.Event()
+    faults: list[BaseException] = []
+
+    def slow() -> Iterator[pa.RecordBatch]:
+        yield one[0]
+        inside.set()
+        assert go_on.wait(60)
+        yield from one[1:]
+
+    def work(batches: Iterable[pa.RecordBatch]) -> None:
         try:
-            together.wait()
-            for _ in range(3):
-                upsert(url, "scores", DATE, LAYOUT, batches)
+            upsert(url, "scores", DATE, LAYOUT, batches)
         except BaseException as error:
             faults.append(error)
 
-    threads = [threading.Thread(target=work, args=(batches,)) for batches in (one, two)]
+    first, second = (threading.Thread(target=work, args=(batches,)) for batches in (slow(), two))
+    first.start()
+    assert inside.wait(60)
+    second.start()
+    second.join(0.5)
+    assert second.is_alive()
+    assert [row[1] for row in _rows(url)] == ["a", "a", "b"]  # a reader has the old rows meanwhile
+    go_on.set()
+    first.join()
+    second.join()
+    assert faults == []
+    assert [row[1:] for row in _rows(url)] == [(f"a{number}", 1, 2.0, "two") for number in range(1, 5)]
+
+
+def test_two_first_writers_at_once_leave_one_whole_result(url: str) -> None:
+    sizes = (30, 40)
+    faults: list[BaseException] = []
+    together = threading.Barrier(2)
+
+    def work(size: int) -> None:
+        try:
+            together.wait()
+            rows = [(f"a{number}", 1, float(size), "ok") for number in range(size)]
+            upsert(url, "scores", DATE, LAYOUT, _batches(*rows))
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=(size,)) for size in sizes]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert faults == []
-    found = [row[4] for row in _rows(url)]
-    assert found in (["one"] * 30, ["two"] * 40)
+    found = [row[3] for row in _rows(url)]
+    assert found in ([30.0] * 30, [40.0] * 40)
 
 
 def _refused(url: str, batches: Any, table: str = "scores") -> InputError:
