@@ -22,7 +22,7 @@ import numpy as np
 from arch import arch_model
 from arch.univariate import SkewStudent
 
-from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
+from apps.risk.models.forecast import TAIL_LEVELS, PathForecast, tail_of
 from apps.risk.models.historical_simulation import (
     DECAY,
     PATHS,
@@ -174,11 +174,14 @@ def walk_gjr(
     every: int = REFIT,
     level_L: np.ndarray = TAIL_LEVELS,
     longest: int = LONGEST_FIT,
+    drawn: int | None = None,
 ) -> Walk:
     """Forecast steps begin … T - 1 of N entities, each from the steps before it alone; D = T - begin.
 
     Refit rule: at `begin` and every `every` steps the parameters are fitted to all steps before; in between they
     stay, and the variance is filtered on with what came. A step without value is forecast, too.
+    drawn: None takes the skewed t; a number takes that many last standardised residuals instead, which is filtered
+    historical simulation of one step (Barone-Adesi et al. 1999), without noise of simulation.
     """
     past_NT = checked(history_NT)
     N, T = past_NT.shape
@@ -193,11 +196,21 @@ def walk_gjr(
             known_T = ~np.isnan(past_NT[n, :until])
             before_D = np.cumsum(known_T)[first - 1 : until - 1]
             with np.errstate(over="ignore", invalid="ignore"):
-                sd_D = np.sqrt(gjr.variances(past_NT[n, :until][known_T])[before_D])
-            place = slice(first - begin, until - begin)
-            sd_D = np.where(np.isfinite(sd_D), sd_D, np.nan)
-            step = SkewedT(np.full(len(sd_D), gjr.mean), sd_D, np.array([[gjr.eta, gjr.skew]]))
-            var_NDL[n, place], es_NDL[n, place] = step.quantile_NQ(level_L), step.es_NL(level_L)
+                variance_K1 = gjr.variances(past_NT[n, :until][known_T])
+                sd_K1 = np.where(np.isfinite(variance_K1), np.sqrt(variance_K1), np.nan)
+            sd_D, place = sd_K1[before_D], slice(first - begin, until - begin)
+            if drawn is None:
+                shape_12 = np.array([[gjr.eta, gjr.skew]])
+                step = SkewedT(np.full(len(sd_D), gjr.mean), sd_D, shape_12)
+                var_NDL[n, place], es_NDL[n, place] = step.quantile_NQ(level_L), step.es_NL(level_L)
+            else:
+                shock_K = past_NT[n, :until][known_T] - gjr.mean
+                z_K = np.divide(shock_K, sd_K1[:-1], out=np.zeros_like(shock_K), where=sd_K1[:-1] != 0.0)
+                for d, before in enumerate(before_D, start=first - begin):
+                    if before >= SHORTEST:
+                        tail = tail_of(z_K[max(before - drawn, 0) : before, None], level_L)
+                        var_NDL[n, d] = gjr.mean + sd_K1[before] * tail.var_NL[0]
+                        es_NDL[n, d] = gjr.mean + sd_K1[before] * tail.es_NL[0]
             reason_ND[n, place] = np.where(np.isnan(sd_D), gjr.reason or "too_large", gjr.reason)
     return Walk(var_NDL, es_NDL, reason_ND)
 

@@ -21,6 +21,7 @@ from apps.risk.models.garch import (
     skewed_t_shortfall,
     walk_gjr,
 )
+from apps.risk.models.historical_simulation import filtered_historical_simulation
 
 NAN = np.nan
 LEVEL = np.array([0.01, 0.025, 0.05])
@@ -142,13 +143,25 @@ def test_the_walk_is_the_forecast_of_each_day_with_parameters_of_the_last_fit(hi
         assert walk.es_NDL[0, day - 600] == pytest.approx(es[0], rel=1e-9)
 
 
+def test_the_walk_over_residuals_is_filtered_historical_simulation(history: np.ndarray) -> None:
+    past = np.stack([history[:620], np.full(620, 4.0)])
+    walk = walk_gjr(past, 600, level_L=LEVEL, drawn=250)
+    gjr = [fit_gjr(row[:600]) for row in past]
+    for day in (600, 619):
+        var, es = filtered_historical_simulation(past[:, :day], gjr, window=250, paths=1).tail(1, LEVEL)
+        assert walk.var_NDL[:, day - 600] == pytest.approx(var, rel=1e-9)
+        assert walk.es_NDL[:, day - 600] == pytest.approx(es, rel=1e-9)
+    assert walk.reason_ND[:, 0].tolist() == ["", "constant"]
+
+
+@pytest.mark.parametrize("drawn", [None, 30])
 @pytest.mark.parametrize("begin", [40, 600])
-def test_what_comes_later_changes_nothing(history: np.ndarray, begin: int) -> None:
+def test_what_comes_later_changes_nothing(history: np.ndarray, begin: int, drawn: int | None) -> None:
     # begin 40: the filter starts from an average of the first steps, and may not take later ones into it
     past = history[None, : begin + 20]
     changed = past.copy()
     changed[:, begin + 5 :] *= -9.0
-    one, other = (walk_gjr(x, begin, every=15, level_L=LEVEL) for x in (past, changed))
+    one, other = (walk_gjr(x, begin, every=15, level_L=LEVEL, drawn=drawn) for x in (past, changed))
     assert np.isfinite(one.var_NDL).all()
     assert np.array_equal(one.var_NDL[:, :6], other.var_NDL[:, :6])
     assert np.array_equal(one.es_NDL[:, :6], other.es_NDL[:, :6])
@@ -179,9 +192,10 @@ def test_what_cannot_be_fitted_falls_back_or_is_refused_with_a_reason(history: n
     assert np.isnan(forecast.path_SNH[0, :, 1]).tolist() == [False, True, True, False, True]
     assert (var[3] == 4.0).all()
     assert (es[3] == 4.0).all()
-    walk = walk_gjr(past, 295, level_L=LEVEL)
-    assert walk.reason_ND[:, 0].tolist() == list(forecast.reason_N)
-    assert np.isnan(walk.es_NDL[:, 0, 0]).tolist() == [False, True, True, False, True]
+    for drawn in (None, 250):
+        walk = walk_gjr(past, 295, level_L=LEVEL, drawn=drawn)
+        assert walk.reason_ND[:, 0].tolist() == list(forecast.reason_N)
+        assert np.isnan(walk.es_NDL[:, 0, 0]).tolist() == [False, True, True, False, True]
 
 
 def test_the_fallback_is_riskmetrics(history: np.ndarray) -> None:
