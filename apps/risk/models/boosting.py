@@ -4,7 +4,6 @@ Source: Friedman 2001, doi:10.1214/aos/1013203451, on histograms (Ke et al. 2017
 No reason codes: points of a tree ensemble would need an attribution of their own; the scorecard beside it has them.
 Legend: N clients, F features. Missing features go to a branch of their own in each split; none is filled.
 """
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ The classic of credit scoring (Siddiqi 2006, Credit Risk Scorecards, ISBN 978-0-
 2002, doi:10.1137/1.9780898718317). Missing is a bin of its own, not a value to guess. Only what is handed in is seen.
 Legend: N clients, F features, K bins of a feature, the last one for missing.
 """
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 
