@@ -5,8 +5,9 @@ doi:10.2307/2527081. Variance: s[t + 1] = omega + (alpha + gamma 1[shock < 0]) s
 Only what is handed in is seen: hand in the past of the as-of date. Nothing here raises on data: a series that
 cannot be fitted falls back to a rule, or is refused, with a reason code:
 all_missing, too_short (fewer than SHORTEST values): refused. fit_short (fewer than SHORTEST_FIT), fit_failed (no
-convergence, or parameters that explode): RiskMetrics 2006 (Zumbach, doi:10.2139/ssrn.1420185) in its simplest form:
-exponentially weighted variance of decay .94, Student's t of 5 degrees, the history's mean. constant: variance 0.
+convergence, or parameters that explode): exponentially weighted variance of decay .94 (RiskMetrics technical document,
+J.P. Morgan 1996), with Student's t of 5 degrees (Zumbach 2007, doi:10.2139/ssrn.1420185), the history's mean.
+constant: variance 0.
 Legend: S paths, N entities, H steps of the horizon, T past steps, D days of a walk, K known values of one entity,
 L levels. Missing values are gaps over which the filter runs as if there were none. Units: the series' own.
 """
