@@ -7,6 +7,7 @@ workers. (Lightning's own mid-epoch resume starts its loader again from the firs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -34,15 +35,16 @@ class SampleStream(IterableDataset[Any]):
         self.first_step, self.rank, self.world = first_step, rank, world
 
     def __iter__(self) -> Iterator[Any]:
-        worker = get_worker_info()
-        step, stride = self.first_step, 1
-        if worker is not None:  # a loader takes whole batches from its workers in turn
-            step, stride = step + worker.id, worker.num_workers
-        while True:
+        for step in steps_of_worker(self.first_step):
             first = (step * self.world + self.rank) * self.batch_size
             for index in range(first, first + self.batch_size):
                 yield self.make(np.random.default_rng([self.seed, index]))
-            step += stride
+
+
+def steps_of_worker(first_step: int) -> Iterator[int]:
+    """Yield, without end, the steps whose batches this process makes: a loader takes them from its workers in turn."""
+    worker = get_worker_info()
+    return count(first_step) if worker is None else count(first_step + worker.id, worker.num_workers)
 
 
 def stream_loader(stream: SampleStream, workers: int) -> DataLoader[Any]:

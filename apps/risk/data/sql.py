@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pandas as pd
@@ -21,7 +22,7 @@ def read_sql(
     Raises InputError for a URL that is none, a missing driver, a database that does not answer, a table that is
     not there, or a query that fails.
     """
-    address = _parse(url)
+    address = parse_url(url)
     shown = show(address)
     if (table is None) == (query is None):
         raise InputError("sql_table", f"{shown} needs either the name of a table or a query")
@@ -30,7 +31,7 @@ def read_sql(
         with engine.connect() as connection:
             return _fetch(connection, columns, table, query, shown, address)
     except SQLAlchemyError as error:
-        raise InputError("sql_unreachable", f"{shown} does not answer: {_told(error, address)}") from None
+        raise InputError("sql_unreachable", f"{shown} does not answer: {told(error, address)}") from None
     finally:
         engine.dispose()
 
@@ -52,7 +53,7 @@ def _fetch(
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
-        raise InputError("sql_failed", f"{shown} refuses the request: {_told(error, address)}") from None
+        raise InputError("sql_failed", f"{shown} refuses the request: {told(error, address)}") from None
     # as objects first: pandas would make floats of ids beside a gap
     return pd.DataFrame(rows, columns=list(result.keys()), dtype=object).infer_objects()
 
@@ -64,7 +65,8 @@ def show(address: URL) -> str:
     ).render_as_string()
 
 
-def _parse(url: str) -> URL:
+def parse_url(url: str) -> URL:
+    """Return the parts of a URL; raise InputError, without quoting it, where it is none."""
     try:
         address = sa.make_url(url)
     except (ArgumentError, ValueError):
@@ -85,13 +87,21 @@ def _engine(address: URL) -> sa.Engine:
                 pass
         except OSError as error:
             raise InputError("table_missing", f"{show(address)} cannot be read: {error.strerror}") from None
+    return open_engine(address, "reading")
+
+
+def open_engine(address: URL, doing: str, **options: Any) -> sa.Engine:
+    """Return SQLAlchemy's engine; raise InputError for a database or a driver that is not there.
+
+    doing: "reading" or "writing", for the sentence. options: as for sqlalchemy.create_engine.
+    """
     try:
-        return sa.create_engine(address)
+        return sa.create_engine(address, **options)
     except NoSuchModuleError:
         raise InputError("sql_driver", f"{address.drivername} is no kind of database known here") from None
     except ModuleNotFoundError as error:
         raise InputError(
-            "sql_driver", f"reading {address.drivername} needs the package {error.name}: install it"
+            "sql_driver", f"{doing} {address.drivername} needs the package {error.name}: install it"
         ) from None
 
 
@@ -110,7 +120,7 @@ def _select(connection: sa.Connection, columns: Columns, table: str, shown: str)
     return sa.select(*wanted).select_from(sa.table(name, schema=schema or None))
 
 
-def _told(error: SQLAlchemyError, address: URL) -> str:
+def told(error: SQLAlchemyError, address: URL) -> str:
     """Return the first line of what the driver said, with whatever opens the database struck out."""
     cause = getattr(error, "orig", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]

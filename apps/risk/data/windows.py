@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 from apps.risk.data.panel import Panel
+from core.data.stream import steps_of_worker
 
 
 class Batch(NamedTuple):
@@ -146,16 +147,11 @@ class WindowStream(IterableDataset[Any]):
         self.first_step, self.rank, self.world = first_step, rank, world
 
     def __iter__(self) -> Iterator[Any]:
-        worker = get_worker_info()
-        step, stride = self.first_step, 1
-        if worker is not None:  # a loader takes whole batches from its workers in turn
-            step, stride = step + worker.id, worker.num_workers
-        while True:
+        for step in steps_of_worker(self.first_step):
             first = (step * self.world + self.rank) * self.batch_size
             number_B = draw(self.seed, first, self.batch_size, len(self.windows))
             batch = self.windows.gather(self.windows.origins(number_B))
             yield batch if self.convert is None else self.convert(batch)
-            step += stride
 
 
 def draw(seed: int, first: int, size: int, count: int) -> np.ndarray:

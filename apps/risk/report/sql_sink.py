@@ -12,9 +12,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from apps.risk.data.sql import _parse, _told, show
+from apps.risk.data.sql import open_engine, parse_url, show, told
 from apps.risk.report.partition import Layout
 from core.errors import InputError
 
@@ -43,7 +43,7 @@ def upsert(
     Raises InputError, without credentials: sql_unreachable for an outage (nothing was written, try again),
     sql_schema for a table of other columns, sql_failed for what the database refuses.
     """
-    address = _parse(url)
+    address = parse_url(url)
     engine = _engine(address)
     try:
         with engine.begin() as connection:
@@ -52,10 +52,10 @@ def upsert(
         if isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False):
             raise InputError(
                 "sql_unreachable",
-                f"{show(address)} failed while {table} was written, which is as it was: {_told(error, address)}",
+                f"{show(address)} failed while {table} was written, which is as it was: {told(error, address)}",
             ) from None
         raise InputError(
-            "sql_failed", f"{show(address)} refuses the scores for {table}: {_told(error, address)}"
+            "sql_failed", f"{show(address)} refuses the scores for {table}: {told(error, address)}"
         ) from None
     finally:
         engine.dispose()
@@ -67,14 +67,7 @@ def _engine(address: URL) -> sa.Engine:
             "sql_driver", f"scores are not written to {address.drivername}: wanted sqlite or postgresql"
         )
     is_sqlite = address.get_backend_name() == "sqlite"
-    try:
-        engine = sa.create_engine(address, connect_args={"timeout": WAIT_S} if is_sqlite else {})
-    except NoSuchModuleError:
-        raise InputError("sql_driver", f"{address.drivername} is no kind of database known here") from None
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "sql_driver", f"writing {address.drivername} needs the package {error.name}: install it"
-        ) from None
+    engine = open_engine(address, "writing", connect_args={"timeout": WAIT_S} if is_sqlite else {})
     if is_sqlite:
         # Python's driver begins no transaction before DDL; ours has the lock from its first statement on.
         sa.event.listen(engine, "connect", _no_implicit_begin)
