@@ -117,6 +117,21 @@ def take(panel: Panel, keep_N: np.ndarray) -> Panel:
     )
 
 
+def part(panel: Panel, first: int, last: int) -> Panel:
+    """Return entities number first … last - 1, without a copy of their rows; the calendar stays."""
+    begin, end = panel.offset_N1[first], panel.offset_N1[last]
+    return replace(
+        panel,
+        entities=panel.entities[first:last],
+        offset_N1=panel.offset_N1[first : last + 1] - begin,
+        past_N=panel.past_N[first:last],
+        step_R=panel.step_R[begin:end],
+        value_RF=panel.value_RF[begin:end],
+        code_NS=panel.code_NS[first:last],
+        number_NM=panel.number_NM[first:last],
+    )
+
+
 def fill_gaps(panel: Panel, most: float = 4.0) -> Panel:
     """Insert rows without values where a series has no row at a time of the calendar between two of its own.
 

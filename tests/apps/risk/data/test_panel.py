@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.risk.data.columns import Columns
-from apps.risk.data.panel import UNSEEN, Panel, build_panel, fill_gaps, take
+from apps.risk.data.panel import UNSEEN, Panel, build_panel, fill_gaps, part, take
 from core.errors import InternalFault
 from tests.apps.risk.data.panels import COLUMNS, frame, panel_of, ragged
 
@@ -128,6 +128,16 @@ def test_some_entities_can_be_taken() -> None:
     np.testing.assert_array_equal(some.value_RF, panel.value_RF[[5, 6, 8, 9]])
     np.testing.assert_array_equal(some.code_NS, panel.code_NS[[1, 3]])
     assert take(panel, np.zeros(4, dtype=bool)).entities == ()
+
+
+def test_a_part_is_what_taking_those_entities_gives() -> None:
+    panel = panel_of(ragged())
+    some, same = part(panel, 1, 3), take(panel, np.array([False, True, True, False]))
+    assert some.entities == same.entities == ("b", "c")
+    for name in ("offset_N1", "past_N", "step_R", "value_RF", "code_NS", "number_NM", "calendar_T"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(same, name))
+    assert np.shares_memory(some.value_RF, panel.value_RF)
+    assert part(panel, 0, 4).entities == panel.entities
 
 
 def _series(panel: Panel) -> dict[str, list[tuple[int, ...]]]:

@@ -1,0 +1,176 @@
+"""Settings of the risk app: every field with its unit and range; free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from core.errors import ConfigError
+from core.schema import MISSING, Section, check_value, free_text, setting
+from core.training.config import TrainerConfig
+
+STAGES = ("train", "evaluate", "score", "backtest", "plan")
+TARGET_MODELS = (
+    "riskformer",
+    "tft",
+    "deepar",
+    "historical_simulation",
+    "filtered_historical_simulation",
+    "gjr_garch",
+    "seasonal_naive",
+)
+EVENT_MODELS = ("riskformer", "scorecard", "boosting")
+SAMPLES = ("markets", "stocks", "credit", "m4_hourly", "exchange_rate", "loan_book", "mixture")
+
+
+@dataclass
+class DataConfig(Section):
+    """Which table is read, and what its columns are called; names given here replace those of the YAML file."""
+
+    where: ClassVar[str] = "data"
+
+    sample: str | None = setting(
+        "markets", "a sample instead of a table of your own; null with path=", choices=SAMPLES
+    )
+    path: str | None = free_text(None, "CSV or Parquet file, folder of Parquet files, or URL of a database")
+    table: str | None = free_text(None, "table of the database")
+    columns: str | None = free_text(None, "YAML file with the columns' roles")
+    entity: str | None = free_text(None, "column of the client, asset or series")
+    time: str | None = free_text(None, "column of the time")
+    targets: str | None = free_text(None, "columns to forecast, parted by commas")
+    event: str | None = free_text(None, "column of the event, 0 or 1")
+    observed: str | None = free_text(None, "columns known up to the as-of date, parted by commas")
+    known: str | None = free_text(None, "columns known in advance, parted by commas")
+    statics: str | None = free_text(None, "categories of the entity, parted by commas")
+    static_numbers: str | None = free_text(None, "numbers of the entity, parted by commas")
+    known_at: str | None = free_text(None, "column of the date at which a row became known")
+    zone: str | None = free_text(None, "time zone into which times with an offset are converted")
+    time_format: str | None = free_text(None, "how times are written where not ISO 8601, as for strptime")
+    bound: float = setting(1e15, "largest size of a plausible value; larger ones are set aside", above=0)
+    oldest: int | None = setting(
+        None, "steps by which a series may end before the last one; null allows all", unit="steps", low=0
+    )
+
+
+@dataclass
+class ModelConfig(Section):
+    """Which model forecasts, how far, and how large it is."""
+
+    where: ClassVar[str] = "model"
+
+    name: str = setting(
+        "champion",
+        "which model; champion is the winner on development windows",
+        choices=("champion", *dict.fromkeys((*TARGET_MODELS, *EVENT_MODELS))),
+    )
+    size: str = setting("tiny", "size of riskformer", choices=("tiny", "50m", "300m", "1b", "10b"))
+    context: int = setting(256, "steps of the past that a network sees", unit="steps", low=8, high=8192)
+    horizon: int = setting(10, "steps ahead", unit="steps", low=1, high=1024)
+    paths: int = setting(1000, "futures drawn of each series", unit="paths", low=100, high=100000)
+    device: str = setting(
+        "auto", "where it computes; auto takes a GPU if there is one", choices=("auto", "cpu", "cuda")
+    )
+
+
+@dataclass
+class ScoreConfig(Section):
+    """What becomes of the scores of one date."""
+
+    where: ClassVar[str] = "score"
+
+    sql: str | None = free_text(None, "URL of a database that gets the scores too")
+    sql_table: str = free_text("risk_scores", "its table")
+    portfolios: str | None = free_text(
+        None, "CSV of portfolios: portfolio,entity,weight; null: one, of equal weights"
+    )
+    alert_share: float = setting(
+        0.1, "share of clients, riskiest first, that are marked for attention", low=0, high=1
+    )
+    var_limit: float | None = setting(
+        None, "mark a series whose one-step 1 % VaR lies below minus this; null marks none", above=0
+    )
+    chunk: int = setting(2000, "series scored at once", unit="series", low=1)
+    catch_up: int = setting(
+        5, "due times that are made up for after downtime, for schedule=", unit="times", low=0, high=1000
+    )
+
+
+@dataclass
+class BacktestConfig(Section):
+    """How the walk through the past goes."""
+
+    where: ClassVar[str] = "backtest"
+
+    days: int = setting(500, "last dates that are forecast from what came before each", unit="steps", low=20)
+    refit_every: int = setting(20, "steps between two fits of models that are fitted", unit="steps", low=1)
+    models: list[str] = setting(
+        ["riskformer", "gjr_garch", "filtered_historical_simulation", "historical_simulation"],
+        "models side by side",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.models:
+            check_value("backtest.models", name, {"choices": TARGET_MODELS})
+
+
+@dataclass
+class PlanConfig(Section):
+    """On how many machines a training is planned."""
+
+    where: ClassVar[str] = "plan"
+
+    ranks: int = setting(8, "GPUs", unit="ranks", low=1, high=65536)
+    strategy: str = setting("fsdp", "how the model is spread", choices=("single", "ddp", "fsdp"))
+    precision: str = setting("bf16", "arithmetic of the forward pass", choices=("fp32", "bf16"))
+    optimizer: str = setting(
+        "adamw",
+        "adamw keeps fp32 weights and moments; adamw_bf16 all in bf16; in_backward: the same, gradients freed at once",
+        choices=("adamw", "adamw_bf16", "adamw_bf16_in_backward"),
+    )
+    checkpointing: str = setting("full", "activations kept for the backward pass", choices=("none", "full"))
+    batch_size: int = setting(8, "series a step on each rank", unit="series", low=1)
+    memory_gib: float = setting(80.0, "memory of a GPU", unit="GiB", above=0)
+
+
+@dataclass
+class RiskConfig(Section):
+    """The whole command line of triptych-risk."""
+
+    stage: str = setting(MISSING, "what to do", choices=STAGES)
+    seed: int = setting(0, "seed of everything random", low=0, high=2**32 - 1)
+    as_of: str | None = free_text(
+        None, "date of which the future is unknown, such as 2018-12-31; null: the last one of the data"
+    )
+    output: str | None = free_text(
+        None,
+        "folder for results; a second run writes the same bytes",
+        needed_by=("score", "evaluate", "backtest"),
+    )
+    run_dir: str | None = free_text(None, "folder of this run's record; name an old one to resume it")
+    weights: str | None = free_text(None, "folder of a trained model; null: the embedded one")
+    schedule: str | None = free_text(
+        None,
+        "cron expression such as '0 6 * * 1-5': register the scoring for these times instead of doing it now",
+    )
+    zone: str = free_text("UTC", "time zone of the schedule")
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    backtest: BacktestConfig = field(default_factory=BacktestConfig)
+    plan: PlanConfig = field(default_factory=PlanConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.data.path is None) == (self.data.sample is None):
+            wish = "leave data.sample null" if self.data.path else "add data=SAMPLE, or data.path=…"
+            raise ConfigError("config_choice", f"one table is scored, a sample or data.path: {wish}")
+        if self.data.sample == "mixture" and self.stage != "train":
+            raise ConfigError(
+                "config_choice", "data=mixture is generated series to train on: it has no date to score"
+            )
+        if self.schedule is not None and self.stage != "score":
+            raise ConfigError(
+                "config_choice", f"schedule= registers a scoring: add stage=score, not {self.stage}"
+            )

@@ -1,0 +1,36 @@
+"""Settings of the risk app: wrong ones end in one line that says what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.risk.config import BacktestConfig, DataConfig, RiskConfig
+from core.errors import ConfigError
+
+
+def test_without_settings_the_embedded_markets_are_scored_by_the_champion() -> None:
+    config = RiskConfig(stage="score")
+    assert (config.data.sample, config.model.name, config.weights) == ("markets", "champion", None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"stage": "serve"}, "stage=serve is not one of train, evaluate, score, backtest, plan"),
+        ({"stage": "score", "data": DataConfig(sample=None)}, "a sample or data.path: add data=SAMPLE"),
+        ({"stage": "score", "data": DataConfig(path="a.csv")}, "leave data.sample null"),
+        ({"stage": "score", "data": DataConfig(sample="mixture")}, "data=mixture is generated series"),
+        ({"stage": "train", "schedule": "0 6 * * *"}, "add stage=score, not train"),
+    ],
+)
+def test_a_wrong_setting_is_told(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RiskConfig(**wrong)
+    assert told in caught.value.sentence
+
+
+def test_models_of_a_backtest_are_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"backtest\.models=oracle is not one of riskformer, tft"):
+        BacktestConfig(models=["riskformer", "oracle"])
