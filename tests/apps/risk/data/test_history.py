@@ -1,0 +1,65 @@
+"""A column as entities by steps: joint days in one column, up to the as-of date and no further."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from apps.risk.data.columns import Columns
+from apps.risk.data.history import history_NT, known_until, steps_known
+from apps.risk.data.panel import part
+from core.errors import InputError
+from tests.apps.risk.data.panels import COLUMNS, frame, panel_of, ragged
+
+NAN = np.nan
+
+
+def test_days_of_all_series_stand_in_one_column() -> None:
+    panel = panel_of(ragged())
+    wanted_NT = [
+        [1.0, 2.0, NAN, 4.0, 5.0],
+        [NAN, -1.0, NAN, NAN, -2.0],
+        [NAN, NAN, NAN, NAN, 7.0],
+        [NAN, NAN, NAN, NAN, NAN],
+    ]
+    np.testing.assert_array_equal(history_NT(panel, "target", 100), wanted_NT)
+    np.testing.assert_array_equal(history_NT(panel, "target", 2), np.array(wanted_NT)[:, 3:])
+    np.testing.assert_array_equal(history_NT(panel, "seen", 5)[0], [10.0, 20.0, 30.0, NAN, 50.0])
+
+
+def test_what_lies_ahead_is_not_seen() -> None:
+    panel = panel_of(ragged(), as_of="2024-01-03")
+    assert steps_known(panel) == 3
+    np.testing.assert_array_equal(
+        history_NT(panel, "target", 9), [[1.0, 2.0, NAN], [NAN, -1.0, NAN], [NAN] * 3]
+    )
+    np.testing.assert_array_equal(history_NT(panel, "due", 9)[1], np.array([NAN, 0.2, NAN], dtype=np.float32))
+
+
+def test_an_earlier_as_of_date_hides_what_came_after() -> None:
+    panel = known_until(panel_of(ragged()), 4)
+    assert panel.past_N.tolist() == [4, 1, 0, 2]
+    np.testing.assert_array_equal(history_NT(panel, "target", 9)[:, -1], [4.0, NAN, NAN, NAN])
+    with pytest.raises(InputError, match="no series has a row up to the as-of date") as caught:
+        history_NT(known_until(panel, 0), "target", 9)
+    assert caught.value.code == "no_history"
+
+
+def test_slices_see_what_the_whole_sees() -> None:
+    panel = panel_of(ragged(), Columns(targets=("target",)))
+    parts = [history_NT(part(panel, first, first + 1), "target", 4) for first in range(4)]
+    np.testing.assert_array_equal(np.concatenate(parts), history_NT(panel, "target", 4))
+
+
+def test_a_series_of_another_calendar_keeps_its_last_rows() -> None:
+    days = [("often", day, float(day), 0.0, 0.0, "x", 1) for day in range(1, 29)]
+    rare = [("rare", day, float(day), 0.0, 0.0, "x", 1) for day in (1, 10, 19, 26)]
+    panel = panel_of(frame(*days, *rare), COLUMNS)
+    np.testing.assert_array_equal(
+        history_NT(panel, "target", 5), [[24.0, 25.0, 26.0, 27.0, 28.0], [NAN, 1.0, 10.0, 19.0, 26.0]]
+    )
+
+
+def test_no_step_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="longest is 0, wanted 1 or more"):
+        history_NT(panel_of(ragged()), "target", 0)
