@@ -1,0 +1,204 @@
+"""From the settings to a panel: read, judged, seen as of a date; what cannot be scored is named with its reason.
+
+Legend: N entities, R rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from apps.risk.config import DataConfig
+from apps.risk.data.asof import view
+from apps.risk.data.columns import Columns, columns_from, read_columns
+from apps.risk.data.contracts import Checked, check, refused_entities
+from apps.risk.data.loan_book import generate_loan_book
+from apps.risk.data.panel import Categories, Panel, build_panel, take
+from apps.risk.data.parse import parse_as_of
+from apps.risk.data.refusals import refusals
+from apps.risk.data.samples import Sample, load_sample
+from apps.risk.data.sources import read_table
+from core.errors import ConfigError
+
+Refused = Mapping[str, tuple[str, str]]  # entity → (code, sentence)
+ROLES = tuple(field.name for field in dataclasses.fields(Columns))
+BORROWERS = 2000  # of the generated loan book
+EVENT_SENTENCES = {
+    "no_history": "it has rows known in advance only, and none up to the as-of date",
+    "event_happened": "its event has come by the as-of date: nothing is left to foretell",
+    "stale": "its last row lies {age} steps before the last one of all, and at most {oldest} may",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """What is scored, and what is not.
+
+    panel: entities of which at least one label can be forecast. refused: the others. refused_by: of each label the
+    entities of the panel that cannot be forecast by it. as_of: datetime64[us]. checked: rows set aside, among
+    others. digest: SHA-256 of all that the panel held before entities were refused.
+    """
+
+    panel: Panel
+    columns: Columns
+    as_of: np.datetime64
+    checked: Checked
+    refused: Refused
+    digest: str
+    refused_by: Mapping[str, Refused] = field(default_factory=dict)
+
+    def panel_of(self, label: str) -> Panel:
+        """Return the entities that can be forecast by a label."""
+        return without(self.panel, self.refused_by.get(label, {}))
+
+
+def load_panel(
+    cfg: DataConfig, as_of: str | None = None, categories: Categories | None = None, seed: int = 0
+) -> Loaded:
+    """Read a table or a sample as it was known at a date.
+
+    as_of: None means the sample's own date (before what its publisher holds out; for the generated loan book the
+    last month of which the outcome is known), else the last date at which a label became known. categories: those
+    of the training. seed: of the generated loan book. Raises ConfigError and InputError, in one line.
+    """
+    table, columns, usual = _read(cfg, seed)
+    asked = as_of if as_of is not None else usual
+    if asked is not None:
+        date = parse_as_of(asked, columns.zone)
+        checked = check(table, columns, date, cfg.bound)
+    else:
+        checked = check(table, columns, None, cfg.bound)
+        date = last_known(checked, columns)
+        if _any_after(checked.accepted, columns, date):
+            checked = check(table, columns, date, cfg.bound)
+    panel = build_panel(view(checked.accepted, columns, date), columns, date, categories)
+    by_label = {
+        name: event_refusals(panel, cfg.oldest)
+        if name == columns.event
+        else refusals(panel, oldest=cfg.oldest, label=name)
+        for name in columns.labels
+    }
+    first = by_label[columns.labels[0]]
+    hopeless = {
+        name: told for name, told in first.items() if all(name in found for found in by_label.values())
+    }
+    return Loaded(
+        panel=without(panel, hopeless),
+        columns=columns,
+        as_of=date,
+        checked=checked,
+        refused=dict(sorted({**refused_entities(checked, columns), **hopeless}.items())),
+        digest=panel_digest(panel),
+        refused_by={
+            label: {name: told for name, told in found.items() if name not in hopeless}
+            for label, found in by_label.items()
+        },
+    )
+
+
+def configured_columns(cfg: DataConfig) -> Columns:
+    """Return the columns of a table of one's own: those of the YAML file, each role given by name instead of it.
+
+    An event named here is forecast alone, unless targets are named here or in the file. Raises ConfigError.
+    """
+    given = {role: getattr(cfg, role) for role in ROLES if getattr(cfg, role) is not None}
+    if cfg.columns is None:
+        return columns_from(given, where="data")
+    content = dataclasses.asdict(read_columns(Path(cfg.columns)))
+    if content["targets"] == Columns().targets and "event" in given:
+        del content["targets"]
+    return columns_from({**content, **given}, where="data")
+
+
+def last_known(checked: Checked, columns: Columns) -> np.datetime64:
+    """Return the last date at which a label became known; the last time of all where no label ever did."""
+    table = checked.accepted
+    since_R = table[columns.known_at or columns.time].to_numpy()
+    told_R = table[list(columns.labels)].notna().any(axis=1).to_numpy()
+    return np.datetime64((since_R[told_R] if told_R.any() else since_R).max(), "us")
+
+
+def event_refusals(panel: Panel, oldest: int | None = None) -> dict[str, tuple[str, str]]:
+    """Return entity → (code, sentence) of those whose event cannot be foretold, sorted by entity.
+
+    An event of which nothing is known yet is no reason: the other columns tell of it. oldest: steps of the calendar
+    by which the last row of an entity may lie before the last one of any; None allows all.
+    """
+    event_R = panel.value_RF[:, panel.columns.features.index(str(panel.columns.event))]
+    last_N = panel.offset_N1[:-1] + np.maximum(panel.past_N, 1) - 1
+    none_N = panel.past_N == 0
+    step_N = np.where(none_N, -1, panel.step_R[last_N])
+    age_N = step_N.max(initial=-1) - step_N
+    holds = {
+        "no_history": none_N,
+        "event_happened": event_R[last_N] == 1.0,
+        "stale": age_N > (len(panel.calendar_T) if oldest is None else oldest),
+    }
+    found = {}
+    for number in np.flatnonzero(np.any(list(holds.values()), axis=0)):
+        code = next(code for code, holds_N in holds.items() if holds_N[number])
+        sentence = EVENT_SENTENCES[code].format(age=age_N[number], oldest=oldest)
+        found[panel.entities[number]] = (code, sentence)
+    return found
+
+
+def without(panel: Panel, names: Refused) -> Panel:
+    """Return the panel without some entities; the panel itself where none of them is in it."""
+    if not names:
+        return panel
+    keep_N = np.array([name not in names for name in panel.entities], dtype=bool)
+    return panel if keep_N.all() else take(panel, keep_N)
+
+
+def panel_digest(panel: Panel) -> str:
+    """Return the SHA-256 of all that a panel holds: names, roles, times, values, categories."""
+    words = [panel.entities, dataclasses.asdict(panel.columns), dict(panel.categories)]
+    state = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
+    time_T = panel.calendar_T.astype("datetime64[us]").astype(np.int64)
+    for array in (panel.offset_N1, panel.past_N, panel.step_R, time_T):
+        state.update(np.ascontiguousarray(array).data)
+    for array in (panel.value_RF, panel.code_NS, panel.number_NM):
+        state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()
+
+
+def _read(cfg: DataConfig, seed: int) -> tuple[pd.DataFrame, Columns, str | None]:
+    """Return a table, its columns, and the as-of date that it has by itself."""
+    if cfg.sample is not None:
+        named = next((name for name in ("table", "columns", *ROLES) if getattr(cfg, name) is not None), None)
+        if named is not None:
+            raise ConfigError(
+                "config_choice",
+                f"data.{named} describes a table of your own, and the sample {cfg.sample} has its own columns: "
+                f"leave data.{named} out, or add data=table data.path=…",
+            )
+        sample = _loan_book(seed) if cfg.sample == "loan_book" else load_sample(cfg.sample)
+        return sample.table, sample.columns, sample.as_of
+    columns = configured_columns(cfg)
+    return read_table(str(cfg.path), columns, table=cfg.table), columns, None
+
+
+def _loan_book(seed: int) -> Sample:
+    book = generate_loan_book(borrowers=BORROWERS, seed=seed)
+    last = book.truth.loc[book.truth["outcome"].notna(), "month"].max()
+    return Sample(
+        name="loan_book",
+        table=book.table,
+        columns=book.columns,
+        about=f"generated loan book, {BORROWERS} borrowers over 36 months, with the true PD of each",
+        source="generated (apps.risk.data.loan_book)",
+        licence="that of this repository",
+        as_of=str(last.date()),
+    )
+
+
+def _any_after(table: pd.DataFrame, columns: Columns, date: np.datetime64) -> bool:
+    names = [columns.time, *([columns.known_at] if columns.known_at else [])]
+    return bool((table[names] > date).to_numpy().any())
