@@ -8,11 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+
+@runtime_checkable
+class BatchSource(Protocol):
+    """Something that makes whole batches, where that is cheaper than one sample after another."""
+
+    def stream(
+        self, seed: int, batch_size: int, first_step: int, rank: int, world: int
+    ) -> IterableDataset[Any]:
+        """Return an endless stream of the batches of one rank, from step `first_step` on.
+
+        Batch of step k depends on seed, batch_size, rank, world and k alone, with any number of workers: the stream
+        takes its steps from `steps_of_worker`.
+        """
 
 
 class SampleStream(IterableDataset[Any]):
@@ -47,11 +61,14 @@ def steps_of_worker(first_step: int) -> Iterator[int]:
     return count(first_step) if worker is None else count(first_step + worker.id, worker.num_workers)
 
 
-def stream_loader(stream: SampleStream, workers: int) -> DataLoader[Any]:
-    """Return a loader of the stream's batches; `workers` processes prepare them ahead, each with one thread."""
+def stream_loader(stream: IterableDataset[Any], workers: int) -> DataLoader[Any]:
+    """Return a loader of a stream's batches; `workers` processes prepare them ahead, each with one thread.
+
+    Samples of a SampleStream are put together; what another stream yields is a batch already.
+    """
     return DataLoader(
         stream,
-        batch_size=stream.batch_size,
+        batch_size=stream.batch_size if isinstance(stream, SampleStream) else None,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread if workers else None,

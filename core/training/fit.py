@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch.utils.data import DataLoader
 
-from core.data.stream import SampleStream, stream_loader
+from core.data.stream import BatchSource, SampleStream, stream_loader
 from core.errors import ConfigError
 from core.runs.files import write_bytes
 from core.runs.log import RunLog
@@ -29,6 +29,7 @@ from core.training.quiet import quiet_lightning
 
 WEIGHTS = "weights.safetensors"
 MakeSample = Callable[[np.random.Generator], Any]
+Data = MakeSample | BatchSource
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,18 @@ class Fitted:
 
 
 def fit(
-    module: pl.LightningModule, make: MakeSample, trainer: TrainerConfig, folder: Path, log: RunLog, seed: int
+    module: pl.LightningModule, data: Data, trainer: TrainerConfig, folder: Path, log: RunLog, seed: int
 ) -> Fitted:
-    """Train `module` on samples of `make` up to `trainer.max_steps`; its weights are the averaged ones then.
+    """Train `module` up to `trainer.max_steps`; its weights are the averaged ones then.
 
-    folder: checkpoints; one that is there already is gone on from, and a training that had ended is only loaded.
+    data: makes one sample of a generator, or gives a stream of whole batches. folder: checkpoints; one that is
+    there already is gone on from, and a training that had ended is only loaded.
     Raises ConfigError where several processes were started to train one device each.
     """
     finished = folder / WEIGHTS
     if not finished.is_file():
         with quiet_lightning():
-            _train(module, make, trainer, folder, log, seed)
+            _train(module, data, trainer, folder, log, seed)
     module.load_state_dict(load_file(finished))
     with safe_open(finished, framework="pt") as stored:
         told = stored.metadata()
@@ -64,16 +66,16 @@ def fit(
 
 
 def _train(
-    module: pl.LightningModule, make: MakeSample, trainer: TrainerConfig, folder: Path, log: RunLog, seed: int
+    module: pl.LightningModule, data: Data, trainer: TrainerConfig, folder: Path, log: RunLog, seed: int
 ) -> None:
     """Train to the end and write the weights; the file that holds them says that this training has ended."""
     pl.seed_everything(seed, workers=True, verbose=False)
     watch = TrainingProgress(trainer, log)
     runner = build_trainer(trainer, folder, watch)
     last = folder / "last.ckpt"
-    data = StreamData(make, trainer, seed)
+    stream = StreamData(data, trainer, seed)
     begun = _load(last)["global_step"] if last.is_file() else None
-    runner.fit(module, datamodule=data, ckpt_path=None if begun is None else last, weights_only=False)
+    runner.fit(module, datamodule=stream, ckpt_path=None if begun is None else last, weights_only=False)
     if runner.global_step == begun:
         # cut off behind its last step: Lightning then does nothing more, and leaves the weights not averaged
         module.load_state_dict(_load(last)["state_dict"])
@@ -145,19 +147,17 @@ def _strategy(trainer: TrainerConfig) -> Strategy | str:
 class StreamData(pl.LightningDataModule):
     """Gives the Trainer its stream, from the step at which it stands."""
 
-    def __init__(self, make: MakeSample, trainer: TrainerConfig, seed: int) -> None:
+    def __init__(self, data: Data, trainer: TrainerConfig, seed: int) -> None:
         super().__init__()
-        self.make, self.config, self.seed = make, trainer, seed
+        self.data, self.config, self.seed = data, trainer, seed
 
     def train_dataloader(self) -> DataLoader[Any]:
         runner = self.trainer
         assert runner is not None
-        stream = SampleStream(
-            self.make,
-            self.seed,
-            self.config.batch_size,
-            first_step=runner.global_step,
-            rank=runner.global_rank,
-            world=runner.world_size,
-        )
+        data, batch_size = self.data, self.config.batch_size
+        place = {"first_step": runner.global_step, "rank": runner.global_rank, "world": runner.world_size}
+        if isinstance(data, BatchSource):
+            stream = data.stream(self.seed, batch_size, **place)
+        else:
+            stream = SampleStream(data, self.seed, batch_size, **place)
         return stream_loader(stream, self.config.num_workers)

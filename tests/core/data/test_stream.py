@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.stream import SampleStream, stream_loader
+from core.data.stream import BatchSource, SampleStream, stream_loader
+from tests.core.training.toy import Batches
 
 
 def draw(rng: np.random.Generator) -> np.ndarray:
@@ -56,6 +57,19 @@ def test_ranks_share_each_step_without_overlap(world: int) -> None:
     # what several ranks see in a step is what one process with the whole batch sees in it
     alone = batches(4, batch_size=3 * world)
     assert all(torch.equal(a, b) for a, b in zip(steps, alone, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_yields_batches_is_not_put_together_again(workers: int) -> None:
+    source = Batches()
+    assert isinstance(source, BatchSource)
+    assert not isinstance(draw, BatchSource)
+    loader = iter(stream_loader(source.stream(5, 3, 2, 0, 1), workers))
+    found = list(itertools.islice(loader, 4))
+    del loader
+    for step, (x, _) in enumerate(found, start=2):
+        wanted = np.random.default_rng([5, step]).normal(size=(3, 4)).astype(np.float32)
+        assert np.array_equal(x.numpy(), wanted)
 
 
 def test_a_worker_computes_with_one_thread() -> None:

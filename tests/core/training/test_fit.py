@@ -21,13 +21,9 @@ from safetensors.torch import load_file
 from core.errors import ConfigError, InputError
 from core.training.config import TrainerConfig
 from core.training.fit import WEIGHTS
-from tests.core.training.toy import make, settings, train
+from tests.core.training.toy import SEED, Batches, Interrupted, Toy, make, settings, train
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-class Interrupted(Exception):
-    """Stands for whatever ends a run in the middle."""
 
 
 def breaking(samples: int) -> Any:
@@ -132,6 +128,42 @@ def test_a_training_moved_to_another_folder_goes_on(unbroken: Path, tmp_path: Pa
 def test_two_workers_give_the_weights_of_none(unbroken: Path, tmp_path: Path) -> None:
     train(tmp_path, num_workers=2)
     assert same(weights(tmp_path), weights(unbroken))
+
+
+@pytest.mark.parametrize("broken_in_step", [3, 6])
+def test_whole_batches_train_and_resume_as_samples_do(tmp_path: Path, broken_in_step: int) -> None:
+    train(tmp_path / "unbroken", Batches())
+    with pytest.raises(Interrupted):
+        train(tmp_path / "broken", Batches(stop=broken_in_step))
+    kept = torch.load(tmp_path / "broken" / "checkpoints" / "last.ckpt", weights_only=False)
+    assert kept["global_step"] == (broken_in_step - 1) // 2 * 2
+    _, fitted = train(tmp_path / "broken", Batches())
+    assert fitted.steps == 9
+    assert same(weights(tmp_path / "broken"), weights(tmp_path / "unbroken"))
+    assert losses(tmp_path / "broken") == losses(tmp_path / "unbroken")
+
+
+def test_two_workers_give_the_whole_batches_of_none(tmp_path: Path) -> None:
+    train(tmp_path / "none", Batches())
+    train(tmp_path / "two", Batches(), num_workers=2)
+    assert same(weights(tmp_path / "two"), weights(tmp_path / "none"))
+
+
+def test_each_step_sees_the_batch_of_its_number(tmp_path: Path) -> None:
+    """The plain twin: the losses of the first steps, without a trainer, by the definition of the batches."""
+    _, fitted = train(tmp_path, Batches(), plain=True, max_steps=2, log_every_steps=1, ema_decay=0)
+    module, wanted = Toy(settings(max_steps=2), plain=True), []
+    made = module.configure_optimizers()
+    for step, batch in zip(range(2), Batches().stream(SEED, 4, 0, 0, 1), strict=False):
+        loss = module.training_step(batch, step)
+        made["optimizer"].zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        made["optimizer"].step()
+        made["lr_scheduler"]["scheduler"].step()
+        wanted.append(float(loss.detach()))
+    assert fitted.steps == 2
+    assert list(losses(tmp_path).values()) == pytest.approx(wanted, rel=1e-6)
 
 
 @pytest.mark.e2e

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import IterableDataset
 
+from core.data.stream import BatchSource, steps_of_worker
 from core.runs.folder import process_rank
 from core.runs.log import RunLog
 from core.training.config import TrainerConfig
@@ -23,6 +25,10 @@ from core.training.fit import Fitted, fit
 from core.training.optimizer import optimizer_and_schedule
 
 SEED = 3
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a run in the middle."""
 
 
 class Toy(pl.LightningModule):
@@ -48,6 +54,27 @@ def make(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return x, x.sum(keepdims=True)
 
 
+class Batches(IterableDataset[Any]):
+    """Whole batches of a plain definition: step k of a rank has a generator of its own."""
+
+    def __init__(self, stop: int | None = None) -> None:
+        self.stop, self.place = stop, (0, 0, 0, 0, 1)
+
+    def stream(self, seed: int, batch_size: int, first_step: int, rank: int, world: int) -> Batches:
+        stream = Batches(self.stop)
+        stream.place = (seed, batch_size, first_step, rank, world)
+        return stream
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        seed, batch_size, first_step, rank, world = self.place
+        for step in steps_of_worker(first_step):
+            if step == self.stop:
+                raise Interrupted
+            rng = np.random.default_rng([seed, step * world + rank])
+            x = torch.from_numpy(rng.normal(size=(batch_size, 4)).astype(np.float32))
+            yield x, x.sum(dim=1, keepdim=True)
+
+
 def settings(**fields: Any) -> TrainerConfig:
     few = {
         "max_steps": 9,
@@ -60,7 +87,11 @@ def settings(**fields: Any) -> TrainerConfig:
 
 
 def train(
-    folder: Path, sample: Callable[[np.random.Generator], Any] = make, *, plain: bool = False, **fields: Any
+    folder: Path,
+    data: Callable[[np.random.Generator], Any] | BatchSource = make,
+    *,
+    plain: bool = False,
+    **fields: Any,
 ) -> tuple[Toy, Fitted]:
     """Train in `folder`, with a log beside the checkpoints."""
     trainer = settings(**fields)
@@ -68,7 +99,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     rank = process_rank()
     with RunLog(folder / (f"log.rank{rank}.jsonl" if rank else "log.jsonl")) as log:
-        return module, fit(module, sample, trainer, folder / "checkpoints", log, SEED)
+        return module, fit(module, data, trainer, folder / "checkpoints", log, SEED)
 
 
 def main(argv: list[str]) -> None:
