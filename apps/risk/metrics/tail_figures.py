@@ -1,0 +1,189 @@
+"""All that a backtest says of one model's VaR and ES for one entity at one level, in one row.
+
+Losses are taken over all days that count. Tests suppose that outcomes do not overlap: of a horizon of H steps they
+see every H-th day alone. Returns, VaR and ES are in return space (losses negative).
+Legend: T days, L levels, S draws.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from apps.risk.metrics.block_bootstrap import mean_block_length, mean_loss_interval
+from apps.risk.metrics.coverage_tests import (
+    christoffersen_conditional_coverage,
+    christoffersen_independence,
+    exceedances,
+    kupiec,
+)
+from apps.risk.metrics.diebold_mariano import diebold_mariano
+from apps.risk.metrics.dynamic_quantile import LAGS, dynamic_quantile
+from apps.risk.metrics.es_tests import acerbi_szekely_z1, acerbi_szekely_z2
+from apps.risk.metrics.tail_draws import draws_from_tail
+from apps.risk.metrics.tail_scores import fissler_ziegel_loss, pinball_loss
+from apps.risk.metrics.traffic_light import traffic_light
+
+FEWEST_DAYS = 20
+DRAWS = 999
+_NAN = math.nan
+
+
+@dataclass(frozen=True)
+class TailFigures:
+    """One row. level: the tail's probability. NaN where a figure cannot be had: see `tail_figures`.
+
+    days: that count for the losses; test_days: that do for the tests, exceedances among them, and share of them.
+    pinball, fz: mean losses, with the bounds of a 95 % interval over blocks of days. Then each test's statistic and
+    its exact or simulated p-value: proportion of failures, independence, both; dynamic quantile; Acerbi & Szekely's
+    two; the supervisor's zone. dm_…: mean difference of the loss to the first model's, below 0 where this one is
+    better, and the two-sided p-value of no difference.
+    """
+
+    level: float
+    days: int = 0
+    test_days: int = 0
+    exceedances: int = 0
+    share: float = _NAN
+    pinball: float = _NAN
+    pinball_low: float = _NAN
+    pinball_high: float = _NAN
+    fz: float = _NAN
+    fz_low: float = _NAN
+    fz_high: float = _NAN
+    kupiec: float = _NAN
+    kupiec_p: float = _NAN
+    independence: float = _NAN
+    independence_p: float = _NAN
+    conditional: float = _NAN
+    conditional_p: float = _NAN
+    dq: float = _NAN
+    dq_p: float = _NAN
+    z1: float = _NAN
+    z1_p: float = _NAN
+    z2: float = _NAN
+    z2_p: float = _NAN
+    zone: str = ""
+    dm_pinball: float = _NAN
+    dm_pinball_p: float = _NAN
+    dm_fz: float = _NAN
+    dm_fz_p: float = _NAN
+
+
+@dataclass(frozen=True, eq=False)
+class TailLosses:
+    """Losses of each day and level, (T, L): NaN where the day does not count; fz NaN throughout where ES is none."""
+
+    pinball_TL: np.ndarray
+    fz_TL: np.ndarray
+
+
+def tail_losses(
+    return_T: np.ndarray, var_TL: np.ndarray, es_TL: np.ndarray, level_L: np.ndarray
+) -> TailLosses:
+    """Return both losses. A day without return or without forecast does not count: judge models on common days.
+
+    An ES of 0 or above (prices, not returns) has no Fissler–Ziegel loss: then it is NaN on all days of that level.
+    """
+    counts_T = ~(np.isnan(return_T) | np.isnan(var_TL).any(axis=1) | np.isnan(es_TL).any(axis=1))
+    pinball_TL, fz_TL = np.full((2, *var_TL.shape), np.nan)
+    if counts_T.any():
+        for place, level in enumerate(level_L):
+            var_T, es_T = var_TL[:, place], es_TL[:, place]
+            pinball_TL[:, place] = pinball_loss(return_T, var_T, float(level), counts_T)
+            if np.all(es_T[counts_T] < 0.0):
+                fz_TL[:, place] = fissler_ziegel_loss(return_T, var_T, es_T, float(level), counts_T)
+    return TailLosses(pinball_TL, fz_TL)
+
+
+def tail_figures(
+    return_T: np.ndarray,
+    var_TL: np.ndarray,
+    es_TL: np.ndarray,
+    level_L: np.ndarray,
+    first: TailLosses | None = None,
+    horizon: int = 1,
+    seed: int = 0,
+) -> list[TailFigures]:
+    """Return a row for each level. first: losses of the model to be compared with, None for that model itself.
+
+    A day without return or without forecast does not count. Below 20 days that count, or 20 for the tests, those
+    figures are NaN; so are the Fissler–Ziegel loss and the tests of ES where an ES is 0 or above.
+    """
+    losses = tail_losses(return_T, var_TL, es_TL, level_L)
+    counts_T = ~np.isnan(losses.pinball_TL).any(axis=1)
+    test_T = np.flatnonzero(counts_T & (np.arange(len(return_T)) % horizon == 0))
+    days, tested = int(counts_T.sum()), len(test_T)
+    draw_ST = None
+    if tested >= FEWEST_DAYS and np.all(es_TL[test_T] < 0.0):
+        draw_ST = draws_from_tail(var_TL[test_T], es_TL[test_T], level_L, DRAWS, seed)
+    rows = []
+    for place, level in enumerate(level_L.tolist()):
+        found: dict[str, float | int | str] = {"days": days, "test_days": tested}
+        if days >= FEWEST_DAYS:
+            found |= _mean_loss("pinball", losses.pinball_TL[counts_T, place], horizon, seed)
+            found |= _mean_loss("fz", losses.fz_TL[counts_T, place], horizon, seed)
+            if first is not None:
+                pairs = ((losses.pinball_TL, first.pinball_TL), (losses.fz_TL, first.fz_TL))
+                for name, (mine_TL, other_TL) in zip(("pinball", "fz"), pairs, strict=True):
+                    found |= _compared(name, mine_TL[:, place], other_TL[:, place], horizon)
+        if tested >= FEWEST_DAYS:
+            found |= _tested(return_T[test_T], var_TL[test_T, place], level, seed)
+        if draw_ST is not None:
+            es_T = es_TL[test_T, place]
+            one = acerbi_szekely_z1(return_T[test_T], var_TL[test_T, place], es_T, draw_ST)
+            two = acerbi_szekely_z2(return_T[test_T], var_TL[test_T, place], es_T, level, draw_ST)
+            found |= {"z1": one.statistic, "z1_p": one.p_value, "z2": two.statistic, "z2_p": two.p_value}
+        rows.append(TailFigures(level=level, **found))  # type: ignore[arg-type]
+    return rows
+
+
+def mean_block(loss_T: np.ndarray, horizon: int) -> float:
+    """Return the mean length of blocks of days: automatic, at least the horizon, at most a third of the days."""
+    return min(max(mean_block_length(loss_T), float(horizon)), len(loss_T) / 3)
+
+
+def common_lags(days: int, horizon: int) -> int:
+    """Return the lags of a long-run variance, 4 (T / 100)^(2/9) (Newey & West 1994, doi:10.2307/2297912), or H - 1."""
+    return min(max(horizon - 1, int(4.0 * (days / 100.0) ** (2.0 / 9.0))), days - 1)
+
+
+def _mean_loss(name: str, loss_T: np.ndarray, horizon: int, seed: int) -> dict[str, float]:
+    if np.isnan(loss_T).any():
+        return {}
+    low, high = mean_loss_interval(loss_T[:, None], mean_block(loss_T, horizon), seed=seed)[:, 0]
+    return {name: float(loss_T.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def _compared(name: str, loss_T: np.ndarray, other_T: np.ndarray, horizon: int) -> dict[str, float]:
+    both_T = ~(np.isnan(loss_T) | np.isnan(other_T))
+    days = int(both_T.sum())
+    if days < FEWEST_DAYS:
+        return {}
+    result = diebold_mariano(
+        loss_T[both_T], other_T[both_T], horizon, lags=common_lags(days, horizon), kernel="bartlett"
+    )
+    return {f"dm_{name}": result.mean_difference, f"dm_{name}_p": result.p_two_sided}
+
+
+def _tested(return_T: np.ndarray, var_T: np.ndarray, level: float, seed: int) -> dict[str, float | int | str]:
+    hit_T = exceedances(return_T, var_T)
+    share = kupiec(hit_T, level)
+    alone = christoffersen_independence(hit_T)
+    both = christoffersen_conditional_coverage(hit_T, level)
+    quantile = dynamic_quantile(return_T, var_T, level, lags=LAGS, seed=seed)
+    return {
+        "exceedances": share.exceedances,
+        "share": share.exceedances / share.days,
+        "kupiec": share.statistic,
+        "kupiec_p": share.p_value,
+        "independence": alone.statistic,
+        "independence_p": alone.p_value,
+        "conditional": both.statistic,
+        "conditional_p": both.p_value,
+        "dq": quantile.statistic,
+        "dq_p": quantile.p_value,
+        "zone": traffic_light(share.exceedances, share.days, level).zone,
+    }

@@ -1,0 +1,93 @@
+"""One row of a backtest: each figure is that of its own function, on the days that count."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from apps.risk.metrics.coverage_tests import exceedances, kupiec
+from apps.risk.metrics.dynamic_quantile import dynamic_quantile
+from apps.risk.metrics.tail_figures import TailFigures, common_lags, mean_block, tail_figures, tail_losses
+from apps.risk.metrics.tail_scores import fissler_ziegel_loss, pinball_loss
+
+LEVELS = np.array([0.01, 0.025, 0.05])
+VAR = norm.ppf(LEVELS)
+ES = -norm.pdf(VAR) / LEVELS
+DAYS = 250
+
+
+def case(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns of changing volatility, with the true VaR and ES of each day."""
+    generator = np.random.default_rng(seed)
+    sd_T1 = np.exp(0.3 * np.sin(np.arange(DAYS) / 20.0))[:, None]
+    return sd_T1[:, 0] * generator.normal(size=DAYS), sd_T1 * VAR, sd_T1 * ES
+
+
+def test_figures_are_those_of_their_functions() -> None:
+    return_T, var_TL, es_TL = case()
+    rows = tail_figures(return_T, var_TL, es_TL, LEVELS)
+    assert [row.level for row in rows] == LEVELS.tolist()
+    row = rows[2]
+    assert (row.days, row.test_days) == (DAYS, DAYS)
+    assert row.pinball == pytest.approx(pinball_loss(return_T, var_TL[:, 2], 0.05).mean(), rel=1e-12)
+    assert row.fz == pytest.approx(
+        fissler_ziegel_loss(return_T, var_TL[:, 2], es_TL[:, 2], 0.05).mean(), rel=1e-12
+    )
+    hit_T = exceedances(return_T, var_TL[:, 2])
+    assert (row.exceedances, row.share) == (hit_T.sum(), hit_T.mean())
+    assert row.kupiec_p == kupiec(hit_T, 0.05).p_value
+    assert row.dq_p == dynamic_quantile(return_T, var_TL[:, 2], 0.05).p_value
+    assert row.pinball_low < row.pinball < row.pinball_high
+    assert row.fz_low < row.fz < row.fz_high
+    assert row.zone == "green"
+    assert math.isnan(row.dm_pinball)
+    assert row.z2_p > 0.05
+
+
+def test_a_model_that_halves_the_risk_is_found_out() -> None:
+    return_T, var_TL, es_TL = case()
+    first = tail_losses(return_T, var_TL, es_TL, LEVELS)
+    low = tail_figures(return_T, 0.5 * var_TL, 0.5 * es_TL, LEVELS, first)
+    for row in low:
+        assert row.zone == "red"
+        assert max(row.kupiec_p, row.conditional_p, row.dq_p, row.z2_p) < 0.01
+        assert row.dm_pinball > 0.0
+        assert row.dm_fz > 0.0
+    assert low[2].dm_fz_p < 0.05
+
+
+def test_of_overlapping_outcomes_tests_see_every_tenth_and_losses_all() -> None:
+    return_T, var_TL, es_TL = case()
+    return_T[:3] = np.nan
+    var_TL[5], es_TL[5] = np.nan, np.nan
+    row = tail_figures(return_T, var_TL, es_TL, LEVELS, horizon=10)[2]
+    assert (row.days, row.test_days) == (DAYS - 4, DAYS // 10 - 1)  # day 0 is a multiple of ten
+    assert row.exceedances == exceedances(return_T[10::10], var_TL[10::10, 2]).sum()
+
+
+def test_prices_have_a_pinball_loss_and_no_other() -> None:
+    return_T, var_TL, es_TL = case()
+    row = tail_figures(return_T + 100.0, var_TL + 100.0, es_TL + 100.0, LEVELS)[0]
+    assert row.pinball > 0.0
+    assert row.kupiec_p > 0.0
+    assert all(math.isnan(value) for value in (row.fz, row.fz_low, row.z1, row.z2_p))
+
+
+def test_too_few_days_have_no_figures() -> None:
+    return_T, var_TL, es_TL = case()
+    return_T[19:] = np.nan
+    rows = tail_figures(return_T, var_TL, es_TL, LEVELS, tail_losses(return_T, var_TL, es_TL, LEVELS))
+    wanted = TailFigures(level=0.05, days=19, test_days=19)
+    assert str(dataclasses.asdict(rows[2])) == str(dataclasses.asdict(wanted))
+    nothing = tail_figures(np.full(DAYS, np.nan), var_TL, es_TL, LEVELS)
+    assert [row.days for row in nothing] == [0, 0, 0]
+
+
+def test_blocks_hold_a_horizon_and_lags_grow_with_the_days() -> None:
+    assert mean_block(np.random.default_rng(0).normal(size=100), horizon=10) == 10.0
+    assert [common_lags(days, 1) for days in (2, 100, 2500)] == [1, 4, 8]
+    assert common_lags(100, 10) == 9
