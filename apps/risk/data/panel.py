@@ -27,7 +27,8 @@ class Panel:
     entities: their names, sorted. offset_N1: int64 (N + 1,), rows of entity i are offset[i]:offset[i + 1], by
     time. past_N: how many of them are the past of the as-of date; the rest is known in advance only. step_R:
     int32, place in calendar_T. value_RF: float32, NaN where nothing is known. code_NS: int64, UNSEEN where the
-    category was not there in training. number_NM: float32, NaN where nothing is known.
+    category was not there in training. number_NM: float32, NaN where nothing is known. whole: entities of the
+    panel that this one is a part of; 0 where it is none.
     """
 
     columns: Columns
@@ -40,6 +41,7 @@ class Panel:
     value_RF: np.ndarray
     code_NS: np.ndarray
     number_NM: np.ndarray
+    whole: int = 0
 
     @property
     def length_N(self) -> np.ndarray:
@@ -129,6 +131,7 @@ def part(panel: Panel, first: int, last: int) -> Panel:
         value_RF=panel.value_RF[begin:end],
         code_NS=panel.code_NS[first:last],
         number_NM=panel.number_NM[first:last],
+        whole=panel.whole or len(panel.entities),
     )
 
 

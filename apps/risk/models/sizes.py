@@ -37,7 +37,7 @@ class Size:
 
 
 SIZES = {
-    "tiny": Size(width=128, layers=4, heads=4, kv_heads=2, hidden=384, patch=8, group_every=2),
+    "tiny": Size(width=128, layers=4, heads=4, kv_heads=2, hidden=384, patch=16, group_every=2),
     "50m": Size(width=640, layers=10, heads=10, kv_heads=5, hidden=1760),
     "300m": Size(width=1280, layers=16, heads=20, kv_heads=5, hidden=3840),
     "1b": Size(width=2048, layers=20, heads=32, kv_heads=8, hidden=6144),

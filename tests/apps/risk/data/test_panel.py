@@ -138,6 +138,7 @@ def test_a_part_is_what_taking_those_entities_gives() -> None:
         np.testing.assert_array_equal(getattr(some, name), getattr(same, name))
     assert np.shares_memory(some.value_RF, panel.value_RF)
     assert part(panel, 0, 4).entities == panel.entities
+    assert (panel.whole, some.whole, part(some, 0, 1).whole) == (0, 4, 4)
 
 
 def _series(panel: Panel) -> dict[str, list[tuple[int, ...]]]:

@@ -1,0 +1,101 @@
+"""Joint futures from quantiles of each series at each step: the margins are the model's, dependence is the past's.
+
+The past is cut into blocks of as many days as the horizon has. In a block, each series' values stand in units of its
+volatility at the block's beginning, so that calm and storm within it count; their ranks among all blocks say which
+quantile is taken. One block is one future of all series and all steps, so what moved together moves together, over
+series and over days (the Schaake shuffle; Clark et al. 2004, doi:10.1175/1525-7541(2004)005<0243:TSSAMF>2.0.CO;2).
+Nothing is drawn at random: all blocks occur equally often.
+Legend: N series, T past steps, H steps ahead, Q quantile levels, W blocks, S paths, L tail levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from apps.risk.models.forecast import PathForecast
+from apps.risk.models.historical_simulation import DECAY
+from apps.risk.models.quantile_curve import curve_weights, shortfall_weights
+
+BLOCKS = 500
+_GOLDEN = 0.6180339887498949
+
+
+@dataclass(frozen=True, eq=False)
+class QuantileStep:
+    """The first step in closed form, a OneStep. quantile_NQ at level_Q; shapes of the two tails."""
+
+    quantiles: np.ndarray
+    levels: np.ndarray
+    shapes: tuple[float, float]
+
+    def quantile_NQ(self, level_Q: np.ndarray) -> np.ndarray:
+        """Return quantiles at any levels, (N, Q)."""
+        return self.quantiles @ curve_weights(self.levels, np.asarray(level_Q), self.shapes)
+
+    def es_NL(self, level_L: np.ndarray) -> np.ndarray:
+        """Return expected shortfalls, (N, L)."""
+        return self.quantiles @ shortfall_weights(self.levels, np.asarray(level_L), self.shapes)
+
+
+def paths_from_quantiles(
+    quantile_NHQ: np.ndarray,
+    level_Q: np.ndarray,
+    history_NT: np.ndarray,
+    paths: int,
+    reason_N: tuple[str, ...],
+    shapes: tuple[float, float] = (0.2, 0.2),
+) -> PathForecast:
+    """Return S joint futures, S the least multiple of the number of blocks from `paths` on.
+
+    history_NT: on one calendar, NaN where nothing is known; a block in which a series has a gap gets a rank from a
+    sequence that depends on the block alone. quantile_NHQ: NaN for a series that was refused, with its reason.
+    """
+    rank_NHW = block_ranks(history_NT, quantile_NHQ.shape[1])
+    N, H, W = rank_NHW.shape
+    copies = -(-paths // W)
+    level_S = (np.arange(W * copies) + 0.5) / (W * copies)
+    value_NHS = quantile_NHQ.astype(np.float32) @ curve_weights(level_Q, level_S, shapes).astype(np.float32)
+    place_NHW = rank_NHW * copies
+    path_SNH = np.empty((W * copies, N, H), dtype=np.float32)
+    for copy in range(copies):
+        taken_NHW = np.take_along_axis(value_NHS, place_NHW + copy, axis=2)
+        path_SNH[copy::copies] = taken_NHW.transpose(2, 0, 1)
+    return PathForecast(path_SNH, reason_N, QuantileStep(quantile_NHQ[:, 0], level_Q, shapes))
+
+
+def block_ranks(history_NT: np.ndarray, horizon: int, most: int = BLOCKS) -> np.ndarray:
+    """Return the rank of each block's value among those of all blocks, (N, H, W) int64, 0 … W - 1, none twice.
+
+    The last `most` blocks that the history holds, or one where it holds none.
+    """
+    N, T = history_NT.shape
+    blocks = max(min(T - horizon, most), 1)
+    value_NT = history_NT[:, -(blocks + horizon) :].astype(np.float64)
+    if value_NT.shape[1] < blocks + horizon:
+        value_NT = np.full((N, blocks + horizon), np.nan)
+    ahead_NWH = np.lib.stride_tricks.sliding_window_view(value_NT[:, 1:], horizon, axis=1)[:, :blocks]
+    z_NHW = (ahead_NWH / _volatility(value_NT)[:, :blocks, None]).transpose(0, 2, 1)
+    # a gap takes the place that a uniform draw would have, the same one in each series
+    spread_W = np.arange(1, blocks + 1) * _GOLDEN % 1.0
+    known_NH1 = np.isfinite(z_NHW).sum(axis=2, keepdims=True)
+    order_NHW = np.argsort(np.argsort(z_NHW, axis=2, kind="stable"), axis=2, kind="stable")
+    if (known_NH1 == blocks).all():
+        return order_NHW
+    share_NHW = np.where(np.isfinite(z_NHW), (order_NHW + 0.5) / np.maximum(known_NH1, 1), spread_W)
+    return np.argsort(np.argsort(share_NHW, axis=2, kind="stable"), axis=2, kind="stable")
+
+
+def _volatility(value_NT: np.ndarray) -> np.ndarray:
+    """Return the exponentially weighted root mean square up to each step, (N, T); over gaps it stays."""
+    square_NT = value_NT**2
+    known_NT = np.isfinite(square_NT)
+    mean_N = np.where(known_NT, square_NT, 0.0).sum(axis=1) / np.maximum(known_NT.sum(axis=1), 1)
+    current_N = np.where(mean_N > 0.0, mean_N, 1.0)
+    out_TN = np.empty(value_NT.T.shape)
+    for t in range(value_NT.shape[1]):
+        moved_N = DECAY * current_N + (1.0 - DECAY) * np.where(known_NT[:, t], square_NT[:, t], current_N)
+        current_N = np.where(known_NT[:, t], moved_N, current_N)
+        out_TN[t] = current_N
+    return np.sqrt(np.maximum(out_TN.T, np.finfo(np.float64).tiny))

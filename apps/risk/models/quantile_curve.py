@@ -1,0 +1,114 @@
+"""From a few quantiles to the whole distribution: between them by the normal law, beyond them by a power law.
+
+All of it is linear in the quantiles, so that quantiles at any levels, and the mean below one, are one matrix product.
+Legend: Q levels of the quantiles, S levels asked for, L tail levels.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.special import ndtri
+
+_ANCHOR = 0.025  # the tail's scale is what lies between this level and the outermost one
+_NODES = 64
+
+
+def curve_weights(level_Q: np.ndarray, at_S: np.ndarray, shapes: tuple[float, float]) -> np.ndarray:
+    """Return (Q, S): quantiles (…, Q) times it are the quantiles at levels at_S.
+
+    Between two levels a quantile is linear in the normal score of its level. Beyond the outermost ones the excess over
+    the quantile at 2.5 % (97.5 %) follows a generalised Pareto law (Pickands 1975, doi:10.1214/aos/1176343003) whose
+    scale the two outer quantiles give. shapes: of the lower and upper tail, 0 < shape < 1. level_Q rises, from below
+    2.5 % to above 97.5 %, and holds both.
+    """
+    low, high = _anchors(level_Q)
+    weight_QS = _between(level_Q, at_S)
+    below_S, above_S = at_S < level_Q[0], at_S > level_Q[-1]
+    weight_QS[:, below_S] = 0.0
+    deep_S = _excess(at_S[below_S], level_Q[0], level_Q[low], shapes[0])
+    weight_QS[low, below_S], weight_QS[0, below_S] = 1.0 - deep_S, deep_S
+    weight_QS[:, above_S] = 0.0
+    far_S = _excess(1.0 - at_S[above_S], 1.0 - level_Q[-1], 1.0 - level_Q[high], shapes[1])
+    weight_QS[high, above_S], weight_QS[-1, above_S] = 1.0 - far_S, far_S
+    return weight_QS
+
+
+def shortfall_weights(level_Q: np.ndarray, level_L: np.ndarray, shapes: tuple[float, float]) -> np.ndarray:
+    """Return (Q, L): quantiles (…, Q) times it are the means below the quantiles at level_L, at or above level_Q[0]."""
+    low, _ = _anchors(level_Q)
+    first, anchor, shape = level_Q[0], level_Q[low], shapes[0]
+    if (level_L < first).any():
+        raise ValueError(
+            f"a level lies below the lowest quantile's, {first}: its shortfall is not told by it"
+        )
+    whole = (anchor / first) ** shape
+    deep = (
+        first * (whole / (1.0 - shape) - 1.0) / (whole - 1.0)
+    )  # integral of the excess from 0 to the first level
+    node_X, share_X = np.polynomial.legendre.leggauss(_NODES)
+    out_QL = np.zeros((len(level_Q), len(level_L)))
+    for place, level in enumerate(level_L):
+        out_QL[low, place] += first - deep
+        out_QL[0, place] += deep
+        knots = np.append(level_Q[level_Q < level], level)
+        for begin, end in pairwise(knots):
+            at_X = begin + (end - begin) * (node_X + 1.0) / 2.0
+            out_QL[:, place] += _between(level_Q, at_X) @ share_X * (end - begin) / 2.0
+        out_QL[:, place] /= level
+    return out_QL
+
+
+def fit_shape(quantile_DQ: np.ndarray, level_Q: np.ndarray, value_D: np.ndarray) -> float:
+    """Return the shape of the lower tail under which the outcomes below the outermost quantile are most likely.
+
+    value_D: outcomes, one for each row of quantiles; only those below the first quantile count.
+    The likelihood of the generalised Pareto law over a grid from 0.02 to 0.6: pooled over series, as extreme
+    outcomes of one are few (McNeil & Frey 2000, doi:10.1016/S0927-5398(00)00012-8). 0.2 where fewer than 20 lie there.
+    For the upper tail hand in what is negated and reversed.
+    """
+    low, _ = _anchors(level_Q)
+    scale_D = quantile_DQ[:, low] - quantile_DQ[:, 0]
+    deep_D = (value_D < quantile_DQ[:, 0]) & (scale_D > 0.0)
+    if deep_D.sum() < 20:
+        return 0.2
+    excess_X = (quantile_DQ[deep_D, low] - value_D[deep_D]) / scale_D[deep_D]
+    grid = np.arange(0.02, 0.61, 0.01)
+    return float(grid[np.argmax([_likelihood(excess_X, level_Q[low] / level_Q[0], shape) for shape in grid])])
+
+
+def _likelihood(excess_X: np.ndarray, ratio: float, shape: float) -> float:
+    """Return the log-likelihood of excesses above 1, in units of what lies between anchor and outermost quantile."""
+    scale = shape / (ratio**shape - 1.0)
+    tail_X = 1.0 + shape * excess_X / scale
+    ahead = 1.0 + shape / scale  # of being beyond the outermost quantile at all
+    return float(
+        np.sum(np.log(1.0 / scale) - (1.0 / shape + 1.0) * np.log(tail_X))
+        + len(excess_X) / shape * np.log(ahead)
+    )
+
+
+def _excess(level: np.ndarray, first: float, anchor: float, shape: float) -> np.ndarray:
+    return ((anchor / level) ** shape - 1.0) / ((anchor / first) ** shape - 1.0)
+
+
+def _between(level_Q: np.ndarray, at_S: np.ndarray) -> np.ndarray:
+    """Return (Q, S) weights of linear interpolation in normal scores; the outermost quantile beyond it."""
+    score_Q, score_S = ndtri(level_Q), ndtri(at_S)
+    place_S = np.clip(np.searchsorted(score_Q, score_S, side="right") - 1, 0, len(level_Q) - 2)
+    step_S = np.clip((score_S - score_Q[place_S]) / (score_Q[place_S + 1] - score_Q[place_S]), 0.0, 1.0)
+    weight_QS = np.zeros((len(level_Q), len(at_S)))
+    column_S = np.arange(len(at_S))
+    weight_QS[place_S, column_S] = 1.0 - step_S
+    weight_QS[place_S + 1, column_S] = step_S
+    return weight_QS
+
+
+def _anchors(level_Q: np.ndarray) -> tuple[int, int]:
+    low, high = (int(np.argmin(np.abs(level_Q - level))) for level in (_ANCHOR, 1.0 - _ANCHOR))
+    if not (
+        np.isclose(level_Q[low], _ANCHOR) and np.isclose(level_Q[high], 1.0 - _ANCHOR) and 0 < low < high
+    ):
+        raise ValueError("the levels must hold 2.5 % and 97.5 %, and one beyond each")
+    return low, high

@@ -1,0 +1,191 @@
+"""A trained model as a folder: `model.json` says what is in it, and which of its models is the champion.
+
+model.json: format; context, horizon; targets and event: {champion, models: {name: what its files need}}; event too:
+columns, categories, horizon. Weights lie beside it as safetensors; nothing is a pickle. Baselines need no file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from apps.risk.config import EVENT_MODELS, TARGET_MODELS
+from apps.risk.data.columns import Columns
+from apps.risk.models.baselines import BASELINES
+from apps.risk.models.interface import EventModel, TargetModel
+from apps.risk.models.riskformer import RiskformerTargets
+from apps.risk.models.sizes import Size
+from apps.risk.models.transformer import RiskFormer
+from core.errors import InputError
+from core.runs.files import make_folder, write_bytes, write_json
+
+FORMAT = 1
+DESCRIPTION = "model.json"
+EMBEDDED = Path(__file__).parents[1] / "weights"
+DEFAULT = EMBEDDED / "series"
+_NETWORK = "riskformer.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class RiskModel:
+    """What scores; None where the folder has none. digest: SHA-256 of the folder's files and of the choice."""
+
+    targets: TargetModel | None
+    event: EventModel | None
+    described: Mapping[str, Any]
+    digest: str
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path | None = None, *, targets: str = "champion", event: str = "champion"
+    ) -> RiskModel:
+        """Load a folder that stage=train left, by default the embedded one; of its models the named ones.
+
+        Raises InputError: weights_missing, weights_unreadable, weights_newer, or model_unknown for one that is not
+        in the folder and needs training.
+        """
+        place = folder or DEFAULT
+        described = _read(place)
+        model = cls(
+            targets=_targets(place, described.get("targets"), targets),
+            event=_event(place, described.get("event"), event),
+            described=described,
+            digest=_digest(place, targets, event),
+        )
+        if model.targets is None and model.event is None:
+            raise InputError("model_unknown", f"{place} holds no model: train one by stage=train")
+        return model
+
+    def require(self, columns: Columns) -> None:
+        """Raise InputError, schema_differs, where a table lacks what the model of the event was trained on.
+
+        Forecasts of targets take any table: each series is a row of its own.
+        """
+        if self.event is None or columns.event is None:
+            return
+        trained = Columns(**_tuples(self.described["event"]["columns"]))
+        for role in ("event", "observed", "known", "statics", "static_numbers", "targets"):
+            wanted, found = getattr(trained, role), getattr(columns, role)
+            if wanted != found:
+                raise InputError(
+                    "schema_differs",
+                    f"the model was trained with {role} {_shown(wanted)}, the table has {_shown(found)}: "
+                    "name the same columns in the same order, or train a model of this table",
+                )
+
+
+def save_riskformer(model: RiskformerTargets, folder: Path) -> dict[str, Any]:
+    """Write the network into a folder and return what model.json is to say of it."""
+    tensors = {name: value.contiguous() for name, value in model.net.state_dict().items()}
+    write_bytes(make_folder(folder) / _NETWORK, save(tensors))
+    return {
+        "size": dataclasses.asdict(model.net.size),
+        "context": model.context,
+        "shapes": list(model.shapes),
+    }
+
+
+def write_description(folder: Path, described: Mapping[str, Any]) -> None:
+    """Write model.json; the last thing to be written of a folder."""
+    write_json(make_folder(folder) / DESCRIPTION, {"format": FORMAT, **described})
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    try:
+        described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = int(described["format"])
+    except FileNotFoundError as error:
+        raise InputError(
+            "weights_missing", f"{folder} is no folder of a trained model: it has no {DESCRIPTION}"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "weights_unreadable", f"{path} cannot be read as the description of a model"
+        ) from error
+    if version > FORMAT:
+        raise InputError(
+            "weights_newer",
+            f"{path} is of format {version}, and this program knows up to {FORMAT}: update it",
+        )
+    return described
+
+
+def _targets(folder: Path, part: Mapping[str, Any] | None, wish: str) -> TargetModel | None:
+    if part is None:
+        return None
+    name = part["champion"] if wish == "champion" or wish not in TARGET_MODELS else wish
+    if name in BASELINES:
+        return BASELINES[name]()
+    told = _told(folder, part, name)
+    if name == "riskformer":
+        return load_riskformer(folder, told)
+    from apps.risk.models.forecasting_models import load_forecasting  # an extra, and slow to import
+
+    return load_forecasting(name, folder, told)
+
+
+def _event(folder: Path, part: Mapping[str, Any] | None, wish: str) -> EventModel | None:
+    if part is None:
+        return None
+    from apps.risk.models.event_models import load_event  # scikit-learn is slow to import
+
+    name = part["champion"] if wish == "champion" or wish not in EVENT_MODELS else wish
+    return load_event(name, folder, _told(folder, part, name), part)
+
+
+def load_riskformer(folder: Path, told: Mapping[str, Any]) -> RiskformerTargets:
+    """Load the network of a folder. Raises InputError where its file is missing or of another shape."""
+    net = RiskFormer(Size(**told["size"]))
+    try:
+        net.load_state_dict(load_file(folder / _NETWORK))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(
+            "weights_unreadable", f"{folder / _NETWORK} is missing, damaged or not what {DESCRIPTION} says"
+        ) from error
+    lower, upper = told["shapes"]
+    return RiskformerTargets(net.eval(), int(told["context"]), (float(lower), float(upper)))
+
+
+def on_device(model: RiskModel, device: str) -> RiskModel:
+    """Move networks to a device: auto, cpu or cuda. Raises InputError where there is no GPU."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device_missing", "model.device=cuda, but no GPU is here: leave it out, or take cpu")
+    if isinstance(model.targets, RiskformerTargets) and device != "cpu" and torch.cuda.is_available():
+        model.targets.net.to("cuda")
+    return model
+
+
+def _told(folder: Path, part: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    models: Mapping[str, Any] = part["models"]
+    if name not in models:
+        raise InputError(
+            "model_unknown",
+            f"{folder} has no {name}: it has {', '.join(models)}; train it by stage=train model={name}",
+        )
+    return models[name]
+
+
+def _digest(folder: Path, *words: str) -> str:
+    total = hashlib.sha256("\n".join(words).encode())
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".json", ".safetensors", ".skops"):
+            total.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+
+
+def _shown(names: Any) -> str:
+    return (", ".join(names) if isinstance(names, tuple) else names) or "none"

@@ -1,0 +1,86 @@
+"""The pretraining mixture: batches by number, real series that end in time, futures that are not known to the past."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from apps.risk.data import mixture
+from apps.risk.data.mixture import FINETUNE, LONG, MEMBERS, PRETRAIN, UNTIL, Material, Mixture, load_material
+from core.errors import InputError
+
+RETURNS = np.random.default_rng(0).normal(size=(5, 300))
+LEVELS = {"hourly": [np.arange(400.0)], "rates": [np.linspace(1, 2, 300)]}
+
+
+@pytest.fixture(scope="module")
+def small() -> Mixture:
+    return Mixture(Material(RETURNS, LEVELS), PRETRAIN, context=32, ahead=8, futures=4)
+
+
+def test_a_batch_depends_on_seed_and_number_alone(small: Mixture) -> None:
+    unbroken = list(itertools.islice(small.stream(1, 16, 0, 0, 1), 6))
+    later = list(itertools.islice(small.stream(1, 16, 4, 0, 1), 2))
+    for one, same in zip(unbroken[4:], later, strict=True):
+        for part, other in zip(one, same, strict=True):
+            assert torch.equal(part, other)
+    shared = [next(iter(small.stream(1, 16, 0, rank, 2))) for rank in range(2)]
+    for one, same in zip(unbroken[:2], shared, strict=True):
+        assert torch.equal(one.past_BC, same.past_BC)
+    assert not torch.equal(unbroken[0].past_BC, unbroken[1].past_BC)
+
+
+def test_every_kind_comes_and_is_whole(small: Mixture) -> None:
+    lessons = [small.lesson(0, number, 16) for number in range(60)]
+    assert {lesson.label_BKH.shape[2] for lesson in lessons} == {8, LONG}
+    assert {lesson.label_BKH.shape[1] for lesson in lessons} == {1, 4}
+    for lesson in lessons:
+        assert lesson.past_BC.shape == lesson.known_BC.shape == (16, 32)
+        assert torch.isfinite(lesson.past_BC).all()
+        assert torch.isfinite(lesson.label_BKH).all()
+        assert lesson.counts_BKH.any()
+        assert set(lesson.group_B.tolist()) == set(range(int(lesson.group_B.max()) + 1))
+    groups = torch.cat([lesson.group_B.bincount() for lesson in lessons])
+    assert set(groups.tolist()) == {1, MEMBERS}
+    assert any(not lesson.known_BC.all() for lesson in lessons)
+
+
+def test_a_level_continues_what_the_network_has_seen() -> None:
+    made = Mixture(Material(RETURNS, {"hourly": LEVELS["hourly"]}), {"hourly": 1.0}, 64, 8)
+    lesson = made.lesson(0, 0, 64)
+    whole = torch.cat([lesson.past_BC, lesson.label_BKH[:, 0]], dim=1)
+    steps = whole.diff(dim=1)[:, -LONG:]  # of a straight line: 1 a step, or changes that are all 1
+    assert ((steps == 1).all(dim=1) | (steps == 0).all(dim=1)).all()
+    assert {float(step) for step in steps.unique()} == {0.0, 1.0}
+
+
+def test_kinds_without_material_are_simulated_instead() -> None:
+    made = Mixture(Material(RETURNS), FINETUNE, 32, 8, futures=4)
+    assert {made.lesson(0, number, 8).label_BKH.shape[2] for number in range(40)} == {8, LONG}
+
+
+def test_real_returns_end_before_the_years_that_judge() -> None:
+    material, missing = load_material()
+    assert material.returns_NT.shape[0] >= 3
+    assert set(missing) <= {"stocks", "m4_hourly", "exchange_rate"}
+    early, _ = load_material("2000-01-01")
+    assert early.returns_NT.shape[1] < material.returns_NT.shape[1]
+    assert UNTIL == "2008-01-01"
+
+
+def test_samples_that_are_not_at_hand_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = mixture.load_sample
+
+    def only_markets(name: str) -> mixture.Sample:
+        if name != "markets":
+            raise InputError("sample_missing", "not here")
+        return load(name)
+
+    monkeypatch.setattr(mixture, "load_sample", only_markets)
+    material, missing = load_material()
+    assert missing == ["stocks", "m4_hourly", "exchange_rate"]
+    assert len(material.returns_NT) == 3
+    assert material.levels == {}
