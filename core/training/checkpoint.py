@@ -11,8 +11,20 @@ import torch
 import torch.distributed as dist
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
+from torch import nn
 
 from core.runs.files import write_bytes
+
+
+def plain_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a module's state for safetensors, which takes no two names for one tensor: the second gets a copy."""
+    seen: set[int] = set()
+    out = {}
+    for name, value in module.state_dict().items():
+        value = value.contiguous()
+        out[name] = value.clone() if value.data_ptr() in seen else value
+        seen.add(value.data_ptr())
+    return out
 
 
 class AtomicCheckpoints(TorchCheckpointIO):

@@ -22,7 +22,7 @@ from core.data.stream import BatchSource, SampleStream, stream_loader
 from core.errors import ConfigError
 from core.runs.files import write_bytes
 from core.runs.log import RunLog
-from core.training.checkpoint import AtomicCheckpoints, RandomState
+from core.training.checkpoint import AtomicCheckpoints, RandomState, plain_tensors
 from core.training.config import TrainerConfig
 from core.training.progress import TrainingProgress
 from core.training.quiet import quiet_lightning
@@ -87,8 +87,7 @@ def _train(
             "loss": "" if watch.loss is None else repr(watch.loss),
             "seconds": f"{watch.seconds:.3f}",
         }
-        tensors = {name: value.contiguous() for name, value in module.state_dict().items()}
-        write_bytes(folder / WEIGHTS, save(tensors, metadata=told))
+        write_bytes(folder / WEIGHTS, save(plain_tensors(module), metadata=told))
     runner.strategy.barrier()
 
 

@@ -6,9 +6,10 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from core.errors import InputError
-from core.training.checkpoint import AtomicCheckpoints, RandomState
+from core.training.checkpoint import AtomicCheckpoints, RandomState, plain_tensors
 from tests.core.training.toy import Toy, settings
 
 
@@ -29,6 +30,17 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_old_one(small_disk: Path) -> 
         writer.save_checkpoint({"x": torch.zeros(2**18)}, path)
     assert path.read_bytes() == before
     assert [p.name for p in small_disk.iterdir()] == ["last.ckpt"]
+
+
+def test_two_names_of_one_tensor_are_saved_as_two(tmp_path: Path) -> None:
+    shared = torch.nn.Linear(2, 3)
+    module = torch.nn.ModuleDict({"a": shared, "b": shared, "c": torch.nn.Linear(2, 3)})
+    with pytest.raises(RuntimeError, match="share memory"):
+        save(dict(module.state_dict()))
+    found = load(save(plain_tensors(module)))
+    assert found.keys() == module.state_dict().keys()
+    assert all(torch.equal(found[name], value) for name, value in module.state_dict().items())
+    assert plain_tensors(module)["a.weight"].data_ptr() == shared.weight.data_ptr()  # the first is no copy
 
 
 def test_random_numbers_go_on_where_the_checkpoint_was_made() -> None:
