@@ -1,0 +1,68 @@
+"""From when on an event is foretold, and whether it came: the places of a panel that a model of it learns from.
+
+At each row of an entity at which the event does not happen it is asked whether it comes within the next H times of
+the calendar. It is asked everywhere alike, so that those who left early, by the event or not, are not sorted out.
+Legend: N entities, R rows, B origins, H times of the horizon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from apps.risk.data.panel import Panel
+
+
+@dataclass(frozen=True, eq=False)
+class Origins:
+    """B places whose outcome is known, by entity and time.
+
+    origin_B: int64, first row that is not known yet. entity_B: int64. step_B: int64, place in the calendar of the
+    last row that is known. event_B: float64, 1 the event came within the horizon, 0 it did not.
+    """
+
+    origin_B: np.ndarray
+    entity_B: np.ndarray
+    step_B: np.ndarray
+    event_B: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.origin_B)
+
+    def where(self, keep_B: np.ndarray) -> Origins:
+        """Return some of them, by (B,) bool or by number."""
+        return Origins(
+            self.origin_B[keep_B], self.entity_B[keep_B], self.step_B[keep_B], self.event_B[keep_B]
+        )
+
+
+def event_origins(panel: Panel, horizon: int) -> Origins:
+    """Return all origins in the past of the as-of date whose outcome is known.
+
+    The outcome is unknown where the horizon ends after the panel's last known time (whatever came until then, or
+    early events would count and late ones not), and where a row within it does not tell of the event; it is 0 for
+    an entity that left. No origin is a row at which the event happens. Raises ValueError for a horizon below 1 or a
+    panel without an event.
+    """
+    if horizon < 1 or panel.columns.event is None:
+        raise ValueError(f"wanted a horizon of 1 or more and an event, got {horizon}, {panel.columns.event}")
+    past_R = panel.past_R
+    event_R = panel.value_RF[:, panel.columns.features.index(panel.columns.event)].astype(np.float64)
+    entity_R, step_R = panel.entity_R, panel.step_R.astype(np.int64)
+    # one rising number for entity and time: rows of an entity up to a time are found by bisection
+    wide = len(panel.calendar_T) + horizon + 1
+    key_R = entity_R * wide + step_R
+    until_R = np.searchsorted(key_R, key_R + horizon, side="right")
+    came_R = _within(event_R == 1.0, until_R)
+    unknown_R = _within(np.isnan(event_R), until_R)
+    last = int(step_R[past_R].max(initial=-1))
+    asked_R = past_R & (event_R != 1.0) & (step_R + horizon <= last) & (came_R | ~unknown_R)
+    row_B = np.flatnonzero(asked_R)
+    return Origins(row_B + 1, entity_R[row_B], step_R[row_B], came_R[row_B].astype(np.float64))
+
+
+def _within(is_R: np.ndarray, until_R: np.ndarray) -> np.ndarray:
+    """Return for each row whether it is so at any row behind it and before `until`."""
+    count_R1 = np.append(0, np.cumsum(is_R))
+    return np.asarray(count_R1[until_R] > count_R1[np.arange(1, len(is_R) + 1)])
