@@ -28,6 +28,11 @@ LONG = 48  # steps ahead of levels and seasons
 KERNELS = 64
 MEMBERS = 8
 PRETRAIN = {"simulated": 0.5, "kernels": 0.15, "returns": 0.2, "hourly": 0.1, "rates": 0.05}
+OWN = {
+    "own": 0.7,
+    "simulated": 0.2,
+    "kernels": 0.1,
+}  # a table of one's own, and what keeps the rest from being lost
 FINETUNE = {"simulated": 0.4, "returns": 0.5, "kernels": 0.03, "hourly": 0.05, "rates": 0.02}
 _LEVELS = 0.12  # share of simulated groups that are summed up to levels
 _SHORT, _GAPS, _ALONE = 0.2, 0.1, 0.5  # shares of series cut short, with gaps, and of groups parted
@@ -45,10 +50,15 @@ class Lesson(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """Real series, each (T,) float64, NaN where nothing is known: returns_NT on one calendar, and levels by kind."""
+    """Real series, float64, NaN where nothing is known.
+
+    returns_NT, own_NT: on one calendar; the first are returns, of which portfolios and sums over days are made, the
+    second, a table of the user's, is taken as it is. levels: by kind, each (T,).
+    """
 
     returns_NT: np.ndarray
     levels: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    own_NT: np.ndarray | None = None
 
 
 def load_material(until: str = UNTIL) -> tuple[Material, list[str]]:
@@ -94,9 +104,11 @@ class Mixture:
         makers: dict[str, Callable[[np.random.Generator, int], Lesson]] = {
             "simulated": self._simulated,
             "kernels": self._kernels,
-            "returns": self._returns,
+            "returns": partial(self._calendar, material.returns_NT, mixed=True),
             **{kind: partial(self._levels, series) for kind, series in material.levels.items()},
         }
+        if material.own_NT is not None:
+            makers["own"] = partial(self._calendar, material.own_NT, mixed=False)
         self._makers = [(share, makers.get(kind, self._simulated)) for kind, share in shares.items()]
 
     def stream(self, seed: int, batch_size: int, first_step: int, rank: int, world: int) -> MixtureStream:
@@ -122,20 +134,20 @@ class Mixture:
         past_BC, future_BKH = kernel_series(draw, self.bank_ETT, size, LONG, self.futures)
         return _lesson(past_BC, future_BKH, np.arange(size))
 
-    def _returns(self, draw: np.random.Generator, size: int) -> Lesson:
-        """Assets, and portfolios of them, of the same days; some over two days or a week a step."""
-        value_NT = self.material.returns_NT
+    def _calendar(self, value_NT: np.ndarray, draw: np.random.Generator, size: int, *, mixed: bool) -> Lesson:
+        """Series of the same days. mixed: half of them portfolios, some over two days or a week a step."""
         T = value_NT.shape[1]
         rows = []
         for _ in range(size // MEMBERS):
-            days = int(draw.choice([1, 1, 1, 1, 2, 5]))
+            days = int(draw.choice([1, 1, 1, 1, 2, 5])) if mixed else 1
             length = min((self.context + self.ahead) * days, T // days * days)
             first = int(draw.integers(T - length + 1))
             window_NT = value_NT[:, first : first + length]
             window_NT = window_NT.reshape(len(window_NT), -1, days).sum(axis=-1)
-            there = np.flatnonzero(np.isfinite(window_NT).mean(axis=1) > 0.9)
+            known_N = np.isfinite(window_NT).mean(axis=1)
+            there = np.flatnonzero(known_N > (0.9 if known_N.max() > 0.9 else 0.5 * known_N.max()))
             picked = window_NT[draw.choice(there, size=MEMBERS)]
-            for member in np.flatnonzero(draw.uniform(size=MEMBERS) < 0.5):
+            for member in np.flatnonzero(draw.uniform(size=MEMBERS) < (0.5 if mixed else 0.0)):
                 some = draw.choice(there, size=int(draw.integers(2, 12)))
                 weight = draw.dirichlet(np.ones(len(some)))
                 picked[member] = weight @ window_NT[some]
@@ -145,7 +157,7 @@ class Mixture:
         return _cut(np.concatenate(rows), self.ahead, _groups(draw, size))
 
     def _levels(self, series: list[np.ndarray], draw: np.random.Generator, size: int) -> Lesson:
-        """Series of levels at any place; half of them as changes from step to step."""
+        """Series of levels at any place; a quarter of them as changes from step to step."""
         rows = np.full((size, self.context + LONG), np.nan)
         for row, number in zip(rows, draw.integers(len(series), size=size), strict=True):
             value = series[number]

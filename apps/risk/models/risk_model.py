@@ -131,7 +131,7 @@ def _targets(folder: Path, part: Mapping[str, Any] | None, wish: str) -> TargetM
         return load_riskformer(folder, told)
     from apps.risk.models.forecasting_models import load_forecasting  # an extra, and slow to import
 
-    return load_forecasting(name, folder, told)
+    return load_forecasting(folder / name)
 
 
 def _event(folder: Path, part: Mapping[str, Any] | None, wish: str) -> EventModel | None:

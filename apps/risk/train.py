@@ -1,0 +1,155 @@
+"""stage=train: riskformer on a mixture or on your own table, pytorch-forecasting's networks, models of an event.
+
+The model folder is left as `model` in the run folder; weights=FOLDER takes it. A training that was cut off goes on by
+the same command with the same run_dir.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from apps.risk.config import RiskConfig
+from apps.risk.data.history import history_NT
+from apps.risk.data.load import Loaded, load_panel
+from apps.risk.data.mixture import FINETUNE, OWN, PRETRAIN, UNTIL, Material, Mixture, load_material
+from apps.risk.models.learning import Forecasting
+from apps.risk.models.quantile_curve import fit_shape
+from apps.risk.models.risk_model import RiskModel, save_riskformer, write_description
+from apps.risk.models.riskformer import RELATED, RiskformerTargets
+from apps.risk.models.sizes import SIZES
+from apps.risk.models.transformer import RiskFormer
+from core.errors import ConfigError, ExitCode
+from core.runs.folder import Run
+from core.training.config import TrainerConfig
+from core.training.fit import Fitted, fit
+
+ROUNDS = {
+    "pretrain": (PRETRAIN, 0.75, 1.0),
+    "finetune": (FINETUNE, 0.25, 0.3),
+}  # shares, steps, learning rate
+AHEAD = 16  # steps of returns that a lesson looks ahead
+TAIL_STEPS = 1000  # last steps of the material that the shapes of the tails are fitted on
+NETWORKS = ("riskformer", "tft", "deepar")
+
+
+def run(cfg: RiskConfig, run: Run) -> int:
+    """Train what the config names and leave it in the run folder. Raises ConfigError where that needs no training."""
+    folder = run.path / "model"
+    if cfg.data.sample == "mixture":
+        parts = {"targets": _pretrained(cfg, run, folder)}
+    else:
+        loaded = load_panel(cfg.data, cfg.as_of, seed=cfg.seed)
+        parts = _of_a_table(cfg, run, folder, loaded)
+    if run.rank == 0:
+        described = {"context": cfg.model.context, "horizon": cfg.model.horizon}
+        write_description(folder, {**described, **{kind: part[0] for kind, part in parts.items()}})
+    run.write_metrics({kind: part[1] for kind, part in parts.items()})
+    return ExitCode.DONE
+
+
+Part = tuple[dict[str, Any], dict[str, Any]]  # what model.json says, and what metrics.json says
+
+
+def _of_a_table(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded) -> dict[str, Part]:
+    name, columns = cfg.model.name, loaded.columns
+    parts: dict[str, Part] = {}
+    if columns.targets and name in ("champion", *NETWORKS):
+        parts["targets"] = _network(cfg, run, folder, loaded, "riskformer" if name == "champion" else name)
+    if columns.event and name in ("champion", "riskformer", "scorecard", "boosting"):
+        parts["event"] = _event(cfg, run, folder, loaded)
+    if not parts:
+        raise ConfigError(
+            "config_choice", f"model={name} needs no training for this table: score with it at once"
+        )
+    return parts
+
+
+def _pretrained(cfg: RiskConfig, run: Run, folder: Path) -> Part:
+    """Train riskformer on the mixture in two rounds: everything, then mostly returns."""
+    torch.manual_seed(cfg.seed)
+    net = RiskFormer(SIZES[cfg.model.size])
+    material, missing = load_material()
+    fitted: dict[str, Fitted] = {}
+    for place, (name, (shares, steps, rate)) in enumerate(ROUNDS.items()):
+        mixture = Mixture(material, shares, cfg.model.context, AHEAD)
+        trainer = _round(cfg.trainer, steps, rate)
+        fitted[name] = _fit(net, mixture, trainer, run, name, cfg.seed + place)
+    told = _riskformer(net, cfg.model.context, material.returns_NT, folder)
+    return told, {"rounds": _asdicts(fitted), "missing": missing, "until": UNTIL}
+
+
+def _network(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, name: str) -> Part:
+    """Go on from given weights with one's own series, or train a network of pytorch-forecasting."""
+    label = loaded.columns.targets[0]
+    panel = loaded.panel_of(label)
+    if name != "riskformer":
+        from apps.risk.models.forecasting_training import train_forecasting  # an extra, and slow to import
+
+        other, importance = train_forecasting(
+            name, panel, label, cfg.model, cfg.trainer, run.checkpoints_dir / name, run.log, cfg.seed
+        )
+        other.save(folder / name)
+        return {"champion": name, "models": {name: {"label": label}}}, {"importance": importance}
+    before = RiskModel.from_pretrained(
+        Path(cfg.weights) if cfg.weights else None, targets="riskformer"
+    ).targets
+    if not isinstance(before, RiskformerTargets):
+        raise ConfigError(
+            "config_choice", f"weights={cfg.weights} holds no riskformer of targets to go on from"
+        )
+    own_NT = history_NT(panel, label, len(panel.calendar_T))
+    mixture = Mixture(Material(own_NT, own_NT=own_NT), OWN, before.context, cfg.model.horizon)
+    fitted = _fit(before.net.train(), mixture, cfg.trainer, run, "own", cfg.seed)
+    told = _riskformer(before.net, before.context, own_NT, folder)
+    return told, {"rounds": _asdicts({"own": fitted})}
+
+
+def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded) -> Part:
+    from apps.risk.models.event_training import train_event  # scikit-learn is slow to import
+
+    return train_event(cfg, loaded.panel_of(loaded.columns.event or ""), folder, run)
+
+
+def _fit(net: RiskFormer, mixture: Mixture, trainer: TrainerConfig, run: Run, name: str, seed: int) -> Fitted:
+    return fit(Forecasting(net, trainer), mixture, trainer, run.checkpoints_dir / name, run.log, seed)
+
+
+def _riskformer(net: RiskFormer, context: int, value_NT: np.ndarray, folder: Path) -> dict[str, Any]:
+    """Fit the tails on the material's last steps, and write the network."""
+    model = RiskformerTargets(net.eval(), context)
+    some_NT = value_NT[:RELATED, -(TAIL_STEPS + context) :]
+    shapes = _shapes(model, some_NT) if some_NT.shape[1] > 2 * context else model.shapes
+    told = save_riskformer(replace(model, shapes=shapes), folder)
+    return {"champion": "riskformer", "models": {"riskformer": told}}
+
+
+def _shapes(model: RiskformerTargets, value_NT: np.ndarray) -> tuple[float, float]:
+    """Return the shapes of the lower and upper tail that fit what came one step after each step."""
+    window_NDC = np.lib.stride_tricks.sliding_window_view(value_NT, model.context, axis=1)[:, :-1]
+    quantile_DQ = model.quantiles(window_NDC, 1, related=True)[:, :, 0].reshape(-1, len(model.net.levels))
+    value_D = value_NT[:, model.context :].ravel()
+    known_D = np.isfinite(value_D) & np.isfinite(window_NDC).any(axis=2).ravel()
+    quantile_DQ, value_D, level_Q = quantile_DQ[known_D], value_D[known_D], np.array(model.net.levels)
+    upper = fit_shape(-quantile_DQ[:, ::-1], level_Q, -value_D)  # the levels are symmetric
+    return fit_shape(quantile_DQ, level_Q, value_D), upper
+
+
+def _round(trainer: TrainerConfig, share: float, rate: float) -> TrainerConfig:
+    """Give one round its share of the steps (and minutes), and its learning rate."""
+    minutes = trainer.max_minutes * share if trainer.max_minutes else None
+    changed: dict[str, Any] = {
+        "max_steps": max(round(trainer.max_steps * share), 1),
+        "learning_rate": trainer.learning_rate * rate,
+        "max_minutes": minutes,
+    }
+    return replace(trainer, **changed)
+
+
+def _asdicts(fitted: Mapping[str, Fitted]) -> dict[str, Any]:
+    return {name: asdict(one) for name, one in fitted.items()}

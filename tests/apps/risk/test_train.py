@@ -1,0 +1,108 @@
+"""stage=train in small: the mixture in two rounds, a table of one's own, resumed; what is left is a model folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from apps.risk import train
+from apps.risk.config import DataConfig, ModelConfig, RiskConfig
+from apps.risk.data import mixture
+from apps.risk.models import risk_model
+from apps.risk.models.risk_model import RiskModel, save_riskformer, write_description
+from apps.risk.models.riskformer import RiskformerTargets
+from core.errors import ConfigError
+from core.runs.folder import Run
+from core.training.config import TrainerConfig
+from tests.apps.risk.models.networks import SMALL, untrained
+
+TRAINER = TrainerConfig(
+    max_steps=4, batch_size=8, warmup_steps=1, checkpoint_every_steps=1, log_every_steps=1
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(train.SIZES, "tiny", SMALL)
+    monkeypatch.setattr(mixture, "KERNELS", 4)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _train(cfg: RiskConfig, folder: Path) -> RiskModel:
+    run = Run(folder)
+    try:
+        assert train.run(cfg, run) == 0
+    finally:
+        run.close()
+    return RiskModel.from_pretrained(folder / "model")
+
+
+def _mixture() -> RiskConfig:
+    return RiskConfig(
+        stage="train", data=DataConfig(sample="mixture"), model=ModelConfig(context=64), trainer=TRAINER
+    )
+
+
+def test_pretraining_goes_in_two_rounds_and_leaves_a_model(tmp_path: Path) -> None:
+    model = _train(_mixture(), tmp_path)
+    assert isinstance(model.targets, RiskformerTargets)
+    assert model.targets.context == 64
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["targets"]
+    assert {name: told["steps"] for name, told in metrics["rounds"].items()} == {"pretrain": 3, "finetune": 1}
+    assert all(0.02 <= shape <= 0.6 for shape in model.targets.shapes)
+
+
+def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    whole = _train(_mixture(), tmp_path / "whole").targets
+    cut = replace(_mixture(), trainer=replace(TRAINER, max_steps=4))
+    run = Run(tmp_path / "cut")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "ROUNDS", {"pretrain": train.ROUNDS["pretrain"]})
+        train.run(cut, run)
+    run.close()
+    resumed = _train(_mixture(), tmp_path / "cut").targets
+    assert isinstance(whole, RiskformerTargets)
+    assert isinstance(resumed, RiskformerTargets)
+    for name, value in whole.net.state_dict().items():
+        assert torch.equal(resumed.net.state_dict()[name], value), name
+
+
+def test_a_table_of_ones_own_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = save_riskformer(untrained(64), tmp_path / "before")
+    write_description(
+        tmp_path / "before", {"targets": {"champion": "riskformer", "models": {"riskformer": told}}}
+    )
+    monkeypatch.setattr(risk_model, "DEFAULT", tmp_path / "before")
+    draw = np.random.default_rng(0)
+    days = pd.bdate_range("2020-01-01", periods=200)
+    table = pd.concat(
+        pd.DataFrame({"asset": name, "date": days, "return": draw.normal(size=200)}) for name in "abc"
+    )
+    table.to_csv(tmp_path / "own.csv", index=False)
+    data = DataConfig(
+        sample=None, path=str(tmp_path / "own.csv"), entity="asset", time="date", targets="return"
+    )
+    cfg = RiskConfig(stage="train", data=data, trainer=TRAINER, model=ModelConfig(name="riskformer"))
+    model = _train(cfg, tmp_path / "run").targets
+    assert isinstance(model, RiskformerTargets)
+    assert not torch.equal(model.net.event_head.weight, torch.zeros_like(model.net.event_head.weight))
+    before, after = untrained(64).net.state_dict(), model.net.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_what_needs_no_training_is_told(tmp_path: Path) -> None:
+    cfg = RiskConfig(stage="train", model=ModelConfig(name="gjr_garch"))
+    run = Run(tmp_path)
+    with pytest.raises(ConfigError, match="model=gjr_garch needs no training"):
+        train.run(cfg, run)
+    run.close()
