@@ -110,7 +110,7 @@ def test_too_few_times_before_a_walk_are_refused() -> None:
     assert first_day(whole, 40) == 20
     assert first_day(known_until(whole, 50), 30) == 20
     with pytest.raises(
-        InputError, match="has 60 times, and a walk over 41 needs 61: set backtest.days to 40"
+        InputError, match=r"has 60 times, and a walk over 41 needs 61: set backtest\.days to 40"
     ) as caught:
         first_day(whole, 41)
     assert caught.value.code == "backtest_short"
