@@ -29,12 +29,18 @@ from core.usage import groups, usage
 
 
 def front_door(
-    app: str, config_name: str, schema: type, stages: Mapping[str, str], argv: Sequence[str] | None = None
+    app: str,
+    config_name: str,
+    schema: type,
+    stages: Mapping[str, str],
+    argv: Sequence[str] | None = None,
+    parts: Sequence[str] = (),
 ) -> int:
     """Run the command `triptych-<app>` and return its exit code.
 
     config_name: root file in `conf`, which also names the folder of the app's own groups. schema: dataclass of
-    the whole config. stages: stage name → "module:function", imported only after the config is checked.
+    the whole config. stages: stage name → "module:function", imported only after the config is checked. parts:
+    fields that name a part of the output (a date): jobs of a sweep that differ in them alone share one output.
     """
     command = f"triptych-{app}"
     try:
@@ -45,7 +51,7 @@ def front_door(
         if line.version:
             print(f"{command} {_version()}")
             return ExitCode.DONE
-        jobs = compose_jobs(config_name, schema, line)
+        jobs = compose_jobs(config_name, schema, line, parts)
     except ConfigError as error:
         print(f"{command}: {error.sentence}", file=sys.stderr)
         return error.exit_code
@@ -68,10 +74,11 @@ def _show(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more at exit
 
 
-def compose_jobs(config_name: str, schema: type, line: CommandLine) -> list[Any]:
+def compose_jobs(config_name: str, schema: type, line: CommandLine, parts: Sequence[str] = ()) -> list[Any]:
     """Return one checked config object for each job of the command line; all are checked before any runs."""
     sealed = Sealed(path for path, field in walk(schema) if field.metadata["free_text"])
-    overrides = [sealed.seal(override) for override in line.overrides]
+    several = parts if line.multirun else ()
+    overrides = [sealed.seal(override, several) for override in line.overrides]
     folders = [f"pkg://conf.{config_name}", *(f"file://{Path(folder).absolute()}" for folder in line.folders)]
     if line.folders:
         overrides.append(f"hydra.searchpath={_quoted(folders)}")
@@ -79,9 +86,9 @@ def compose_jobs(config_name: str, schema: type, line: CommandLine) -> list[Any]
         _check_group(_parse(override), config_name)
     jobs = expand(overrides) if line.multirun else [overrides]
     configs = [compose_one(config_name, schema, job, sealed) for job in jobs]
-    if len(configs) > 1:
-        for index, config in enumerate(configs):
-            _separate(config, index)
+    _separate(
+        configs, [[text for text in job if text.partition("=")[0].lstrip("+") not in parts] for job in jobs]
+    )
     return configs
 
 
@@ -147,11 +154,19 @@ def _quoted(texts: Sequence[str]) -> str:
     return "[" + ",".join(f"'{text}'" for text in escaped) + "]"
 
 
-def _separate(config: Any, index: int) -> None:
-    """Give each job of a sweep its own folders, so that none overwrites another."""
-    for name in ("output", "run_dir"):
-        if getattr(config, name, None):
-            setattr(config, name, str(Path(getattr(config, name)) / str(index)))
+def _separate(configs: Sequence[Any], kinds: Sequence[list[str]]) -> None:
+    """Give each job of a sweep its own folders, so that none overwrites another; those of one kind share an output."""
+    order = [kind for place, kind in enumerate(kinds) if kind not in kinds[:place]]
+    for index, (config, kind) in enumerate(zip(configs, kinds, strict=True)):
+        if len(configs) > 1:
+            _put_below(config, "run_dir", index)
+        if len(order) > 1:
+            _put_below(config, "output", order.index(kind))
+
+
+def _put_below(config: Any, name: str, index: int) -> None:
+    if getattr(config, name, None):
+        setattr(config, name, str(Path(getattr(config, name)) / str(index)))
 
 
 def _check_keys(node: DictConfig, schema: type) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 
@@ -19,14 +19,22 @@ class Sealed:
         self.paths = frozenset(paths)
         self.text_by_token: dict[str, str] = {}
 
-    def seal(self, override: str) -> str:
-        """Return the override with its value replaced by a token, if its key is a free-text field."""
+    def seal(self, override: str, several: Collection[str] = ()) -> str:
+        """Return the override with its value replaced by a token, if its key is a free-text field.
+
+        several: fields that take several values, parted by commas; each gets a token of its own.
+        """
         key, equals, text = override.partition("=")
-        if not equals or key.lstrip("+") not in self.paths:
+        name = key.lstrip("+")
+        if not equals or name not in self.paths:
             return override
+        texts = text.split(",") if name in several else [text]
+        return f"{key}={','.join(self._token(part) for part in texts)}"
+
+    def _token(self, text: str) -> str:
         token = f"free-text-{len(self.text_by_token)}-{secrets.token_hex(8)}"
         self.text_by_token[token] = text
-        return f"{key}={token}"
+        return token
 
     def open(self, text: str) -> str:
         """Return the text with every token in it replaced by what was typed."""

@@ -15,6 +15,7 @@ OPTIONS = """\
 options:
   --cfg job         show the composed config and stop
   -m, --multirun    run every combination of comma-separated values; job i writes to output/i and run_dir/i
+                    (dates of one scoring share an output)
   --config-dir DIR  look for groups in DIR too (DIR/experiment/mine.yaml: experiment=mine)
   --version         show the version
   --help            show this page

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ HEAVY = (
 )
 
 
-def compose(*words: str) -> list[NoduleConfig]:
-    return compose_jobs("nodule", NoduleConfig, read_command_line(words))
+def compose(*words: str, parts: Sequence[str] = ()) -> list[NoduleConfig]:
+    return compose_jobs("nodule", NoduleConfig, read_command_line(words), parts)
 
 
 def door(*words: str) -> int:
@@ -109,6 +110,23 @@ def test_a_sweep_gives_every_combination_and_each_its_own_folders() -> None:
     assert {job.input for job in jobs} == {"a,b"}
     assert [job.seed for job in compose("-m", "stage=train", "seed=range(3)")] == [0, 1, 2]
     assert compose("-m", "stage=infer", "input=i", "output=out")[0].output == "out"
+
+
+def test_jobs_that_differ_in_a_part_of_the_output_share_it() -> None:
+    words = ("-m", "stage=infer", "input=2024-01-01,2024-02-01", "weights=w", "output=out", "run_dir=run")
+    jobs = compose(*words, parts=("input",))
+    assert [job.input for job in jobs] == ["2024-01-01", "2024-02-01"]
+    assert [job.output for job in jobs] == ["out", "out"]
+    assert [job.run_dir for job in jobs] == ["run/0", "run/1"]
+    jobs = compose(*words, "seed=1,2", parts=("input",))
+    assert [(str(job.input)[5:7], job.seed, job.output) for job in jobs] == [
+        ("01", 1, "out/0"),
+        ("01", 2, "out/1"),
+        ("02", 1, "out/0"),
+        ("02", 2, "out/1"),
+    ]
+    (one,) = compose(*words[1:], parts=("input",))
+    assert one.input == "2024-01-01,2024-02-01", "several values only where a sweep was asked for"
 
 
 def test_a_sweep_without_an_end_is_refused() -> None:

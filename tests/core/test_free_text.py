@@ -14,6 +14,13 @@ def test_only_free_text_fields_are_sealed() -> None:
     assert sealed.open(token) == "a,b=c"
 
 
+def test_fields_of_several_values_get_a_token_for_each() -> None:
+    sealed = Sealed(["date", "input"])
+    tokens = sealed.seal("date=${x},b", several=["date"]).partition("=")[2].split(",")
+    assert [sealed.open(token) for token in tokens] == ["${x}", "b"]
+    assert sealed.seal("input=a,b", several=["date"]).count(",") == 0
+
+
 def test_tokens_open_inside_longer_texts_too() -> None:
     sealed = Sealed(["output"])
     token = sealed.seal("output=${x}").partition("=")[2]
