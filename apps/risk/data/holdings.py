@@ -1,0 +1,71 @@
+"""What portfolios hold: a CSV of portfolio, entity and weight.
+
+Legend: P portfolios, E entities that any of them holds, N entities asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.errors import InputError
+
+COLUMNS = ("portfolio", "entity", "weight")
+
+
+@dataclass(frozen=True, eq=False)
+class Holdings:
+    """portfolios: names, sorted. place_H, entity_H, weight_H: of each holding its portfolio, entity and weight."""
+
+    portfolios: tuple[str, ...]
+    place_H: np.ndarray
+    entity_H: tuple[str, ...]
+    weight_H: np.ndarray
+
+    def weight_PN(self, entities: Sequence[str]) -> np.ndarray:
+        """Return weights, (P, N) float64, 0 where nothing is held."""
+        column_H = pd.Index(entities).get_indexer(pd.Index(self.entity_H))
+        weight_PN = np.zeros((len(self.portfolios), len(entities)))
+        held_H = column_H >= 0
+        weight_PN[self.place_H[held_H], column_H[held_H]] = self.weight_H[held_H]
+        return weight_PN
+
+    def lacks(self, entities: Sequence[str]) -> np.ndarray:
+        """Return which portfolios hold, with a weight other than 0, something not among the entities, (P,) bool."""
+        gone_H = (pd.Index(entities).get_indexer(pd.Index(self.entity_H)) < 0) & (self.weight_H != 0.0)
+        return np.bincount(self.place_H[gone_H], minlength=len(self.portfolios)) > 0
+
+
+def read_holdings(path: Path) -> Holdings:
+    """Read a CSV with the columns portfolio, entity, weight (a share, any sign and sum).
+
+    Raises InputError, in one line, where it cannot be read, a cell is empty or no number, or a holding is doubled.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError("portfolios_missing", f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError("portfolios_unreadable", f"{path} is no CSV in UTF-8 with a header line") from error
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing or not len(table):
+        told = f"no column '{missing[0]}'" if missing else "no row"
+        raise InputError("portfolios_schema", f"{path} has {told}: wanted {', '.join(COLUMNS)}")
+    text = {name: table[name].str.strip() for name in COLUMNS}
+    weight_H = pd.to_numeric(text["weight"], errors="coerce").to_numpy(dtype=np.float64)
+    bad_H = (text["portfolio"] == "") | (text["entity"] == "") | ~np.isfinite(weight_H)
+    if bad_H.any():
+        line = int(np.flatnonzero(bad_H)[0]) + 2
+        raise InputError(
+            "portfolios_value", f"{path}, line {line}: wanted a portfolio, an entity and a finite weight"
+        )
+    doubled_H = pd.DataFrame(text).duplicated(["portfolio", "entity"]).to_numpy()
+    if doubled_H.any():
+        line = int(np.flatnonzero(doubled_H)[0]) + 2
+        raise InputError("portfolios_doubled", f"{path}, line {line}: this holding is there twice, keep one")
+    place_H, names = pd.factorize(text["portfolio"], sort=True)
+    return Holdings(tuple(names), place_H, tuple(text["entity"]), weight_H)

@@ -1,0 +1,67 @@
+"""Portfolios over slices: the same as of the whole (PathForecast.portfolios), with refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.risk.data.holdings import Holdings
+from apps.risk.models.forecast import PathForecast
+from apps.risk.models.portfolio_sum import PortfolioSum
+from core.errors import InternalFault
+
+NAMES = ("a", "b", "c", "d", "e")
+HELD = Holdings(("p", "q"), np.array([0, 0, 1]), ("a", "e", "c"), np.array([2.0, -1.0, 1.0]))
+
+
+def forecast(refused: tuple[int, ...] = ()) -> PathForecast:
+    path_SNH = np.random.default_rng(1).normal(size=(50, 5, 2))
+    path_SNH[:, list(refused)] = np.nan
+    return PathForecast(path_SNH, tuple("too_short" if n in refused else "" for n in range(5)))
+
+
+def sliced(held: Holdings | None, whole: PathForecast, cut: int) -> PathForecast | None:
+    sums = PortfolioSum(held, NAMES)
+    for place in (slice(0, cut), slice(cut, 5)):
+        if NAMES[place]:
+            sums.add(PathForecast(whole.path_SNH[:, place], whole.reason_N[place]), NAMES[place])
+    return sums.forecast()
+
+
+@given(st.integers(0, 5), st.sampled_from([(), (2,), (0, 4)]))
+def test_slices_add_up_to_the_whole(cut: int, refused: tuple[int, ...]) -> None:
+    whole = forecast(refused)
+    wanted = whole.portfolios(HELD.weight_PN(NAMES))
+    found = sliced(HELD, whole, cut)
+    assert found is not None
+    np.testing.assert_allclose(found.path_SNH, wanted.path_SNH, rtol=1e-12, atol=1e-12)
+    assert found.reason_N == wanted.reason_N
+
+
+def test_by_default_all_that_have_a_forecast_count_the_same() -> None:
+    whole = forecast((1,))
+    found = sliced(None, whole, 3)
+    assert found is not None
+    wanted_SH = np.nanmean(whole.path_SNH, axis=1)
+    np.testing.assert_allclose(found.path_SNH[:, 0], wanted_SH)
+    none = sliced(None, forecast((0, 1, 2, 3, 4)), 3)
+    assert none is not None
+    assert none.reason_N == ("holds_refused",)
+    assert PortfolioSum(None, NAMES).forecast() is None
+
+
+def test_what_is_not_there_at_all_cannot_be_held() -> None:
+    sums = PortfolioSum(HELD, NAMES[:4])
+    sums.add(PathForecast(forecast().path_SNH[:, :4], ("",) * 4), NAMES[:4])
+    found = sums.forecast()
+    assert found is not None
+    assert found.reason_N == ("holds_refused", "")
+
+
+def test_slices_with_other_paths_are_a_defect() -> None:
+    sums = PortfolioSum(None, NAMES)
+    sums.add(forecast(), NAMES)
+    with pytest.raises(InternalFault, match="different numbers of paths"):
+        sums.add(PathForecast(forecast().path_SNH[:40], ("",) * 5), NAMES)
