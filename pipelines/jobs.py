@@ -20,7 +20,7 @@ from core.runs.folder import Run
 from core.stages import INTERRUPTED, run_stage, shown
 
 # Name of a job → "module:function", imported when the first such job comes.
-JOBS: dict[str, str] = {}
+JOBS: dict[str, str] = {"risk.score": "apps.risk.score:job"}
 STATES = ("waiting", "running", "done", "failed", "cancelled")
 NOTHING = "-"
 

@@ -41,9 +41,9 @@ EVENT_SENTENCES = {
 class Loaded:
     """What is scored, and what is not.
 
-    panel: entities of which at least one label can be forecast. refused: the others. refused_by: of each label the
-    entities of the panel that cannot be forecast by it. as_of: datetime64[us]. checked: rows set aside, among
-    others. digest: SHA-256 of all that the panel held before entities were refused.
+    panel: entities of which at least one label can be forecast. refused: the others. refused_by: of each label all
+    entities that cannot be forecast by it, those of `refused` too. as_of: datetime64[us]. checked: rows set aside,
+    among others. digest: SHA-256 of all that the panel held before entities were refused.
     """
 
     panel: Panel
@@ -66,7 +66,7 @@ def load_panel(
 
     as_of: None means the sample's own date (before what its publisher holds out; for the generated loan book the
     last month of which the outcome is known), else the last date at which a label became known. categories: those
-    of the training. seed: of the generated loan book. Raises ConfigError and InputError, in one line.
+    of the training, learned where it had none. seed: of the loan book. Raises ConfigError and InputError, in one line.
     """
     table, columns, usual = _read(cfg, seed)
     asked = as_of if as_of is not None else usual
@@ -78,7 +78,10 @@ def load_panel(
         date = last_known(checked, columns)
         if _any_after(checked.accepted, columns, date):
             checked = check(table, columns, date, cfg.bound)
-    panel = build_panel(view(checked.accepted, columns, date), columns, date, categories)
+    seen = view(checked.accepted, columns, date)
+    trained = categories or {}
+    words = {name: trained.get(name) or tuple(seen[name].cat.categories) for name in columns.statics}
+    panel = build_panel(seen, columns, date, words)
     by_label = {
         name: event_refusals(panel, cfg.oldest)
         if name == columns.event
@@ -89,17 +92,15 @@ def load_panel(
     hopeless = {
         name: told for name, told in first.items() if all(name in found for found in by_label.values())
     }
+    lost = refused_entities(checked, columns)
     return Loaded(
         panel=without(panel, hopeless),
         columns=columns,
         as_of=date,
         checked=checked,
-        refused=dict(sorted({**refused_entities(checked, columns), **hopeless}.items())),
+        refused=dict(sorted({**lost, **hopeless}.items())),
         digest=panel_digest(panel),
-        refused_by={
-            label: {name: told for name, told in found.items() if name not in hopeless}
-            for label, found in by_label.items()
-        },
+        refused_by={label: dict(sorted({**lost, **found}.items())) for label, found in by_label.items()},
     )
 
 

@@ -110,11 +110,20 @@ def test_who_cannot_be_forecast_is_named_and_left_out(tmp_path: Path) -> None:
         "flat": "constant",
         "lost": "rows_rejected",
     }
-    assert list(loaded.refused_by["loss"]) == ["two"]
+    assert list(loaded.refused_by["loss"]) == ["flat", "lost", "two"]
+    assert list(loaded.refused_by["gain"]) == ["flat", "lost"]
     assert loaded.panel_of("loss").entities == ("a", "b")
     assert loaded.panel_of("gain") is loaded.panel
     only = load_panel(own(tmp_path, parts[2], targets="gain"))
     assert (only.panel.entities, list(only.refused)) == ((), ["flat"])
+
+
+def test_categories_are_those_of_the_training_and_learned_where_it_had_none(tmp_path: Path) -> None:
+    parts = [part.assign(sector=word, land="X") for part, word in zip(usual(), "kz", strict=True)]
+    cfg = own(tmp_path, *parts, statics="sector,land")
+    assert load_panel(cfg).panel.code_NS.tolist() == [[1, 1], [2, 1]]
+    loaded = load_panel(cfg, categories={"sector": ("h", "k")})
+    assert loaded.panel.code_NS.tolist() == [[2, 1], [0, 1]], "z was not there in training"
 
 
 def test_what_is_known_later_changes_nothing_not_even_the_digest(tmp_path: Path) -> None:

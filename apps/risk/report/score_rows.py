@@ -1,0 +1,185 @@
+"""All scores of one date, slice by slice: every entity in the output with numbers or with the reason why not.
+
+Legend: N entities of a slice, H steps, P portfolios.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from apps.risk.data.calendar import times_ahead
+from apps.risk.data.holdings import Holdings
+from apps.risk.data.load import Loaded
+from apps.risk.data.panel import Panel, part
+from apps.risk.models.forecast import EventForecast
+from apps.risk.models.interface import EventModel, TargetModel
+from apps.risk.models.portfolio_sum import PortfolioSum
+from apps.risk.report.scores import ENTITY, PORTFOLIO, event_rows, refused_rows, target_rows, top_share
+from core.jobs.step import check
+from core.progress import progress
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it is scored. horizon: steps of targets. chunk: entities of a slice. Others as in apps.risk.config."""
+
+    horizon: int
+    paths: int
+    seed: int
+    chunk: int
+    alert_share: float
+    var_limit: float | None
+
+
+class SetAside(NamedTuple):
+    """Who has no numbers for a label, and why."""
+
+    kind: str
+    name: str
+    label: str
+    code: str
+    sentence: str
+
+
+@dataclass
+class Tally:
+    """What became of all. aside: in the order of the work. alerts: rows by code."""
+
+    aside: list[SetAside] = field(default_factory=list)
+    alerts: Counter[str] = field(default_factory=Counter)
+
+    def refused(self, labels: int) -> dict[str, str]:
+        """Return entity → code of the first label, for the entities that have no numbers for any label."""
+        found: dict[str, list[str]] = {}
+        for one in self.aside:
+            if one.kind == ENTITY:
+                found.setdefault(one.name, []).append(one.code)
+        return {name: codes[0] for name, codes in found.items() if len(codes) == labels}
+
+
+def score_rows(
+    loaded: Loaded,
+    targets: TargetModel | None,
+    event: tuple[EventModel, int] | None,
+    settings: Settings,
+    holdings: Holdings | None,
+    tally: Tally,
+) -> Iterator[pa.Table]:
+    """Yield the rows of all labels, a slice at a time; `tally` is filled on the way.
+
+    targets: needed where the table has targets. event: model of the event and its horizon, likewise.
+    """
+    for label in loaded.columns.targets:
+        if targets is not None:
+            yield from _target(loaded, targets, label, settings, holdings, tally)
+    if loaded.columns.event is not None and event is not None:
+        yield from _event(loaded, event, loaded.columns.event, settings, tally)
+
+
+def _target(
+    loaded: Loaded,
+    model: TargetModel,
+    label: str,
+    settings: Settings,
+    holdings: Holdings | None,
+    tally: Tally,
+) -> Iterator[pa.Table]:
+    panel = loaded.panel_of(label)
+    yield _not_asked(loaded.refused_by[label], label, model.name, tally)
+    if not panel.entities:
+        return
+    time_H = _ahead(loaded, settings.horizon)
+    sums = PortfolioSum(holdings, panel.entities)
+    for piece in _slices(panel, settings.chunk):
+        forecast = model.forecast(piece, label, settings.horizon, settings.paths, settings.seed)
+        sums.add(forecast, piece.entities)
+        _note(piece.entities, np.isnan(forecast.path_SNH[0, :, 0]), forecast.reason_N, label, tally)
+        rows = target_rows(forecast, piece.entities, label, model.name, time_H, var_limit=settings.var_limit)
+        yield _counted(rows, tally)
+    whole = sums.forecast()
+    if whole is not None:
+        refused_P = np.isnan(whole.path_SNH[0, :, 0])
+        _note(sums.names, refused_P, whole.reason_N, label, tally, kind=PORTFOLIO)
+        rows = target_rows(
+            whole, sums.names, label, model.name, time_H, kind=PORTFOLIO, var_limit=settings.var_limit
+        )
+        yield _counted(rows, tally)
+
+
+def _event(
+    loaded: Loaded, event: tuple[EventModel, int], label: str, settings: Settings, tally: Tally
+) -> Iterator[pa.Table]:
+    model, horizon = event
+    panel = loaded.panel_of(label)
+    yield _not_asked(loaded.refused_by[label], label, model.name, tally)
+    if not panel.entities:
+        return
+    when = (horizon, _ahead(loaded, horizon)[-1])
+    told = [model.forecast_event(piece) for piece in _slices(panel, settings.chunk)]
+    # who is among the riskiest is known when all are
+    marked_N = top_share(np.concatenate([one.pd_N for one in told]), settings.alert_share)
+    first = 0
+    for piece, forecast in zip(_slices(panel, settings.chunk), told, strict=True):
+        last = first + len(piece.entities)
+        rows = _clients(model, piece, forecast, label, when, marked_N[first:last], tally)
+        yield _counted(rows, tally)
+        first = last
+
+
+def _clients(
+    model: EventModel,
+    piece: Panel,
+    forecast: EventForecast,
+    label: str,
+    when: tuple[int, np.datetime64],
+    marked_N: np.ndarray,
+    tally: Tally,
+) -> pa.Table:
+    _note(piece.entities, np.isnan(forecast.pd_N), forecast.reason_N, label, tally)
+    return event_rows(forecast, piece.entities, label, model.name, when, marked_N, model.drivers(piece))
+
+
+def _slices(panel: Panel, chunk: int) -> Iterator[Panel]:
+    """Yield a panel in slices; a job that is to stop does so between two of them."""
+    count = len(panel.entities)
+    starts = range(0, count, chunk)
+    for first in progress(starts, "slices"):
+        check()
+        yield part(panel, first, min(first + chunk, count))
+
+
+def _ahead(loaded: Loaded, horizon: int) -> np.ndarray:
+    calendar_T = loaded.panel.calendar_T
+    return times_ahead(calendar_T[calendar_T <= loaded.as_of], horizon)
+
+
+def _not_asked(refused: Mapping[str, tuple[str, str]], label: str, model: str, tally: Tally) -> pa.Table:
+    tally.aside += [SetAside(ENTITY, name, label, *told) for name, told in refused.items()]
+    return refused_rows(list(refused), [code for code, _ in refused.values()], label, model)
+
+
+def _note(
+    names: Sequence[str],
+    refused_N: np.ndarray,
+    reason_N: Sequence[str],
+    label: str,
+    tally: Tally,
+    kind: str = ENTITY,
+) -> None:
+    for n in np.flatnonzero(refused_N).tolist():
+        sentence = f"the model gives no forecast of {label}: {reason_N[n]}"
+        tally.aside.append(SetAside(kind, names[n], label, reason_N[n], sentence))
+
+
+def _counted(rows: pa.Table, tally: Tally) -> pa.Table:
+    for entry in pc.value_counts(rows["alert"]).to_pylist():
+        if entry["values"]:
+            tally.alerts[entry["values"]] += entry["counts"]
+    return rows

@@ -1,0 +1,262 @@
+"""stage=score: the scores of one date, from a table to a partition of files and a SQL table; or on schedule."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import time
+import typing
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from apps.risk.config import RiskConfig
+from apps.risk.data.columns import Columns
+from apps.risk.data.holdings import Holdings, read_holdings
+from apps.risk.data.load import Loaded, load_panel
+from apps.risk.data.sql import parse_url
+from apps.risk.models.risk_model import RiskModel, on_device
+from apps.risk.report.manifest import Facts
+from apps.risk.report.partition import read_batches, write_partition
+from apps.risk.report.score_rows import Settings, Tally, score_rows
+from apps.risk.report.scores import LAYOUT, UNITS
+from apps.risk.report.sql_sink import upsert
+from core.errors import ConfigError, ExitCode, InputError, output_error
+from core.runs.files import write_csv
+from core.runs.folder import Run, open_run
+from core.stages import to_yaml
+
+JOB = "risk.score"
+# What was set aside: rows of the input (its number counts from 0), entities and portfolios without numbers.
+ASIDE = ("kind", "row", "entity", "column", "code", "sentence", "content")
+PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between tries of a database that does not answer
+_PATHS = ("output", "run_dir", "weights", "data.path", "data.columns", "score.portfolios", "score.sql")
+
+
+def run(cfg: RiskConfig, run: Run) -> int:
+    """Score `cfg.as_of` into `cfg.output`; return 4 where a row or an entity was set aside, else 0.
+
+    The same call again writes the same bytes, and completes what an outage or a crash left undone. With
+    `cfg.schedule` the scoring is registered for those times instead. Raises ConfigError and InputError.
+    """
+    if cfg.schedule is not None:
+        _register(cfg, run)
+        return ExitCode.DONE
+    return int(_score(cfg, run)["exit_code"])
+
+
+def job(config: dict[str, Any], due: str) -> dict[str, Any]:
+    """Score as of the date of a due time; what triptych-jobs calls. Returns the run's metrics.
+
+    config: of `register`, paths absolute. due: ISO 8601 with offset; its date in the schedule's zone counts.
+    """
+    cfg: RiskConfig = _restore(RiskConfig, config)
+    cfg.as_of = due[:10]
+    folder = str(Path(cfg.run_dir) / cfg.as_of) if cfg.run_dir else None
+    record = open_run("risk", "score", folder, to_yaml(cfg), cfg.seed)
+    with record.log:
+        return _score(cfg, record)
+
+
+def _score(cfg: RiskConfig, run: Run) -> dict[str, Any]:
+    began = time.monotonic()
+    output = Path(str(cfg.output))
+    if cfg.score.sql is not None:
+        parse_url(cfg.score.sql)  # before the work, not after it
+    holdings = read_holdings(Path(cfg.score.portfolios)) if cfg.score.portfolios else None
+    model = _load_model(cfg)
+    ready = time.monotonic()
+    trained = model.described.get("event") or {}
+    loaded = load_panel(cfg.data, cfg.as_of, trained.get("categories"))
+    _check_fit(model, loaded.columns)
+    event = (model.event, int(trained["horizon"])) if model.event is not None else None
+    tally = Tally()
+    rows = score_rows(loaded, model.targets, event, _settings(cfg), holdings, tally)
+    date = loaded.as_of.astype("datetime64[D]").astype(datetime.date)
+    folder = write_partition(
+        output, date, LAYOUT, rows, lambda: _facts(cfg, date, model, loaded, holdings, tally)
+    )
+    _write_aside(output, date, loaded, tally)
+    if cfg.score.sql is not None:
+        _send(cfg.score.sql, cfg.score.sql_table, date, folder)
+    metrics = _metrics(loaded, tally)
+    seconds = round(time.monotonic() - ready, 3)
+    measured = {"seconds_model": round(ready - began, 3), "seconds_scoring": seconds}
+    run.write_metrics({**metrics, **measured, "later_rows": loaded.checked.later})
+    run.log.event("scored", accepted=metrics["scored"], quarantined=metrics["set_aside"], seconds=seconds)
+    return metrics
+
+
+def _load_model(cfg: RiskConfig) -> RiskModel:
+    folder = None if cfg.weights is None else Path(cfg.weights)
+    name = cfg.model.name
+    return on_device(RiskModel.from_pretrained(folder, targets=name, event=name), cfg.model.device)
+
+
+def _check_fit(model: RiskModel, columns: Columns) -> None:
+    """Raise InputError where the model cannot forecast a label of the table, or was trained on other columns."""
+    for labels, part, what in (
+        (columns.targets, model.targets, "data.targets"),
+        ((columns.event,) if columns.event else (), model.event, "data.event"),
+    ):
+        if labels and part is None:
+            raise InputError(
+                "model_unsuited",
+                f"the model does not forecast '{labels[0]}': leave {what} out, or name by weights= a folder "
+                "trained for it",
+            )
+    model.require(columns)
+
+
+def _settings(cfg: RiskConfig) -> Settings:
+    return Settings(
+        horizon=cfg.model.horizon,
+        paths=cfg.model.paths,
+        seed=cfg.seed,
+        chunk=cfg.score.chunk,
+        alert_share=cfg.score.alert_share,
+        var_limit=cfg.score.var_limit,
+    )
+
+
+def _facts(
+    cfg: RiskConfig,
+    date: datetime.date,
+    model: RiskModel,
+    loaded: Loaded,
+    holdings: Holdings | None,
+    tally: Tally,
+) -> Facts:
+    refused = tally.refused(len(loaded.columns.labels))
+    names = []
+    if loaded.columns.targets and model.targets is not None:
+        names.append(f"targets: {model.targets.name}")
+    if loaded.columns.event and model.event is not None:
+        names.append(f"event: {model.event.name}")
+    settings: dict[str, Any] = dataclasses.asdict(_settings(cfg))
+    settings["as_of"] = str(loaded.as_of)
+    settings["data"] = {"bound": cfg.data.bound, "oldest": cfg.data.oldest}
+    settings["portfolios"] = None if holdings is None else _digest(holdings)
+    return Facts(
+        as_of=date,
+        model=", ".join(names),
+        model_digest=model.digest,
+        units=UNITS,
+        scored=len(loaded.panel.entities) + len(loaded.refused) - len(refused),
+        refused=Counter(refused.values()),
+        rejected=Counter(loaded.checked.rejected["code"].tolist()),
+        input_digest=loaded.digest,
+        settings=settings,
+    )
+
+
+def _digest(holdings: Holdings) -> str:
+    places = (holdings.place_H.tolist(), holdings.weight_H.tolist())
+    return hashlib.sha256(repr((holdings.portfolios, holdings.entity_H, *places)).encode()).hexdigest()
+
+
+def _metrics(loaded: Loaded, tally: Tally) -> dict[str, Any]:
+    refused = tally.refused(len(loaded.columns.labels))
+    rejected = len(loaded.checked.rejected)
+    return {
+        "as_of": str(loaded.as_of.astype("datetime64[D]")),
+        "scored": len(loaded.panel.entities) + len(loaded.refused) - len(refused),
+        "refused": dict(sorted(Counter(refused.values()).items())),
+        "rejected_rows": rejected,
+        "set_aside": rejected + len(tally.aside),
+        "alerts": dict(sorted(tally.alerts.items())),
+        "exit_code": int(ExitCode.QUARANTINED if rejected or tally.aside else ExitCode.DONE),
+    }
+
+
+def _write_aside(output: Path, date: datetime.date, loaded: Loaded, tally: Tally) -> None:
+    """Write quarantine/as_of=DATE.csv, or remove it where nothing was set aside and an earlier run left one."""
+    path = output / "quarantine" / f"as_of={date:%Y-%m-%d}.csv"
+    rejected = loaded.checked.rejected
+    rows = [
+        ("row", one.row, _text(one.entity), one.column, one.code, one.sentence, one.content)
+        for one in rejected.itertuples(index=False)
+    ]
+    rows += [(one.kind, "", one.name, one.label, one.code, one.sentence, "") for one in sorted(tally.aside)]
+    try:
+        if rows:
+            write_csv(path, ASIDE, rows)
+        elif path.exists():
+            path.unlink()
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
+    except OSError as error:
+        raise output_error(error, output) from error
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _send(url: str, table: str, date: datetime.date, folder: Path) -> None:
+    """Bring a partition into a SQL table; a database that does not answer is asked again, with growing pauses."""
+    for pause_s in (*PAUSES_S, None):
+        try:
+            upsert(url, table, date, LAYOUT, read_batches(folder))
+        except InputError as error:
+            if error.code != "sql_unreachable":
+                raise
+            if pause_s is None:
+                raise InputError(
+                    error.code,
+                    f"{error.sentence}; tried {len(PAUSES_S) + 1} times. The scores are in {folder}: the same "
+                    "command again completes the table",
+                ) from None
+            time.sleep(pause_s)
+        else:
+            return
+
+
+def _register(cfg: RiskConfig, run: Run) -> None:
+    """Register the scoring under a name that its output gives it: the same output again replaces the schedule."""
+    from core.jobs.schedule import (
+        register,
+    )  # the queue's libraries take a second that a scoring need not wait
+    from core.jobs.store import Store
+
+    if cfg.as_of is not None:
+        raise ConfigError(
+            "config_choice", "schedule= scores as of the date on which each scoring is due: leave as_of out"
+        )
+    config = dataclasses.asdict(cfg)
+    for path in _PATHS:
+        section, _, name = path.rpartition(".")
+        place = config[section] if section else config
+        place[name] = _absolute(place[name])
+    name = f"{JOB}.{hashlib.sha256(config['output'].encode()).hexdigest()[:8]}"
+    arguments = {"config": {**config, "schedule": None}}
+    with Store() as store:
+        register(store, name, str(cfg.schedule), cfg.zone, JOB, arguments, catch_up=cfg.score.catch_up)
+    run.log.event("registered", name=name)
+    print(f"{name} is registered; `triptych-jobs work` scores when it is due", flush=True)
+
+
+def _absolute(text: str | None) -> str | None:
+    """Return a path, or a SQLite file's URL, so that it means the same in the folder where a worker runs."""
+    if text is None or text.startswith("sqlite:////"):
+        return text
+    if text.startswith("sqlite:///"):
+        return f"sqlite:///{Path(text.removeprefix('sqlite:///')).absolute()}"
+    return text if "://" in text else str(Path(text).absolute())
+
+
+def _restore(schema: Any, content: Mapping[str, Any]) -> Any:
+    """Build a config from the mapping that it was turned into. Raises ConfigError for a field that is no more."""
+    kinds = typing.get_type_hints(schema)
+    unknown = sorted(set(content) - {field.name for field in dataclasses.fields(schema)})
+    if unknown:
+        raise ConfigError(
+            "config_unknown", f"the registered scoring has a field '{unknown[0]}' of old: register it again"
+        )
+    values = {
+        name: _restore(kinds[name], value) if dataclasses.is_dataclass(kinds[name]) else value
+        for name, value in content.items()
+    }
+    return schema(**values)

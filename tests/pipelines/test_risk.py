@@ -1,0 +1,63 @@
+"""The front door of the risk app: its stages, its lines, and that a wrong word is told before anything is loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from apps.risk.config import STAGES as NAMES
+from apps.risk.config import RiskConfig
+from core.command_line import read_command_line
+from core.config import compose_jobs
+from core.schema import walk
+from pipelines.risk import PARTS, STAGES, main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_stages_and_schema_agree() -> None:
+    assert tuple(STAGES) == NAMES
+    assert dict(walk(RiskConfig))["stage"].metadata["choices"] == NAMES
+
+
+def test_the_door_reads_the_command_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["triptych-risk", "stage=score", "otuput=x"])
+    assert main() == 2
+    assert capsys.readouterr().err == 'triptych-risk: unknown field "otuput"; did you mean "output"?\n'
+    assert main(["--help"]) == 0
+    assert "stages: train, evaluate, score, backtest, plan" in capsys.readouterr().out
+
+
+def test_a_backfill_writes_all_its_dates_into_one_output() -> None:
+    line = read_command_line(["-m", "stage=score", "as_of=2024-01-31,2024-02-29", "output=out"])
+    jobs = compose_jobs("risk", RiskConfig, line, PARTS)
+    assert [(job.as_of, job.output) for job in jobs] == [("2024-01-31", "out"), ("2024-02-29", "out")]
+
+
+def test_a_wrong_word_is_told_in_two_seconds_and_loads_nothing_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom pipelines.risk import main\n"
+        "code = main(['stage=score', 'output=o', 'model.horizn=3'])\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'pyarrow', 'sqlalchemy', 'dbos'} & set(sys.modules)\n"
+        "print(code, sorted(heavy))\n"
+    )
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "2 []\n"
+    assert done.stderr == 'triptych-risk: unknown field "model.horizn"; did you mean "model.horizon"?\n'
+    assert time.monotonic() - start < 10.0, "2 s where the processor is free"
+    assert list(tmp_path.iterdir()) == []
