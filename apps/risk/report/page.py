@@ -1,0 +1,199 @@
+"""Pieces of the app's pages: models beside each other, clients by default probability, fans and walks as figures.
+
+Legend: D days, H steps ahead, Q levels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from apps.risk.metrics.credit import CalibrationTable
+from apps.risk.report import charts
+from apps.risk.report.judged import Row
+from core.reports.page import Bar, Column, Figure, Table
+from core.reports.plots import figure, to_svg
+
+DISCLAIMER = (
+    "Triptych is research software. Figures of the past are no promise: a limit or a lending decision needs a model "
+    "validated on the data of the house that uses it."
+)
+DASH = "\N{EN DASH}"
+_ZONES = {"green": "green", "yellow": "yellow", "red": "red", "": DASH}
+
+
+class Client(NamedTuple):
+    """One client of a ranking: pd 0..1, drivers as the scores have them ('status +0.80; bill +0.30')."""
+
+    name: str
+    pd: float
+    drivers: str
+    alert: str = ""
+
+
+def words(name: str) -> str:
+    """Return a name of a model, a portfolio or a column as people read it."""
+    return name.replace("_", " ")
+
+
+def plain(value: float | None, digits: int = 3) -> str:
+    """Return a figure with a true minus sign; a dash for none."""
+    if value is None or math.isnan(value):
+        return DASH
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def interval(found: Sequence[float | None] | None, digits: int = 4) -> str:
+    """Return value and bounds as '0.063 (0.060 to 0.067)'; a dash for none."""
+    if found is None or found[0] is None:
+        return DASH
+    value, low, high = (plain(one, digits) for one in found)
+    return f"{value} ({low} to {high})"
+
+
+def share(value: float | None) -> str:
+    """Return a share as whole percent; a dash for none."""
+    return DASH if value is None else f"{100.0 * value:.0f} %"
+
+
+def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption: str) -> Table:
+    """Return models, a row each, at one level; what `report.judged.overall` found of them."""
+    columns = [
+        Column("Model"),
+        Column("Pinball loss", numeric=True),
+        Column("Fissler\N{EN DASH}Ziegel loss", numeric=True),
+        Column("Below the VaR", numeric=True),
+        Column("Share passed", numeric=True),
+        Column("Independence", numeric=True),
+        Column("Dynamic quantile", numeric=True),
+        Column("Shortfall", numeric=True),
+    ]
+    rows = []
+    for name, by_level in overall.items():
+        told = by_level[f"{level:g}"]
+        rows.append(
+            [
+                words(name),
+                interval(told["pinball"]),
+                interval(told["fz"], 3),
+                DASH if told["share"] is None else f"{100.0 * told['share']:.2f} %",
+                *(share(told["passed"][test]) for test in ("kupiec", "independence", "dq", "z2")),
+            ]
+        )
+    return Table(caption, columns, rows)
+
+
+def rows_table(rows: Sequence[Row], caption: str) -> Table:
+    """Return rows of a backtest, one each, with exact and simulated p-values."""
+    columns = [
+        Column("Of"),
+        Column("Model"),
+        Column("Below / expected", numeric=True),
+        Column("Zone"),
+        *(Column(title, numeric=True) for title in ("Share, p", "Independence, p", "Both, p")),
+        *(Column(title, numeric=True) for title in ("Dynamic quantile, p", "Shortfall, p")),
+        Column("Against the first, p", numeric=True),
+    ]
+    return Table(caption, columns, [_row(row) for row in rows])
+
+
+def clients_table(clients: Sequence[Client], caption: str) -> Table:
+    """Return clients in the order given, PD as a bar beside its percent, and what raises it."""
+    top = max((client.pd for client in clients), default=1.0) or 1.0
+    columns = [
+        Column("Client"),
+        Column("Default probability"),
+        Column("What raises it, in log-odds"),
+        Column(""),
+    ]
+    rows = [
+        [
+            client.name,
+            Bar(client.pd / top, f"{100.0 * client.pd:.1f} %"),
+            client.drivers.replace("-", "\N{MINUS SIGN}") or DASH,
+            "marked" if client.alert else "",
+        ]
+        for client in clients
+    ]
+    return Table(caption, columns, rows)
+
+
+def fan(
+    name: str,
+    time_T: np.ndarray,
+    value_T: np.ndarray,
+    ahead_H: np.ndarray,
+    quantile_HQ: np.ndarray,
+    level_Q: np.ndarray,
+    unit: str = "return, %",
+) -> Figure:
+    """Return a series and its quantiles ahead as a figure of a page."""
+    with figure(5.2, 3.1) as made:
+        charts.draw_fan(made, time_T, value_T, ahead_H, quantile_HQ, level_Q, name, unit)
+        return Figure(
+            to_svg(made, f"{name}: the last values and the quantiles of {len(ahead_H)} steps ahead")
+        )
+
+
+def walk(
+    name: str,
+    time_D: np.ndarray,
+    return_D: np.ndarray,
+    var_D: np.ndarray,
+    level: float,
+    unit: str = "return, %",
+) -> Figure:
+    """Return a walk through the past as a figure of a page."""
+    with figure(7.6, 3.2) as made:
+        charts.draw_var(made, time_D, return_D, var_D, level, name, unit)
+        return Figure(
+            to_svg(made, f"{name}: returns, the {100 * level:g} % VaR of each day, and exceedances")
+        )
+
+
+def calibration(table: CalibrationTable, title: str) -> Figure:
+    """Return a calibration plot as a figure of a page."""
+    with figure(4.4, 3.6) as made:
+        charts.draw_calibration(made, table, title)
+        return Figure(to_svg(made, f"{title}: default rates seen beside those predicted"))
+
+
+def losses(found: Mapping[str, Sequence[float | None] | None], title: str) -> Figure | None:
+    """Return models' losses with their intervals as a figure of a page; None where no model has one."""
+    bars = {
+        name: (one[0], one[1], one[2])
+        for name, one in found.items()
+        if one is not None and None not in (one[0], one[1], one[2])
+    }
+    if not bars:
+        return None
+    with figure(4.8, 0.9 + 0.36 * len(bars)) as made:
+        charts.draw_intervals(made, list(bars), list(bars.values()), title)  # type: ignore[arg-type]
+        return Figure(to_svg(made, f"{title} of {len(bars)} models, with 95 % intervals"))
+
+
+def _row(row: Row) -> list[str | Bar]:
+    told = row.figures
+    if not told.test_days:
+        return [row.entity, words(row.model), row.reason or DASH, *[DASH] * 7]
+    expected = told.level * told.test_days
+    return [
+        words(row.entity),
+        words(row.model),
+        f"{told.exceedances} / {expected:.1f}",
+        _ZONES[told.zone],
+        *(
+            plain(p)
+            for p in (
+                told.kupiec_p,
+                told.independence_p,
+                told.conditional_p,
+                told.dq_p,
+                told.z2_p,
+                told.dm_pinball_p,
+            )
+        ),
+    ]
