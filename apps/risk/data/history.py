@@ -33,7 +33,7 @@ def history_NT(panel: Panel, label: str, longest: int) -> np.ndarray:
     entity_R = panel.entity_R[row_R]
     last_R = (panel.offset_N1[:-1] + panel.past_N)[entity_R]
     column_R = np.where(
-        _own_calendar(panel)[entity_R], row_R - last_R + T, panel.step_R[row_R].astype(np.int64) - end + T
+        own_calendar(panel)[entity_R], row_R - last_R + T, panel.step_R[row_R].astype(np.int64) - end + T
     )
     inside_R = column_R >= 0
     out_NT = np.full((len(panel.entities), T), np.nan)
@@ -62,8 +62,8 @@ def known_until(panel: Panel, step: int) -> Panel:
     return replace(panel, past_N=past_N)
 
 
-def _own_calendar(panel: Panel) -> np.ndarray:
-    """Return which entities have times of their own, (N,) bool."""
+def own_calendar(panel: Panel) -> np.ndarray:
+    """Return which entities have times of their own, an average gap above four steps, (N,) bool."""
     first_N, some_N = panel.offset_N1[:-1], panel.past_N > 0
     last_N = np.where(some_N, first_N + panel.past_N - 1, first_N)
     span_N = panel.step_R[last_N].astype(np.int64) - panel.step_R[first_N] + 1

@@ -5,6 +5,7 @@ Legend: D days, H steps ahead, Q levels.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 from apps.risk.metrics.credit import CalibrationTable
 from apps.risk.report import charts
 from apps.risk.report.judged import Row
-from core.reports.page import Bar, Column, Figure, Table
+from core.reports.page import Bar, Column, Figure, Page, Table
 from core.reports.plots import figure, to_svg
 
 DISCLAIMER = (
@@ -54,9 +55,9 @@ def interval(found: Sequence[float | None] | None, digits: int = 4) -> str:
     return f"{value} ({low} to {high})"
 
 
-def share(value: float | None) -> str:
-    """Return a share as whole percent; a dash for none."""
-    return DASH if value is None else f"{100.0 * value:.0f} %"
+def percent(value: float | None) -> str:
+    """Return a share as whole percent without the sign; a dash for none."""
+    return DASH if value is None else f"{100.0 * value:.0f}"
 
 
 def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption: str) -> Table:
@@ -66,10 +67,7 @@ def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption
         Column("Pinball loss", numeric=True),
         Column("Fissler\N{EN DASH}Ziegel loss", numeric=True),
         Column("Below the VaR", numeric=True),
-        Column("Share passed", numeric=True),
-        Column("Independence", numeric=True),
-        Column("Dynamic quantile", numeric=True),
-        Column("Shortfall", numeric=True),
+        Column("Passed, %: share, independence, DQ, ES", numeric=True),
     ]
     rows = []
     for name, by_level in overall.items():
@@ -80,7 +78,7 @@ def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption
                 interval(told["pinball"]),
                 interval(told["fz"], 3),
                 DASH if told["share"] is None else f"{100.0 * told['share']:.2f} %",
-                *(share(told["passed"][test]) for test in ("kupiec", "independence", "dq", "z2")),
+                ", ".join(percent(told["passed"][test]) for test in ("kupiec", "independence", "dq", "z2")),
             ]
         )
     return Table(caption, columns, rows)
@@ -173,6 +171,18 @@ def losses(found: Mapping[str, Sequence[float | None] | None], title: str) -> Fi
     with figure(4.8, 0.9 + 0.36 * len(bars)) as made:
         charts.draw_intervals(made, list(bars), list(bars.values()), title)  # type: ignore[arg-type]
         return Figure(to_svg(made, f"{title} of {len(bars)} models, with 95 % intervals"))
+
+
+def joined(pages: Sequence[Page]) -> Page:
+    """Return one page of several: title and key figures of the first, the sections of all under their pages' titles."""
+    if len(pages) == 1:
+        return pages[0]
+    sections = [
+        dataclasses.replace(section, title=f"{one.title}: {section.title}")
+        for one in pages
+        for section in one.sections
+    ]
+    return dataclasses.replace(pages[0], sections=sections)
 
 
 def _row(row: Row) -> list[str | Bar]:

@@ -15,15 +15,16 @@ from apps.risk.report.page import (
     clients_table,
     fan,
     interval,
+    joined,
     losses,
     models_table,
+    percent,
     plain,
     rows_table,
-    share,
     walk,
     words,
 )
-from core.reports.page import Bar
+from core.reports.page import Bar, Page, Section
 
 TESTED = TailFigures(
     level=0.05, days=250, test_days=250, exceedances=20, kupiec_p=0.0481, dq_p=0.5, z2_p=0.25, zone="yellow"
@@ -33,8 +34,8 @@ DAYS = np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]").astype("date
 
 def test_figures_in_words() -> None:
     assert interval([-0.06372, -0.07, -0.05]) == "−0.0637 (−0.0700 to −0.0500)"
-    assert [interval(None), interval([None, None, None]), plain(float("nan")), share(None)] == ["–"] * 4
-    assert (plain(-1.5, 1), share(0.8), words("gjr_garch")) == ("−1.5", "80 %", "gjr garch")
+    assert [interval(None), interval([None, None, None]), plain(float("nan")), percent(None)] == ["–"] * 4
+    assert (plain(-1.5, 1), percent(0.8), words("gjr_garch")) == ("−1.5", "80", "gjr garch")
 
 
 def test_rows_show_zone_and_p_values_and_silence_by_its_reason() -> None:
@@ -63,9 +64,7 @@ def test_models_stand_beside_each_other() -> None:
         "passed": {"kupiec": 0.85, "independence": 1.0, "dq": None, "z2": 0.5},
     }
     table = models_table({"gjr_garch": {"0.05": told}}, 0.05, "At 5 %")
-    assert table.rows == [
-        ["gjr garch", "0.1000 (0.0900 to 0.1100)", "–", "5.12 %", "85 %", "100 %", "–", "50 %"]
-    ]
+    assert table.rows == [["gjr garch", "0.1000 (0.0900 to 0.1100)", "–", "5.12 %", "85, 100, –, 50"]]
 
 
 def test_clients_are_ranked_with_their_drivers() -> None:
@@ -98,3 +97,10 @@ def test_all_fields_of_a_row_exist() -> None:
     assert {
         f"{test}_p" for test in ("kupiec", "independence", "conditional", "dq", "z2", "dm_pinball")
     } < names
+
+
+def test_pages_of_several_targets_are_joined() -> None:
+    one = Page("VaR of a", "", [Section("How", [])])
+    two = Page("VaR of b", "", [Section("How", [])])
+    assert joined([one]) is one
+    assert [section.title for section in joined([one, two]).sections] == ["VaR of a: How", "VaR of b: How"]

@@ -1,0 +1,168 @@
+"""stage=backtest: models walk through the last dates, each forecast from what came before it alone, and are judged.
+
+One day ahead of single entities by each model's own walk; portfolios and the sum over the horizon from joint paths,
+begun anew every day, so that these outcomes overlap: losses count all of them, tests those that follow each other.
+Legend: N entities, P portfolios, D days.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.risk.config import RiskConfig
+from apps.risk.data.history import own_calendar
+from apps.risk.data.holdings import read_holdings
+from apps.risk.data.load import Loaded, load_panel
+from apps.risk.data.panel import Panel, take
+from apps.risk.metrics.tail_figures import TailFigures
+from apps.risk.models.candidates import candidates
+from apps.risk.models.garch import Walk
+from apps.risk.models.interface import TargetModel
+from apps.risk.models.portfolio_sum import EQUAL
+from apps.risk.models.walking import Asked, first_day, held, outcomes, walk_days, walk_paths
+from apps.risk.report import page
+from apps.risk.report.backtest_page import backtest_page
+from apps.risk.report.judged import COLUMNS, Judged, Row, cells, judge, overall
+from core.errors import ExitCode, InputError
+from core.runs.files import write_csv, write_json, write_text
+from core.runs.folder import Run
+
+Found = dict[Asked, Judged]
+
+
+def run(cfg: RiskConfig, run: Run) -> int:
+    """Write backtest.csv, metrics.json and report.html to `output`; the same call again writes the same bytes.
+
+    Returns 4 where a row or an entity was set aside, else 0. Raises ConfigError and InputError, in one line.
+    """
+    models = candidates(
+        cfg.backtest.models,
+        None if cfg.weights is None else Path(cfg.weights),
+        cfg.model.device,
+        cfg.backtest.refit_every,
+    )
+    loaded = load_panel(cfg.data, cfg.as_of)
+    if not loaded.columns.targets:
+        raise InputError(
+            "backtest_event",
+            "this table has an event and no target: stage=evaluate judges models of an event, stage=backtest VaR",
+        )
+    output = Path(str(cfg.output))
+    found, rows, pages = {}, [], []
+    for label in loaded.columns.targets:
+        panel, aside = comparable(loaded, label)
+        judged, walks = walk(cfg, panel, label, models)
+        found[label] = {
+            f"{asked.kind}_{asked.steps}": {name: overall(one, name, cfg.seed) for name in models}
+            for asked, one in judged.items()
+        }
+        rows += [[label, *cells(row)] for one in judged.values() for row in one.rows]
+        rows += [[label, *cells(_silent(name, code))] for name, code in sorted(aside.items())]
+        pages.append(backtest_page(panel, label, judged, found[label], walks, cfg.backtest.days))
+    rejected = len(loaded.checked.rejected)
+    aside = comparable(loaded, loaded.columns.targets[0])[1]
+    metrics = {**_protocol(cfg, loaded, models), "targets": found, "rejected_rows": rejected}
+    metrics["refused"] = dict(sorted(Counter(aside.values()).items()))
+    write_csv(output / "backtest.csv", ("target", *COLUMNS), rows)
+    write_json(output / "metrics.json", metrics)
+    write_text(output / "report.html", page.joined(pages).render())
+    run.write_metrics(metrics)
+    run.log.event("evaluated", items=len(rows), count=len(models), name="days", value=cfg.backtest.days)
+    return ExitCode.QUARANTINED if rejected or aside else ExitCode.DONE
+
+
+def walk(
+    cfg: RiskConfig, panel: Panel, label: str, models: Mapping[str, TargetModel]
+) -> tuple[Found, dict[str, Walk]]:
+    """Return what was found of entities one day ahead, of portfolios and of the horizon; and the one-day walks."""
+    days, horizon = cfg.backtest.days, cfg.model.horizon
+    first_day(panel, days)  # refused before the work, not after it
+    names, weight_PN = portfolios(cfg, panel)
+    steps = (1,) if horizon == 1 else (1, horizon)
+    asked = [Asked("entity", step) for step in steps]
+    asked += [Asked("portfolio", step) for step in steps] if names else []
+    by_asked: dict[Asked, dict[str, Walk]] = {one: {} for one in asked}
+    for name, model in models.items():
+        at_once = walk_days(model, panel, label, days)
+        if len(asked) > 1:
+            far = walk_paths(
+                model,
+                panel,
+                label,
+                days,
+                steps,
+                weight_PN,
+                cfg.backtest.refit_every,
+                cfg.model.paths,
+                cfg.seed,
+            )
+            for one in asked:
+                by_asked[one][name] = far[one]
+        by_asked[asked[0]][name] = at_once
+    found = {}
+    for one, walks in by_asked.items():
+        outcome_ND = outcomes(panel, label, days, one.steps)
+        if one.kind == "portfolio":
+            outcome_ND = held(outcome_ND, weight_PN)
+        whose = panel.entities if one.kind == "entity" else names
+        found[one] = judge(walks, outcome_ND, whose, one, cfg.seed)
+    return found, by_asked[asked[0]]
+
+
+def portfolios(cfg: RiskConfig, panel: Panel) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return names and weights, (P, N): those of score.portfolios, else one of equal weights; none of one entity.
+
+    A portfolio that holds what cannot be walked is left out. Raises InputError for a file that cannot be used.
+    """
+    N = len(panel.entities)
+    if cfg.score.portfolios is not None:
+        holdings = read_holdings(Path(cfg.score.portfolios))
+        whole_P = ~holdings.lacks(panel.entities)
+        names = [name for name, whole in zip(holdings.portfolios, whole_P, strict=True) if whole]
+        return tuple(names), holdings.weight_PN(panel.entities)[whole_P]
+    return ((EQUAL,), np.full((1, N), 1.0 / N)) if N > 1 else ((), np.zeros((0, N)))
+
+
+def comparable(loaded: Loaded, label: str) -> tuple[Panel, dict[str, str]]:
+    """Return the panel of entities that can be walked day by day, and entity → reason code of the others.
+
+    Besides those that cannot be forecast (apps.risk.data.refusals): own_calendar, a series with times of its own,
+    which shares no day with the others. Raises InputError where none is left.
+    """
+    panel = loaded.panel_of(label)
+    aside = {name: code for name, (code, _) in {**loaded.refused, **loaded.refused_by.get(label, {})}.items()}
+    own_N = own_calendar(panel)
+    if own_N.any():
+        names = np.array(panel.entities, dtype=object)[own_N].tolist()
+        aside |= dict.fromkeys(names, "own_calendar")
+        panel = take(panel, ~own_N)
+    if not panel.entities:
+        codes = ", ".join(sorted(set(aside.values())))
+        raise InputError("backtest_empty", f"no series of {label} can be walked through its past: {codes}")
+    return panel, aside
+
+
+def _protocol(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, TargetModel]) -> dict[str, Any]:
+    return {
+        "as_of": str(loaded.as_of.astype("datetime64[D]")),
+        "days": cfg.backtest.days,
+        "horizon": cfg.model.horizon,
+        "refit_every": cfg.backtest.refit_every,
+        "paths": cfg.model.paths,
+        "seed": cfg.seed,
+        "models": list(models),
+        "input_digest": loaded.digest,
+        # values may have been restated since: then a walk sees the last version of each
+        "restated_values_seen": loaded.columns.known_at is not None,
+    }
+
+
+def _silent(name: str, code: str) -> Row:
+    return Row("", "entity", name, 0, 0, code, dataclasses.replace(TailFigures(level=math.nan)))

@@ -1,0 +1,41 @@
+"""Models of targets by name, side by side: baselines without a file, trained ones from a model folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from apps.risk.models.baselines import BASELINES, GjrGarch
+from apps.risk.models.interface import TargetModel
+from apps.risk.models.risk_model import RiskModel, on_device
+from core.errors import InputError
+
+
+def candidates(
+    names: Sequence[str], folder: Path | None, device: str = "auto", every: int = 20
+) -> dict[str, TargetModel]:
+    """Return the models named, in that order, each once.
+
+    folder: of trained models; None takes the embedded one. every: steps of a walk between two fits of a GARCH.
+    Raises InputError as RiskModel.from_pretrained does, for a name that is neither a baseline nor in the folder.
+    """
+    found: dict[str, TargetModel] = {}
+    for name in names:
+        if name in BASELINES:
+            model: TargetModel | None = BASELINES[name]()
+        else:
+            model = on_device(RiskModel.from_pretrained(folder, targets=name), device).targets
+        if model is None:
+            raise InputError(
+                "model_unknown",
+                f"{folder} forecasts no target, only an event: leave {name} out of the models",
+            )
+        found[name] = dataclasses.replace(model, every=every) if isinstance(model, GjrGarch) else model
+    return found
+
+
+def trained_names(described: Mapping[str, Any], part: str) -> tuple[str, ...]:
+    """Return the models that a folder's description has for "targets" or "event", in its order."""
+    return tuple(described.get(part, {}).get("models", {}))
