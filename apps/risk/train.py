@@ -19,9 +19,8 @@ from apps.risk.data.history import history_NT
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.mixture import FINETUNE, OWN, PRETRAIN, UNTIL, Material, Mixture, load_material
 from apps.risk.models.learning import Forecasting
-from apps.risk.models.quantile_curve import fit_shape
 from apps.risk.models.risk_model import RiskModel, save_riskformer, write_description
-from apps.risk.models.riskformer import RELATED, RiskformerTargets
+from apps.risk.models.riskformer import RELATED, RiskformerTargets, fit_residuals
 from apps.risk.models.sizes import SIZES
 from apps.risk.models.transformer import RiskFormer
 from core.errors import ConfigError, ExitCode
@@ -34,7 +33,8 @@ ROUNDS = {
     "finetune": (FINETUNE, 0.25, 0.3),
 }  # shares, steps, learning rate
 AHEAD = 16  # steps of returns that a lesson looks ahead
-TAIL_STEPS = 1000  # last steps of the material that the shapes of the tails are fitted on
+TAIL_STEPS = 1000  # last steps of the material that the tails are fitted on
+LEAST_RESIDUALS = 2000  # values from which tails are fitted; with fewer the network's own stay
 NETWORKS = ("riskformer", "tft", "deepar")
 
 
@@ -123,21 +123,11 @@ def _fit(net: RiskFormer, mixture: Mixture, trainer: TrainerConfig, run: Run, na
 def _riskformer(net: RiskFormer, context: int, value_NT: np.ndarray, folder: Path) -> dict[str, Any]:
     """Fit the tails on the material's last steps, and write the network."""
     model = RiskformerTargets(net.eval(), context)
-    some_NT = value_NT[:RELATED, -(TAIL_STEPS + context) :]
-    shapes = _shapes(model, some_NT) if some_NT.shape[1] > 2 * context else model.shapes
-    told = save_riskformer(replace(model, shapes=shapes), folder)
-    return {"champion": "riskformer", "models": {"riskformer": told}}
-
-
-def _shapes(model: RiskformerTargets, value_NT: np.ndarray) -> tuple[float, float]:
-    """Return the shapes of the lower and upper tail that fit what came one step after each step."""
-    window_NDC = np.lib.stride_tricks.sliding_window_view(value_NT, model.context, axis=1)[:, :-1]
-    quantile_DQ = model.quantiles(window_NDC, 1, related=True)[:, :, 0].reshape(-1, len(model.net.levels))
-    value_D = value_NT[:, model.context :].ravel()
-    known_D = np.isfinite(value_D) & np.isfinite(window_NDC).any(axis=2).ravel()
-    quantile_DQ, value_D, level_Q = quantile_DQ[known_D], value_D[known_D], np.array(model.net.levels)
-    upper = fit_shape(-quantile_DQ[:, ::-1], level_Q, -value_D)  # the levels are symmetric
-    return fit_shape(quantile_DQ, level_Q, value_D), upper
+    some_NT = value_NT[:RELATED, -(TAIL_STEPS + context + AHEAD) :]
+    if np.isfinite(some_NT[:, context:]).sum() > LEAST_RESIDUALS:
+        residual_HQ, shapes = fit_residuals(model, some_NT, AHEAD)
+        model = replace(model, residual_KQ=residual_HQ, shapes=shapes)
+    return {"champion": "riskformer", "models": {"riskformer": save_riskformer(model, folder)}}
 
 
 def _round(trainer: TrainerConfig, share: float, rate: float) -> TrainerConfig:

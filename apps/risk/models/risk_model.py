@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -90,6 +91,7 @@ def save_riskformer(model: RiskformerTargets, folder: Path) -> dict[str, Any]:
     return {
         "size": dataclasses.asdict(model.net.size),
         "context": model.context,
+        "residuals": None if model.residual_KQ is None else np.round(model.residual_KQ, 6).tolist(),
         "shapes": list(model.shapes),
     }
 
@@ -153,7 +155,8 @@ def load_riskformer(folder: Path, told: Mapping[str, Any]) -> RiskformerTargets:
             "weights_unreadable", f"{folder / _NETWORK} is missing, damaged or not what {DESCRIPTION} says"
         ) from error
     lower, upper = told["shapes"]
-    return RiskformerTargets(net.eval(), int(told["context"]), (float(lower), float(upper)))
+    residual_KQ = None if told["residuals"] is None else np.array(told["residuals"])
+    return RiskformerTargets(net.eval(), int(told["context"]), residual_KQ, (float(lower), float(upper)))
 
 
 def on_device(model: RiskModel, device: str) -> RiskModel:

@@ -18,6 +18,7 @@ from apps.risk.data import mixture
 from apps.risk.models import risk_model
 from apps.risk.models.risk_model import RiskModel, save_riskformer, write_description
 from apps.risk.models.riskformer import RiskformerTargets
+from apps.risk.models.sizes import QUANTILE_LEVELS
 from core.errors import ConfigError
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
@@ -60,6 +61,9 @@ def test_pretraining_goes_in_two_rounds_and_leaves_a_model(tmp_path: Path) -> No
     metrics = json.loads((tmp_path / "metrics.json").read_text())["targets"]
     assert {name: told["steps"] for name, told in metrics["rounds"].items()} == {"pretrain": 3, "finetune": 1}
     assert all(0.02 <= shape <= 0.6 for shape in model.targets.shapes)
+    assert model.targets.residual_KQ is not None
+    assert model.targets.residual_KQ.shape == (train.AHEAD, len(QUANTILE_LEVELS))
+    assert (np.diff(model.targets.residual_KQ, axis=1) >= 0).all()
 
 
 def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(tmp_path: Path) -> None:

@@ -96,6 +96,26 @@ def test_what_cannot_be_forecast_is_refused_with_a_reason() -> None:
     assert walk.reason_ND.tolist() == [["all_missing"] * 2]
 
 
+def test_tails_are_residuals_of_the_past_and_bulk_is_the_networks() -> None:
+    draw = np.random.default_rng(0)
+    value_NT = draw.standard_t(4, size=(3, 900))
+    model = untrained()
+    residual_HQ, shapes = riskformer.fit_residuals(model, value_NT, 4)
+    assert residual_HQ.shape == (4, 21)
+    assert 0.02 <= min(shapes) <= max(shapes) <= 0.6
+    filtered = replace(model, residual_KQ=residual_HQ, shapes=shapes)
+    window_NDC = np.lib.stride_tricks.sliding_window_view(value_NT, 32, axis=1)[:, 400:-1]
+    own, made = (m.quantiles(window_NDC, 1, related=True)[:, :, 0] for m in (model, filtered))
+    np.testing.assert_array_equal(made[..., 4:17], own[..., 4:17])
+    assert (np.diff(made, axis=-1) >= 0).all()
+    for place, level in ((1, 0.01), (3, 0.05), (19, 0.99)):
+        share = (value_NT[:, 432:] < made[..., place]).mean()
+        assert abs(share - level) < 2.5 * np.sqrt(level * (1 - level) / (3 * 468))
+    assert abs((value_NT[:, 432:] < own[..., 1]).mean() - 0.01) > abs(
+        (value_NT[:, 432:] < made[..., 1]).mean() - 0.01
+    )
+
+
 def test_a_series_that_ended_early_ends_in_nothing() -> None:
     draw = np.random.default_rng(0)
     value = draw.normal(size=90)
