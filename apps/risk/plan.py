@@ -28,7 +28,7 @@ from core.errors import ExitCode, InputError
 from core.runs.files import write_json, write_text
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
-from core.training.memory import GIB, Spread, Step, StepMemory, step_memory
+from core.training.memory import GIB, Spread, Step, StepMemory, kept_memory, step_memory
 
 GPUS_A_MACHINE = 8
 PLANNED = ("strategy", "precision", "optimizer", "checkpointing")
@@ -72,13 +72,18 @@ def run(config: RiskConfig, run: Run) -> int:
 
 
 def plan(config: RiskConfig) -> dict[str, Any]:
-    """Return all figures as plain JSON types. GiB are those of the fullest rank."""
+    """Return all figures as plain JSON types. GiB are those of the fullest rank.
+
+    launch_gib_per_rank: without activations where it does not fit even so.
+    """
     wish = config.plan
     spread = Spread(wish.strategy, wish.ranks, wish.precision, wish.optimizer, wish.checkpointing)
     memory = _memory(config, spread)
     tokens, flop = tokens_of(config), forward_flop(config)
     launch = launch_of(config)
-    launched = memory if launch.spread == spread else _memory(config, launch.spread)
+    launched = memory if launch.spread == spread else kept_memory(step_of(config), launch.spread)
+    if launch.spread != spread and launched.total <= wish.memory_gib * GIB:
+        launched = _memory(config, launch.spread)
     return {
         "size": config.model.size,
         "context": config.model.context,
@@ -209,9 +214,10 @@ def table(figures: dict[str, Any]) -> str:
     ]
     if figures["launch_lacks"]:
         fits = "fits" if figures["launch_fits"] else "does not fit"
+        beside = "" if figures["launch_fits"] else "at least "
         lines.append(
             f"  This version's stage=train does not know {_listed(figures['launch_lacks'])} yet: as launched it takes "
-            f"{figures['launch_gib_per_rank']:,.2f} GiB a rank, which {fits}."
+            f"{beside}{figures['launch_gib_per_rank']:,.2f} GiB a rank, which {fits}."
         )
     return "\n".join(lines) + "\n"
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -112,22 +112,32 @@ def step_memory(make: Callable[[], Step], spread: Spread) -> StepMemory:
     """
     with FakeTensorMode():
         step = make()
-        words = OPTIMIZERS[spread.optimizer]
-        units = _units(step)
-        ranks = spread.ranks if spread.strategy == "fsdp" else 1
-        share = sum(shard_numel(p.shape, ranks) for unit in units for p in unit if p.requires_grad)
-        frozen = sum(shard_numel(p.shape, ranks) for unit in units for p in unit if not p.requires_grad)
-        moments = 2 * share * words.moment
-        return StepMemory(
-            parameters=sum(p.numel() for unit in units for p in unit),
-            weights=(share + frozen) * words.weight + sum(b.nbytes for b in step.module.buffers()),
-            gradients=_gradients(units, spread) * words.gradient,
-            optimizer=moments,
-            gathered=_gathered(units, spread),
-            activations=_activations(step, spread),
-            # torch.optim.adam, _multi_tensor_adam: the square roots of all second moments at one time
-            update=0 if words.at_once else moments // 2,
-        )
+        return replace(_kept(step, spread), activations=_activations(step, spread))
+
+
+def kept_memory(make: Callable[[], Step], spread: Spread) -> StepMemory:
+    """Return what follows from the weights alone, in no time; activations are 0."""
+    with FakeTensorMode():
+        return _kept(make(), spread)
+
+
+def _kept(step: Step, spread: Spread) -> StepMemory:
+    words = OPTIMIZERS[spread.optimizer]
+    units = _units(step)
+    ranks = spread.ranks if spread.strategy == "fsdp" else 1
+    share = sum(shard_numel(p.shape, ranks) for unit in units for p in unit if p.requires_grad)
+    frozen = sum(shard_numel(p.shape, ranks) for unit in units for p in unit if not p.requires_grad)
+    moments = 2 * share * words.moment
+    return StepMemory(
+        parameters=sum(p.numel() for unit in units for p in unit),
+        weights=(share + frozen) * words.weight + sum(b.nbytes for b in step.module.buffers()),
+        gradients=_gradients(units, spread) * words.gradient,
+        optimizer=moments,
+        gathered=_gathered(units, spread),
+        activations=0,
+        # torch.optim.adam, _multi_tensor_adam: the square roots of all second moments at one time
+        update=0 if words.at_once else moments // 2,
+    )
 
 
 def shard_numel(shape: Sequence[int], ranks: int) -> int:

@@ -134,7 +134,9 @@ def test_the_command_says_what_the_training_cannot_do_yet() -> None:
     assert "--nnodes=2" in launch.command
     figures = plan(config(ranks=8, strategy="ddp", optimizer="adamw_bf16"))
     assert figures["launch_gib_per_rank"] > figures["gib_per_rank"]["total"]
-    assert "does not know optimizer=adamw_bf16 yet: as launched it takes" in table(figures)
+    assert "does not know optimizer=adamw_bf16 yet: as launched it takes 0." in table(figures)
+    small = table(plan(config(memory_gib=0.001, optimizer="adamw_bf16")))
+    assert "as launched it takes at least 0.02 GiB a rank, which does not fit" in small
     assert "does not know" not in table(plan(config()))
 
 

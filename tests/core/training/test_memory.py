@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -19,7 +20,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import ConfigError
-from core.training.memory import OPTIMIZERS, Spread, Step, StepMemory, shard_numel, step_memory
+from core.training.memory import OPTIMIZERS, Spread, Step, StepMemory, kept_memory, shard_numel, step_memory
 
 WIDTH, ROWS, RANKS = 48, 20, 5  # 48 is no multiple of 5: the last shard is filled up
 WORD = 4 * ROWS * WIDTH  # bytes of an activation in fp32
@@ -226,6 +227,13 @@ def test_a_shared_weight_counts_once() -> None:
 
     assert plan(shared).parameters == plan().parameters - 2 * WIDTH**2
     assert plan(shared, precision="bf16", optimizer="adamw_bf16").parameters == plan(shared).parameters
+
+
+def test_what_is_kept_is_known_without_running_the_step() -> None:
+    spread = Spread("fsdp", RANKS, "fp32")
+    whole = step_memory(make(), spread)
+    assert kept_memory(make(), spread) == replace(whole, activations=0)
+    assert whole.activations > 0
 
 
 @pytest.mark.parametrize(
