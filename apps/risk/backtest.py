@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from apps.risk.config import RiskConfig
-from apps.risk.data.history import own_calendar
+from apps.risk.data.comparable import comparable
 from apps.risk.data.holdings import read_holdings
 from apps.risk.data.load import Loaded, load_panel
-from apps.risk.data.panel import Panel, take
+from apps.risk.data.panel import Panel
 from apps.risk.metrics.tail_figures import TailFigures
 from apps.risk.models.candidates import candidates
 from apps.risk.models.garch import Walk
@@ -128,25 +128,6 @@ def portfolios(cfg: RiskConfig, panel: Panel) -> tuple[tuple[str, ...], np.ndarr
         names = [name for name, whole in zip(holdings.portfolios, whole_P, strict=True) if whole]
         return tuple(names), holdings.weight_PN(panel.entities)[whole_P]
     return ((EQUAL,), np.full((1, N), 1.0 / N)) if N > 1 else ((), np.zeros((0, N)))
-
-
-def comparable(loaded: Loaded, label: str) -> tuple[Panel, dict[str, str]]:
-    """Return the panel of entities that can be walked day by day, and entity → reason code of the others.
-
-    Besides those that cannot be forecast (apps.risk.data.refusals): own_calendar, a series with times of its own,
-    which shares no day with the others. Raises InputError where none is left.
-    """
-    panel = loaded.panel_of(label)
-    aside = {name: code for name, (code, _) in {**loaded.refused, **loaded.refused_by.get(label, {})}.items()}
-    own_N = own_calendar(panel)
-    if own_N.any():
-        names = np.array(panel.entities, dtype=object)[own_N].tolist()
-        aside |= dict.fromkeys(names, "own_calendar")
-        panel = take(panel, ~own_N)
-    if not panel.entities:
-        codes = ", ".join(sorted(set(aside.values())))
-        raise InputError("backtest_empty", f"no series of {label} can be walked through its past: {codes}")
-    return panel, aside
 
 
 def _protocol(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, TargetModel]) -> dict[str, Any]:

@@ -38,4 +38,4 @@ def candidates(
 
 def trained_names(described: Mapping[str, Any], part: str) -> tuple[str, ...]:
     """Return the models that a folder's description has for "targets" or "event", in its order."""
-    return tuple(described.get(part, {}).get("models", {}))
+    return tuple((described.get(part) or {}).get("models", {}))

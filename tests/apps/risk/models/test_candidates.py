@@ -36,4 +36,4 @@ def test_a_folder_without_the_model_is_refused(tmp_path: Path) -> None:
 def test_names_of_a_folder_are_those_that_it_describes() -> None:
     described = {"targets": {"champion": "tft", "models": {"tft": {}, "deepar": {}}}}
     assert trained_names(described, "targets") == ("tft", "deepar")
-    assert trained_names(described, "event") == ()
+    assert trained_names(described, "event") == trained_names({"event": None}, "event") == ()

@@ -1,0 +1,146 @@
+"""report.html of an evaluation: the champion, all models on development and test, their calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from apps.risk.metrics.credit import CalibrationTable
+from apps.risk.report import page
+from apps.risk.report.judged import Judged
+from core.reports.page import Block, Column, Gallery, Notice, Page, Section, Table, Text, Tile
+
+Figures = Mapping[str, Mapping[str, Any]]
+_CREDIT = {
+    "auroc": "AUROC",
+    "gini": "Gini",
+    "ks": "KS",
+    "brier": "Brier",
+    "ece": "ECE",
+    "capture": "Defaults among alerts",
+}
+_SEEN = (
+    "Figures of a trained model are out of sample only on dates after its training, or on clients that it did not "
+    "learn from: see its model card."
+)
+
+
+class Parts(Protocol):
+    """Figures by model, of development and of the test."""
+
+    @property
+    def development(self) -> Figures:
+        """Of the dates that the champion was chosen by."""
+
+    @property
+    def test(self) -> Figures:
+        """Of the dates looked at once."""
+
+
+def targets_page(label: str, parts: Parts, champion: Mapping[str, Any], judged: Judged) -> Page:
+    """Return the page of one target. judged: the test, day by day."""
+    best = str(champion["champion"])
+    sections = [
+        Section("Test", _targets_blocks(parts.test)),
+        Section("Development, by which the champion was chosen", _targets_blocks(parts.development)),
+    ]
+    rows = [row for row in judged.rows if row.figures.level == 0.01]
+    caption = "The test at 1 %, the first 60 rows." if len(rows) > 60 else "The test at 1 %."
+    sections.append(Section("Each series", [page.rows_table(rows[:60], caption)]))
+    sections.append(_end())
+    told = parts.test[best]["0.025"]["pinball"]
+    return Page(
+        title=f"{page.words(label)}: {page.words(best)} is the champion",
+        subtitle=f"By the {champion['rule']}.",
+        eyebrow="Triptych \N{MIDDLE DOT} risk",
+        tiles=[
+            Tile("Champion", page.words(best), f"of {len(parts.test)} models"),
+            Tile("Pinball loss at 2.5 %", page.plain(told[0] if told else None, 4), "one day ahead, test"),
+        ],
+        sections=sections,
+        footer=page.DISCLAIMER,
+    )
+
+
+def event_page(
+    label: str, parts: Parts, champion: Mapping[str, Any], tables: Mapping[str, CalibrationTable]
+) -> Page:
+    """Return the page of an event. tables: each model's calibration on the test."""
+    best = str(champion["champion"])
+    figures = [page.calibration(table, page.words(name)) for name, table in tables.items()]
+    sections = [
+        Section(
+            "Test",
+            [
+                _credit_table(parts.test, "Clients of the test, with 95 % intervals over clients."),
+                Gallery(figures),
+            ],
+        ),
+        Section(
+            "Development, by which the champion was chosen",
+            [_credit_table(parts.development, "Clients of development.")],
+        ),
+        _end(),
+    ]
+    told = parts.test[best]
+    return Page(
+        title=f"{page.words(label)}: {page.words(best)} is the champion",
+        subtitle=f"By the {champion['rule']}.",
+        eyebrow="Triptych \N{MIDDLE DOT} risk",
+        tiles=[
+            Tile("Champion", page.words(best), f"of {len(parts.test)} models"),
+            Tile("AUROC", page.plain(told["auroc"][0]), "test"),
+            Tile("Clients", str(told["clients"]), "test"),
+        ],
+        sections=sections,
+        footer=page.DISCLAIMER,
+    )
+
+
+def _targets_blocks(figures: Figures) -> list[Block]:
+    bars = [
+        page.losses(
+            {name: one[level]["pinball"] for name, one in figures.items()}, f"Mean pinball loss at {title}"
+        )
+        for level, title in (("0.01", "1 %"), ("0.025", "2.5 %"))
+    ]
+    shown = [bar for bar in bars if bar is not None]
+    tables = [
+        page.models_table(
+            figures,
+            level,
+            f"One day ahead at {100 * level:g} %. Passed: percent of series whose p-value lies above 5 %.",
+        )
+        for level in (0.01, 0.025, 0.05)
+    ]
+    return [*([Gallery(shown)] if shown else []), *tables, _horizon_table(figures)]
+
+
+def _horizon_table(figures: Figures) -> Table:
+    columns = [
+        Column("Model"),
+        Column("Weighted quantile loss", numeric=True),
+        Column("MASE", numeric=True),
+        Column("Within the 80 % interval", numeric=True),
+    ]
+    rows = [
+        [
+            page.words(name),
+            *(page.interval(one["horizon"].get(figure), 3) for figure in ("wql", "mase", "coverage_80")),
+        ]
+        for name, one in figures.items()
+    ]
+    return Table("The whole horizon, from dates that lie evenly over the part.", columns, rows)
+
+
+def _credit_table(figures: Figures, caption: str) -> Table:
+    columns = [Column("Model"), *(Column(title, numeric=True) for title in _CREDIT.values())]
+    rows = [
+        [page.words(name), *(page.interval(one[figure], 3) for figure in _CREDIT)]
+        for name, one in figures.items()
+    ]
+    return Table(caption, columns, rows)
+
+
+def _end() -> Section:
+    return Section("How it was done", [Text(_SEEN), Notice(page.DISCLAIMER)])

@@ -1,0 +1,51 @@
+"""Who can be looked at side by side, and everyone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from apps.risk.config import DataConfig
+from apps.risk.data.comparable import comparable, everyone
+from apps.risk.data.load import Loaded, load_panel
+from core.errors import InputError
+
+
+def loaded(tmp_path_factory: pytest.TempPathFactory, table: pd.DataFrame, **roles: Any) -> Loaded:
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    table.to_csv(path, index=False)
+    return load_panel(DataConfig(sample=None, path=str(path), entity="who", time="day", **roles))
+
+
+def series(name: str, step: int, value: float | None = None) -> pd.DataFrame:
+    days = pd.bdate_range("2024-01-01", periods=60)[::step]
+    return pd.DataFrame({"who": name, "day": days, "gain": range(len(days)) if value is None else value})
+
+
+def test_a_series_with_times_of_its_own_and_one_without_risk_stand_aside(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    table = pd.concat([series("daily", 1), series("rare", 10), series("flat", 1, 2.0)])
+    panel, aside = comparable(loaded(tmp_path_factory, table, targets="gain"), "gain")
+    assert panel.entities == ("daily",)
+    assert aside == {"rare": "own_calendar", "flat": "constant"}
+
+
+def test_where_nobody_is_left_it_says_why(tmp_path_factory: pytest.TempPathFactory) -> None:
+    found = loaded(tmp_path_factory, series("flat", 1, 2.0), targets="gain")
+    with pytest.raises(
+        InputError, match="no series of gain can be walked through its past: constant"
+    ) as caught:
+        comparable(found, "gain")
+    assert caught.value.code == "backtest_empty"
+
+
+def test_everyone_has_those_whose_event_has_come(tmp_path_factory: pytest.TempPathFactory) -> None:
+    days = pd.date_range("2024-01-31", periods=4, freq="ME")
+    good = pd.DataFrame({"who": "good", "day": days, "lost": 0, "bill": 1.0})
+    bad = pd.DataFrame({"who": "bad", "day": days, "lost": [0, 0, 0, 1], "bill": 2.0})
+    found = loaded(tmp_path_factory, pd.concat([good, bad]), event="lost", observed="bill")
+    assert found.panel.entities == ("good",)
+    assert everyone(found).entities == ("bad", "good")

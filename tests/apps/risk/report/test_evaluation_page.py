@@ -1,0 +1,60 @@
+"""The page of an evaluation: champion, test before development, calibration of each model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from apps.risk.evaluate import Parts
+from apps.risk.metrics.credit import calibration_table
+from apps.risk.metrics.tail_figures import TailFigures
+from apps.risk.models.walking import Asked
+from apps.risk.report.evaluation_page import event_page, targets_page
+from apps.risk.report.judged import Judged, Row
+from core.reports.page import Gallery, Table
+
+TRIPLE = [0.5, 0.4, 0.6]
+
+
+def level() -> dict[str, Any]:
+    passed = {"kupiec": 1.0, "independence": 1.0, "dq": 0.5, "z2": None}
+    return {"pinball": TRIPLE, "fz": TRIPLE, "passed": passed, "share": 0.02}
+
+
+def target_figures() -> dict[str, dict[str, Any]]:
+    levels = {name: level() for name in ("0.01", "0.025", "0.05")}
+    return {
+        name: {**levels, "horizon": {"wql": TRIPLE, "mase": TRIPLE}} for name in ("riskformer", "gjr_garch")
+    }
+
+
+def test_the_champion_of_a_target_and_all_models() -> None:
+    row = Row("riskformer", "entity", "Oil", 1, 0, "", TailFigures(level=0.01, test_days=250, exceedances=3))
+    judged = Judged(Asked("entity", 1), [row], {})
+    champion = {"champion": "gjr_garch", "rule": "least loss"}
+    page = targets_page("return", Parts(target_figures(), target_figures()), champion, judged)
+    assert (page.title, page.subtitle) == ("return: gjr garch is the champion", "By the least loss.")
+    assert [tile.value for tile in page.tiles] == ["gjr garch", "0.5000"]
+    assert [section.title for section in page.sections][:2] == [
+        "Test",
+        "Development, by which the champion was chosen",
+    ]
+    tables = [block for block in page.sections[0].blocks if isinstance(block, Table)]
+    assert len(tables) == 3 + 1
+    assert tables[-1].rows[0] == ["riskformer", *["0.500 (0.400 to 0.600)"] * 2, "–"]
+    assert "Oil" in page.render()
+
+
+def test_the_champion_of_an_event_and_calibration_of_each_model() -> None:
+    told = {**dict.fromkeys(("auroc", "gini", "ks", "brier", "ece", "capture"), TRIPLE), "clients": 90}
+    parts = Parts({"scorecard": told, "boosting": told}, {"scorecard": told, "boosting": told})
+    table = calibration_table(np.array([0.1, 0.9] * 20), np.array([0.0, 1.0] * 20), bins=2)
+    page = event_page(
+        "default", parts, {"champion": "boosting", "rule": "rule"}, {"scorecard": table, "boosting": table}
+    )
+    assert [tile.value for tile in page.tiles] == ["boosting", "0.500", "90"]
+    gallery = page.sections[0].blocks[1]
+    assert isinstance(gallery, Gallery)
+    assert len(gallery.figures) == 2
+    assert "Defaults among alerts" in page.render()
