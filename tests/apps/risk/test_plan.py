@@ -19,7 +19,7 @@ from core.command_line import read_command_line
 from core.config import compose_jobs
 from core.errors import ConfigError, InputError
 from core.runs.folder import Run
-from core.training.memory import GIB, Spread, step_memory
+from core.training.memory import GIB, Spread, kept_memory
 
 
 def config(size: str = "tiny", output: Path | None = None, **words: Any) -> RiskConfig:
@@ -39,7 +39,7 @@ def test_bytes_are_those_of_real_tensors() -> None:
     gradients = [p.grad for p in net.parameters() if p.grad is not None]
     moments = [x for state in optimizer.state.values() for name, x in state.items() if name != "step"]
     real = [sum(x.nbytes for x in tensors) for tensors in (net.parameters(), gradients, moments)]
-    memory = step_memory(step_of(config()), Spread(precision="fp32"))
+    memory = kept_memory(step_of(config()), Spread(precision="fp32"))
     assert [memory.weights, memory.gradients, memory.optimizer] == real
     figures = plan(config())
     parts = ("weights", "gradients", "optimizer")
@@ -72,7 +72,7 @@ def test_tokens_and_operations() -> None:
     """Each weight multiplies each token: two operations (Kaplan et al. 2020, arXiv:2001.08361, section 2.1)."""
     settings = config("50m", context=100)
     assert tokens_of(settings) == 1 + 7 + 1
-    weights = step_memory(step_of(settings), Spread()).parameters
+    weights = kept_memory(step_of(settings), Spread()).parameters
     # the heads, 2 % of the weights, see some tokens alone, and attention has products of its own
     assert forward_flop(settings) == pytest.approx(2 * weights * 2 * 9, rel=0.02)
     alone = plan(config())
