@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from apps.nodule.config import STAGES, NoduleConfig
+from apps.nodule.config import NoduleConfig
+from apps.risk.config import RiskConfig
 from core.command_line import read_command_line
 from core.config import compose_jobs
 from core.usage import groups
+from pipelines import nodule, risk
 from pipelines.demo import DemoConfig
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -29,6 +31,7 @@ ROOTS = {
             "data.annotations=c",
         ],
     ),
+    "risk": (RiskConfig, ["output=o"]),
     "demo": (DemoConfig, []),
 }
 CHOICES = [
@@ -43,27 +46,33 @@ def test_every_root_is_known_here() -> None:
 def test_every_file_is_a_choice_of_some_root() -> None:
     files = [path for path in CONF.rglob("*.yaml") if path.parent != CONF]
     found = {(path.parent.name, path.stem) for path in files}
-    assert len(found) == len(files) >= 12
+    assert len(files) >= 30
     assert found == {(group, choice) for _, group, choice in CHOICES}
 
 
 @pytest.mark.parametrize(("root", "group", "choice"), CHOICES)
 def test_each_choice_composes(root: str, group: str, choice: str) -> None:
     schema, needed = ROOTS[root]
-    words = ["stage=infer", *needed, f"{group}={choice}"]
+    words = [*needed, f"{group}={choice}"]
+    words.append("stage=infer" if root == "nodule" else "stage=train")
+    words += ["data.path=p"] if (root, group, choice) == ("risk", "data", "table") else []
     (config,) = compose_jobs(root, schema, read_command_line(words))
     assert isinstance(config, schema)
     section = getattr(config, group, None)
     if hasattr(section, "name"):
-        assert section.name == choice, "the file's name and the name in it agree"
+        assert choice in (section.name, getattr(section, "size", None)), "the file's name is that in it"
     if group == "data":
-        assert section.source == choice
+        found = section.source if root == "nodule" else section.sample or "table"
+        assert found == choice
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_each_stage_composes(stage: str) -> None:
-    schema, needed = ROOTS["nodule"]
-    (config,) = compose_jobs("nodule", schema, read_command_line([f"stage={stage}", *needed]))
+@pytest.mark.parametrize(
+    ("root", "stage"),
+    [("nodule", stage) for stage in nodule.STAGES] + [("risk", stage) for stage in risk.STAGES],
+)
+def test_each_stage_composes(root: str, stage: str) -> None:
+    schema, needed = ROOTS[root]
+    (config,) = compose_jobs(root, schema, read_command_line([f"stage={stage}", *needed]))
     assert config.stage == stage
 
 

@@ -41,7 +41,7 @@ EVENT_SENTENCES = {
 class Loaded:
     """What is scored, and what is not.
 
-    panel: entities of which at least one label can be forecast. refused: the others. refused_by: of each label all
+    panel: entities of which at least one label can be forecast. refused: the others. everyone: both, to learn from. refused_by: of each label all
     entities that cannot be forecast by it, those of `refused` too. as_of: datetime64[us]. checked: rows set aside,
     among others. digest: SHA-256 of all that the panel held before entities were refused.
     """
@@ -52,6 +52,7 @@ class Loaded:
     checked: Checked
     refused: Refused
     digest: str
+    everyone: Panel
     refused_by: Mapping[str, Refused] = field(default_factory=dict)
 
     def panel_of(self, label: str) -> Panel:
@@ -100,6 +101,7 @@ def load_panel(
         checked=checked,
         refused=dict(sorted({**lost, **hopeless}.items())),
         digest=panel_digest(panel),
+        everyone=panel,
         refused_by={label: dict(sorted({**lost, **found}.items())) for label, found in by_label.items()},
     )
 
