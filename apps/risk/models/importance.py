@@ -33,7 +33,8 @@ def permutation_importance(
     Source: Breiman 2001, doi:10.1023/A:1010933404324; Fisher, Rudin & Dominici 2019, JMLR 20(177).
     The loss is the mean pinball loss of the panel's last H steps before the as-of date, forecast from what lies
     before them, each series in units of its spread. A column of the rows is shuffled over all rows, a static over
-    entities. 0: the model does not look at it; below 0: chance. most: entities looked at, drawn by the seed.
+    entities. 0: the model does not look at it; below 0: chance. Empty where no outcome can be judged, or all are hit
+    exactly. most: entities looked at, drawn by the seed.
     """
     drawn = np.random.default_rng([seed, 0]).permutation(len(panel.entities))[:most]
     some = take(panel, np.isin(np.arange(len(panel.entities)), drawn))
@@ -47,10 +48,14 @@ def permutation_importance(
     def loss(seen: Panel) -> float:
         quantile_NHQ = model.forecast(seen, label, horizon, paths, seed).quantile_NHQ(LEVELS)
         mask_NH = known_NH & np.isfinite(quantile_NHQ).all(axis=2)
+        if not mask_NH.any():
+            return np.nan
         filled_NHQ = np.where(mask_NH[..., None], quantile_NHQ, 0.0)
         return float(quantile_losses(actual_NH, filled_NHQ, LEVELS, mask_NH, 1.0 / spread_N).mean())
 
     whole = loss(before)
+    if not whole > 0.0:
+        return {}
     columns = before.columns
     names = [name for name in (*columns.features, *columns.statics, *columns.static_numbers) if name != label]
     return {

@@ -46,8 +46,9 @@ def losses(folder: Path) -> list[float]:
     return [line["loss"] for line in lines if line["event"] == "train"]
 
 
-def test_deepar_learns_what_drives_the_series(tmp_path: Path) -> None:
+def test_deepar_learns_what_drives_the_series(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model, importance = train("deepar", tmp_path, 60)
+    assert capfd.readouterr() == ("", "")
     found = losses(tmp_path)
     assert found[-1] < found[0] - 0.3
     shares = importance["permutation"]
@@ -61,8 +62,9 @@ def test_deepar_learns_what_drives_the_series(tmp_path: Path) -> None:
     assert np.array_equal(forecasts[0].path_SNH, forecasts[1].path_SNH)
 
 
-def test_tft_learns_what_drives_the_series(tmp_path: Path) -> None:
+def test_tft_learns_what_drives_the_series(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model, importance = train("tft", tmp_path, 40)
+    assert capfd.readouterr() == ("", "")
     found = losses(tmp_path)
     assert found[-1] < 0.75 * found[0]
     assert importance["decoder"]["due.sum"] > 0.7

@@ -95,6 +95,16 @@ def test_refused_series_and_missing_outcomes_do_not_count() -> None:
     assert np.isfinite(list(whole.values())).all()
 
 
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_nothing_is_told_where_nothing_can_be_judged(value: float) -> None:
+    class Exact(Formula):
+        def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
+            return PathForecast(np.zeros((paths, len(panel.entities), horizon)), ("",) * len(panel.entities))
+
+    panel = driven_panel(driven().assign(target=value))
+    assert permutation_importance(Exact(), panel, "target", 3) == {}
+
+
 def test_only_so_many_entities_are_looked_at() -> None:
     seen: list[int] = []
 
