@@ -119,12 +119,15 @@ def tail_figures(
     draw_ST = None
     if tested >= FEWEST_DAYS and np.all(es_TL[test_T] < 0.0):
         draw_ST = draws_from_tail(var_TL[test_T], es_TL[test_T], level_L, DRAWS, seed)
+    means: list[dict[str, float]] = []
+    if days >= FEWEST_DAYS:
+        both = mean_losses(losses.pinball_TL[counts_T], losses.fz_TL[counts_T], horizon, seed)
+        means = [_named(pinball_3, fz_3) for pinball_3, fz_3 in zip(*both, strict=True)]
     rows = []
     for place, level in enumerate(level_L.tolist()):
         found: dict[str, float | int | str] = {"days": days, "test_days": tested}
         if days >= FEWEST_DAYS:
-            found |= _mean_loss("pinball", losses.pinball_TL[counts_T, place], horizon, seed)
-            found |= _mean_loss("fz", losses.fz_TL[counts_T, place], horizon, seed)
+            found |= means[place]
             if first is not None:
                 pairs = ((losses.pinball_TL, first.pinball_TL), (losses.fz_TL, first.fz_TL))
                 for name, (mine_TL, other_TL) in zip(("pinball", "fz"), pairs, strict=True):
@@ -140,9 +143,24 @@ def tail_figures(
     return rows
 
 
-def mean_block(loss_T: np.ndarray, horizon: int) -> float:
-    """Return the mean length of blocks of days: automatic, at least the horizon, at most a third of the days."""
-    return min(max(mean_block_length(loss_T), float(horizon)), len(loss_T) / 3)
+def mean_losses(
+    pinball_TL: np.ndarray, fz_TL: np.ndarray, horizon: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean, lower and upper bound of each level's losses, (L, 3) each; NaN where a loss is missing on any day.
+
+    All share the days drawn, in blocks of the mean length that suits the loss of the longest memory: automatic, at
+    least the horizon, at most a third of the days.
+    """
+    loss_TK = np.concatenate([pinball_TL, fz_TL], axis=1)
+    out_K3 = np.full((loss_TK.shape[1], 3), np.nan)
+    whole_K = ~np.isnan(loss_TK).any(axis=0)
+    if whole_K.any():
+        known_TK = loss_TK[:, whole_K]
+        block = max(float(horizon), *(mean_block_length(loss_T) for loss_T in known_TK.T))
+        bound_2K = mean_loss_interval(known_TK, min(block, len(loss_TK) / 3), seed=seed)
+        out_K3[whole_K] = np.column_stack([known_TK.mean(axis=0), *bound_2K])
+    L = pinball_TL.shape[1]
+    return out_K3[:L], out_K3[L:]
 
 
 def common_lags(days: int, horizon: int) -> int:
@@ -150,11 +168,11 @@ def common_lags(days: int, horizon: int) -> int:
     return min(max(horizon - 1, int(4.0 * (days / 100.0) ** (2.0 / 9.0))), days - 1)
 
 
-def _mean_loss(name: str, loss_T: np.ndarray, horizon: int, seed: int) -> dict[str, float]:
-    if np.isnan(loss_T).any():
-        return {}
-    low, high = mean_loss_interval(loss_T[:, None], mean_block(loss_T, horizon), seed=seed)[:, 0]
-    return {name: float(loss_T.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
+def _named(pinball_3: np.ndarray, fz_3: np.ndarray) -> dict[str, float]:
+    named: dict[str, float] = {}
+    for name, value_3 in (("pinball", pinball_3), ("fz", fz_3)):
+        named |= dict(zip((name, f"{name}_low", f"{name}_high"), value_3.tolist(), strict=True))
+    return named
 
 
 def _compared(name: str, loss_T: np.ndarray, other_T: np.ndarray, horizon: int) -> dict[str, float]:

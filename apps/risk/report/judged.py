@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from apps.risk.metrics.block_bootstrap import mean_loss_interval
 from apps.risk.metrics.tail_figures import (
     FEWEST_DAYS,
     TailFigures,
     TailLosses,
-    mean_block,
+    mean_losses,
     tail_figures,
     tail_losses,
 )
@@ -106,11 +105,12 @@ def overall(judged: Judged, model: str, seed: int = 0) -> dict[str, Any]:
     share: exceedances by days, over all entities. refused: entities without a forecast.
     """
     out: dict[str, Any] = {}
+    means = _means(judged, model, seed)
     for place, level in enumerate(TAIL_LEVELS.tolist()):
         mine = [row for row in judged.rows if row.model == model and row.figures.level == level]
         told = [row.figures for row in mine if row.figures.test_days]
         out[f"{level:g}"] = {
-            **{name: _mean(judged, model, name, place, seed) for name in ("pinball", "fz")},
+            **{name: found[place] for name, found in means.items()},
             "passed": {test: _passed(told, test) for test in TESTS},
             "share": _ratio(sum(one.exceedances for one in told), sum(one.test_days for one in told)),
             "refused": sum(row.figures.days == 0 for row in mine),
@@ -145,13 +145,24 @@ def _cell(value: Any) -> str | int:
     return str(value) if isinstance(value, str) else int(value)
 
 
-def _mean(judged: Judged, model: str, name: str, place: int, seed: int) -> list[float | None] | None:
-    loss_D = daily_losses(judged, model, name, place)
-    loss_D = loss_D[~np.isnan(loss_D)]
-    if len(loss_D) < FEWEST_DAYS:
-        return None
-    low, high = mean_loss_interval(loss_D[:, None], mean_block(loss_D, judged.asked.steps), seed=seed)[:, 0]
-    return [number(float(value)) for value in (loss_D.mean(), low, high)]
+def _means(judged: Judged, model: str, seed: int) -> dict[str, list[list[float | None] | None]]:
+    """Return of each loss, for each level, value and bounds; None where there is none."""
+    loss_TL = {
+        name: np.stack(
+            [daily_losses(judged, model, name, place) for place in range(len(TAIL_LEVELS))], axis=1
+        )
+        for name in ("pinball", "fz")
+    }
+    counts_T = ~np.isnan(loss_TL["pinball"]).any(axis=1)
+    if counts_T.sum() < FEWEST_DAYS:
+        return dict.fromkeys(loss_TL, [None] * len(TAIL_LEVELS))
+    both = mean_losses(loss_TL["pinball"][counts_T], loss_TL["fz"][counts_T], judged.asked.steps, seed)
+    return {
+        name: [
+            None if np.isnan(one_3[0]) else [number(value) for value in one_3.tolist()] for one_3 in found_L3
+        ]
+        for name, found_L3 in zip(loss_TL, both, strict=True)
+    }
 
 
 def _passed(told: Sequence[TailFigures], test: str) -> float | None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from apps.risk.metrics.block_bootstrap import mean_loss_interval
 from apps.risk.metrics.coverage_tests import exceedances, kupiec
 from apps.risk.metrics.dynamic_quantile import dynamic_quantile
-from apps.risk.metrics.tail_figures import TailFigures, common_lags, mean_block, tail_figures, tail_losses
+from apps.risk.metrics.tail_figures import TailFigures, common_lags, mean_losses, tail_figures, tail_losses
 from apps.risk.metrics.tail_scores import fissler_ziegel_loss, pinball_loss
 
 LEVELS = np.array([0.01, 0.025, 0.05])
@@ -87,7 +88,16 @@ def test_too_few_days_have_no_figures() -> None:
     assert [row.days for row in nothing] == [0, 0, 0]
 
 
-def test_blocks_hold_a_horizon_and_lags_grow_with_the_days() -> None:
-    assert mean_block(np.random.default_rng(0).normal(size=100), horizon=10) == 10.0
+def test_all_losses_share_the_days_drawn_in_blocks_of_a_horizon_at_least() -> None:
+    loss_TL = np.random.default_rng(0).normal(size=(100, 1))
+    (one_3,), (other_3,) = mean_losses(loss_TL, 2.0 * loss_TL, 10, seed=0)
+    np.testing.assert_allclose(other_3, 2.0 * one_3, rtol=1e-12)
+    np.testing.assert_allclose(one_3[1:], mean_loss_interval(loss_TL, 10.0)[:, 0], rtol=1e-12)
+    pinball_L3, fz_L3 = mean_losses(loss_TL, np.full((100, 1), np.nan), 1, seed=0)
+    assert np.isfinite(pinball_L3).all()
+    assert np.isnan(fz_L3).all()
+
+
+def test_lags_grow_with_the_days() -> None:
     assert [common_lags(days, 1) for days in (2, 100, 2500)] == [1, 4, 8]
     assert common_lags(100, 10) == 9
