@@ -7,7 +7,8 @@ from typing import Any
 
 HEAD = """# Measurements
 
-Made by `python -m benchmarks.nodule page` from the JSON files beside this page; nothing is typed in by hand.
+Made by `python -m benchmarks.nodule page` (or `benchmarks.risk`) from the JSON files beside this page; nothing is
+typed in by hand.
 The newest record of each theme comes first. "changed" means that the checkout held changes that were not committed.
 """
 

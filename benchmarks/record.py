@@ -20,7 +20,10 @@ from core.runs.provenance import commit, device, packages
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).resolve().parent / "results"
-NAMED = ("torch", "numpy", "scipy", "monai", "lightning", "simpleitk", "pydicom", "highdicom")
+NAMED = (
+    *("torch", "numpy", "scipy", "lightning", "monai", "simpleitk", "pydicom", "highdicom"),
+    *("pandas", "pyarrow", "arch", "scikit-learn", "pytorch-forecasting", "skfolio"),
+)
 
 
 def measure(

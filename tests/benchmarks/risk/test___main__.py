@@ -1,0 +1,67 @@
+"""The command line of the risk measurements."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.risk import __main__ as command
+from benchmarks.risk.__main__ import MEASUREMENTS, command_of, function_of, main, parse
+from core.errors import InputError
+
+
+def test_words_become_options() -> None:
+    assert parse(["weights=a b", "days=60"]) == {"weights": "a b", "days": "60"}
+    with pytest.raises(InputError, match="'weights' is no option: write NAME=VALUE"):
+        parse(["weights"])
+
+
+def test_every_measurement_has_its_function_and_defaults() -> None:
+    for name in MEASUREMENTS:
+        assert callable(function_of(name))
+        assert f"\n  {name} " in (command.__doc__ or "")
+
+
+def test_the_command_names_no_path_of_this_machine() -> None:
+    told = command_of("markets", {"weights": "/a/b/w", "days": "60"})
+    assert told == "python -m benchmarks.risk markets weights=w days=60"
+
+
+def test_a_measurement_leaves_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(days: str = "5") -> dict[str, Any]:
+        return {"headline": {"days": days}, "seen": 1}
+
+    monkeypatch.setattr(command, "function_of", lambda name: run)
+    assert main(["markets", "days=3", f"results={tmp_path}"]) == 0
+    record = json.loads(Path(capsys.readouterr().out.strip()).read_text("utf-8"))
+    assert record["theme"] == "risk-markets"
+    assert record["command"] == "python -m benchmarks.risk markets days=3"
+    assert (record["headline"], record["results"]) == ({"days": "3"}, {"seen": 1})
+    assert main(["page", f"results={tmp_path}"]) == 0
+    assert "days: **3**" in (tmp_path / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["weather"], "'weather' is no measurement; there are training, markets"),
+        (["training", "colour=red"], "training takes no 'colour'; there are results, run"),
+        (["training"], "add run=DIR"),
+        (["card"], "add output=FILE"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, f"results={tmp_path}"]) == 2
+    assert capsys.readouterr().err.startswith(told)
+
+
+def test_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (main([]), main(["--help"])) == (2, 0)
+    assert capsys.readouterr().out.count("measurements:") == 2
