@@ -37,9 +37,9 @@ class TailFigures:
 
     days: that count for the losses; test_days: that do for the tests, exceedances among them, and share of them.
     pinball, fz: mean losses, with the bounds of a 95 % interval over blocks of days. Then each test's statistic and
-    its exact or simulated p-value: proportion of failures, independence, both; dynamic quantile; Acerbi & Szekely's
-    two; the supervisor's zone. dm_…: mean difference of the loss to the first model's, below 0 where this one is
-    better, and the two-sided p-value of no difference.
+    its exact or simulated p-value (of the first two the asymptotic one, too): proportion of failures, independence,
+    both; dynamic quantile; Acerbi & Szekely's two; the supervisor's zone. dm_…: mean difference of the loss to the
+    first model's, below 0 where this one is better, and the two-sided p-value of no difference.
     """
 
     level: float
@@ -55,8 +55,10 @@ class TailFigures:
     fz_high: float = _NAN
     kupiec: float = _NAN
     kupiec_p: float = _NAN
+    kupiec_p_asymptotic: float = _NAN
     independence: float = _NAN
     independence_p: float = _NAN
+    independence_p_asymptotic: float = _NAN
     conditional: float = _NAN
     conditional_p: float = _NAN
     dq: float = _NAN
@@ -197,8 +199,10 @@ def _tested(return_T: np.ndarray, var_T: np.ndarray, level: float, seed: int) ->
         "share": share.exceedances / share.days,
         "kupiec": share.statistic,
         "kupiec_p": share.p_value,
+        "kupiec_p_asymptotic": share.p_asymptotic,
         "independence": alone.statistic,
         "independence_p": alone.p_value,
+        "independence_p_asymptotic": alone.p_asymptotic,
         "conditional": both.statistic,
         "conditional_p": both.p_value,
         "dq": quantile.statistic,
