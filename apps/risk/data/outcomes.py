@@ -41,9 +41,9 @@ def event_origins(panel: Panel, horizon: int) -> Origins:
     """Return all origins in the past of the as-of date whose outcome is known.
 
     The outcome is unknown where the horizon ends after the panel's last known time (whatever came until then, or
-    early events would count and late ones not), and where a row within it does not tell of the event; it is 0 for
-    an entity that left. No origin is a row at which the event happens. Raises ValueError for a horizon below 1 or a
-    panel without an event.
+    early events would count and late ones not), and where a row within it, before any event, does not tell of it; it
+    is 0 for an entity that left. No origin is a row at which the event happens. Raises ValueError for a horizon
+    below 1 or a panel without an event.
     """
     if horizon < 1 or panel.columns.event is None:
         raise ValueError(f"wanted a horizon of 1 or more and an event, got {horizon}, {panel.columns.event}")
@@ -54,15 +54,16 @@ def event_origins(panel: Panel, horizon: int) -> Origins:
     wide = len(panel.calendar_T) + horizon + 1
     key_R = entity_R * wide + step_R
     until_R = np.searchsorted(key_R, key_R + horizon, side="right")
-    came_R = _within(event_R == 1.0, until_R)
-    unknown_R = _within(np.isnan(event_R), until_R)
+    event_at_R, unknown_at_R = _next(event_R == 1.0), _next(np.isnan(event_R))
+    came_R = (event_at_R < until_R) & (event_at_R < unknown_at_R)
+    stayed_R = np.minimum(event_at_R, unknown_at_R) >= until_R
     last = int(step_R[past_R].max(initial=-1))
-    asked_R = past_R & (event_R != 1.0) & (step_R + horizon <= last) & (came_R | ~unknown_R)
+    asked_R = past_R & (event_R != 1.0) & (step_R + horizon <= last) & (came_R | stayed_R)
     row_B = np.flatnonzero(asked_R)
     return Origins(row_B + 1, entity_R[row_B], step_R[row_B], came_R[row_B].astype(np.float64))
 
 
-def _within(is_R: np.ndarray, until_R: np.ndarray) -> np.ndarray:
-    """Return for each row whether it is so at any row behind it and before `until`."""
-    count_R1 = np.append(0, np.cumsum(is_R))
-    return np.asarray(count_R1[until_R] > count_R1[np.arange(1, len(is_R) + 1)])
+def _next(is_R: np.ndarray) -> np.ndarray:
+    """Return for each row the next one behind it at which it is so, of any entity; R where there is none."""
+    row_R1 = np.append(np.where(is_R, np.arange(len(is_R)), len(is_R)), len(is_R))
+    return np.asarray(np.minimum.accumulate(row_R1[::-1])[::-1][1:])

@@ -106,12 +106,15 @@ def code_counts(panel: Panel, *, latest: bool = False) -> tuple[int, ...]:
 
 
 def learn_levels(windows: Windows, *, latest: bool = False, most: int = MOST) -> Levels:
-    """Learn levels from windows evenly spread over all there are, `most` at most; a mere count, nothing is drawn."""
+    """Learn levels from windows evenly spread over all there are, `most` at most; nothing is drawn."""
     number_B = np.unique(np.linspace(0, len(windows) - 1, min(most, len(windows))).astype(np.int64))
-    batch = windows.gather(windows.origins(number_B))
-    rows, _ = rows_of(batch, windows.panel.columns, latest=latest)
-    C = rows.past_BC.shape[1]
-    shape = (len(number_B), -1, C)
+    return levels_of(windows.gather(windows.origins(number_B)), windows.panel.columns, latest=latest)
+
+
+def levels_of(batch: Batch, columns: Columns, *, latest: bool = False) -> Levels:
+    """Learn levels from some windows, one or more."""
+    rows, _ = rows_of(batch, columns, latest=latest)
+    shape = (len(batch.origin_B), -1, rows.past_BC.shape[1])
     size_BV, spread_BV, any_BV = _sizes(rows.past_BC.view(shape), rows.known_BC.view(shape))
     knots = [_knots(value_BV, any_BV) for value_BV in (size_BV, spread_BV)]
     knot_2VK, score_2VK = (torch.stack(part) for part in zip(*knots, strict=True))

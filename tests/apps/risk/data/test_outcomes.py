@@ -83,9 +83,11 @@ def test_rows_that_do_not_tell_leave_it_unknown() -> None:
     table = book_of(
         ("a", 1, None), ("a", 2, None), ("a", 3, 1.0), ("b", 1, None), ("b", 2, 0.0), ("b", 3, None)
     )
-    # a knows of nothing on day 2; its event on day 3 counts from day 2 on, and within two days from day 1
+    # nothing is known of a on day 2: were its event on day 3 to count from day 1 on, no other outcome could
     assert asked(table, 1) == [("a", 2, 2, 1.0), ("b", 4, 1, 0.0)]
-    assert asked(table, 2) == [("a", 1, 1, 1.0)]
+    assert asked(table, 2) == []
+    behind = book_of(("a", 1, 0.0), ("a", 2, 1.0), ("a", 3, None))
+    assert asked(behind, 2) == [("a", 1, 1, 1.0)]
 
 
 def test_the_as_of_date_ends_what_is_known() -> None:

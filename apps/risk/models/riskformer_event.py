@@ -1,0 +1,152 @@
+"""riskformer for an event: some small networks, their mean log-odds calibrated.
+
+Legend: N entities, V variables of the network, R = N V rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import Tensor
+
+from apps.risk.data.columns import Columns
+from apps.risk.data.panel import Panel
+from apps.risk.data.windows import Batch
+from apps.risk.models.event_network import EventNetwork
+from apps.risk.models.event_parts import (
+    Drivers,
+    Past,
+    blank,
+    largest,
+    past_of,
+    read_tensors,
+    unreadable,
+    write_tensors,
+)
+from apps.risk.models.feed import Levels, rows_of
+from apps.risk.models.forecast import EventForecast
+from apps.risk.models.sizes import Size
+from apps.risk.models.transformer import Rows
+
+CHUNK = 512  # clients that the network looks at together
+
+
+@dataclass(frozen=True, eq=False)
+class RiskformerEvent:
+    """Riskformers' mean log-odds, calibrated; drivers: the log-odds less those with a column unknown.
+
+    members: networks of one size that learned from different clients. keep_V: which rows of `rows_of(latest=True)`
+    they take. slope, intercept: of the calibration (Platt 1999).
+    """
+
+    past: Past
+    members: tuple[EventNetwork, ...]
+    counts: tuple[int, ...]
+    levels: Levels
+    keep_V: tuple[bool, ...]
+    slope: float
+    intercept: float
+
+    name: ClassVar[str] = "riskformer"
+
+    def forecast_event(self, panel: Panel) -> EventForecast:
+        """Return the probability of each entity; reason all_missing where it is that of an unknown one."""
+        batch = self.past.latest(panel)
+        return EventForecast(self.probability(batch, panel.columns), blank(batch))
+
+    def probability(self, batch: Batch, columns: Columns) -> np.ndarray:
+        """Return the probability of each window, (N,)."""
+        return np.asarray(expit(self.log_odds(batch, columns)))
+
+    def drivers(self, panel: Panel) -> Drivers:
+        """Return of each entity the columns that raise its log-odds, largest first."""
+        batch, columns = self.past.latest(panel), panel.columns
+        whole_N = self.log_odds(batch, columns)
+        origin = variables_of(columns)
+        names = tuple(dict.fromkeys(name for name, keep in zip(origin, self.keep_V, strict=True) if keep))
+        above = []
+        for name in names:
+            hidden_V = torch.tensor(
+                [one == name for one, keep in zip(origin, self.keep_V, strict=True) if keep]
+            )
+            above.append(whole_N - self.log_odds(batch, columns, hidden_V))
+        return largest(names, np.stack(above, axis=1)) if names else tuple(() for _ in whole_N)
+
+    def log_odds(self, batch: Batch, columns: Columns, hidden_V: Tensor | None = None) -> np.ndarray:
+        """Return those of each window, calibrated, (N,). hidden_V: bool, variables that are taken for unknown."""
+        parts = [np.zeros(0)]
+        for first in range(0, len(batch.origin_B), CHUNK):
+            some = Batch(*(part[first : first + CHUNK] for part in batch))
+            rows = kept_rows(some, columns, self.levels, self.keep_V)
+            if hidden_V is not None:
+                rows = without(rows, hidden_V.repeat(len(some.origin_B)))
+            with torch.inference_mode():
+                logits = [net.logits(rows, sum(self.keep_V)) for net in self.members]
+            parts.append(torch.stack(logits).mean(dim=0).double().numpy())
+        return self.slope * np.concatenate(parts) + self.intercept
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the networks; return their description."""
+        tensors = {"levels.knot": self.levels.knot_2VK, "levels.score": self.levels.score_2VK}
+        for number, net in enumerate(self.members):
+            tensors |= {f"{number}.{name}": value for name, value in net.state_dict().items()}
+        write_tensors(folder / "riskformer_event.safetensors", tensors)
+        return {
+            **asdict(self.past),
+            "members": len(self.members),
+            "size": asdict(self.members[0].size),
+            "counts": list(self.counts),
+            "keep": list(self.keep_V),
+            "calibration": {"slope": self.slope, "intercept": self.intercept},
+        }
+
+    @classmethod
+    def load(cls, folder: Path, described: Mapping[str, Any]) -> RiskformerEvent:
+        """Read what `save` wrote; raises InputError weights_unreadable."""
+        path = folder / "riskformer_event.safetensors"
+        told, counts, members = read_tensors(path), tuple(described["counts"]), []
+        for number in range(described["members"]):
+            net = EventNetwork(Size(**described["size"]), counts).eval()
+            first = f"{number}."
+            state = {name.removeprefix(first): v for name, v in told.items() if name.startswith(first)}
+            try:
+                net.load_state_dict(state)
+            except RuntimeError as error:
+                raise unreadable(path) from error
+            members.append(net)
+        return cls(
+            past=past_of(described),
+            members=tuple(members),
+            counts=counts,
+            levels=Levels(told["levels.knot"], told["levels.score"]),
+            keep_V=tuple(described["keep"]),
+            slope=described["calibration"]["slope"],
+            intercept=described["calibration"]["intercept"],
+        )
+
+
+def variables_of(columns: Columns) -> tuple[str, ...]:
+    """Return the column of each row of a window, as `rows_of(latest=True)` has them, V."""
+    return (*columns.features, *columns.static_numbers, *columns.labels, *columns.observed)
+
+
+def kept_rows(batch: Batch, columns: Columns, levels: Levels | None, keep_V: Sequence[bool]) -> Rows:
+    """Return the rows of some windows that the network takes, window by window."""
+    rows, _ = rows_of(batch, columns, levels=levels, latest=True)
+    keep_R = torch.tensor(keep_V).repeat(len(batch.origin_B))
+    return Rows(*(None if part is None else part[keep_R] for part in rows))  # type: ignore[arg-type]
+
+
+def without(rows: Rows, hidden_R: Tensor) -> Rows:
+    """Return the rows with some of them, (R,) bool, as if nothing were known of them."""
+    return rows._replace(
+        known_BC=rows.known_BC & ~hidden_R[:, None],
+        known_BH=rows.known_BH & ~hidden_R[:, None],
+        level_B2=rows.level_B2.masked_fill(hidden_R[:, None], 0.0),
+    )
