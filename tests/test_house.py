@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from apps.nodule.config import NoduleConfig
+from apps.risk.config import RiskConfig
 from core.schema import walk
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -195,10 +196,13 @@ def test_a_skipped_test_fails_where_none_may_be_skipped(switch: str, code: int, 
     assert ("1 skipped tests, and none may be skipped here" in done.stdout) == bool(code)
 
 
-def test_no_option_is_dead() -> None:
-    """Each field of the config is read somewhere: by its own name, as an attribute."""
-    text = "\n".join(path.read_text("utf-8") for path in FILES if path.name != "config.py")
-    names = [path for path, _ in walk(NoduleConfig)]
+@pytest.mark.parametrize(("app", "schema"), [("nodule", NoduleConfig), ("risk", RiskConfig)])
+def test_no_option_is_dead(app: str, schema: type) -> None:
+    """Each field of the config is read somewhere in its app or the core: by its own name, as an attribute."""
+    rooms = [ROOT / "core", ROOT / "apps" / app]
+    files = [path for path in FILES if any(path.is_relative_to(room) for room in rooms)]
+    text = "\n".join(path.read_text("utf-8") for path in files if path.name != "config.py")
+    names = [path for path, _ in walk(schema)]
     assert len(names) > 30
     dead = [name for name in names if not re.search(rf"\.{name.rpartition('.')[2]}\b", text)]
     assert dead == []

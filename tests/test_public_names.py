@@ -20,10 +20,12 @@ from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.report import tables
 from apps.nodule.report.model_info import ModelInfo
+from apps.risk.config import RiskConfig
+from apps.risk.report import scores
 from core.errors import ExitCode
 from core.schema import walk
 from core.usage import groups
-from pipelines.nodule import STAGES
+from pipelines import jobs, nodule, risk
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden" / "public_names.json"
@@ -66,11 +68,18 @@ def _now() -> dict[str, Any]:
         "exit_codes": {code.name: int(code) for code in ExitCode},
         "extras": sorted(project["optional-dependencies"]),
         "nodule": {
-            "stages": list(STAGES),
+            "stages": list(nodule.STAGES),
             "groups": groups("nodule"),
             "fields": _fields(NoduleConfig),
             "results": _results(),
         },
+        "risk": {
+            "stages": list(risk.STAGES),
+            "groups": groups("risk"),
+            "fields": _fields(RiskConfig),
+            "results": {"scores": {field.name: str(field.type) for field in scores.LAYOUT.schema}},
+        },
+        "jobs": sorted(jobs.JOBS),
     }
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from apps.risk.config import RiskConfig
+from apps.risk.config import EVENT_MODELS, RiskConfig
 from apps.risk.data.history import history_NT
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.mixture import FINETUNE, OWN, PRETRAIN, UNTIL, Material, Mixture, load_material
 from apps.risk.models.learning import Forecasting
-from apps.risk.models.risk_model import RiskModel, save_riskformer, write_description
+from apps.risk.models.risk_model import EVENT, RiskModel, save_riskformer, write_description
 from apps.risk.models.riskformer import RELATED, RiskformerTargets, fit_residuals
 from apps.risk.models.sizes import SIZES
 from apps.risk.models.transformer import RiskFormer
@@ -61,7 +61,7 @@ def _of_a_table(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded) -> dict
     parts: dict[str, Part] = {}
     if columns.targets and name in ("champion", *NETWORKS):
         parts["targets"] = _network(cfg, run, folder, loaded, "riskformer" if name == "champion" else name)
-    if columns.event and name in ("champion", "riskformer", "scorecard", "boosting"):
+    if columns.event and name in ("champion", *EVENT_MODELS):
         parts["event"] = _event(cfg, run, folder, loaded)
     if not parts:
         raise ConfigError(
@@ -111,9 +111,21 @@ def _network(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, name: str)
 
 
 def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded) -> Part:
-    from apps.risk.models.event_training import train_event  # scikit-learn is slow to import
+    """Fit the models of the event; the champion is the one of least log loss on development clients."""
+    from apps.risk.models.event_training import fit_event_models  # scikit-learn is slow to import
 
-    return train_event(cfg, loaded.panel_of(loaded.columns.event or ""), folder, run)
+    names = EVENT_MODELS if cfg.model.name == "champion" else (cfg.model.name,)
+    fitted = fit_event_models(
+        loaded.everyone, cfg.model.horizon, names, cfg.trainer, run.checkpoints_dir / EVENT, run.log, cfg.seed
+    )
+    told = {
+        "champion": fitted.champion,
+        "models": {name: model.save(folder / EVENT) for name, model in fitted.models.items()},
+        "horizon": cfg.model.horizon,
+        "columns": asdict(loaded.columns),
+        "categories": dict(loaded.panel.categories),
+    }
+    return told, fitted.figures
 
 
 def _fit(net: RiskFormer, mixture: Mixture, trainer: TrainerConfig, run: Run, name: str, seed: int) -> Fitted:

@@ -87,7 +87,8 @@ def _main(words: Sequence[str]) -> int:
     if name in MEASUREMENTS:
         run = function_of(name)
         check_words(name, run, values)
-        print(measure(f"risk-{name}", command_of(name, values), lambda: run(**values), folder))
+        theme = f"risk-{name}" + (f"-{values['part']}" if values.get("part", "test") != "test" else "")
+        print(measure(theme, command_of(name, values), lambda: run(**values), folder))
     elif name == "card":
         if not values.get("output"):
             raise InputError("output", "add output=FILE")

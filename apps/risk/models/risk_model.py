@@ -33,6 +33,7 @@ FORMAT = 1
 DESCRIPTION = "model.json"
 EMBEDDED = Path(__file__).parents[1] / "weights"
 DEFAULT = EMBEDDED / "series"
+EVENT = "event"  # folder of the files of its models
 _NETWORK = "riskformer.safetensors"
 
 
@@ -139,10 +140,10 @@ def _targets(folder: Path, part: Mapping[str, Any] | None, wish: str) -> TargetM
 def _event(folder: Path, part: Mapping[str, Any] | None, wish: str) -> EventModel | None:
     if part is None:
         return None
-    from apps.risk.models.event_models import load_event  # scikit-learn is slow to import
+    from apps.risk.models.event_models import load_event_model  # scikit-learn is slow to import
 
     name = part["champion"] if wish == "champion" or wish not in EVENT_MODELS else wish
-    return load_event(name, folder, _told(folder, part, name), part)
+    return load_event_model(name, folder / EVENT, _told(folder, part, name))
 
 
 def load_riskformer(folder: Path, told: Mapping[str, Any]) -> RiskformerTargets:
@@ -180,9 +181,11 @@ def _told(folder: Path, part: Mapping[str, Any], name: str) -> Mapping[str, Any]
 
 def _digest(folder: Path, *words: str) -> str:
     total = hashlib.sha256("\n".join(words).encode())
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.rglob("*")):
         if path.suffix in (".json", ".safetensors", ".skops"):
-            total.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+            total.update(
+                str(path.relative_to(folder)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest()
+            )
     return total.hexdigest()
 
 

@@ -14,12 +14,13 @@ import torch
 
 from apps.risk import train
 from apps.risk.config import DataConfig, ModelConfig, RiskConfig
-from apps.risk.data import mixture
+from apps.risk.data import load, mixture
+from apps.risk.data.loan_book import COLUMNS
 from apps.risk.models import risk_model
 from apps.risk.models.risk_model import RiskModel, save_riskformer, write_description
 from apps.risk.models.riskformer import RiskformerTargets
 from apps.risk.models.sizes import QUANTILE_LEVELS
-from core.errors import ConfigError
+from core.errors import ConfigError, InputError
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
 from tests.apps.risk.models.networks import SMALL, untrained
@@ -102,6 +103,29 @@ def test_a_table_of_ones_own_is_gone_on_with(tmp_path: Path, monkeypatch: pytest
     assert not torch.equal(model.net.event_head.weight, torch.zeros_like(model.net.event_head.weight))
     before, after = untrained(64).net.state_dict(), model.net.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_models_of_an_event_are_fitted_and_the_best_is_champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "BORROWERS", 500)
+    cfg = RiskConfig(
+        stage="train", data=DataConfig(sample="loan_book"), model=ModelConfig(horizon=12), trainer=TRAINER
+    )
+    model = _train(cfg, tmp_path)
+    told = json.loads((tmp_path / "metrics.json").read_text())["event"]
+    losses = {name: figures["log_loss"] for name, figures in told["development"]["models"].items()}
+    assert model.targets is None
+    assert model.event is not None
+    assert model.event.name == told["champion"] == min(losses, key=lambda name: losses[name])
+    assert set(losses) == {"riskformer", "scorecard", "boosting"}
+    panel = load.load_panel(cfg.data).panel
+    pd_N = model.event.forecast_event(panel).pd_N
+    assert pd_N.shape == (len(panel.entities),)
+    assert ((pd_N > 0) & (pd_N < 1)).all()
+    model.require(COLUMNS)
+    with pytest.raises(InputError, match="the model was trained with observed days_late, utilisation"):
+        model.require(replace(COLUMNS, observed=("days_late",)))
 
 
 def test_what_needs_no_training_is_told(tmp_path: Path) -> None:

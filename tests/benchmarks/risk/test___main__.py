@@ -33,7 +33,7 @@ def test_the_command_names_no_path_of_this_machine() -> None:
 def test_a_measurement_leaves_a_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(days: str = "5") -> dict[str, Any]:
+    def run(days: str = "5", part: str = "test") -> dict[str, Any]:
         return {"headline": {"days": days}, "seen": 1}
 
     monkeypatch.setattr(command, "function_of", lambda name: run)
@@ -42,6 +42,8 @@ def test_a_measurement_leaves_a_record(
     assert record["theme"] == "risk-markets"
     assert record["command"] == "python -m benchmarks.risk markets days=3"
     assert (record["headline"], record["results"]) == ({"days": "3"}, {"seen": 1})
+    assert main(["markets", "part=development", f"results={tmp_path}"]) == 0
+    assert Path(capsys.readouterr().out.strip()).name.startswith("risk-markets-development_")
     assert main(["page", f"results={tmp_path}"]) == 0
     assert "days: **3**" in (tmp_path / "README.md").read_text("utf-8")
 
