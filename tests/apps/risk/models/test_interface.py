@@ -1,0 +1,55 @@
+"""What the interface promises, asked of every model that needs no training of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from apps.risk.data.columns import Columns
+from apps.risk.data.history import known_until
+from apps.risk.data.panel import Panel, build_panel, part
+from apps.risk.models.baselines import BASELINES
+from apps.risk.models.interface import TargetModel
+from tests.apps.risk.models.networks import untrained
+
+MODELS = {**BASELINES, "riskformer": untrained}
+
+
+@pytest.fixture(scope="module")
+def panel() -> Panel:
+    draw = np.random.default_rng(0)
+    days = pd.bdate_range("2023-01-02", periods=300).to_numpy().astype("datetime64[us]")
+    names = [f"series {number:02d}" for number in range(4)]
+    table = pd.concat(
+        pd.DataFrame({"entity": name, "time": days, "target": draw.standard_t(5, size=300)}) for name in names
+    )
+    table = table.assign(entity=table["entity"].astype("category")).reset_index(drop=True)
+    return build_panel(table, Columns())
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_forecasts_each_entity_from_the_past_alone(name: str, panel: Panel) -> None:
+    model: TargetModel = MODELS[name]()
+    assert model.name == name
+    seen = known_until(panel, 290)
+    forecast = model.forecast(seen, "target", 3, 200, 7)
+    assert forecast.path_SNH.shape[0] >= 200
+    assert forecast.path_SNH.shape[1:] == (4, 3)
+    assert forecast.reason_N == ("",) * 4
+    later = panel.value_RF.copy()
+    later[np.tile(np.arange(300) >= 290, 4)] = 1e6
+    same = model.forecast(replace(seen, value_RF=later), "target", 3, 200, 7)
+    np.testing.assert_array_equal(same.path_SNH, forecast.path_SNH)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_answers_for_slices_as_for_the_whole(name: str, panel: Panel) -> None:
+    model: TargetModel = MODELS[name]()
+    many = replace(panel, whole=1000)  # as a part of a panel of a thousand
+    whole = model.forecast(many, "target", 2, 150, 3).path_SNH
+    for first in (0, 2):
+        some = model.forecast(part(many, first, first + 2), "target", 2, 150, 3).path_SNH
+        np.testing.assert_allclose(some, whole[:, first : first + 2], rtol=1e-5, atol=1e-6)
