@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -64,6 +65,12 @@ class Section:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             name = f"{self.where}.{field.name}" if self.where else field.name
             check_value(name, getattr(self, field.name), field.metadata)
+
+
+def refuse_password(name: str, url: str | None, cure: str) -> None:
+    """Raise ConfigError for a URL with a password in it: the config is recorded in every run folder."""
+    if url and re.search(r"//[^/@]*:[^/@]*@", url):
+        raise ConfigError("config_password", f"{name} holds a password, and the config is recorded: {cure}")
 
 
 def check_value(name: str, value: Any, metadata: Any) -> None:

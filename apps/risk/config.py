@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from core.errors import ConfigError
-from core.schema import MISSING, Section, check_value, free_text, setting
+from core.schema import MISSING, Section, check_value, free_text, refuse_password, setting
 from core.training.config import TrainerConfig
 
 STAGES = ("train", "evaluate", "score", "backtest", "plan")
@@ -166,6 +166,10 @@ class RiskConfig(Section):
         if (self.data.path is None) == (self.data.sample is None):
             wish = "leave data.sample null" if self.data.path else "add data=SAMPLE, or data.path=…"
             raise ConfigError("config_choice", f"one table is scored, a sample or data.path: {wish}")
+        for name, url in (("data.path", self.data.path), ("score.sql", self.score.sql)):
+            refuse_password(
+                name, url, "put the password into ~/.pgpass or $PGPASSWORD, and leave it out of the URL"
+            )
         if self.data.sample == "mixture" and self.stage != "train":
             raise ConfigError(
                 "config_choice", "data=mixture is generated series to train on: it has no date to score"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from core.errors import ConfigError, InputError
-from core.schema import Section, free_text, setting
+from core.schema import Section, free_text, refuse_password, setting
 
 DEFAULT_QUEUE = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -42,12 +42,11 @@ class JobsConfig(Section):
         super().__post_init__()
         for queue in self.queues:
             check_name("queue", queue)
-        if self.database and re.search(r"//[^/@]*:[^/@]*@", self.database):
-            raise ConfigError(
-                "jobs_password",
-                "jobs.database holds a password, and the config is recorded: put the whole URL into $TRIPTYCH_JOBS, or "
-                "the password into ~/.pgpass",
-            )
+        refuse_password(
+            "jobs.database",
+            self.database,
+            "put the whole URL into $TRIPTYCH_JOBS, or the password into ~/.pgpass",
+        )
         if self.dead_after_s < 3 * self.beat_s:
             raise ConfigError(
                 "config_range",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.risk.config import BacktestConfig, DataConfig, RiskConfig
+from apps.risk.config import BacktestConfig, DataConfig, RiskConfig, ScoreConfig
 from core.errors import ConfigError
 
 
@@ -22,6 +22,10 @@ def test_without_settings_the_embedded_markets_are_scored_by_the_champion() -> N
         ({"stage": "score", "data": DataConfig(sample=None)}, "a sample or data.path: add data=SAMPLE"),
         ({"stage": "score", "data": DataConfig(path="a.csv")}, "leave data.sample null"),
         ({"stage": "score", "data": DataConfig(sample="mixture")}, "data=mixture is generated series"),
+        (
+            {"stage": "score", "score": ScoreConfig(sql="postgresql://bank:secret@db/scores")},
+            "score.sql holds a password, and the config is recorded: put the password into ~/.pgpass",
+        ),
         ({"stage": "train", "schedule": "0 6 * * *"}, "add stage=score, not train"),
     ],
 )
