@@ -99,7 +99,7 @@ def _side_by_side(judged: Mapping[Asked, Judged], overall: Mapping[str, Mapping[
         whose = "series" if asked.kind == "entity" else "portfolios"
         first = asked == Asked("entity", 1)
         for level in (0.01, 0.025) if first else (0.025,):
-            caption = f"{_of(asked)}, at {100 * level:g} %. Passed: percent of {whose} whose p-value lies above 5 %."
+            caption = f"{_of(asked)}, at {100 * level:g} %. {page.PASSED.format(whose=whose)}"
             blocks.append(page.models_table(found, level, caption))
     return Section("Models side by side", blocks)
 

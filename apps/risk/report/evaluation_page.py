@@ -109,7 +109,7 @@ def _targets_blocks(figures: Figures) -> list[Block]:
         page.models_table(
             figures,
             level,
-            f"One day ahead at {100 * level:g} %. Passed: percent of series whose p-value lies above 5 %.",
+            f"One day ahead at {100 * level:g} %. {page.PASSED.format(whose='series')}",
         )
         for level in (0.01, 0.025, 0.05)
     ]
