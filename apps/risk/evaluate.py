@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.metrics import log_loss
 
 from apps.risk.config import RiskConfig
-from apps.risk.data.comparable import comparable, everyone
+from apps.risk.data.comparable import comparable
 from apps.risk.data.history import history_NT, known_until, steps_known
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.outcomes import Origins, event_origins
@@ -239,7 +239,7 @@ def events(
     A client without a PD by any one model is left out for all. Raises InputError where no outcome is known yet, or
     the folder has no model of an event.
     """
-    panel = everyone(loaded)
+    panel = loaded.everyone
     if not models:
         raise InputError("model_unsuited", "the weights hold no model of an event: train one by stage=train")
     origins = event_origins(panel, horizon)

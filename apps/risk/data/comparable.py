@@ -1,13 +1,12 @@
-"""Which entities can be looked at side by side, day by day; and all of them, those that are not scored too."""
+"""Which entities can be looked at side by side, day by day."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from apps.risk.data.asof import view
 from apps.risk.data.history import own_calendar
 from apps.risk.data.load import Loaded
-from apps.risk.data.panel import Panel, build_panel, take
+from apps.risk.data.panel import Panel, take
 from core.errors import InputError
 
 
@@ -28,12 +27,3 @@ def comparable(loaded: Loaded, label: str) -> tuple[Panel, dict[str, str]]:
         codes = ", ".join(sorted(set(aside.values())))
         raise InputError("backtest_empty", f"no series of {label} can be walked through its past: {codes}")
     return panel, aside
-
-
-def everyone(loaded: Loaded) -> Panel:
-    """Return the panel of all entities as of the date, those whose event has come by then too.
-
-    They are no more scored (event_happened), yet who learns or judges must see them: without them nobody defaults.
-    """
-    seen = view(loaded.checked.accepted, loaded.columns, loaded.as_of)
-    return build_panel(seen, loaded.columns, loaded.as_of, loaded.panel.categories)

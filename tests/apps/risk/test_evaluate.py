@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, RiskConfig
-from apps.risk.data.comparable import everyone
 from apps.risk.data.load import load_panel
 from apps.risk.data.outcomes import event_origins
 from apps.risk.data.panel import Panel
@@ -182,7 +181,7 @@ def test_an_event_is_judged_at_dates_whose_outcome_is_known(tmp_path: Path) -> N
     models = {"true": Bill(), "half": Bill(0.5)}
     parts, tables = events(cfg, loaded, models, 1)
     assert list(parts.development) == list(parts.test) == list(tables) == ["true", "half"]
-    panel = everyone(loaded)
+    panel = loaded.everyone
     before, test = event_parts(panel, event_origins(panel, 1), 1)
     assert (set(before.step_B), set(test.step_B)) == ({3}, {4})
     told = parts.test["true"]
@@ -196,7 +195,7 @@ def test_an_event_is_judged_at_dates_whose_outcome_is_known(tmp_path: Path) -> N
 
 def test_of_one_date_clients_are_parted_by_their_names(tmp_path: Path) -> None:
     cfg = config(tmp_path, book(months=2), event="lost", observed="bill")
-    panel = everyone(load_panel(cfg.data))
+    panel = load_panel(cfg.data).everyone
     before, test = event_parts(panel, event_origins(panel, 1), 1)
     assert set(before.step_B) == set(test.step_B) == {0}
     assert not set(before.entity_B) & set(test.entity_B)

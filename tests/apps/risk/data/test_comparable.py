@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from apps.risk.config import DataConfig
-from apps.risk.data.comparable import comparable, everyone
+from apps.risk.data.comparable import comparable
 from apps.risk.data.load import Loaded, load_panel
 from core.errors import InputError
 
@@ -40,12 +40,3 @@ def test_where_nobody_is_left_it_says_why(tmp_path_factory: pytest.TempPathFacto
     ) as caught:
         comparable(found, "gain")
     assert caught.value.code == "backtest_empty"
-
-
-def test_everyone_has_those_whose_event_has_come(tmp_path_factory: pytest.TempPathFactory) -> None:
-    days = pd.date_range("2024-01-31", periods=4, freq="ME")
-    good = pd.DataFrame({"who": "good", "day": days, "lost": 0, "bill": 1.0})
-    bad = pd.DataFrame({"who": "bad", "day": days, "lost": [0, 0, 0, 1], "bill": 2.0})
-    found = loaded(tmp_path_factory, pd.concat([good, bad]), event="lost", observed="bill")
-    assert found.panel.entities == ("good",)
-    assert everyone(found).entities == ("bad", "good")
