@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
+import json
 import time
 import typing
 from collections import Counter
@@ -16,6 +18,7 @@ from apps.risk.config import RiskConfig
 from apps.risk.data.columns import Columns
 from apps.risk.data.holdings import Holdings, read_holdings
 from apps.risk.data.load import Loaded, load_panel
+from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import parse_url
 from apps.risk.models.risk_model import RiskModel, on_device
 from apps.risk.report.manifest import Facts
@@ -175,8 +178,9 @@ def _write_aside(output: Path, date: datetime.date, loaded: Loaded, tally: Tally
     """Write quarantine/as_of=DATE.csv, or remove it where nothing was set aside and an earlier run left one."""
     path = output / "quarantine" / f"as_of={date:%Y-%m-%d}.csv"
     rejected = loaded.checked.rejected
+    numbers = frozenset((*loaded.columns.features, *loaded.columns.static_numbers))
     rows = [
-        ("row", one.row, _text(one.entity), one.column, one.code, one.sentence, one.content)
+        ("row", one.row, _text(one.entity), one.column, one.code, one.sentence, _plain(one.content, numbers))
         for one in rejected.itertuples(index=False)
     ]
     rows += [(one.kind, "", one.name, one.label, one.code, one.sentence, "") for one in sorted(tally.aside)]
@@ -193,6 +197,18 @@ def _write_aside(output: Path, date: datetime.date, loaded: Loaded, tally: Tally
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _plain(content: str, numbers: frozenset[str]) -> str:
+    """Spell numbers one way: a reader of CSV tells 7 as 7.0 where the whole column is numbers, later rows included."""
+    row = json.loads(content)
+    for name in numbers & row.keys():
+        if row[name] in (*MISSING_WORDS, None):
+            row[name] = None
+            continue
+        with contextlib.suppress(ValueError):
+            row[name] = repr(float(row[name]))
+    return json.dumps(row, ensure_ascii=False)
 
 
 def _send(url: str, table: str, date: datetime.date, folder: Path) -> None:

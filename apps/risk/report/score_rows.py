@@ -6,9 +6,11 @@ Legend: N entities of a slice, H steps, P portfolios.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +26,8 @@ from apps.risk.models.portfolio_sum import PortfolioSum
 from apps.risk.report.scores import ENTITY, PORTFOLIO, event_rows, refused_rows, target_rows, top_share
 from core.jobs.step import check
 from core.progress import progress
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,10 @@ def _target(
         return
     time_H = _ahead(loaded, settings.horizon)
     sums = PortfolioSum(holdings, panel.entities)
-    for piece in _slices(panel, settings.chunk):
-        forecast = model.forecast(piece, label, settings.horizon, settings.paths, settings.seed)
+    ask = partial(
+        model.forecast, label=label, horizon=settings.horizon, paths=settings.paths, seed=settings.seed
+    )
+    for piece, forecast in _one_ahead(ask, _slices(panel, settings.chunk)):
         sums.add(forecast, piece.entities)
         _note(piece.entities, np.isnan(forecast.path_SNH[0, :, 0]), forecast.reason_N, label, tally)
         rows = target_rows(forecast, piece.entities, label, model.name, time_H, var_limit=settings.var_limit)
@@ -144,6 +150,19 @@ def _clients(
 ) -> pa.Table:
     _note(piece.entities, np.isnan(forecast.pd_N), forecast.reason_N, label, tally)
     return event_rows(forecast, piece.entities, label, model.name, when, marked_N, model.drivers(piece))
+
+
+def _one_ahead(ask: Callable[[Panel], T], pieces: Iterator[Panel]) -> Iterator[tuple[Panel, T]]:
+    """Yield slices with their forecasts; while one is written the next is forecast, on another core."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="forecast") as pool:
+        waiting: tuple[Panel, Future[T]] | None = None
+        for piece in pieces:
+            following = piece, pool.submit(ask, piece)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = following
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
 
 
 def _slices(panel: Panel, chunk: int) -> Iterator[Panel]:

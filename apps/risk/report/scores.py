@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from apps.risk.models.forecast import TAIL_LEVELS, EventForecast, PathForecast
+from apps.risk.models.forecast import TAIL_LEVELS, EventForecast, PathForecast, Tail, tail_of
 from apps.risk.models.scorecard import Reason
 from apps.risk.report.partition import Layout
 
@@ -104,9 +104,12 @@ def target_rows(
 
     time_H: of the steps ahead. var_limit: rows of the first step whose 1 % VaR lies below minus this get an alert.
     """
-    steps = forecast.path_SNH.shape[2]
-    refused_N = np.isnan(forecast.path_SNH[0, :, 0])
-    tails = [forecast.tail(step) for step in range(1, steps + 1)]
+    # paths of one entity and step side by side, which is what sorting them wants
+    path_NHS = np.ascontiguousarray(forecast.path_SNH.transpose(1, 2, 0))
+    forecast = PathForecast(path_NHS.transpose(2, 0, 1), forecast.reason_N, forecast.first)
+    steps = path_NHS.shape[1]
+    refused_N = np.isnan(path_NHS[:, 0, 0])
+    tails = _tails(forecast)
     var_RL = np.stack([tail.var_NL for tail in tails], axis=1).reshape(-1, len(TAIL_LEVELS))
     es_RL = np.stack([tail.es_NL for tail in tails], axis=1).reshape(-1, len(TAIL_LEVELS))
     quantile_RQ = forecast.quantile_NHQ(LEVELS).reshape(-1, len(LEVELS))
@@ -198,6 +201,16 @@ def top_share(pd_N: np.ndarray, share: float) -> np.ndarray:
     budget = int(share * np.sum(~np.isnan(pd_N)) + 1e-9)
     marked_N[np.argsort(-pd_N, kind="stable")[:budget]] = True  # NaN comes last
     return marked_N
+
+
+def _tails(forecast: PathForecast) -> list[Tail]:
+    """Return the tails of the sums over 1 … H steps."""
+    tails = [forecast.tail(1)]
+    sum_SN = forecast.path_SNH[:, :, 0].copy(order="K")
+    for step in range(1, forecast.path_SNH.shape[2]):
+        sum_SN += forecast.path_SNH[:, :, step]
+        tails.append(tail_of(sum_SN))
+    return tails
 
 
 def _words(words: Sequence[str], place_R: np.ndarray) -> pa.Array:

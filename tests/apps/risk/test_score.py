@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -120,6 +122,17 @@ def test_what_was_set_aside_is_told_with_its_reason_and_forgotten_once_it_is_men
     assert not (tmp_path / "out" / "quarantine").exists()
 
 
+@pytest.mark.parametrize("later", ["", "x", "8.5"])
+def test_what_a_broken_row_held_is_spelt_the_same_whatever_comes_later(later: str, tmp_path: Path) -> None:
+    table = returns().assign(seen="7")
+    table.loc[0, ["day", "seen"]] = ["soon", "NA"]
+    table.loc[1, "day"] = "soon"
+    table.loc[59, "seen"] = later
+    assert go(config(tmp_path, table, data_observed="seen", as_of="2024-03-20"), tmp_path) == 4
+    held = [json.loads(one["content"])["seen"] for one in aside(tmp_path / "out", "2024-03-20")]
+    assert held == [None, "7.0"]
+
+
 def test_nobody_at_all_can_be_forecast_and_all_are_named(tmp_path: Path) -> None:
     assert go(config(tmp_path, returns(entities=2, days=1)), tmp_path) == 4
     assert list(scores(tmp_path / "out", "2024-01-01")["reason"]) == ["too_short", "too_short"]
@@ -197,7 +210,8 @@ def test_a_database_that_does_not_answer_is_asked_again_and_then_told_of(
         return 1
 
     monkeypatch.setattr(module, "upsert", upsert)
-    monkeypatch.setattr("time.sleep", pauses.append)
+    clock = SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic)
+    monkeypatch.setattr("apps.risk.score.time", clock)  # not time.sleep itself: other threads sleep, too
     cfg = config(tmp_path, returns(), score_sql="postgresql://host/db")
     assert go(cfg, tmp_path) == 0
     assert (len(tries), pauses) == (4, [1.0, 2.0, 4.0])
