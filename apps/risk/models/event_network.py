@@ -36,18 +36,19 @@ class EventNetwork(RiskFormer):
         itself_VV = torch.eye(V, dtype=torch.bool, device=x_RND.device)
         seen_GN1V = seen_RN.view(-1, V, seen_RN.shape[1]).transpose(1, 2)[:, :, None]
         may_see = (seen_GN1V | itself_VV).flatten(0, 1)[:, None]
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers, start=1):
             assert isinstance(layer, Layer)
-            x_RND = (
-                _over_group(layer, x_RND, may_see, V)
-                if layer.over_group
-                else layer(x_RND, seen_RN, None, rotary_2Nd)
-            )
+            if not layer.over_group:
+                x_RND = layer(x_RND, seen_RN, None, rotary_2Nd)
+            elif number < len(self.layers):
+                x_RND = _over_group(layer, x_RND, may_see, V)
+            else:  # what counts in the end are the tokens of the rows themselves, which all see each other
+                x_RND = _over_group(layer, x_RND[:, :1], None, V)
         row_GVD = self.norm(x_RND[:, 0]).view(-1, V, x_RND.shape[-1])
         return self.event_head(row_GVD.mean(dim=1))[:, 0]
 
 
-def _over_group(layer: Layer, x_RND: Tensor, may_see: Tensor, V: int) -> Tensor:
+def _over_group(layer: Layer, x_RND: Tensor, may_see: Tensor | None, V: int) -> Tensor:
     R, N, D = x_RND.shape
     x = layer.attention_norm(x_RND).view(-1, V, N, D).transpose(1, 2).reshape(-1, V, D)
     mixed = layer.attention(x, may_see, None).view(-1, N, V, D).transpose(1, 2).reshape(R, N, D)
