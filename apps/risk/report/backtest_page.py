@@ -124,7 +124,10 @@ def _walked(panel: Panel, label: str, walks: Mapping[str, Walk], model: str, tim
 def _tests(judged: Judged) -> Section:
     rows = [row for row in judged.rows if row.figures.level == LEVEL]
     cut = f" The first {ROWS} of {len(rows)} rows; backtest.csv has all." if len(rows) > ROWS else ""
-    caption = f"At {100 * LEVEL:g} %; backtest.csv has 2.5 % and 5 %, statistics and losses too.{cut}"
+    caption = (
+        f"At {100 * LEVEL:g} %; backtest.csv has 2.5 % and 5 %, statistics and losses too. DQ: dynamic quantile. ES: "
+        f"shortfall. To first: Diebold\N{EN DASH}Mariano against the pinball loss of the first model.{cut}"
+    )
     return Section(_of(judged.asked), [page.rows_table(rows[:ROWS], caption)])
 
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from apps.risk.metrics.credit import CalibrationTable
 from core.reports.plots import ACCENT, SECOND, SOFT
 
-_BANDS = ((0.01, 0.99), (0.05, 0.95), (0.25, 0.75))  # drawn over each other, the widest first
+_BANDS = ((0.01, 0.99, 0.16), (0.05, 0.95, 0.24), (0.25, 0.75, 0.40))  # levels and strength, the widest first
 
 
 def draw_fan(
@@ -34,7 +34,7 @@ def draw_fan(
     time_T, ahead_H: datetime64. A gap in value_T (NaN) is a gap in the line. A band whose levels are not among
     level_Q is left out. The fan begins at the last known value.
     """
-    axes = _dated(made)
+    axes = _dated(made, most=5)
     axes.plot(time_T, value_T, color=SOFT, linewidth=1.1, label="known")
     known_T = np.flatnonzero(~np.isnan(value_T))
     start = known_T[-1:]  # empty where nothing is known
@@ -44,18 +44,18 @@ def draw_fan(
         return np.append(value_T[start], quantile_HQ[:, place[level]])
 
     time_H1 = np.append(time_T[start], ahead_H)
-    for low, high in _BANDS:
+    for low, high, alpha in _BANDS:
         if low in place and high in place:
             label = f"{round(100 * (high - low))} %"
             axes.fill_between(
-                time_H1, line(low), line(high), color=ACCENT, alpha=0.22, linewidth=0, label=label
+                time_H1, line(low), line(high), color=ACCENT, alpha=alpha, linewidth=0, label=label
             )
     if 0.5 in place:
         axes.plot(time_H1, line(0.5), color=ACCENT, linewidth=1.8, label="median")
     axes.set_title(title)
     axes.set_ylabel(unit)
-    axes.legend(loc="upper left", ncols=5, fontsize=8.5, handlelength=1.4, columnspacing=1.2)
-    axes.margins(x=0.01, y=0.16)
+    axes.legend(loc="upper left", ncols=5, fontsize=8, handlelength=0.9, columnspacing=0.8, handletextpad=0.4)
+    axes.margins(x=0.01, y=0.18)
 
 
 def draw_var(
@@ -131,9 +131,9 @@ def draw_intervals(
     axes.set_title(title)
 
 
-def _dated(made: Figure) -> Axes:
+def _dated(made: Figure, most: int = 8) -> Axes:
     axes = made.add_subplot()
-    locator = AutoDateLocator(minticks=3, maxticks=8)
+    locator = AutoDateLocator(minticks=3, maxticks=most)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     return axes

@@ -53,7 +53,7 @@ def plain(value: float | None, digits: int = 3) -> str:
 
 def interval(found: Sequence[float | None] | None, digits: int = 4) -> str:
     """Return value and bounds as '0.063 (0.060 to 0.067)'; a dash for none."""
-    if found is None or found[0] is None:
+    if found is None or found[0] is None or math.isnan(found[0]):
         return DASH
     value, low, high = (plain(one, digits) for one in found)
     return f"{value} ({low} to {high})"
@@ -92,17 +92,38 @@ def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption
 
 
 def rows_table(rows: Sequence[Row], caption: str) -> Table:
-    """Return rows of a backtest, one each, with exact and simulated p-values."""
+    """Return rows of a backtest, one each, with exact and simulated p-values.
+
+    DQ: dynamic quantile. ES: Acerbi & Szekely's second test. To first: of no difference to the first model's loss.
+    """
     columns = [
         Column("Of"),
         Column("Model"),
         Column("Below / expected", numeric=True),
         Column("Zone"),
-        *(Column(title, numeric=True) for title in ("Share, p", "Independence, p", "Both, p")),
-        *(Column(title, numeric=True) for title in ("Dynamic quantile, p", "Shortfall, p")),
-        Column("Against the first, p", numeric=True),
+        *(Column(title, numeric=True) for title in ("Share, p", "Indep., p", "Both, p")),
+        *(Column(title, numeric=True) for title in ("DQ, p", "ES, p")),
+        Column("To first, p", numeric=True),
     ]
     return Table(caption, columns, [_row(row) for row in rows])
+
+
+def series_table(rows: Sequence[Row], caption: str) -> Table:
+    """Return rows of one series at one level, a model each: its loss with an interval, and its p-values."""
+    columns = [
+        Column("Model"),
+        Column("Pinball loss", numeric=True),
+        Column("Below / expected", numeric=True),
+        Column("Zone"),
+        *(Column(title, numeric=True) for title in ("Share, p", "DQ, p", "ES, p")),
+    ]
+    found = []
+    for row in rows:
+        told = row.figures
+        loss = interval([told.pinball, told.pinball_low, told.pinball_high])
+        _, model, below, zone, share, _, _, quantile, shortfall, _ = _row(row)
+        found.append([model, loss, below, zone, share, quantile, shortfall])
+    return Table(caption, columns, found)
 
 
 def clients_table(clients: Sequence[Client], caption: str) -> Table:
@@ -136,7 +157,7 @@ def fan(
     unit: str = "return, %",
 ) -> Figure:
     """Return a series and its quantiles ahead as a figure of a page."""
-    with figure(5.2, 3.1) as made:
+    with figure(4.2, 3.0) as made:
         charts.draw_fan(made, time_T, value_T, ahead_H, quantile_HQ, level_Q, name, unit)
         return Figure(
             to_svg(made, f"{name}: the last values and the quantiles of {len(ahead_H)} steps ahead")

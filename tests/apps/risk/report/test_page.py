@@ -21,6 +21,7 @@ from apps.risk.report.page import (
     percent,
     plain,
     rows_table,
+    series_table,
     walk,
     words,
 )
@@ -54,6 +55,16 @@ def test_rows_show_zone_and_p_values_and_silence_by_its_reason() -> None:
         "–",
     ]
     assert table.rows[1] == ["b", "late", "all_missing", *["–"] * 7]
+
+
+def test_models_of_one_series_show_their_loss_and_p_values() -> None:
+    told = dataclasses.replace(TESTED, pinball=0.05, pinball_low=0.04, pinball_high=0.06)
+    silent = Row("late", "entity", "a", 1, 250, "all_missing", TailFigures(level=0.05))
+    table = series_table([Row("gjr_garch", "entity", "a", 1, 0, "", told), silent], "")
+    assert table.rows == [
+        ["gjr garch", "0.0500 (0.0400 to 0.0600)", "20 / 12.5", "yellow", "0.048", "0.500", "0.250"],
+        ["late", "–", "all_missing", *["–"] * 4],
+    ]
 
 
 def test_models_stand_beside_each_other() -> None:
