@@ -2,8 +2,9 @@
 
 The tails, from 5 % down and from 95 % up, are filtered historical residuals (Barone-Adesi et al. 1999,
 doi:10.1002/(SICI)1096-9934(199908)19:5<583::AID-FUT5>3.0.CO;2-S): what came less the median, in units of the
-distance that the network saw between its 10 % and 90 % quantiles, pooled over all series of the training, as the
-outermost quantiles of a network are its least certain ones.
+distance that the network saw between its 10 % and 90 % quantiles, pooled over series, as the outermost quantiles of a
+network are its least certain ones. They are those of the panel's own last steps where it has enough, else those of the
+training.
 Legend: N entities, T past steps, C steps that the network sees, H steps ahead, Q quantile levels, D days of a walk,
 K steps ahead that residuals were taken of.
 """
@@ -18,7 +19,7 @@ import torch
 from apps.risk.data.history import history_NT
 from apps.risk.data.panel import Panel
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
-from apps.risk.models.garch import Walk
+from apps.risk.models.garch import REFIT, Walk
 from apps.risk.models.learning import target_rows
 from apps.risk.models.paths import BLOCKS, QuantileStep, paths_from_quantiles
 from apps.risk.models.quantile_curve import fit_shape
@@ -26,8 +27,13 @@ from apps.risk.models.sizes import QUANTILE_LEVELS
 from apps.risk.models.transformer import RiskFormer
 
 RELATED = 64  # a panel of no more series is looked at as one group: each sees what happened to the others
+RECENT = 500  # last steps of a panel whose residuals are looked at
+LEAST = 400  # residuals from which a panel's own are taken
 SHORTEST = 8  # known values within the context from which a forecast is made
 _ROWS = 512  # series or days that the network takes at once
+_LOOKED_AT = (
+    8192  # series times days from which residuals are taken: more would cost more than scoring itself
+)
 _LEVELS = np.array(QUANTILE_LEVELS)
 _TAIL = (_LEVELS <= 0.05) | (_LEVELS >= 0.95)
 _MEDIAN, _LOW, _HIGH = (int(np.flatnonzero(level == _LEVELS)[0]) for level in (0.5, 0.1, 0.9))
@@ -65,18 +71,51 @@ class RiskformerTargets:
             quantile_NHQ, np.array(self.net.levels), past_NT, paths, tuple(reason_N.tolist()), self.shapes
         )
 
-    def walk(self, history_NT: np.ndarray, begin: int, level_L: np.ndarray = TAIL_LEVELS) -> Walk:
-        """Forecast steps begin … T - 1 one step ahead, each from the steps before it alone; D = T - begin."""
+    def fitted(self, panel: Panel, label: str) -> RiskformerTargets:
+        """Return the model with residuals of the panel's last RECENT steps, or itself where they are too few.
+
+        Of more than RELATED series some, and of many dates some, that lie evenly.
+        """
+        past_NT = history_NT(panel, label, self.context + RECENT + self._ahead - 1)
+        if past_NT.shape[1] < self.context + self._ahead:
+            return self
+        N = len(past_NT)
+        some_N = np.unique(np.linspace(0, N - 1, min(N, RELATED)).round().astype(np.int64))
+        every = -(-len(some_N) * RECENT // _LOOKED_AT)
+        residual_HR = residuals(self, past_NT[some_N], self._ahead, every, related=N <= RELATED)
+        if min(len(residual_R) for residual_R in residual_HR) < LEAST:
+            return self
+        return replace(self, residual_KQ=np.stack([np.quantile(one_R, _LEVELS) for one_R in residual_HR]))
+
+    @property
+    def _ahead(self) -> int:
+        return 1 if self.residual_KQ is None else len(self.residual_KQ)
+
+    def walk(
+        self, history_NT: np.ndarray, begin: int, level_L: np.ndarray = TAIL_LEVELS, every: int = REFIT
+    ) -> Walk:
+        """Forecast steps begin … T - 1 one step ahead, each from the steps before it alone; D = T - begin.
+
+        every: steps for which residuals are kept, those of the RECENT steps before.
+        """
         N, T = history_NT.shape
         padded_NT = np.concatenate([np.full((N, self.context), np.nan), history_NT], axis=1)
-        window_NDC = np.lib.stride_tricks.sliding_window_view(padded_NT, self.context, axis=1)[:, begin:T]
-        quantile_NDQ = self.quantiles(window_NDC, 1, related=N <= RELATED)[:, :, 0]
+        first = max(begin - RECENT, 0)
+        window_NDC = np.lib.stride_tricks.sliding_window_view(padded_NT, self.context, axis=1)[:, first:T]
+        network_NDQ = replace(self, residual_KQ=None).quantiles(window_NDC, 1, related=N <= RELATED)[:, :, 0]
         known_ND = np.isfinite(window_NDC).sum(axis=2)
-        quantile_NDQ[known_ND < SHORTEST] = np.nan
-        step = QuantileStep(
-            quantile_NDQ.reshape(-1, quantile_NDQ.shape[-1]), np.array(self.net.levels), self.shapes
-        )
+        network_NDQ[known_ND < SHORTEST] = np.nan
+        residual_ND = _residuals(network_NDQ, history_NT[:, first:])
+        parts = []
+        for day in range(begin - first, T - first, every):
+            seen_R = residual_ND[:, max(day - RECENT, 0) : day].ravel()
+            seen_R = seen_R[np.isfinite(seen_R)]
+            row_KQ = np.quantile(seen_R, _LEVELS)[None] if len(seen_R) >= LEAST else self.residual_KQ
+            parts.append(with_tails(network_NDQ[:, day : day + every, None], row_KQ)[:, :, 0])
+        quantile_NDQ = np.concatenate(parts, axis=1)
+        step = QuantileStep(quantile_NDQ.reshape(-1, len(_LEVELS)), _LEVELS, self.shapes)
         shape = (N, T - begin, len(level_L))
+        known_ND = known_ND[:, begin - first :]
         reason_ND = np.where(known_ND == 0, "all_missing", np.where(known_ND < SHORTEST, "too_short", ""))
         return Walk(
             step.quantile_NQ(level_L).reshape(shape),
@@ -102,45 +141,60 @@ class RiskformerTargets:
                 group = torch.arange(len(past), device=device) // N if related and N > 1 else None
                 forecast = self.net(target_rows(past.nan_to_num(0.0), known, horizon, group))
                 out_RHQ[first : first + len(past)] = forecast.quantile_BHQ().cpu().numpy()
-        return self._with_tails(out_RHQ).reshape(D, N, horizon, -1).transpose(1, 0, 2, 3)
-
-    def _with_tails(self, quantile_RHQ: np.ndarray) -> np.ndarray:
-        if self.residual_KQ is None:
-            return quantile_RHQ
-        step_H = np.minimum(np.arange(quantile_RHQ.shape[1]), len(self.residual_KQ) - 1)
-        median_RH1, width_RH1 = median_and_width(quantile_RHQ)
-        out_RHQ = quantile_RHQ.copy()
-        out_RHQ[:, :, _TAIL] = median_RH1 + width_RH1 * self.residual_KQ[step_H][:, _TAIL]
-        half = _MEDIAN + 1
-        lower_RHQ = np.minimum.accumulate(out_RHQ[:, :, half - 1 :: -1], axis=2)[:, :, ::-1]
-        return np.concatenate(
-            [lower_RHQ, np.maximum.accumulate(out_RHQ[:, :, half - 1 :], axis=2)[:, :, 1:]], axis=2
-        )
+        found_NDHQ = out_RHQ.reshape(D, N, horizon, -1).transpose(1, 0, 2, 3)
+        return with_tails(found_NDHQ, self.residual_KQ)
 
 
-def median_and_width(quantile_RHQ: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the median, and the distance of the 10 % and the 90 % quantile, (R, H, 1) each."""
-    width_RH = quantile_RHQ[:, :, _HIGH] - quantile_RHQ[:, :, _LOW]
-    return quantile_RHQ[:, :, _MEDIAN, None], width_RH[:, :, None]
+def with_tails(quantile_NDHQ: np.ndarray, residual_KQ: np.ndarray | None) -> np.ndarray:
+    """Return quantiles whose tails are residuals in the network's units; None leaves them. Rising along Q."""
+    if residual_KQ is None:
+        return quantile_NDHQ
+    step_H = np.minimum(np.arange(quantile_NDHQ.shape[2]), len(residual_KQ) - 1)
+    median, width = _median_and_width(quantile_NDHQ)
+    out_NDHQ = quantile_NDHQ.copy()
+    out_NDHQ[..., _TAIL] = median[..., None] + width[..., None] * residual_KQ[step_H][:, _TAIL]
+    lower = np.minimum.accumulate(out_NDHQ[..., _MEDIAN::-1], axis=-1)[..., ::-1]
+    upper = np.maximum.accumulate(out_NDHQ[..., _MEDIAN:], axis=-1)
+    return np.concatenate([lower, upper[..., 1:]], axis=-1)
+
+
+def residuals(
+    model: RiskformerTargets, value_NT: np.ndarray, horizon: int, every: int = 1, *, related: bool
+) -> list[np.ndarray]:
+    """Return the known residuals 1 … H steps after dates of a history but its first C steps.
+
+    value_NT: series on one calendar, more than C + H steps; at most RELATED of them where they are related. every:
+    each so-manieth date, counted from the last one.
+    """
+    first = (value_NT.shape[1] - model.context - horizon) % every
+    window_NDC = np.lib.stride_tricks.sliding_window_view(value_NT, model.context, axis=1)[:, :-horizon]
+    came_NDH = np.lib.stride_tricks.sliding_window_view(value_NT[:, model.context :], horizon, axis=1)
+    window_NDC, came_NDH = window_NDC[:, first::every], came_NDH[:, first::every]
+    network_NDHQ = replace(model, residual_KQ=None).quantiles(window_NDC, horizon, related=related)
+    network_NDHQ[np.isfinite(window_NDC).sum(axis=2) < SHORTEST] = np.nan
+    residual_NDH = _residuals(network_NDHQ, came_NDH)
+    steps = residual_NDH.reshape(-1, horizon).T
+    return [residual_R[np.isfinite(residual_R)] for residual_R in steps]
 
 
 def fit_residuals(
     model: RiskformerTargets, value_NT: np.ndarray, horizon: int
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """Return quantiles of residuals after each step of a history but its first C, (H, Q), and the tails' shapes.
-
-    value_NT: at most RELATED series on one calendar, more than C + H steps.
-    """
-    window_NDC = np.lib.stride_tricks.sliding_window_view(value_NT, model.context, axis=1)[:, :-horizon]
-    N, D, _ = window_NDC.shape
-    quantile_RHQ = replace(model, residual_KQ=None).quantiles(window_NDC, horizon, related=True)
-    median_RH1, width_RH1 = median_and_width(quantile_RHQ.reshape(N * D, horizon, -1))
-    came_NDH = np.lib.stride_tricks.sliding_window_view(value_NT[:, model.context :], horizon, axis=1)
-    known_RH = np.isfinite(came_NDH) & (np.isfinite(window_NDC).sum(axis=2) >= SHORTEST)[:, :, None]
-    known_RH = known_RH.reshape(N * D, horizon)
-    residual_RH = (came_NDH.reshape(N * D, horizon) - median_RH1[:, :, 0]) / width_RH1[:, :, 0]
-    residual_HQ = np.stack([np.quantile(residual_RH[known_RH[:, h], h], _LEVELS) for h in range(horizon)])
-    first_R = residual_RH[known_RH[:, 0], 0]
+    """Return quantiles of the residuals of a history, (H, Q), and the shapes of the tails beyond (`residuals`)."""
+    residual_HR = residuals(model, value_NT, horizon, related=True)
+    residual_HQ = np.stack([np.quantile(residual_R, _LEVELS) for residual_R in residual_HR])
+    first_R = residual_HR[0]
     row_RQ = np.broadcast_to(residual_HQ[0], (len(first_R), len(_LEVELS)))
     lower, upper = fit_shape(row_RQ, _LEVELS, first_R), fit_shape(-row_RQ[:, ::-1], _LEVELS, -first_R)
     return residual_HQ, (lower, upper)
+
+
+def _residuals(quantile: np.ndarray, came: np.ndarray) -> np.ndarray:
+    """Return what came less the median, in units of the inner 80 %, of any shape; NaN or infinite where not known."""
+    median, width = _median_and_width(quantile)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (came - median) / width
+
+
+def _median_and_width(quantile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return quantile[..., _MEDIAN], quantile[..., _HIGH] - quantile[..., _LOW]

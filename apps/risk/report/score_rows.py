@@ -23,6 +23,7 @@ from apps.risk.data.panel import Panel, part
 from apps.risk.models.forecast import EventForecast
 from apps.risk.models.interface import EventModel, TargetModel
 from apps.risk.models.portfolio_sum import PortfolioSum
+from apps.risk.models.walking import Fitting
 from apps.risk.report.scores import ENTITY, PORTFOLIO, event_rows, refused_rows, target_rows, top_share
 from core.jobs.step import check
 from core.progress import progress
@@ -101,8 +102,11 @@ def _target(
         return
     time_H = _ahead(loaded, settings.horizon)
     sums = PortfolioSum(holdings, panel.entities)
+    fitted = (
+        model.fitted(panel, label) if isinstance(model, Fitting) else model
+    )  # to the whole, not to slices
     ask = partial(
-        model.forecast, label=label, horizon=settings.horizon, paths=settings.paths, seed=settings.seed
+        fitted.forecast, label=label, horizon=settings.horizon, paths=settings.paths, seed=settings.seed
     )
     for piece, forecast in _one_ahead(ask, _slices(panel, settings.chunk)):
         sums.add(forecast, piece.entities)

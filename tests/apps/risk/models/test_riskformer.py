@@ -12,6 +12,7 @@ from apps.risk.data.columns import Columns
 from apps.risk.data.history import known_until
 from apps.risk.data.panel import Panel, build_panel, part
 from apps.risk.models import riskformer
+from apps.risk.models.riskformer import RiskformerTargets
 from tests.apps.risk.models.networks import untrained
 
 DAYS = pd.bdate_range("2024-01-01", periods=90)
@@ -56,19 +57,26 @@ def test_related_series_see_each_other_and_many_do_not(panel: Panel, monkeypatch
         np.testing.assert_allclose(some, whole[:, first : first + 3], rtol=1e-5, atol=1e-6)
 
 
-def test_a_walk_is_a_forecast_of_each_day_from_the_days_before(panel: Panel) -> None:
+@pytest.mark.parametrize("least", [100, 10_000])
+def test_a_walk_is_a_forecast_of_each_day_from_the_days_before(
+    panel: Panel, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With residuals of the panel's own last steps, or those of the training where it has too few."""
+    monkeypatch.setattr(riskformer, "RECENT", 40)
+    monkeypatch.setattr(riskformer, "LEAST", least)
     model = untrained()
     value_NT = panel.value_RF[:, 0].reshape(6, 90).astype(np.float64)
-    walk = model.walk(value_NT, 80)
+    walk = model.walk(value_NT, 80, every=1)
     assert walk.var_NDL.shape == (6, 10, 3)
     assert (walk.es_NDL < walk.var_NDL).all()
     for day in (80, 85, 89):
-        single = model.forecast(known_until(panel, day), "target", 1, 80, 0).tail(1)
+        seen = known_until(panel, day)
+        single = model.fitted(seen, "target").forecast(seen, "target", 1, 80, 0).tail(1)
         np.testing.assert_allclose(walk.var_NDL[:, day - 80], single.var_NL, rtol=1e-4)
         np.testing.assert_allclose(walk.es_NDL[:, day - 80], single.es_NL, rtol=1e-4)
     changed = value_NT.copy()
     changed[:, 85:] *= 10
-    np.testing.assert_array_equal(model.walk(changed, 80).var_NDL[:, :6], walk.var_NDL[:, :6])
+    np.testing.assert_array_equal(model.walk(changed, 80, every=1).var_NDL[:, :6], walk.var_NDL[:, :6])
 
 
 def test_what_cannot_be_forecast_is_refused_with_a_reason() -> None:
@@ -114,6 +122,46 @@ def test_tails_are_residuals_of_the_past_and_bulk_is_the_networks() -> None:
     assert abs((value_NT[:, 432:] < own[..., 1]).mean() - 0.01) > abs(
         (value_NT[:, 432:] < made[..., 1]).mean() - 0.01
     )
+
+
+def test_residuals_are_those_of_the_panels_own_last_steps_where_it_has_enough() -> None:
+    draw = np.random.default_rng(0)
+    calm, wild = draw.normal(size=(2, 90)), draw.standard_t(2, size=(2, 90))
+    stored = replace(untrained(), residual_KQ=np.tile(np.linspace(-1, 1, 21), (2, 1)))
+    panels = [_panel(dict(zip("ab", value, strict=True))) for value in (calm, wild)]
+    assert stored.fitted(panels[0], "target") is stored  # 2 × 57 residuals: too few
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(riskformer, "LEAST", 100)
+        fitted = [stored.fitted(panel, "target").residual_KQ for panel in panels]
+        seen = known_until(panels[0], 80)
+        later = panels[0].value_RF.copy()
+        later[np.tile(np.arange(90) >= 80, 2)] = 1e6
+        patch.setattr(riskformer, "LEAST", 50)
+        same = [stored.fitted(one, "target").residual_KQ for one in (seen, replace(seen, value_RF=later))]
+    assert fitted[0] is not None
+    assert fitted[1] is not None
+    assert fitted[0].shape == (2, 21)
+    assert fitted[1][0, 0] < fitted[0][0, 0] < -0.5
+    assert same[0] is not None
+    np.testing.assert_array_equal(*same)
+
+
+def test_of_many_series_and_dates_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    panel = _panel({f"s{number:02d}": draw.normal(size=90) for number in range(12)})
+    looked: list[tuple[int, ...]] = []
+    real = RiskformerTargets.quantiles
+
+    def counted(self: RiskformerTargets, past_NDC: np.ndarray, horizon: int, *, related: bool) -> np.ndarray:
+        looked.append(past_NDC.shape)
+        return real(self, past_NDC, horizon, related=related)
+
+    monkeypatch.setattr(RiskformerTargets, "quantiles", counted)
+    monkeypatch.setattr(riskformer, "RELATED", 6)
+    monkeypatch.setattr(riskformer, "_LOOKED_AT", 6 * 250)
+    monkeypatch.setattr(riskformer, "LEAST", 10)
+    assert untrained().fitted(panel, "target").residual_KQ is not None
+    assert looked == [(6, 29, 32)]  # every second of the 90 - 32 dates with a whole context
 
 
 def test_a_series_that_ended_early_ends_in_nothing() -> None:
