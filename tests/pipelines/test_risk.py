@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from apps.risk.config import RiskConfig
 from core.command_line import read_command_line
 from core.config import compose_jobs
 from core.schema import walk
+from pipelines.jobs import JOBS
 from pipelines.risk import PARTS, STAGES, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +24,15 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_stages_and_schema_agree() -> None:
     assert tuple(STAGES) == NAMES
     assert dict(walk(RiskConfig))["stage"].metadata["choices"] == NAMES
+
+
+@pytest.mark.parametrize("target", [*STAGES.values(), *JOBS.values()])
+def test_each_stage_and_job_is_a_verb_of_the_app(target: str) -> None:
+    module, _, function = target.partition(":")
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    assert f"\ndef {function}(" in Path(spec.origin).read_text(encoding="utf-8")
 
 
 def test_the_door_reads_the_command_line(
