@@ -41,9 +41,10 @@ EVENT_SENTENCES = {
 class Loaded:
     """What is scored, and what is not.
 
-    panel: entities of which at least one label can be forecast. refused: the others. everyone: both, to learn from. refused_by: of each label all
-    entities that cannot be forecast by it, those of `refused` too. as_of: datetime64[us]. checked: rows set aside,
-    among others. digest: SHA-256 of all that the panel held before entities were refused.
+    panel: entities of which at least one label can be forecast. refused: the others. everyone: both, to learn from.
+    refused_by: of each label all entities that cannot be forecast by it, those of `refused` too. as_of:
+    datetime64[us]. checked: rows set aside, among others. digest: SHA-256 of all that the panel held before
+    entities were refused.
     """
 
     panel: Panel
