@@ -106,8 +106,8 @@ def draw_calibration(made: Figure, table: CalibrationTable, title: str) -> None:
     axes.errorbar(
         pd_K, seen_K, yerr=bar_2K, fmt="o", color=ACCENT, markersize=5.0, linewidth=1.2, label="seen, 95 %"
     )
-    axes.set_xlim(0.0, top)
-    axes.set_ylim(0.0, top)
+    axes.set_xlim(-0.02 * top, top)
+    axes.set_ylim(-0.02 * top, top)
     axes.set_xlabel("predicted, %")
     axes.set_ylabel("seen, %")
     axes.set_title(title)

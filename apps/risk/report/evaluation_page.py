@@ -13,7 +13,6 @@ from core.reports.page import Block, Column, Gallery, Notice, Page, Section, Tab
 Figures = Mapping[str, Mapping[str, Any]]
 _CREDIT = {
     "auroc": "AUROC",
-    "gini": "Gini",
     "ks": "KS",
     "brier": "Brier",
     "ece": "ECE",
