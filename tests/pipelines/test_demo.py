@@ -20,9 +20,12 @@ def test_the_demo_ends_with_the_path_of_its_page(tmp_path: Path, capsys: pytest.
     assert said.err == ""
     html = page.read_text(encoding="utf-8")
     links = re.findall(r'<a href="([^"#]+)"', html)
-    assert len(links) == 2
+    assert len(links) == 2 + 2
     assert all((output / link).is_file() for link in links)
-    assert len(re.findall(r"<tr>", html)) == 1 + 5  # the head and a row for each nodule put in
+    nodules, risk = html.split("Market and credit risk")
+    assert len(re.findall(r"<tr>", nodules)) == 1 + 5  # the head and a row for each nodule put in
+    assert len(re.findall(r">B\d{6}<", risk)) == 10  # the borrowers most likely to default
+    assert risk.count("<svg") == 3 + 1  # a fan of each market, and a walk
     assert "found; " in html
 
 
