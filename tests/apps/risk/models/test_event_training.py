@@ -24,6 +24,7 @@ from apps.risk.models.event_training import (
     learn,
     log_loss,
     part,
+    strength_of,
 )
 from core.errors import InputError
 from core.runs.log import RunLog
@@ -127,6 +128,21 @@ def test_many_origins_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(np.unique(one.origin_B)) == 50
     assert np.array_equal(one.origin_B, again.origin_B)
     assert not np.array_equal(one.origin_B, other.origin_B)
+
+
+def test_many_dates_of_few_clients_want_a_stronger_penalty() -> None:
+    generator = np.random.default_rng(0)
+    x_C, names = generator.normal(size=(150, 12)), [f"x{number}" for number in range(12)]
+    event_C = (generator.random(150) < 0.4).astype(float)  # nothing tells of it
+    dates = some(
+        [0] * 1500, np.repeat(event_C, 10).astype(int).tolist(), np.repeat(np.arange(150), 10).tolist()
+    )
+    assert strength_of(np.repeat(x_C, 10, axis=0), dates, names, 0) == 0.01
+    # one date each, and all is told by one number
+    told = some([0] * 3000, [0, 1] * 1500)
+    assert strength_of(np.tile([[0.0], [1.0]], (1500, 1)), told, ["x"], 0) == 1.0
+    few = some([0] * 30, [1] * 5 + [0] * 25)
+    assert strength_of(np.zeros((30, 1)), few, ["x"], 0) == 1.0
 
 
 def test_log_loss_is_that_of_scikit_learn() -> None:
