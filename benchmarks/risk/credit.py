@@ -46,11 +46,12 @@ PROTOCOL = (
     "calibration included, and is asked of that one. Figures are of all clients pooled, each by the model that did not "
     "see it; ECE over 10 bins of equal mass; capture is the share of events among the 10 % of clients with the highest "
     "probability. Intervals: 95 % percentile bootstrap over clients, given the fitted models (the folds are not drawn "
-    "anew); a gain is the paired difference in capture to the scorecard, ratio the quotient. Ratios of amounts to "
-    "static numbers are features of scorecard and boosting alike. Settings of scorecard and boosting are those they "
-    "had before; size and steps of riskformer were chosen among five by looking at the first of the five folds, so "
-    "that its figures are favoured by that choice. Stability: PSI of each feature between the first and second half "
-    "of the clients in the order of their names, a worked use; below 0.1 is stable by custom."
+    "anew); a gain is the paired difference in capture to the scorecard, ratio the quotient. Scorecard and boosting "
+    "have the same features. Looked at before on these very clients: five sets of features by boosting's pooled AUROC "
+    "out of these folds (0.7827 with last values alone, 0.7838 with summaries, 0.7857 with ratios to static numbers, "
+    "which stayed), and four sizes and lengths of riskformer by the first fold; figures are favoured by these choices. "
+    "The scorecard's penalty is chosen within each training part. Stability: PSI of each feature between the first and "
+    "second half of the clients in the order of their names, a worked use; below 0.1 is stable by custom."
 )
 
 
