@@ -10,9 +10,11 @@ import json
 import time
 import typing
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from apps.risk.config import RiskConfig
 from apps.risk.data.columns import Columns
@@ -78,9 +80,10 @@ def _score(cfg: RiskConfig, run: Run) -> dict[str, Any]:
     tally = Tally()
     rows = score_rows(loaded, model.targets, event, _settings(cfg), holdings, tally)
     date = loaded.as_of.astype("datetime64[D]").astype(datetime.date)
-    folder = write_partition(
-        output, date, LAYOUT, rows, lambda: _facts(cfg, date, model, loaded, holdings, tally)
-    )
+    with _one_core_each():
+        folder = write_partition(
+            output, date, LAYOUT, rows, lambda: _facts(cfg, date, model, loaded, holdings, tally)
+        )
     _write_aside(output, date, loaded, tally)
     if cfg.score.sql is not None:
         _send(cfg.score.sql, cfg.score.sql_table, date, folder)
@@ -90,6 +93,17 @@ def _score(cfg: RiskConfig, run: Run) -> dict[str, Any]:
     run.write_metrics({**metrics, **measured, "later_rows": loaded.checked.later})
     run.log.event("scored", accepted=metrics["scored"], quarantined=metrics["set_aside"], seconds=seconds)
     return metrics
+
+
+@contextlib.contextmanager
+def _one_core_each() -> Iterator[None]:
+    """Let torch take one core for each slice: slices are what is spread over cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _load_model(cfg: RiskConfig) -> RiskModel:

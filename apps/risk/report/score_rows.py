@@ -5,7 +5,8 @@ Legend: N entities of a slice, H steps, P portfolios.
 
 from __future__ import annotations
 
-from collections import Counter
+import os
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from apps.risk.data.calendar import times_ahead
 from apps.risk.data.holdings import Holdings
 from apps.risk.data.load import Loaded
 from apps.risk.data.panel import Panel, part
-from apps.risk.models.forecast import EventForecast
+from apps.risk.models.forecast import EventForecast, PathForecast
 from apps.risk.models.interface import EventModel, TargetModel
 from apps.risk.models.portfolio_sum import PortfolioSum
 from apps.risk.models.walking import Fitting
@@ -29,6 +30,7 @@ from core.jobs.step import check
 from core.progress import progress
 
 T = TypeVar("T")
+MOST_THREADS = 4  # slices in memory at once, and one more
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,16 @@ def _target(
     ask = partial(
         fitted.forecast, label=label, horizon=settings.horizon, paths=settings.paths, seed=settings.seed
     )
-    for piece, forecast in _one_ahead(ask, _slices(panel, settings.chunk)):
+
+    def answer(piece: Panel) -> tuple[Panel, PathForecast, pa.Table]:
+        forecast = ask(piece)
+        names = piece.entities
+        rows = target_rows(forecast, names, label, model.name, time_H, var_limit=settings.var_limit)
+        return piece, forecast, rows
+
+    for piece, forecast, rows in _ahead_of_need(answer, _slices(panel, settings.chunk)):
         sums.add(forecast, piece.entities)
         _note(piece.entities, np.isnan(forecast.path_SNH[0, :, 0]), forecast.reason_N, label, tally)
-        rows = target_rows(forecast, piece.entities, label, model.name, time_H, var_limit=settings.var_limit)
         yield _counted(rows, tally)
     whole = sums.forecast()
     if whole is not None:
@@ -156,17 +164,21 @@ def _clients(
     return event_rows(forecast, piece.entities, label, model.name, when, marked_N, model.drivers(piece))
 
 
-def _one_ahead(ask: Callable[[Panel], T], pieces: Iterator[Panel]) -> Iterator[tuple[Panel, T]]:
-    """Yield slices with their forecasts; while one is written the next is forecast, on another core."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="forecast") as pool:
-        waiting: tuple[Panel, Future[T]] | None = None
+def _ahead_of_need(ask: Callable[[Panel], T], pieces: Iterator[Panel]) -> Iterator[T]:
+    """Yield the answers for slices in their order; each is asked for in a thread of its own, one for each core.
+
+    Each computes on one core (score.py sees to that): many cores on one slice would wait for each other at every
+    layer, for long where other programs have one of them, and the last bits of sums would depend on their number.
+    """
+    cores = min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    with ThreadPoolExecutor(max_workers=cores, thread_name_prefix="forecast") as pool:
+        waiting: deque[Future[T]] = deque()
         for piece in pieces:
-            following = piece, pool.submit(ask, piece)
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
-            waiting = following
-        if waiting is not None:
-            yield waiting[0], waiting[1].result()
+            waiting.append(pool.submit(ask, piece))
+            if len(waiting) > cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _slices(panel: Panel, chunk: int) -> Iterator[Panel]:
