@@ -38,14 +38,10 @@ def test_probabilities_are_near_the_true_ones(name: str) -> None:
     at_risk = ~np.isnan(truth)
     assert at_risk.sum() > 800
     pd, truth = pd[at_risk], truth[at_risk]
-    print(
-        name,
-        pd.mean(),
-        truth.mean(),
-        np.corrcoef(pd, truth),
-        np.sqrt(np.mean((pd - truth) ** 2)),
-        truth.std(),
-    )
+    # seen: 0.061 to 0.076 beside 0.067, correlations 0.86 to 0.91, errors 0.052 to 0.065 beside a spread of 0.122
+    assert pd.mean() == pytest.approx(truth.mean(), abs=0.015)
+    assert np.corrcoef(pd, truth)[0, 1] > 0.8
+    assert np.sqrt(np.mean((pd - truth) ** 2)) < 0.6 * truth.std()
 
 
 def test_the_folder_is_small_and_holds_all_models() -> None:
