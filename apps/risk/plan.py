@@ -20,10 +20,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from apps.risk.config import RiskConfig
-from apps.risk.models.learning import target_rows
 from apps.risk.models.losses import quantile_loss
 from apps.risk.models.sizes import SIZES
-from apps.risk.models.transformer import RiskFormer
+from apps.risk.models.transformer import RiskFormer, target_rows
 from core.errors import ExitCode, InputError
 from core.runs.files import write_json, write_text
 from core.runs.folder import Run

@@ -45,10 +45,9 @@ def history_NT(panel: Panel, label: str, longest: int) -> np.ndarray:
 def steps_known(panel: Panel) -> int:
     """Return how many steps of the calendar lie up to the as-of date.
 
-    The calendar's length, unless rows lie ahead (known in advance): then the steps before the first of those.
+    The same for a part of a panel, whichever rows it has.
     """
-    ahead_R = ~panel.past_R
-    return int(panel.step_R[ahead_R].min()) if ahead_R.any() else len(panel.calendar_T)
+    return len(panel.calendar_T) if panel.known_steps is None else panel.known_steps
 
 
 def known_until(panel: Panel, step: int) -> Panel:
@@ -59,7 +58,7 @@ def known_until(panel: Panel, step: int) -> Panel:
     """
     before_R = (panel.step_R < step) & panel.past_R
     past_N = np.add.reduceat(before_R.astype(np.int64), panel.offset_N1[:-1])
-    return replace(panel, past_N=past_N)
+    return replace(panel, past_N=past_N, known_steps=min(step, steps_known(panel)))
 
 
 def own_calendar(panel: Panel) -> np.ndarray:

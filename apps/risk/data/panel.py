@@ -28,7 +28,8 @@ class Panel:
     time. past_N: how many of them are the past of the as-of date; the rest is known in advance only. step_R:
     int32, place in calendar_T. value_RF: float32, NaN where nothing is known. code_NS: int64, UNSEEN where the
     category was not there in training. number_NM: float32, NaN where nothing is known. whole: entities of the
-    panel that this one is a part of; 0 where it is none.
+    panel that this one is a part of; 0 where it is none. known_steps: steps of the calendar up to the as-of date; None
+    means all.
     """
 
     columns: Columns
@@ -42,6 +43,7 @@ class Panel:
     code_NS: np.ndarray
     number_NM: np.ndarray
     whole: int = 0
+    known_steps: int | None = None
 
     @property
     def length_N(self) -> np.ndarray:
@@ -101,6 +103,7 @@ def build_panel(
         value_RF=value_RF,
         code_NS=_codes(table, columns, categories, start_N),
         number_NM=_numbers(table, columns, start_N),
+        known_steps=None if as_of is None else int(np.searchsorted(calendar_T, as_of, side="right")),
     )
 
 

@@ -107,6 +107,9 @@ def _read_csv(path: Path, columns: Columns) -> pd.DataFrame:
             column_types={name: pa.string() for name in as_text if name},
             null_values=list(MISSING_WORDS),
             strings_can_be_null=False,
+            # a word is a word, whatever the rows below it are
+            true_values=[],
+            false_values=[],
         ),
     )
     frame = content.to_pandas()

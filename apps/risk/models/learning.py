@@ -14,7 +14,7 @@ from torch import Tensor
 from apps.risk.data.mixture import Lesson
 from apps.risk.models.losses import quantile_loss
 from apps.risk.models.scaling import scaled
-from apps.risk.models.transformer import Kind, RiskFormer, Rows
+from apps.risk.models.transformer import RiskFormer, target_rows
 from core.training.config import TrainerConfig
 from core.training.optimizer import optimizer_and_schedule
 
@@ -38,18 +38,3 @@ class Forecasting(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: D102
         return optimizer_and_schedule(self.parameters(), self.config)
-
-
-def target_rows(past_BC: Tensor, known_BC: Tensor, horizon: int, group_B: Tensor | None) -> Rows:
-    """Return the network's input for series of which nothing is known in advance. known_BC: bool."""
-    B = len(past_BC)
-    return Rows(
-        past_BC=past_BC,
-        known_BC=known_BC,
-        ahead_BH=past_BC.new_zeros(B, horizon),
-        known_BH=torch.zeros(B, horizon, dtype=torch.bool, device=past_BC.device),
-        kind_B=torch.full((B,), int(Kind.TARGET), device=past_BC.device),
-        group_B=group_B,
-        code_BS=torch.zeros(B, 0, dtype=torch.int64, device=past_BC.device),
-        level_B2=past_BC.new_zeros(B, 2),
-    )

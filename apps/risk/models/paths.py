@@ -58,10 +58,10 @@ def paths_from_quantiles(
     level_S = (np.arange(W * copies) + 0.5) / (W * copies)
     value_NHS = quantile_NHQ.astype(np.float32) @ curve_weights(level_Q, level_S, shapes).astype(np.float32)
     place_NHW = rank_NHW * copies
-    path_SNH = np.empty((W * copies, N, H), dtype=np.float32)
+    path_NHS = np.empty((N, H, W * copies), dtype=np.float32)  # as whoever sorts the paths wants them
     for copy in range(copies):
-        taken_NHW = np.take_along_axis(value_NHS, place_NHW + copy, axis=2)
-        path_SNH[copy::copies] = taken_NHW.transpose(2, 0, 1)
+        path_NHS[:, :, copy::copies] = np.take_along_axis(value_NHS, place_NHW + copy, axis=2)
+    path_SNH = path_NHS.transpose(2, 0, 1)
     return PathForecast(path_SNH, reason_N, QuantileStep(quantile_NHQ[:, 0], level_Q, shapes))
 
 
@@ -80,11 +80,18 @@ def block_ranks(history_NT: np.ndarray, horizon: int, most: int = BLOCKS) -> np.
     # a gap takes the place that a uniform draw would have, the same one in each series
     spread_W = np.arange(1, blocks + 1) * _GOLDEN % 1.0
     known_NH1 = np.isfinite(z_NHW).sum(axis=2, keepdims=True)
-    order_NHW = np.argsort(np.argsort(z_NHW, axis=2, kind="stable"), axis=2, kind="stable")
+    order_NHW = _ranks(z_NHW)
     if (known_NH1 == blocks).all():
         return order_NHW
     share_NHW = np.where(np.isfinite(z_NHW), (order_NHW + 0.5) / np.maximum(known_NH1, 1), spread_W)
-    return np.argsort(np.argsort(share_NHW, axis=2, kind="stable"), axis=2, kind="stable")
+    return _ranks(share_NHW)
+
+
+def _ranks(value_NHW: np.ndarray) -> np.ndarray:
+    order_NHW = np.argsort(value_NHW, axis=2, kind="stable")
+    rank_NHW = np.empty_like(order_NHW)
+    np.put_along_axis(rank_NHW, order_NHW, np.arange(value_NHW.shape[2])[None, None], axis=2)
+    return rank_NHW
 
 
 def _volatility(value_NT: np.ndarray) -> np.ndarray:
@@ -94,8 +101,9 @@ def _volatility(value_NT: np.ndarray) -> np.ndarray:
     mean_N = np.where(known_NT, square_NT, 0.0).sum(axis=1) / np.maximum(known_NT.sum(axis=1), 1)
     current_N = np.where(mean_N > 0.0, mean_N, 1.0)
     out_TN = np.empty(value_NT.T.shape)
+    keep_TN = np.where(known_NT, DECAY, 1.0).T
+    add_TN = np.where(known_NT, (1.0 - DECAY) * square_NT, 0.0).T
     for t in range(value_NT.shape[1]):
-        moved_N = DECAY * current_N + (1.0 - DECAY) * np.where(known_NT[:, t], square_NT[:, t], current_N)
-        current_N = np.where(known_NT[:, t], moved_N, current_N)
+        current_N = keep_TN[t] * current_N + add_TN[t]
         out_TN[t] = current_N
     return np.sqrt(np.maximum(out_TN.T, np.finfo(np.float64).tiny))

@@ -6,6 +6,7 @@ Legend: Q levels of the quantiles, S levels asked for, L tail levels.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -21,8 +22,19 @@ def curve_weights(level_Q: np.ndarray, at_S: np.ndarray, shapes: tuple[float, fl
     Between two levels a quantile is linear in the normal score of its level. Beyond the outermost ones the excess over
     the quantile at 2.5 % (97.5 %) follows a generalised Pareto law (Pickands 1975, doi:10.1214/aos/1176343003) whose
     scale the two outer quantiles give. shapes: of the lower and upper tail, 0 < shape < 1. level_Q rises, from below
-    2.5 % to above 97.5 %, and holds both.
+    2.5 % to above 97.5 %, and holds both. What was asked for lately is kept, and may not be written to.
     """
+    return _curve(np.float64(level_Q).tobytes(), np.float64(at_S).tobytes(), shapes)
+
+
+def shortfall_weights(level_Q: np.ndarray, level_L: np.ndarray, shapes: tuple[float, float]) -> np.ndarray:
+    """Return (Q, L): quantiles (…, Q) times it are the means below the quantiles at level_L, at or above level_Q[0]."""
+    return _shortfall(np.float64(level_Q).tobytes(), np.float64(level_L).tobytes(), shapes)
+
+
+@lru_cache(maxsize=64)
+def _curve(levels: bytes, at: bytes, shapes: tuple[float, float]) -> np.ndarray:
+    level_Q, at_S = np.frombuffer(levels), np.frombuffer(at)
     low, high = _anchors(level_Q)
     weight_QS = _between(level_Q, at_S)
     below_S, above_S = at_S < level_Q[0], at_S > level_Q[-1]
@@ -32,11 +44,13 @@ def curve_weights(level_Q: np.ndarray, at_S: np.ndarray, shapes: tuple[float, fl
     weight_QS[:, above_S] = 0.0
     far_S = _excess(1.0 - at_S[above_S], 1.0 - level_Q[-1], 1.0 - level_Q[high], shapes[1])
     weight_QS[high, above_S], weight_QS[-1, above_S] = 1.0 - far_S, far_S
+    weight_QS.flags.writeable = False
     return weight_QS
 
 
-def shortfall_weights(level_Q: np.ndarray, level_L: np.ndarray, shapes: tuple[float, float]) -> np.ndarray:
-    """Return (Q, L): quantiles (…, Q) times it are the means below the quantiles at level_L, at or above level_Q[0]."""
+@lru_cache(maxsize=64)
+def _shortfall(levels: bytes, at: bytes, shapes: tuple[float, float]) -> np.ndarray:
+    level_Q, level_L = np.frombuffer(levels), np.frombuffer(at)
     low, _ = _anchors(level_Q)
     first, anchor, shape = level_Q[0], level_Q[low], shapes[0]
     if (level_L < first).any():
@@ -57,6 +71,7 @@ def shortfall_weights(level_Q: np.ndarray, level_L: np.ndarray, shapes: tuple[fl
             at_X = begin + (end - begin) * (node_X + 1.0) / 2.0
             out_QL[:, place] += _between(level_Q, at_X) @ share_X * (end - begin) / 2.0
         out_QL[:, place] /= level
+    out_QL.flags.writeable = False
     return out_QL
 
 

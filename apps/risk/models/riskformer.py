@@ -20,11 +20,10 @@ from apps.risk.data.history import history_NT
 from apps.risk.data.panel import Panel
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import REFIT, Walk
-from apps.risk.models.learning import target_rows
 from apps.risk.models.paths import BLOCKS, QuantileStep, paths_from_quantiles
 from apps.risk.models.quantile_curve import fit_shape
 from apps.risk.models.sizes import QUANTILE_LEVELS
-from apps.risk.models.transformer import RiskFormer
+from apps.risk.models.transformer import RiskFormer, target_rows
 
 RELATED = 64  # a panel of no more series is looked at as one group: each sees what happened to the others
 RECENT = 500  # last steps of a panel whose residuals are looked at

@@ -52,6 +52,21 @@ class Rows(NamedTuple):
     level_B2: Tensor
 
 
+def target_rows(past_BC: Tensor, known_BC: Tensor, horizon: int, group_B: Tensor | None) -> Rows:
+    """Return the network's input for series of which nothing is known in advance. known_BC: bool."""
+    B = len(past_BC)
+    return Rows(
+        past_BC=past_BC,
+        known_BC=known_BC,
+        ahead_BH=past_BC.new_zeros(B, horizon),
+        known_BH=torch.zeros(B, horizon, dtype=torch.bool, device=past_BC.device),
+        kind_B=torch.full((B,), int(Kind.TARGET), device=past_BC.device),
+        group_B=group_B,
+        code_BS=torch.zeros(B, 0, dtype=torch.int64, device=past_BC.device),
+        level_B2=past_BC.new_zeros(B, 2),
+    )
+
+
 class Forecast(NamedTuple):
     """z_BHQ: quantiles of the scaled series, rising along Q. scale: undoes the scaling. event_G: logits."""
 

@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from apps.risk.config import ModelConfig, PlanConfig, RiskConfig
-from apps.risk.models.learning import target_rows
 from apps.risk.models.sizes import QUANTILE_LEVELS, SIZES
-from apps.risk.models.transformer import RiskFormer
+from apps.risk.models.transformer import RiskFormer, target_rows
 from apps.risk.plan import Launch, forward_flop, launch_of, plan, run, step_of, table, tokens_of
 from core.command_line import read_command_line
 from core.config import compose_jobs

@@ -51,6 +51,15 @@ def test_slices_see_what_the_whole_sees() -> None:
     np.testing.assert_array_equal(np.concatenate(parts), history_NT(panel, "target", 4))
 
 
+def test_a_slice_without_rows_ahead_ends_at_the_same_date() -> None:
+    """The whole has rows ahead of the date, of series a alone: b's own end is no other date."""
+    rows = [("a", day, 1.0, 0.0, 0.1, "x", 1) for day in (1, 2, 3, 4)]
+    panel = panel_of(frame(*rows, ("b", 1, 5.0, 0.0, 0.1, "x", 1)), COLUMNS, as_of="2024-01-02")
+    whole = history_NT(panel, "target", 9)
+    np.testing.assert_array_equal(whole, [[1.0, 1.0], [5.0, NAN]])
+    np.testing.assert_array_equal(history_NT(part(panel, 1, 2), "target", 9), whole[1:])
+
+
 def test_a_series_of_another_calendar_keeps_its_last_rows() -> None:
     days = [("often", day, float(day), 0.0, 0.0, "x", 1) for day in range(1, 29)]
     rare = [("rare", day, float(day), 0.0, 0.0, "x", 1) for day in (1, 10, 19, 26)]

@@ -75,6 +75,16 @@ def test_cells_that_break_a_column_come_through_as_written(tmp_path: Path) -> No
     assert checked.accepted["loss"].isna().tolist() == [False, True]
 
 
+def test_a_word_is_read_alike_whatever_the_rows_below_it_are(tmp_path: Path) -> None:
+    """True and false are words: were a column of them another type, later rows would change earlier ones."""
+    rows = "a,2024-01-01,1,true,0,x\n"
+    found = [
+        read_table(write(tmp_path / f"{len(more)}.csv", HEADER + rows + more), COLUMNS)["loss"].tolist()[:1]
+        for more in ("", "b,2024-01-01,1,2.5,0,x\n")
+    ]
+    assert found[0] == found[1]
+
+
 def test_lines_that_cannot_be_split_keep_their_places(tmp_path: Path) -> None:
     lines = ["a,2024-01-01,1,1,1,k", "b,1,2", "c,2024-01-01,1,3,1,k", "", "d,2024-01-01,1,1,1,k,7", "e,f"]
     frame = read_table(write(tmp_path / "t.csv", HEADER + "\n".join(lines)), COLUMNS)

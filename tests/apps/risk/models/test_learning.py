@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from apps.risk.data.mixture import Material, Mixture
-from apps.risk.models.learning import Forecasting, target_rows
+from apps.risk.models.learning import Forecasting
 from apps.risk.models.sizes import Size
-from apps.risk.models.transformer import Kind, RiskFormer
+from apps.risk.models.transformer import Kind, RiskFormer, target_rows
 from core.training.config import TrainerConfig
 
 SIZE = Size(width=16, layers=2, heads=2, kv_heads=1, hidden=24, patch=8, group_every=2)
