@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 HEAD = """# Measurements
 
@@ -20,6 +23,18 @@ def render_page(records: Sequence[dict[str, Any]]) -> str:
         mine = [record for record in reversed(records) if record["theme"] == theme]
         parts.append(f"## {theme}\n\n" + "\n".join(_entry(record) for record in mine))
     return "\n".join(parts) + "\n"
+
+
+def card_environment(folder: Path) -> Environment:
+    """Return what renders a folder's templates of model cards: a figure that no record gives is an error."""
+    return Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, from our own numbers
+    )
 
 
 def device_words(device: dict[str, Any]) -> str:

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from apps.nodule.metrics.froc import RATES
 from apps.nodule.models.compact_detector import PROPOSALS
-from benchmarks.page import device_words
+from benchmarks.page import card_environment, device_words
 from benchmarks.record import newest
 from core.errors import InputError
 
@@ -34,14 +32,7 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
     """
     shipped = gather(records, "mixed", NEEDED)
     other = gather(records, "phantoms", OTHER) if _any(records, "phantoms") else None
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown, from our own numbers
-    )
+    environment = card_environment(Path(__file__).parent)
     environment.filters.update(share=share_words, ci=interval_words, device=device_words, short=_short)
     environment.globals["missed"] = missed_words
     return environment.get_template(TEMPLATE).render(

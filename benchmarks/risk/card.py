@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from apps.risk.data.mixture import FINETUNE, PRETRAIN
 from apps.risk.models.risk_model import RiskModel
 from apps.risk.models.riskformer import LEAST, RECENT
-from benchmarks.page import device_words
+from benchmarks.page import card_environment, device_words
 from benchmarks.record import newest
 from core.errors import InputError
 
@@ -28,14 +26,7 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
             "record_missing", f"no record of {', '.join(missing)}: run python -m benchmarks.risk for each"
         )
     described = RiskModel.from_pretrained().described
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown, from our own numbers
-    )
+    environment = card_environment(Path(__file__).parent)
     environment.filters.update(figure=figure_words, percent=percent_words, device=device_words)
     return environment.get_template(TEMPLATE).render(
         **{part.replace("-", "_"): record for part, record in found.items()},

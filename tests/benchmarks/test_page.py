@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.page import device_words, render_page
+from pathlib import Path
+
+import pytest
+from jinja2 import UndefinedError
+
+from benchmarks.page import card_environment, device_words, render_page
 
 DEVICE = {
     "cpu": "A CPU",
@@ -49,3 +54,11 @@ def test_a_device_in_words() -> None:
 
 def test_without_a_checkout_there_is_no_commit() -> None:
     assert "no commit" in render_page([{**record("a", "2026-01-01T", "1"), "git": None}])
+
+
+def test_a_card_with_a_figure_that_no_record_gives_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "card.md.j2").write_text("{{ one }} <b>{{ other }}</b>\n", encoding="utf-8")
+    template = card_environment(tmp_path).get_template("card.md.j2")
+    assert template.render(one="a & b", other=2) == "a & b <b>2</b>\n"
+    with pytest.raises(UndefinedError, match="'other' is undefined"):
+        template.render(one=1)
