@@ -73,8 +73,8 @@ def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption
         Column("Model"),
         Column("Pinball loss", numeric=True),
         Column("Fissler\N{EN DASH}Ziegel loss", numeric=True),
-        Column("Below the VaR", numeric=True),
-        Column("Tests passed, %", numeric=True),
+        Column("Below VaR", numeric=True),
+        Column("Passed, %", numeric=True),
     ]
     rows = []
     for name, by_level in overall.items():
@@ -85,7 +85,7 @@ def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption
                 interval(told["pinball"]),
                 interval(told["fz"], 3),
                 DASH if told["share"] is None else f"{100.0 * told['share']:.2f} %",
-                ", ".join(percent(told["passed"][test]) for test in ("kupiec", "independence", "dq", "z2")),
+                "/".join(percent(told["passed"][test]) for test in ("kupiec", "independence", "dq", "z2")),
             ]
         )
     return Table(caption, columns, rows)

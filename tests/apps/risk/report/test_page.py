@@ -75,7 +75,7 @@ def test_models_stand_beside_each_other() -> None:
         "passed": {"kupiec": 0.85, "independence": 1.0, "dq": None, "z2": 0.5},
     }
     table = models_table({"gjr_garch": {"0.05": told}}, 0.05, "At 5 %")
-    assert table.rows == [["gjr garch", "0.1000 (0.0900 to 0.1100)", "–", "5.12 %", "85, 100, –, 50"]]
+    assert table.rows == [["gjr garch", "0.1000 (0.0900 to 0.1100)", "–", "5.12 %", "85/100/–/50"]]
 
 
 def test_clients_are_ranked_with_their_drivers() -> None:
