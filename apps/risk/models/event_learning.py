@@ -19,11 +19,11 @@ from torch.utils.data import IterableDataset
 
 from apps.risk.data.outcomes import Origins
 from apps.risk.data.windows import Batch, Windows
-from apps.risk.models.event_network import EventNetwork
+from apps.risk.models.event_network import EventNetwork, without
 from apps.risk.models.event_parts import Past
 from apps.risk.models.feed import Levels, code_counts, levels_of
 from apps.risk.models.losses import event_loss
-from apps.risk.models.riskformer_event import RiskformerEvent, kept_rows, without
+from apps.risk.models.riskformer_event import RiskformerEvent, kept_rows
 from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import RiskFormer, Rows
 from core.data.stream import steps_of_worker

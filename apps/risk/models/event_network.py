@@ -1,6 +1,6 @@
 """riskformer asked for the event alone, of many clients with the same variables each.
 
-Legend: G groups (clients), V rows of each, R = G V rows, N tokens of a row, D width.
+Legend: G groups (clients), V rows of each, R = G V rows, N tokens of a row, D width, K sets of variables.
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from apps.risk.models.attention import rotary
-from apps.risk.models.scaling import scale_of, scaled
-from apps.risk.models.transformer import Layer, RiskFormer, Rows
+from apps.risk.models.transformer import Layer, RiskFormer, Rows, Tokens
 
 
 class EventNetwork(RiskFormer):
@@ -22,30 +20,68 @@ class EventNetwork(RiskFormer):
 
     def logits(self, rows: Rows, variables: int) -> Tensor:
         """Return the event's log-odds, (G,): those of `self(rows).event_G`. variables: V; group_B is not looked at."""
-        R, V = len(rows.past_BC), variables
-        scale = scale_of(rows.past_BC, rows.known_BC)
-        past = self._patches(scaled(rows.past_BC, scale), rows.known_BC, left=True, ahead=False)
-        ahead = self._patches(scaled(rows.ahead_BH, scale), rows.known_BH, left=False, ahead=True)
-        x_RND = torch.cat([self._row(rows)[:, None], past.token_BND, ahead.token_BND], dim=1)
-        seen_RN = torch.cat([rows.known_BC.new_ones(R, 1), past.seen_BN, ahead.seen_BN], dim=1)
-        first = -past.token_BND.shape[1]
-        position_N = torch.arange(first - 1, first - 1 + x_RND.shape[1], device=x_RND.device)
-        rotary_2Nd = rotary(
-            torch.where(position_N < first, 0, position_N), self.size.width // self.size.heads
+        return self._met(self._alone(rows), variables)
+
+    def logits_without(self, rows: Rows, hidden_KV: Tensor) -> Tensor:
+        """Return the log-odds where some variables are taken for unknown, (K, G): those of `logits` of `without`.
+
+        hidden_KV: bool. Up to the first layer in which rows meet, what becomes of a row is the same whatever is
+        hidden beside it: those layers look at each row twice, however large K is.
+        """
+        hidden_KV = hidden_KV.to(rows.past_BC.device)
+        groups, variables = len(rows.past_BC) // hidden_KV.shape[1], hidden_KV.shape[1]
+        known, unknown = (
+            self._alone(rows),
+            self._alone(without(rows, torch.ones_like(rows.kind_B, dtype=torch.bool))),
         )
+        logits = []
+        for hidden_V in hidden_KV:
+            hidden_R1 = hidden_V.repeat(groups)[:, None]
+            some = known._replace(
+                x_BND=torch.where(hidden_R1[..., None], unknown.x_BND, known.x_BND),
+                seen_BN=torch.where(hidden_R1, unknown.seen_BN, known.seen_BN),
+            )
+            logits.append(self._met(some, variables))
+        return torch.stack(logits)
+
+    def _alone(self, rows: Rows) -> Tokens:
+        """Return what comes out of the layers before the first one in which the rows of a group meet."""
+        tokens = self.tokens(rows)
+        x_RND = tokens.x_BND
+        for layer in list(self.layers)[: self._meeting()]:
+            x_RND = layer(x_RND, tokens.seen_BN, None, tokens.rotary_2Nd)
+        return tokens._replace(x_BND=x_RND)
+
+    def _met(self, tokens: Tokens, V: int) -> Tensor:
+        """Return the log-odds of what `_alone` returned, (G,)."""
+        x_RND, seen_RN = tokens.x_BND, tokens.seen_BN
         itself_VV = torch.eye(V, dtype=torch.bool, device=x_RND.device)
         seen_GN1V = seen_RN.view(-1, V, seen_RN.shape[1]).transpose(1, 2)[:, :, None]
         may_see = (seen_GN1V | itself_VV).flatten(0, 1)[:, None]
-        for number, layer in enumerate(self.layers, start=1):
+        for number in range(self._meeting(), len(self.layers)):
+            layer = self.layers[number]
             assert isinstance(layer, Layer)
             if not layer.over_group:
-                x_RND = layer(x_RND, seen_RN, None, rotary_2Nd)
-            elif number < len(self.layers):
+                x_RND = layer(x_RND, seen_RN, None, tokens.rotary_2Nd)
+            elif number < len(self.layers) - 1:
                 x_RND = _over_group(layer, x_RND, may_see, V)
             else:  # what counts in the end are the tokens of the rows themselves, which all see each other
                 x_RND = _over_group(layer, x_RND[:, :1], None, V)
         row_GVD = self.norm(x_RND[:, 0]).view(-1, V, x_RND.shape[-1])
         return self.event_head(row_GVD.mean(dim=1))[:, 0]
+
+    def _meeting(self) -> int:
+        """Return the number of the first layer in which rows meet, or how many layers there are."""
+        return min(self.size.group_every - 1, len(self.layers))
+
+
+def without(rows: Rows, hidden_R: Tensor) -> Rows:
+    """Return the rows with some of them, (R,) bool, as if nothing were known of them."""
+    return rows._replace(
+        known_BC=rows.known_BC & ~hidden_R[:, None],
+        known_BH=rows.known_BH & ~hidden_R[:, None],
+        level_B2=rows.level_B2.masked_fill(hidden_R[:, None], 0.0),
+    )
 
 
 def _over_group(layer: Layer, x_RND: Tensor, may_see: Tensor | None, V: int) -> Tensor:

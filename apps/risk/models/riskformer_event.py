@@ -5,7 +5,7 @@ Legend: N entities, V variables of the network, R = N V rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,30 +66,37 @@ class RiskformerEvent:
 
     def drivers(self, panel: Panel) -> Drivers:
         """Return of each entity the columns that raise its log-odds, largest first."""
-        batch, columns = self.past.latest(panel), panel.columns
-        whole_N = self.log_odds(batch, columns)
-        origin = variables_of(columns)
-        names = tuple(dict.fromkeys(name for name, keep in zip(origin, self.keep_V, strict=True) if keep))
-        above = []
-        for name in names:
-            hidden_V = torch.tensor(
-                [one == name for one, keep in zip(origin, self.keep_V, strict=True) if keep]
-            )
-            above.append(whole_N - self.log_odds(batch, columns, hidden_V))
-        return largest(names, np.stack(above, axis=1)) if names else tuple(() for _ in whole_N)
+        columns = panel.columns
+        origin = [name for name, keep in zip(variables_of(columns), self.keep_V, strict=True) if keep]
+        names = tuple(dict.fromkeys(origin))
+        if not names or not panel.entities:
+            return tuple(() for _ in panel.entities)
+        # the first set hides nothing
+        hidden_KV = torch.tensor([[one == name for one in origin] for name in (None, *names)])
+        told_KN = self._log_odds(
+            self.past.latest(panel), columns, lambda net, rows: net.logits_without(rows, hidden_KV)
+        )
+        return largest(names, (told_KN[:1] - told_KN[1:]).T)
 
-    def log_odds(self, batch: Batch, columns: Columns, hidden_V: Tensor | None = None) -> np.ndarray:
-        """Return those of each window, calibrated, (N,). hidden_V: bool, variables that are taken for unknown."""
-        parts = [np.zeros(0)]
+    def log_odds(self, batch: Batch, columns: Columns) -> np.ndarray:
+        """Return those of each window, calibrated, (N,)."""
+        variables = sum(self.keep_V)
+        return self._log_odds(batch, columns, lambda net, rows: net.logits(rows, variables))
+
+    def _log_odds(
+        self, batch: Batch, columns: Columns, ask: Callable[[EventNetwork, Rows], Tensor]
+    ) -> np.ndarray:
+        """Return the calibrated mean over members of what each answers, (…, N)."""
+        if not len(batch.origin_B):
+            return np.zeros(0)
+        parts = []
         for first in range(0, len(batch.origin_B), CHUNK):
             some = Batch(*(part[first : first + CHUNK] for part in batch))
             rows = kept_rows(some, columns, self.levels, self.keep_V)
-            if hidden_V is not None:
-                rows = without(rows, hidden_V.repeat(len(some.origin_B)))
             with torch.inference_mode():
-                logits = [net.logits(rows, sum(self.keep_V)) for net in self.members]
+                logits = [ask(net, rows) for net in self.members]
             parts.append(torch.stack(logits).mean(dim=0).double().numpy())
-        return self.slope * np.concatenate(parts) + self.intercept
+        return self.slope * np.concatenate(parts, axis=-1) + self.intercept
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the networks; return their description."""
@@ -141,12 +148,3 @@ def kept_rows(batch: Batch, columns: Columns, levels: Levels | None, keep_V: Seq
     rows, _ = rows_of(batch, columns, levels=levels, latest=True)
     keep_R = torch.tensor(keep_V).repeat(len(batch.origin_B))
     return Rows(*(None if part is None else part[keep_R] for part in rows))  # type: ignore[arg-type]
-
-
-def without(rows: Rows, hidden_R: Tensor) -> Rows:
-    """Return the rows with some of them, (R,) bool, as if nothing were known of them."""
-    return rows._replace(
-        known_BC=rows.known_BC & ~hidden_R[:, None],
-        known_BH=rows.known_BH & ~hidden_R[:, None],
-        level_B2=rows.level_B2.masked_fill(hidden_R[:, None], 0.0),
-    )

@@ -79,6 +79,16 @@ class Forecast(NamedTuple):
         return unscaled(self.z_BHQ, self.scale)
 
 
+class Tokens(NamedTuple):
+    """Rows as the first layer takes them. seen_BN: bool, may be attended to. ahead: how many of the N lie ahead."""
+
+    x_BND: Tensor
+    seen_BN: Tensor
+    rotary_2Nd: Tensor
+    ahead: int
+    scale: Scale
+
+
 class RiskFormer(nn.Module):
     """The network. categories: number of codes of each static, the unseen one (0) included."""
 
@@ -99,23 +109,30 @@ class RiskFormer(nn.Module):
 
     def forward(self, rows: Rows) -> Forecast:
         """Return quantiles of every row (those of covariates mean nothing) and the event's logit of every group."""
-        B, H = rows.ahead_BH.shape
+        tokens, H = self.tokens(rows), rows.ahead_BH.shape[1]
+        x_BND = tokens.x_BND
+        together_BB = None if rows.group_B is None else rows.group_B[:, None] == rows.group_B
+        for layer in self.layers:
+            x_BND = layer(x_BND, tokens.seen_BN, together_BB, tokens.rotary_2Nd)
+        x_BND = self.norm(x_BND)
+        z_BHQ = self.quantile_head(x_BND[:, -tokens.ahead :])[:, :H]
+        return Forecast(
+            z_BHQ, tokens.scale, self.event_head(_mean_of_groups(x_BND[:, 0], rows.group_B))[:, 0]
+        )
+
+    def tokens(self, rows: Rows) -> Tokens:
+        """Return what the first layer takes."""
         scale = scale_of(rows.past_BC, rows.known_BC)
         past = self._patches(scaled(rows.past_BC, scale), rows.known_BC, left=True, ahead=False)
         ahead = self._patches(scaled(rows.ahead_BH, scale), rows.known_BH, left=False, ahead=True)
         x_BND = torch.cat([self._row(rows)[:, None], past.token_BND, ahead.token_BND], dim=1)
-        seen_BN = torch.cat([rows.known_BC.new_ones(B, 1), past.seen_BN, ahead.seen_BN], dim=1)
+        seen_BN = torch.cat([rows.known_BC.new_ones(len(x_BND), 1), past.seen_BN, ahead.seen_BN], dim=1)
         # the horizon begins at position 0, and so does the row itself: a longer past of nothing changes nothing
         first = -past.token_BND.shape[1]
         position_N = torch.arange(first - 1, first - 1 + x_BND.shape[1], device=x_BND.device)
         position_N = torch.where(position_N < first, 0, position_N)
         rotary_2Nd = rotary(position_N, self.size.width // self.size.heads)
-        together_BB = None if rows.group_B is None else rows.group_B[:, None] == rows.group_B
-        for layer in self.layers:
-            x_BND = layer(x_BND, seen_BN, together_BB, rotary_2Nd)
-        x_BND = self.norm(x_BND)
-        z_BHQ = self.quantile_head(x_BND[:, -ahead.token_BND.shape[1] :])[:, :H]
-        return Forecast(z_BHQ, scale, self.event_head(_mean_of_groups(x_BND[:, 0], rows.group_B))[:, 0])
+        return Tokens(x_BND, seen_BN, rotary_2Nd, ahead.token_BND.shape[1], scale)
 
     def _row(self, rows: Rows) -> Tensor:
         x_BD = self.kind(rows.kind_B) + self.level(rows.level_B2)
