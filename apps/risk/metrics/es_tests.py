@@ -2,7 +2,7 @@
 
 Returns, VaR and ES are in return space (losses negative). Both statistics have mean 0 for true forecasts and
 fall below 0 where the risk is underestimated; the tests are one-sided.
-Legend: T days, S draws of each day's return, independent over days, Q quantile levels.
+Legend: T days, S draws of each day's return, independent over days.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from apps.risk.metrics.checks import (
-    check_at_least,
-    check_not_infinite,
     check_same_shape,
     check_tail_level,
     counted,
@@ -47,43 +45,6 @@ def acerbi_szekely_z2(
     check_tail_level(level)
     return_T, var_T, es_T, draw_ST = _days_that_count(return_T, var_T, es_T, draw_ST)
     return _result(_z2(return_T[None], var_T, es_T, level), _z2(draw_ST, var_T, es_T, level), return_T, var_T)
-
-
-def draws_from_quantiles(
-    quantile_TQ: np.ndarray, level_Q: np.ndarray, draws: int, seed: int = 0
-) -> np.ndarray:
-    """Return draws, (S, T), of each day's return from its quantiles, independent over days.
-
-    Between two levels the quantile function is a straight line; beyond the outermost it goes on in proportion to
-    the logarithm of the level (an exponential tail through the two outermost quantiles). Tails fatter than that
-    need draws of the model's own.
-    quantile_TQ: rising along Q, a whole row missing (NaN) where the day has no forecast: its draws are NaN.
-    Raises ValueError for levels that do not rise within (0, 1), fewer than two, crossing quantiles, a row missing
-    in part, infinities.
-    """
-    check_at_least("draws", draws, 1)
-    check_same_shape(level_Q=level_Q, quantile_TQ=quantile_TQ[0])
-    check_at_least("quantile levels", len(level_Q), 2)
-    if not (np.all(np.diff(level_Q) > 0.0) and level_Q[0] > 0.0 and level_Q[-1] < 1.0):
-        raise ValueError(f"levels are {level_Q.tolist()}, wanted rising between 0 and 1")
-    check_not_infinite(quantile_TQ=quantile_TQ)
-    lost_T = np.isnan(quantile_TQ).any(axis=1)
-    if not np.isnan(quantile_TQ[lost_T]).all():
-        raise ValueError("a day has some of its quantiles, wanted all or none (NaN)")
-    if np.any(np.diff(quantile_TQ[~lost_T], axis=1) < 0.0):
-        raise ValueError("quantiles cross, wanted rising with the level")
-    u_ST = np.random.default_rng(seed).random((draws, len(quantile_TQ)))
-    return np.stack(
-        [_inverse(u_S, row_Q, level_Q) for u_S, row_Q in zip(u_ST.T, quantile_TQ, strict=True)], 1
-    )
-
-
-def _inverse(u_S: np.ndarray, quantile_Q: np.ndarray, level_Q: np.ndarray) -> np.ndarray:
-    low = np.log(np.maximum(u_S, np.finfo(float).tiny) / level_Q[0]) / np.log(level_Q[1] / level_Q[0])
-    high = np.log((1.0 - u_S) / (1.0 - level_Q[-1])) / np.log((1.0 - level_Q[-2]) / (1.0 - level_Q[-1]))
-    drawn_S = np.interp(u_S, level_Q, quantile_Q)
-    drawn_S = np.where(u_S < level_Q[0], quantile_Q[0] + (quantile_Q[1] - quantile_Q[0]) * low, drawn_S)
-    return np.where(u_S > level_Q[-1], quantile_Q[-1] - (quantile_Q[-1] - quantile_Q[-2]) * high, drawn_S)
 
 
 def _z1(return_ST: np.ndarray, var_T: np.ndarray, es_T: np.ndarray) -> np.ndarray:

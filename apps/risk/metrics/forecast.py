@@ -1,4 +1,4 @@
-"""Accuracy of forecasts over many series: MASE, quantile losses, WQL, coverage.
+"""Accuracy of forecasts over many series: MASE, quantile losses, WQL.
 
 Legend: N series, T past steps, H steps of the horizon, Q quantile levels. weight_N: how often each series counts,
 so that core.bootstrap gives intervals over series; None counts each once.
@@ -104,44 +104,6 @@ def weighted_quantile_loss(
     weight_NH = _point_weights(actual_NH, mask_NH, weight_N)
     size = np.sum(weight_NH * np.abs(np.where(weight_NH > 0.0, actual_NH, 0.0)))
     return float(_ratio(2.0 * loss_Q.mean() * weight_NH.sum(), size))
-
-
-def quantile_coverage(
-    actual_NH: np.ndarray,
-    quantile_NHQ: np.ndarray,
-    level_Q: np.ndarray,
-    mask_NH: np.ndarray | None = None,
-    weight_N: np.ndarray | None = None,
-) -> np.ndarray:
-    """Return the share of outcomes at or below each quantile, (Q,): near its level if the forecast is calibrated.
-
-    Source: Gneiting, Balabdaoui & Raftery 2007, doi:10.1111/j.1467-9868.2007.00587.x. NaN where all weights are 0.
-    """
-    _check_levels(level_Q, quantile_NHQ)
-    counted(actual_NH, mask_NH, quantile_NHQ=quantile_NHQ)
-    weight_NH = _point_weights(actual_NH, mask_NH, weight_N)
-    below_Q = np.sum((actual_NH[..., None] <= quantile_NHQ) * weight_NH[..., None], axis=(0, 1))
-    return _ratio(below_Q, weight_NH.sum())
-
-
-def interval_coverage(
-    actual_NH: np.ndarray,
-    lower_NH: np.ndarray,
-    upper_NH: np.ndarray,
-    mask_NH: np.ndarray | None = None,
-    weight_N: np.ndarray | None = None,
-) -> float:
-    """Return the share of outcomes within the interval, its bounds included; NaN where all weights are 0.
-
-    Source: Christoffersen 1998, doi:10.2307/2527341. Raises ValueError where a lower bound lies above its upper.
-    """
-    counts_NH = counted(actual_NH, mask_NH, lower_NH=lower_NH, upper_NH=upper_NH)
-    crossed = int(np.sum(counts_NH & (lower_NH > upper_NH)))
-    if crossed:
-        raise ValueError(f"lower bounds lie above upper ones {crossed} times, wanted lower ≤ upper")
-    weight_NH = _point_weights(actual_NH, mask_NH, weight_N)
-    inside_NH = (lower_NH <= actual_NH) & (actual_NH <= upper_NH)
-    return float(_ratio(np.sum(inside_NH * weight_NH), weight_NH.sum()))
 
 
 def _point_weights(

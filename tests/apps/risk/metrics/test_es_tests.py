@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
-from apps.risk.metrics.es_tests import acerbi_szekely_z1, acerbi_szekely_z2, draws_from_quantiles
+from apps.risk.metrics.es_tests import acerbi_szekely_z1, acerbi_szekely_z2
 
 NAN = np.nan
 LEVEL = 0.025
@@ -116,51 +116,6 @@ def test_without_an_exceedance_test_1_says_nothing_and_test_2_is_one() -> None:
     assert not z1.rejects()
     z2 = acerbi_szekely_z2(np.zeros(50), var_T, es_T, LEVEL, draw_ST)
     assert (z2.statistic, z2.p_value, z2.exceedances) == (1.0, 1.0, 0)
-
-
-def test_draws_follow_the_quantiles_and_an_exponential_tail() -> None:
-    level_Q = np.array([0.01, 0.05, 0.5, 0.95, 0.99])
-    # a Laplace law has exponential tails: the draws are then exact beyond the outermost quantiles
-    scale = np.array([1.0, 3.0])
-    laplace_Q = np.where(level_Q < 0.5, np.log(2 * level_Q), -np.log(2 * (1 - level_Q)))
-    quantile_TQ = scale[:, None] * laplace_Q
-    draw_ST = draws_from_quantiles(quantile_TQ, level_Q, 100_000, seed=1)
-    for day in (0, 1):
-        shares = [float(np.mean(draw_ST[:, day] <= q)) for q in quantile_TQ[day]]
-        assert shares == pytest.approx(level_Q.tolist(), abs=0.003)
-        low = draw_ST[:, day][draw_ST[:, day] < quantile_TQ[day, 0]]
-        high = draw_ST[:, day][draw_ST[:, day] > quantile_TQ[day, -1]]
-        # the mean excess of an exponential tail is its scale
-        assert quantile_TQ[day, 0] - low.mean() == pytest.approx(scale[day], rel=0.1)
-        assert high.mean() - quantile_TQ[day, -1] == pytest.approx(scale[day], rel=0.1)
-    assert abs(np.corrcoef(draw_ST.T)[0, 1]) < 0.02
-
-
-def test_draws_repeat_with_the_seed_and_skip_lost_days() -> None:
-    level_Q = np.array([0.05, 0.5])
-    quantile_TQ = np.array([[-1.0, 0.0], [NAN, NAN]])
-    first, again, other = (draws_from_quantiles(quantile_TQ, level_Q, 10, seed=s) for s in (1, 1, 2))
-    assert np.array_equal(first, again, equal_nan=True)
-    assert not np.array_equal(first[:, 0], other[:, 0])
-    assert np.isnan(first[:, 1]).all()
-    assert np.isfinite(first[:, 0]).all()
-
-
-@pytest.mark.parametrize(
-    ("quantile", "level", "message"),
-    [
-        ([[0.0, 1.0]], [0.5, 0.05], r"levels are \[0\.5, 0\.05\], wanted rising between 0 and 1"),
-        ([[0.0, 1.0]], [0.0, 0.5], r"levels are \[0\.0, 0\.5\], wanted rising between 0 and 1"),
-        ([[0.0]], [0.5], "quantile levels is 1, wanted at least 2"),
-        ([[1.0, 0.0]], [0.05, 0.5], "quantiles cross, wanted rising with the level"),
-        ([[NAN, 0.0]], [0.05, 0.5], "a day has some of its quantiles"),
-        ([[-np.inf, 0.0]], [0.05, 0.5], "quantile_TQ has 1 infinite values"),
-        ([[0.0, 1.0, 2.0]], [0.05, 0.5], r"wanted equal: level_Q \(2,\), quantile_TQ \(3,\)"),
-    ],
-)
-def test_quantiles_that_are_no_law_are_refused(quantile: list, level: list, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        draws_from_quantiles(np.array(quantile), np.array(level), 10)
 
 
 def test_impossible_inputs_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""MASE, quantile losses, WQL and coverage: by hand, by scikit-learn, and by their laws."""
+"""MASE, quantile losses and WQL: by hand, by scikit-learn, and by their laws."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from scipy.stats import norm
 from sklearn.metrics import mean_pinball_loss
 
 from apps.risk.metrics.forecast import (
-    interval_coverage,
     mase,
     mase_by_series,
-    quantile_coverage,
     quantile_losses,
     seasonal_naive_scale,
     weighted_quantile_loss,
@@ -79,7 +77,7 @@ def test_wql_by_hand() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.floats(1e-6, 1e12))
-def test_neither_mase_nor_wql_nor_coverage_minds_the_unit(seed: int, unit: float) -> None:
+def test_neither_mase_nor_wql_minds_the_unit(seed: int, unit: float) -> None:
     actual, quantile = sample(seed=seed)
     scale = np.full(6, 1.7)
     assert mase(unit * actual, unit * quantile[..., 1], unit * scale) == pytest.approx(
@@ -87,9 +85,6 @@ def test_neither_mase_nor_wql_nor_coverage_minds_the_unit(seed: int, unit: float
     )
     assert weighted_quantile_loss(unit * actual, unit * quantile, LEVELS) == pytest.approx(
         weighted_quantile_loss(actual, quantile, LEVELS)
-    )
-    assert quantile_coverage(unit * actual, unit * quantile, LEVELS) == pytest.approx(
-        quantile_coverage(actual, quantile, LEVELS)
     )
 
 
@@ -104,30 +99,17 @@ def test_a_weight_is_that_many_equal_series_and_a_mask_is_a_missing_outcome(seed
     mask[0, 0] = True
     hidden = np.where(mask, actual, NAN)
     copied = np.repeat(np.arange(6), weight)
-    for figure in (quantile_losses, weighted_quantile_loss, quantile_coverage):
+    for figure in (quantile_losses, weighted_quantile_loss):
         ours = figure(actual, quantile, LEVELS, mask, weight)
         assert ours == pytest.approx(figure(hidden[copied], quantile[copied], LEVELS))
-    ours = interval_coverage(actual, quantile[..., 0], quantile[..., 2], mask, weight)
-    assert ours == pytest.approx(
-        interval_coverage(hidden[copied], quantile[copied, :, 0], quantile[copied, :, 2])
-    )
 
 
-def test_a_true_forecast_is_covered_as_it_says_and_scores_best() -> None:
+def test_a_true_forecast_scores_best() -> None:
     actual = np.random.default_rng(1).normal(size=(100, 100))
     truth = np.broadcast_to(norm.ppf(LEVELS), (100, 100, 3))
-    assert quantile_coverage(actual, truth, LEVELS) == pytest.approx(LEVELS, abs=0.015)
-    assert interval_coverage(actual, truth[..., 0], truth[..., 2]) == pytest.approx(0.8, abs=0.015)
     best = weighted_quantile_loss(actual, truth, LEVELS)
     for factor in (0.8, 1.25):
         assert weighted_quantile_loss(actual, factor * truth, LEVELS) > best
-
-
-def test_bounds_belong_to_the_interval() -> None:
-    actual = np.array([[1.0, 2.0, 3.0, NAN]])
-    lower, upper = np.array([[1.0, 0.0, 0.0, NAN]]), np.array([[2.0, 2.0, 2.0, NAN]])
-    assert interval_coverage(actual, lower, upper) == pytest.approx(2 / 3)
-    assert np.isnan(interval_coverage(actual, lower, upper, weight_N=np.zeros(1)))
 
 
 def test_impossible_inputs_are_refused() -> None:
@@ -150,10 +132,8 @@ def test_impossible_inputs_are_refused() -> None:
         weighted_quantile_loss(actual, quantile, np.array([0.1, 0.5, 1.0]))
     with pytest.raises(ValueError, match="quantile is missing 1 times where the outcome counts"):
         quantile_losses(actual, np.where(np.arange(90).reshape(6, 5, 3) == 4, NAN, quantile), LEVELS)
-    with pytest.raises(ValueError, match="quantile_NHQ has 90 infinite values"):
-        quantile_coverage(actual, np.full_like(quantile, np.inf), LEVELS)
-    with pytest.raises(ValueError, match="lower bounds lie above upper ones 30 times"):
-        interval_coverage(actual, actual + 1.0, actual)
+    with pytest.raises(ValueError, match="quantile has 30 infinite values"):
+        quantile_losses(actual, np.full_like(quantile, np.inf), LEVELS)
     with pytest.raises(ValueError, match="none of 30 outcomes counts"):
         weighted_quantile_loss(actual, quantile, LEVELS, np.zeros_like(actual, dtype=bool))
     with pytest.raises(ValueError, match="a weight is negative or not finite"):
