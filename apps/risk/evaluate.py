@@ -1,61 +1,27 @@
 """stage=evaluate: all models side by side; the champion is chosen on development dates, the test is looked at once.
 
-Targets: the last backtest.days dates are the test, as many before them development (apps.risk.data.splits). The rule:
-least mean rank over the pinball loss at 2.5 % and 1 % and the Fissler–Ziegel loss at 2.5 % and 1 %, one day ahead; for
-series whose shortfall is not negative (prices) the weighted quantile loss over the horizon decides. An event: the least
-log loss; test is the last date whose outcome is known, development the date one horizon before it; with one such date
-alone every other client, by the hash of its name, is development.
-Legend: N entities, D days, H steps, Q levels, O origins, M models, K criteria.
+The rules: apps.risk.report.target_evaluation and apps.risk.report.event_evaluation.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from sklearn.metrics import log_loss
 
 from apps.risk.config import RiskConfig
 from apps.risk.data.comparable import comparable
-from apps.risk.data.history import history_NT, known_until, steps_known
-from apps.risk.data.load import Loaded, load_panel
-from apps.risk.data.outcomes import Origins, event_origins
-from apps.risk.data.panel import Panel, take
-from apps.risk.data.season import season_of
-from apps.risk.data.splits import split_dates
-from apps.risk.metrics.credit import CalibrationTable, calibration_table, credit_figures_with_intervals
-from apps.risk.metrics.forecast import mase_by_series, seasonal_naive_scale
-from apps.risk.metrics.ranking import mean_ranks, winner
-from apps.risk.metrics.tail_scores import pinball_loss
+from apps.risk.data.load import load_panel
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.candidates import candidates, trained_names
-from apps.risk.models.garch import Walk
-from apps.risk.models.interface import EventModel, TargetModel
+from apps.risk.models.interface import EventModel
 from apps.risk.models.risk_model import RiskModel
-from apps.risk.models.walking import Asked, first_day, outcomes, walk_days
 from apps.risk.report import page
 from apps.risk.report.evaluation_page import event_page, targets_page
-from apps.risk.report.judged import Judged, judge, number, overall
-from core.bootstrap import bootstrap
-from core.errors import ExitCode, InputError
+from apps.risk.report.event_evaluation import events, least_log_loss
+from apps.risk.report.target_evaluation import chosen, targets
+from core.errors import ExitCode
 from core.runs.files import write_json, write_text
 from core.runs.folder import Run
-
-ORIGINS = 8  # dates of a part from which the whole horizon is forecast
-LEVELS = np.linspace(0.1, 0.9, 9)
-CRITERIA = (("pinball", "0.025"), ("pinball", "0.01"), ("fz", "0.025"), ("fz", "0.01"))
-Figures = dict[str, dict[str, Any]]  # model → figure → value
-
-
-class Parts(NamedTuple):
-    """What was found on development dates, and on the test."""
-
-    development: Figures
-    test: Figures
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
@@ -104,215 +70,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
     return ExitCode.QUARANTINED if rejected or refused else ExitCode.DONE
 
 
-def targets(
-    cfg: RiskConfig, panel: Panel, label: str, models: Mapping[str, TargetModel]
-) -> tuple[Parts, Judged]:
-    """Return the figures of both parts, and the test judged day by day.
-
-    One walk over both; a fitted model is fitted as often in both. The horizon is forecast from ORIGINS dates of each.
-    """
-    days, end = cfg.backtest.days, steps_known(panel)
-    first_day(panel, 2 * days)
-    calendar_T = panel.calendar_T[:end]
-    starts = [
-        int(np.searchsorted(calendar_T, date)) for date in split_dates(calendar_T, days / end, days / end)
-    ]
-    walks = {name: walk_days(model, panel, label, 2 * days) for name, model in models.items()}
-    outcome_ND = outcomes(panel, label, 2 * days)
-    found: list[Figures] = []
-    judged: Judged | None = None
-    for start, first in zip(starts, (0, days), strict=True):
-        part = slice(first, first + days)
-        cut = {name: Walk(*(values[:, part] for values in walk)) for name, walk in walks.items()}
-        judged = judge(cut, outcome_ND[:, part], panel.entities, Asked("entity", 1), cfg.seed)
-        ahead = horizons(cfg, panel, label, models, (start, start + days))
-        found.append({name: {**overall(judged, name, cfg.seed), "horizon": ahead[name]} for name in models})
-    assert judged is not None
-    return Parts(*found), judged
-
-
-def horizons(
-    cfg: RiskConfig, panel: Panel, label: str, models: Mapping[str, TargetModel], steps: tuple[int, int]
-) -> Figures:
-    """Return WQL over 0.1 … 0.9, MASE and the 80 % interval's coverage of each model over the horizon, with intervals.
-
-    From dates of a part that lie evenly, at least a horizon apart and at most ORIGINS; entities without a forecast by
-    any one model are left out for all. Intervals resample series, or dates where there are fewer than ten series.
-    """
-    H, (first, until) = cfg.model.horizon, steps
-    count = max(min(ORIGINS, (until - first) // H), 1)
-    origins = np.linspace(first, max(until - H, first), count).astype(int)
-    quantiles: dict[str, list[np.ndarray]] = {name: [] for name in models}
-    actual, scales = [], []
-    season = season_of(panel.calendar_T)
-    value_NT = history_NT(panel, label, steps_known(panel))
-    for step in origins.tolist():
-        seen = known_until(panel, step)
-        for name, model in models.items():
-            forecast = model.forecast(seen, label, H, cfg.model.paths, cfg.seed + step)
-            quantiles[name].append(forecast.quantile_NHQ(LEVELS))
-        came_NH = value_NT[:, step : step + H]
-        actual.append(np.pad(came_NH, ((0, 0), (0, H - came_NH.shape[1])), constant_values=np.nan))
-        scales.append(
-            seasonal_naive_scale(value_NT[:, :step], season)
-            if step > season
-            else np.full(len(came_NH), np.nan)
-        )
-    actual_NH, scale_N = np.concatenate(actual), np.concatenate(scales)
-    by_model = {name: np.concatenate(parts) for name, parts in quantiles.items()}
-    mask_NH = ~np.isnan(actual_NH) & ~np.any([np.isnan(q).any(axis=2) for q in by_model.values()], axis=0)
-    if not mask_NH.any():
-        return {name: {} for name in models}
-    entity_N, date_N = np.tile(np.arange(len(value_NT)), count), np.repeat(np.arange(count), len(value_NT))
-    owner_N = entity_N if len(value_NT) >= 10 or count == 1 else date_N
-    return {
-        name: horizon_figures(actual_NH, quantile_NHQ, scale_N, mask_NH, owner_N, cfg.seed)
-        for name, quantile_NHQ in by_model.items()
-    }
-
-
-def horizon_figures(
-    actual_NH: np.ndarray,
-    quantile_NHQ: np.ndarray,
-    scale_N: np.ndarray,
-    mask_NH: np.ndarray,
-    owner_N: np.ndarray,
-    seed: int,
-) -> dict[str, Any]:
-    """Return wql, mase and coverage_80 with intervals; each is a ratio of sums over owners, which are resampled.
-
-    owner_N: 0 … of each row. scale_N: as metrics.forecast.seasonal_naive_scale gives it.
-    """
-    actual_NH = np.where(mask_NH, actual_NH, np.nan)
-    losses = [
-        np.nansum(pinball_loss(actual_NH, quantile_NHQ[..., q], float(level)), axis=1)
-        for q, level in enumerate(LEVELS)
-    ]
-    scaled_N = mase_by_series(actual_NH, quantile_NHQ[..., 4], scale_N)
-    inside_NH = (quantile_NHQ[..., 0] <= actual_NH) & (actual_NH <= quantile_NHQ[..., 8])
-    above_N3 = np.stack(
-        [2.0 * np.mean(losses, axis=0), np.nan_to_num(scaled_N), inside_NH.sum(axis=1)], axis=1
-    )
-    below_N3 = np.stack(
-        [np.nansum(np.abs(actual_NH), axis=1), ~np.isnan(scaled_N), mask_NH.sum(axis=1)], axis=1
-    ).astype(np.float64)
-    owners = int(owner_N.max()) + 1
-    above_O3, below_O3 = np.zeros((2, owners, 3))
-    np.add.at(above_O3, owner_N, above_N3)
-    np.add.at(below_O3, owner_N, below_N3)
-
-    def figures(weight_O: np.ndarray) -> np.ndarray:
-        below_3 = weight_O @ below_O3
-        return np.where(below_3 > 0.0, (weight_O @ above_O3) / np.where(below_3 > 0.0, below_3, 1.0), np.nan)
-
-    value_3, bound_23 = figures(np.ones(owners)), bootstrap(figures, owners, seed=seed)
-    return {
-        name: [number(float(one)) for one in (value_3[place], *bound_23[:, place])]
-        for place, name in enumerate(("wql", "mase", "coverage_80"))
-    }
-
-
-def chosen(development: Figures) -> dict[str, Any]:
-    """Return the champion of targets, the rule, and what it was chosen by."""
-    names = list(development)
-    loss_MK = np.array(
-        [[_value(development[name][level][loss]) for loss, level in CRITERIA] for name in names]
-    )
-    rule = "least mean rank over pinball and Fissler-Ziegel losses at 2.5 % and 1 %, one step ahead, on development"
-    if np.isnan(loss_MK[:, 2:]).all():
-        rule = "least weighted quantile loss over the horizon, on development dates"
-        loss_MK = np.array([[_value(development[name]["horizon"].get("wql"))] for name in names])
-    if np.isnan(loss_MK).all():
-        raise InputError(
-            "evaluate_empty",
-            "no model has a forecast on any development date: take an earlier start or more rows",
-        )
-    ranks = dict(zip(names, map(number, mean_ranks(loss_MK).tolist()), strict=True))
-    return {"champion": names[winner(loss_MK)], "rule": rule, "mean_rank": ranks}
-
-
-def events(
-    cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], horizon: int
-) -> tuple[Parts, dict[str, CalibrationTable]]:
-    """Return credit figures of both parts with intervals over clients, and each model's calibration on the test.
-
-    A client without a PD by any one model is left out for all. Raises InputError where no outcome is known yet, or
-    the folder has no model of an event.
-    """
-    panel = loaded.everyone
-    if not models:
-        raise InputError("model_unsuited", "the weights hold no model of an event: train one by stage=train")
-    origins = event_origins(panel, horizon)
-    if not len(origins):
-        raise InputError(
-            "outcome_unknown",
-            f"no outcome within {horizon} steps is known as of {loaded.as_of.astype('datetime64[D]')}: "
-            "take a later as_of",
-        )
-    found: list[Figures] = []
-    tables: dict[str, CalibrationTable] = {}
-    for part in event_parts(panel, origins, horizon):
-        pd_by_model, event_B = _pds(panel, part, models)
-        found.append(
-            {
-                name: _credit(pd_B, event_B, cfg.score.alert_share, cfg.seed)
-                for name, pd_B in pd_by_model.items()
-            }
-        )
-        tables = {name: calibration_table(pd_B, event_B) for name, pd_B in pd_by_model.items()}
-    return Parts(*found), tables
-
-
-def event_parts(panel: Panel, origins: Origins, horizon: int) -> tuple[Origins, Origins]:
-    """Return the origins of development and of test."""
-    last = int(origins.step_B.max())
-    before = origins.where(origins.step_B == last - horizon)
-    test = origins.where(origins.step_B == last)
-    if len(before) and 0.0 < before.event_B.mean() < 1.0:
-        return before, test
-    names = [panel.entities[entity] for entity in test.entity_B]
-    odd_B = np.array([hashlib.sha256(name.encode()).digest()[0] % 2 == 1 for name in names])
-    return test.where(~odd_B), test.where(odd_B)
-
-
-def least_log_loss(development: Figures) -> dict[str, Any]:
-    """Return the champion of an event, the rule, and what it was chosen by."""
-    losses = {name: told["log_loss"] for name, told in development.items()}
-    best = min(losses, key=lambda name: (losses[name], name))
-    return {"champion": best, "rule": "least log loss on development", "log_loss": losses}
-
-
-def _pds(
-    panel: Panel, origins: Origins, models: Mapping[str, EventModel]
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return the PD of each client of one date by each model, and what came, (B,), of those that all models know."""
-    asked_N = np.zeros(len(panel.entities), dtype=bool)
-    asked_N[origins.entity_B] = True
-    seen = known_until(take(panel, asked_N), int(origins.step_B[0]) + 1)
-    event_B = origins.event_B[np.argsort(origins.entity_B)]
-    found = {name: model.forecast_event(seen).pd_N for name, model in models.items()}
-    known_B = ~np.any([np.isnan(pd_B) for pd_B in found.values()], axis=0)
-    if not 0.0 < event_B[known_B].mean() < 1.0:
-        raise InputError(
-            "event_rare",
-            f"of {known_B.sum()} clients of a part all or none had the event: nothing can be told apart",
-        )
-    return {name: pd_B[known_B] for name, pd_B in found.items()}, event_B[known_B]
-
-
-def _credit(pd_B: np.ndarray, event_B: np.ndarray, alert_share: float, seed: int) -> dict[str, Any]:
-    figures = credit_figures_with_intervals(pd_B, event_B, alert_share, seed=seed)
-    told: dict[str, Any] = {
-        name: [number(one.value), number(one.lower), number(one.upper)] for name, one in figures.items()
-    }
-    return {**told, "log_loss": number(float(log_loss(event_B, pd_B))), "clients": len(pd_B)}
-
-
 def _event_model(folder: Path | None, name: str) -> EventModel:
     model = RiskModel.from_pretrained(folder, event=name).event
     assert model is not None  # the folder's description names it
     return model
-
-
-def _value(found: list[float | None] | None) -> float:
-    return float("nan") if found is None or found[0] is None else found[0]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from apps.risk.metrics.credit import CalibrationTable
 from apps.risk.report import page
 from apps.risk.report.judged import Judged
+from apps.risk.report.parts import Figures, Parts
 from core.reports.page import Block, Column, Gallery, Notice, Page, Section, Table, Text, Tile
 
-Figures = Mapping[str, Mapping[str, Any]]
 _CREDIT = {
     "auroc": "AUROC",
     "ks": "KS",
@@ -22,18 +22,6 @@ _SEEN = (
     "Figures of a trained model are out of sample only on dates after its training, or on clients that it did not "
     "learn from: see its model card."
 )
-
-
-class Parts(Protocol):
-    """Figures by model, of development and of the test."""
-
-    @property
-    def development(self) -> Figures:
-        """Of the dates that the champion was chosen by."""
-
-    @property
-    def test(self) -> Figures:
-        """Of the dates looked at once."""
 
 
 def targets_page(label: str, parts: Parts, champion: Mapping[str, Any], judged: Judged) -> Page:

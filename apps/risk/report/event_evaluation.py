@@ -1,0 +1,103 @@
+"""Models of an event side by side: credit figures of development and of the test, and the champion by development.
+
+The rule: the least log loss. Test is the last date whose outcome is known, development the date one horizon before it;
+with one such date alone every other client, by the hash of its name, is development.
+Legend: N entities, B clients of a part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import log_loss
+
+from apps.risk.config import RiskConfig
+from apps.risk.data.history import known_until
+from apps.risk.data.load import Loaded
+from apps.risk.data.outcomes import Origins, event_origins
+from apps.risk.data.panel import Panel, take
+from apps.risk.metrics.credit import CalibrationTable, calibration_table, credit_figures_with_intervals
+from apps.risk.models.interface import EventModel
+from apps.risk.report.judged import number
+from apps.risk.report.parts import Figures, Parts
+from core.errors import InputError
+
+
+def events(
+    cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], horizon: int
+) -> tuple[Parts, dict[str, CalibrationTable]]:
+    """Return credit figures of both parts with intervals over clients, and each model's calibration on the test.
+
+    A client without a PD by any one model is left out for all. Raises InputError where no outcome is known yet, or
+    the folder has no model of an event.
+    """
+    panel = loaded.everyone
+    if not models:
+        raise InputError("model_unsuited", "the weights hold no model of an event: train one by stage=train")
+    origins = event_origins(panel, horizon)
+    if not len(origins):
+        raise InputError(
+            "outcome_unknown",
+            f"no outcome within {horizon} steps is known as of {loaded.as_of.astype('datetime64[D]')}: "
+            "take a later as_of",
+        )
+    found: list[Figures] = []
+    tables: dict[str, CalibrationTable] = {}
+    for part in event_parts(panel, origins, horizon):
+        pd_by_model, event_B = _pds(panel, part, models)
+        found.append(
+            {
+                name: _credit(pd_B, event_B, cfg.score.alert_share, cfg.seed)
+                for name, pd_B in pd_by_model.items()
+            }
+        )
+        tables = {name: calibration_table(pd_B, event_B) for name, pd_B in pd_by_model.items()}
+    return Parts(*found), tables
+
+
+def event_parts(panel: Panel, origins: Origins, horizon: int) -> tuple[Origins, Origins]:
+    """Return the origins of development and of test."""
+    last = int(origins.step_B.max())
+    before = origins.where(origins.step_B == last - horizon)
+    test = origins.where(origins.step_B == last)
+    if len(before) and 0.0 < before.event_B.mean() < 1.0:
+        return before, test
+    names = [panel.entities[entity] for entity in test.entity_B]
+    odd_B = np.array([hashlib.sha256(name.encode()).digest()[0] % 2 == 1 for name in names])
+    return test.where(~odd_B), test.where(odd_B)
+
+
+def least_log_loss(development: Figures) -> dict[str, Any]:
+    """Return the champion of an event, the rule, and what it was chosen by."""
+    losses = {name: told["log_loss"] for name, told in development.items()}
+    best = min(losses, key=lambda name: (losses[name], name))
+    return {"champion": best, "rule": "least log loss on development", "log_loss": losses}
+
+
+def _pds(
+    panel: Panel, origins: Origins, models: Mapping[str, EventModel]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the PD of each client of one date by each model, and what came, (B,), of those that all models know."""
+    asked_N = np.zeros(len(panel.entities), dtype=bool)
+    asked_N[origins.entity_B] = True
+    seen = known_until(take(panel, asked_N), int(origins.step_B[0]) + 1)
+    event_B = origins.event_B[np.argsort(origins.entity_B)]
+    found = {name: model.forecast_event(seen).pd_N for name, model in models.items()}
+    known_B = ~np.any([np.isnan(pd_B) for pd_B in found.values()], axis=0)
+    if not 0.0 < event_B[known_B].mean() < 1.0:
+        raise InputError(
+            "event_rare",
+            f"of {known_B.sum()} clients of a part all or none had the event: nothing can be told apart",
+        )
+    return {name: pd_B[known_B] for name, pd_B in found.items()}, event_B[known_B]
+
+
+def _credit(pd_B: np.ndarray, event_B: np.ndarray, alert_share: float, seed: int) -> dict[str, Any]:
+    figures = credit_figures_with_intervals(pd_B, event_B, alert_share, seed=seed)
+    told: dict[str, Any] = {
+        name: [number(one.value), number(one.lower), number(one.upper)] for name, one in figures.items()
+    }
+    return {**told, "log_loss": number(float(log_loss(event_B, pd_B))), "clients": len(pd_B)}
