@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from apps.risk.models.transformer import Layer, RiskFormer, Rows, Tokens
+from apps.risk.models.transformer import Layer, RiskFormer, Rows, Tokens, among_neighbours
 
 
 class EventNetwork(RiskFormer):
@@ -55,18 +55,16 @@ class EventNetwork(RiskFormer):
     def _met(self, tokens: Tokens, V: int) -> Tensor:
         """Return the log-odds of what `_alone` returned, (G,)."""
         x_RND, seen_RN = tokens.x_BND, tokens.seen_BN
-        itself_VV = torch.eye(V, dtype=torch.bool, device=x_RND.device)
-        seen_GN1V = seen_RN.view(-1, V, seen_RN.shape[1]).transpose(1, 2)[:, :, None]
-        may_see = (seen_GN1V | itself_VV).flatten(0, 1)[:, None]
+        may_see = among_neighbours(seen_RN, V)
         for number in range(self._meeting(), len(self.layers)):
             layer = self.layers[number]
             assert isinstance(layer, Layer)
             if not layer.over_group:
                 x_RND = layer(x_RND, seen_RN, None, tokens.rotary_2Nd)
             elif number < len(self.layers) - 1:
-                x_RND = _over_group(layer, x_RND, may_see, V)
+                x_RND = layer.among(x_RND, may_see, V)
             else:  # what counts in the end are the tokens of the rows themselves, which all see each other
-                x_RND = _over_group(layer, x_RND[:, :1], None, V)
+                x_RND = layer.among(x_RND[:, :1], None, V)
         row_GVD = self.norm(x_RND[:, 0]).view(-1, V, x_RND.shape[-1])
         return self.event_head(row_GVD.mean(dim=1))[:, 0]
 
@@ -82,11 +80,3 @@ def without(rows: Rows, hidden_R: Tensor) -> Rows:
         known_BH=rows.known_BH & ~hidden_R[:, None],
         level_B2=rows.level_B2.masked_fill(hidden_R[:, None], 0.0),
     )
-
-
-def _over_group(layer: Layer, x_RND: Tensor, may_see: Tensor | None, V: int) -> Tensor:
-    R, N, D = x_RND.shape
-    x = layer.attention_norm(x_RND).view(-1, V, N, D).transpose(1, 2).reshape(-1, V, D)
-    mixed = layer.attention(x, may_see, None).view(-1, N, V, D).transpose(1, 2).reshape(R, N, D)
-    x_RND = x_RND + mixed
-    return x_RND + layer.feed(layer.feed_norm(x_RND))

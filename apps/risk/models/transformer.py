@@ -107,13 +107,24 @@ class RiskFormer(nn.Module):
         self.quantile_head = QuantileHead(size, self.levels)
         self.event_head = nn.Linear(size.width, 1)
 
-    def forward(self, rows: Rows) -> Forecast:
-        """Return quantiles of every row (those of covariates mean nothing) and the event's logit of every group."""
+    def forward(self, rows: Rows, variables: int | None = None) -> Forecast:
+        """Return quantiles of every row (those of covariates mean nothing) and the event's logit of every group.
+
+        variables: where each group is so many neighbouring rows; the same is computed, in less time.
+        """
         tokens, H = self.tokens(rows), rows.ahead_BH.shape[1]
         x_BND = tokens.x_BND
-        together_BB = None if rows.group_B is None else rows.group_B[:, None] == rows.group_B
+        together_BB, may_see = None, None
+        if variables is not None:
+            may_see = among_neighbours(tokens.seen_BN, variables)
+        elif rows.group_B is not None:
+            together_BB = rows.group_B[:, None] == rows.group_B
         for layer in self.layers:
-            x_BND = layer(x_BND, tokens.seen_BN, together_BB, tokens.rotary_2Nd)
+            assert isinstance(layer, Layer)
+            if layer.over_group and variables is not None:
+                x_BND = layer.among(x_BND, may_see, variables)
+            else:
+                x_BND = layer(x_BND, tokens.seen_BN, together_BB, tokens.rotary_2Nd)
         x_BND = self.norm(x_BND)
         z_BHQ = self.quantile_head(x_BND[:, -tokens.ahead :])[:, :H]
         return Forecast(
@@ -201,6 +212,21 @@ class Layer(nn.Module):
             mixed = self.attention(x.transpose(0, 1), may_see, None).transpose(0, 1)
         x_BND = x_BND + mixed
         return x_BND + self.feed(self.feed_norm(x_BND))
+
+    def among(self, x_BND: Tensor, may_see: Tensor | None, variables: int) -> Tensor:
+        """Do the same over groups of V neighbouring rows each. may_see: of `among_neighbours`; None: each other."""
+        B, N, D = x_BND.shape
+        x = self.attention_norm(x_BND).view(-1, variables, N, D).transpose(1, 2).reshape(-1, variables, D)
+        mixed = self.attention(x, may_see, None).view(-1, N, variables, D).transpose(1, 2).reshape(B, N, D)
+        x_BND = x_BND + mixed
+        return x_BND + self.feed(self.feed_norm(x_BND))
+
+
+def among_neighbours(seen_BN: Tensor, variables: int) -> Tensor:
+    """Return what a row may see among V neighbours at each time, (G N, 1, V, V) bool: itself, and what is seen then."""
+    itself_VV = torch.eye(variables, dtype=torch.bool, device=seen_BN.device)
+    seen_GN1V = seen_BN.view(-1, variables, seen_BN.shape[1]).transpose(1, 2)[:, :, None]
+    return (seen_GN1V | itself_VV).flatten(0, 1)[:, None]
 
 
 class QuantileHead(nn.Module):

@@ -98,6 +98,20 @@ def test_rows_alone_are_groups_of_one(net: RiskFormer) -> None:
         assert torch.allclose(first, second, atol=1e-5)
 
 
+@pytest.mark.parametrize("variables", [1, 3])
+def test_groups_of_neighbours_are_groups_in_less_time(net: RiskFormer, variables: int) -> None:
+    given = rows()._replace(group_B=torch.arange(B) // variables)
+    known = given.known_BH.clone()
+    known[2] = True
+    past_known = given.known_BC.clone()
+    past_known[4, :12] = False  # a row of which less is known than of its neighbours
+    given = given._replace(known_BH=known, known_BC=past_known)
+    with torch.inference_mode():
+        slow, fast = net(given), net(given, variables)
+    assert torch.allclose(slow.z_BHQ, fast.z_BHQ, atol=1e-5)
+    assert torch.allclose(slow.event_G, fast.event_G, atol=1e-5)
+
+
 def test_what_is_known_in_advance_counts(net: RiskFormer) -> None:
     given = rows()
     known = given.known_BH.clone()

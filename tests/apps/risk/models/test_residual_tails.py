@@ -1,0 +1,74 @@
+"""Tails are quantiles of what past forecasts left over, in the network's units; the bulk stays the network's."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import norm
+
+from apps.risk.models.residual_tails import (
+    LEVELS,
+    by_step,
+    fit_tails,
+    quantiles_of,
+    residuals_of,
+    walked,
+    with_tails,
+)
+
+Z_Q = norm.ppf(LEVELS)
+INNER = Z_Q[16] - Z_Q[4]  # from the 10 % to the 90 % quantile of a normal law
+
+
+def test_a_residual_is_distance_from_the_median_in_inner_widths() -> None:
+    quantile_NQ = np.stack([3.0 + 2.0 * Z_Q, np.full(21, np.nan), np.full(21, 1.0)])
+    found = residuals_of(quantile_NQ, np.array([3.0 + 2.0 * INNER, 1.0, 5.0]))
+    assert found[0] == 1.0
+    assert np.isnan(found[1])
+    assert np.isinf(found[2])  # a network that saw no width at all
+    assert [len(one) for one in by_step(found[:, None])] == [1]
+
+
+def test_tails_replace_the_outermost_levels_and_nothing_else() -> None:
+    quantile_HQ = np.stack([Z_Q, 10.0 * Z_Q, 10.0 * Z_Q])
+    wide_KQ = np.stack([2.0 * Z_Q / INNER, 3.0 * Z_Q / INNER])
+    found = with_tails(quantile_HQ, wide_KQ)
+    np.testing.assert_array_equal(found[:, 4:17], quantile_HQ[:, 4:17])
+    for step, factor in enumerate((2.0, 30.0, 30.0)):  # later steps take the last row
+        np.testing.assert_allclose(
+            found[step, [0, 1, 2, 3, 17, 18, 19, 20]], factor * Z_Q[[0, 1, 2, 3, 17, 18, 19, 20]]
+        )
+    assert with_tails(quantile_HQ, None) is quantile_HQ
+
+
+def test_tails_never_cross_the_bulk() -> None:
+    found = with_tails(Z_Q[None], np.zeros((1, 21)))
+    assert (np.diff(found, axis=-1) >= 0).all()
+    assert found[0, 0] == Z_Q[4]
+
+
+def test_fitted_tails_are_those_of_the_residuals() -> None:
+    residual_HR = [np.random.default_rng(0).standard_t(3, size=20_000), np.linspace(-1.0, 1.0, 201)]
+    tails = fit_tails(residual_HR)
+    assert tails.residual_KQ is not None
+    np.testing.assert_array_equal(tails.residual_KQ, quantiles_of(residual_HR))
+    assert tails.residual_KQ[1, 10] == 0.0
+    thin = fit_tails([np.random.default_rng(0).normal(size=20_000)])
+    assert all(heavy > light for heavy, light in zip(tails.shapes, thin.shapes, strict=True))
+
+
+def test_a_walk_takes_the_residuals_before_each_date_alone() -> None:
+    network_NDQ = np.tile(Z_Q, (2, 40, 1))
+    came_ND = np.random.default_rng(0).normal(size=(2, 40))
+    given_KQ = np.full((1, 21), 9.0)
+    walk = {least: walked(network_NDQ, came_ND, 30, 4, 20, least, given_KQ) for least in (40, 41)}
+    assert walk[40].shape == (2, 10, 21)
+    for day in (30, 34, 38):
+        seen_R = residuals_of(network_NDQ, came_ND)[:, day - 20 : day].ravel()
+        wanted = with_tails(network_NDQ[:, day : day + 4, None], np.quantile(seen_R, LEVELS)[None])[:, :, 0]
+        np.testing.assert_array_equal(walk[40][:, day - 30 : day - 26], wanted)
+    np.testing.assert_array_equal(walk[41], with_tails(network_NDQ[:, 30:, None], given_KQ)[:, :, 0])
+    changed = came_ND.copy()
+    changed[:, 34:] = 1e6
+    np.testing.assert_array_equal(
+        walked(network_NDQ, changed, 30, 4, 20, 40, given_KQ)[:, :5], walk[40][:, :5]
+    )
