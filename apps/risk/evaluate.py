@@ -47,12 +47,10 @@ def run(cfg: RiskConfig, run: Run) -> int:
     if loaded.columns.event:
         label = loaded.columns.event
         models_of_event = {name: _event_model(folder, name) for name in trained_names(described, "event")}
-        parts, tables = events(
-            cfg, loaded, models_of_event, int((described.get("event") or {}).get("horizon", 1))
-        )
-        metrics[label] = parts._asdict()
-        champions[label] = least_log_loss(parts.development)
-        pages.append(event_page(label, parts, champions[label], tables))
+        found = events(cfg, loaded, models_of_event, int((described.get("event") or {}).get("horizon", 1)))
+        metrics[label] = {**found.parts._asdict(), "stability": found.stability}
+        champions[label] = least_log_loss(found.parts.development)
+        pages.append(event_page(label, champions[label], found))
     rejected = len(loaded.checked.rejected)
     told = {
         "as_of": str(loaded.as_of.astype("datetime64[D]")),

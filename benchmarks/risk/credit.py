@@ -16,16 +16,16 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from apps.risk.data.asof import view
 from apps.risk.data.contracts import check
-from apps.risk.data.features import features_of, pick, telling
+from apps.risk.data.features import features_of
 from apps.risk.data.loan_book import generate_loan_book
 from apps.risk.data.outcomes import Origins
 from apps.risk.data.panel import Panel, build_panel, fill_gaps
 from apps.risk.data.samples import load_sample
 from apps.risk.data.windows import Windows
 from apps.risk.metrics.credit import ALERT_SHARE, capture, credit_figures_with_intervals
-from apps.risk.metrics.stability import numeric_stability
 from apps.risk.models.event_learning import gather
 from apps.risk.models.event_training import CONTEXT, known_origins, learn, log_loss
+from apps.risk.report.feature_stability import feature_stability
 from core.bootstrap import bootstrap
 from core.runs.log import RunLog
 from core.training.config import TrainerConfig
@@ -160,13 +160,9 @@ def gain(pd_N: np.ndarray, beside_N: np.ndarray, event_N: np.ndarray, samples: i
 
 def stability(windows: Windows, origins: Origins) -> dict[str, float]:
     """Return the PSI of each feature between both halves of the clients; largest first."""
-    features = features_of(gather(windows, origins), windows.panel.columns)
-    names = telling(features)
-    x_NF = pick(features, names)
+    columns = windows.panel.columns
     first_N = origins.entity_B < (int(origins.entity_B.max()) + 1) // 2
-    psi = {
-        name: numeric_stability(x_NF[first_N, f], x_NF[~first_N, f]).psi
-        for f, name in enumerate(names)
-        if not np.isnan(x_NF[first_N, f]).all()
-    }
-    return dict(sorted(psi.items(), key=lambda item: -item[1]))
+    first, second = (
+        features_of(gather(windows, origins.where(part_N)), columns) for part_N in (first_N, ~first_N)
+    )
+    return feature_stability(first, second, columns)

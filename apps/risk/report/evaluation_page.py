@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from apps.risk.metrics.credit import CalibrationTable
 from apps.risk.report import page
+from apps.risk.report.event_evaluation import Evaluated
 from apps.risk.report.judged import Judged
 from apps.risk.report.parts import Figures, Parts
 from core.reports.page import Block, Column, Gallery, Notice, Page, Section, Table, Text, Tile
@@ -18,6 +18,7 @@ _CREDIT = {
     "ece": "ECE",
     "capture": "Defaults among alerts",
 }
+MOST_FEATURES = 15  # on the page
 _SEEN = (
     "Figures of a trained model are out of sample only on dates after its training, or on clients that it did not "
     "learn from: see its model card."
@@ -49,10 +50,9 @@ def targets_page(label: str, parts: Parts, champion: Mapping[str, Any], judged: 
     )
 
 
-def event_page(
-    label: str, parts: Parts, champion: Mapping[str, Any], tables: Mapping[str, CalibrationTable]
-) -> Page:
-    """Return the page of an event. tables: each model's calibration on the test."""
+def event_page(label: str, champion: Mapping[str, Any], found: Evaluated) -> Page:
+    """Return the page of an event."""
+    parts, tables, stability = found
     best = str(champion["champion"])
     figures = [page.calibration(table, page.words(name)) for name, table in tables.items()]
     sections = [
@@ -67,6 +67,7 @@ def event_page(
             "Development, by which the champion was chosen",
             [_credit_table(parts.development, "Clients of development.")],
         ),
+        Section("Have the clients changed", [_stability_table(stability)]),
         _end(),
     ]
     told = parts.test[best]
@@ -127,6 +128,18 @@ def _credit_table(figures: Figures, caption: str) -> Table:
         for name, one in figures.items()
     ]
     return Table(caption, columns, rows)
+
+
+def _stability_table(stability: Mapping[str, float | None]) -> Table:
+    shown = list(stability.items())[:MOST_FEATURES]
+    caption = (
+        "Stability index (PSI) of each feature, from the clients of development to those of the test. By custom below "
+        "0.1 is stable, above 0.25 moved."
+    )
+    if len(stability) > len(shown):
+        caption += f" The {len(shown)} largest of {len(stability)}; all are in metrics.json."
+    columns = [Column("Feature"), Column("PSI", numeric=True)]
+    return Table(caption, columns, [[name, page.plain(psi)] for name, psi in shown])
 
 
 def _end() -> Section:

@@ -9,27 +9,42 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import log_loss
 
 from apps.risk.config import RiskConfig
+from apps.risk.data.features import features_of
 from apps.risk.data.history import known_until
 from apps.risk.data.load import Loaded
 from apps.risk.data.outcomes import Origins, event_origins
-from apps.risk.data.panel import Panel, take
+from apps.risk.data.panel import Panel, fill_gaps, take
+from apps.risk.data.windows import Windows
 from apps.risk.metrics.credit import CalibrationTable, calibration_table, credit_figures_with_intervals
 from apps.risk.models.interface import EventModel
+from apps.risk.report.feature_stability import feature_stability
 from apps.risk.report.judged import number
 from apps.risk.report.parts import Figures, Parts
 from core.errors import InputError
 
+PAST = 24  # times of the calendar whose features are compared, as many as models of an event look at
 
-def events(
-    cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], horizon: int
-) -> tuple[Parts, dict[str, CalibrationTable]]:
-    """Return credit figures of both parts with intervals over clients, and each model's calibration on the test.
+
+class Evaluated(NamedTuple):
+    """What was found of an event.
+
+    parts: credit figures of both parts with intervals over clients. tables: each model's calibration on the test.
+    stability: feature → PSI from the clients of development to those of the test, largest first.
+    """
+
+    parts: Parts
+    tables: dict[str, CalibrationTable]
+    stability: Mapping[str, float | None]
+
+
+def events(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], horizon: int) -> Evaluated:
+    """Judge the models of an event on both parts, and say how far the clients differ between them.
 
     A client without a PD by any one model is left out for all. Raises InputError where no outcome is known yet, or
     the folder has no model of an event.
@@ -46,8 +61,13 @@ def events(
         )
     found: list[Figures] = []
     tables: dict[str, CalibrationTable] = {}
-    for part in event_parts(panel, origins, horizon):
-        pd_by_model, event_B = _pds(panel, part, models)
+    features = []
+    both = event_parts(panel, origins, horizon)
+    past = min(PAST, *(int(part.step_B[0]) + 1 for part in both))  # as long on both sides
+    for part in both:
+        seen = _seen(panel, part)
+        features.append(features_of(Windows(fill_gaps(seen), past, horizon).latest(), panel.columns))
+        pd_by_model, event_B = _pds(seen, part, models)
         found.append(
             {
                 name: _credit(pd_B, event_B, cfg.score.alert_share, cfg.seed)
@@ -55,7 +75,10 @@ def events(
             }
         )
         tables = {name: calibration_table(pd_B, event_B) for name, pd_B in pd_by_model.items()}
-    return Parts(*found), tables
+    stability = {
+        name: number(psi) for name, psi in feature_stability(features[0], features[1], panel.columns).items()
+    }
+    return Evaluated(Parts(*found), tables, stability)
 
 
 def event_parts(panel: Panel, origins: Origins, horizon: int) -> tuple[Origins, Origins]:
@@ -77,13 +100,17 @@ def least_log_loss(development: Figures) -> dict[str, Any]:
     return {"champion": best, "rule": "least log loss on development", "log_loss": losses}
 
 
-def _pds(
-    panel: Panel, origins: Origins, models: Mapping[str, EventModel]
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return the PD of each client of one date by each model, and what came, (B,), of those that all models know."""
+def _seen(panel: Panel, origins: Origins) -> Panel:
+    """Return the clients of one date, as they were known at it."""
     asked_N = np.zeros(len(panel.entities), dtype=bool)
     asked_N[origins.entity_B] = True
-    seen = known_until(take(panel, asked_N), int(origins.step_B[0]) + 1)
+    return known_until(take(panel, asked_N), int(origins.step_B[0]) + 1)
+
+
+def _pds(
+    seen: Panel, origins: Origins, models: Mapping[str, EventModel]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the PD of each client of one date by each model, and what came, (B,), of those that all models know."""
     event_B = origins.event_B[np.argsort(origins.entity_B)]
     found = {name: model.forecast_event(seen).pd_N for name, model in models.items()}
     known_B = ~np.any([np.isnan(pd_B) for pd_B in found.values()], axis=0)

@@ -1,4 +1,4 @@
-"""The page of an evaluation: champion, test before development, calibration of each model."""
+"""The page of an evaluation: champion, test before development, calibration of each model, features that moved."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from apps.risk.metrics.credit import calibration_table
 from apps.risk.metrics.tail_figures import TailFigures
 from apps.risk.models.walking import Asked
 from apps.risk.report.evaluation_page import event_page, targets_page
+from apps.risk.report.event_evaluation import Evaluated
 from apps.risk.report.judged import Judged, Row
 from apps.risk.report.parts import Parts
 from core.reports.page import Gallery, Table
@@ -50,11 +51,16 @@ def test_the_champion_of_an_event_and_calibration_of_each_model() -> None:
     told = {**dict.fromkeys(("auroc", "gini", "ks", "brier", "ece", "capture"), TRIPLE), "clients": 90}
     parts = Parts({"scorecard": told, "boosting": told}, {"scorecard": told, "boosting": told})
     table = calibration_table(np.array([0.1, 0.9] * 20), np.array([0.0, 1.0] * 20), bins=2)
-    page = event_page(
-        "default", parts, {"champion": "boosting", "rule": "rule"}, {"scorecard": table, "boosting": table}
-    )
+    stability = {f"bill[-{lag}]": 0.3 / lag for lag in range(1, 18)}
+    found = Evaluated(parts, {"scorecard": table, "boosting": table}, stability)
+    page = event_page("default", {"champion": "boosting", "rule": "rule"}, found)
     assert [tile.value for tile in page.tiles] == ["boosting", "0.500", "90"]
     gallery = page.sections[0].blocks[1]
     assert isinstance(gallery, Gallery)
     assert len(gallery.figures) == 2
+    moved = page.sections[2].blocks[0]
+    assert isinstance(moved, Table)
+    assert moved.rows[:2] == [["bill[-1]", "0.300"], ["bill[-2]", "0.150"]]
+    assert len(moved.rows) == 15
+    assert moved.caption.endswith("The 15 largest of 17; all are in metrics.json.")
     assert "Defaults among alerts" in page.render()

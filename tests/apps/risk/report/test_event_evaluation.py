@@ -63,7 +63,7 @@ def test_an_event_is_judged_at_dates_whose_outcome_is_known(tmp_path: Path) -> N
     cfg = config(tmp_path, book())
     loaded = load_panel(cfg.data)
     models = {"true": Bill(), "half": Bill(0.5)}
-    parts, tables = events(cfg, loaded, models, 1)
+    parts, tables, stability = events(cfg, loaded, models, 1)
     assert list(parts.development) == list(parts.test) == list(tables) == ["true", "half"]
     panel = loaded.everyone
     before, test = event_parts(panel, event_origins(panel, 1), 1)
@@ -73,6 +73,9 @@ def test_an_event_is_judged_at_dates_whose_outcome_is_known(tmp_path: Path) -> N
     assert told["auroc"] == parts.test["half"]["auroc"], "the same ranking"
     low, high = told["auroc"][1:]
     assert 0.5 < low < told["auroc"][0] < high
+    assert {"bill[-1]", "bill[-4]", "bill.mean"} <= set(stability)
+    assert "bill[-5]" not in stability, "at the earlier date nobody has a fifth month"
+    assert max(value or 0.0 for value in stability.values()) < 0.5, "of a hundred clients a fifth is chance"
     champion = least_log_loss(parts.development)
     assert (champion["champion"], sorted(champion["log_loss"])) == ("true", ["half", "true"])
 
