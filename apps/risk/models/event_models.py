@@ -25,15 +25,13 @@ from apps.risk.data.windows import Batch
 from apps.risk.models.boosting import FOLDS, Boosting
 from apps.risk.models.event_parts import (
     Drivers,
-    Past,
-    blank,
+    OfLatest,
     largest,
     past_of,
     read_tensors,
     unreadable,
     write_tensors,
 )
-from apps.risk.models.forecast import EventForecast
 from apps.risk.models.riskformer_event import RiskformerEvent
 from apps.risk.models.scorecard import Scorecard
 from core.runs.files import write_bytes
@@ -47,18 +45,12 @@ TRUSTED = (
 
 
 @dataclass(frozen=True, eq=False)
-class ScorecardEvent:
+class ScorecardEvent(OfLatest):
     """A scorecard on wide features; drivers: what the bins of a column's features add above the average client."""
 
-    past: Past
     card: Scorecard
 
     name: ClassVar[str] = "scorecard"
-
-    def forecast_event(self, panel: Panel) -> EventForecast:
-        """Return the probability of each entity; reason all_missing where it is that of an unknown one."""
-        batch = self.past.latest(panel)
-        return EventForecast(self.probability(batch, panel.columns), blank(batch))
 
     def probability(self, batch: Batch, columns: Columns) -> np.ndarray:
         """Return the probability of each window, (N,)."""
@@ -102,23 +94,17 @@ class ScorecardEvent:
 
 
 @dataclass(frozen=True, eq=False)
-class BoostingEvent:
+class BoostingEvent(OfLatest):
     """Boosted trees on wide features; drivers: the log-odds less those with a column's features at their reference.
 
     names: F. reference_F: medians of the clients learned from.
     """
 
-    past: Past
     names: tuple[str, ...]
     trees: Boosting
     reference_F: np.ndarray
 
     name: ClassVar[str] = "boosting"
-
-    def forecast_event(self, panel: Panel) -> EventForecast:
-        """Return the probability of each entity; reason all_missing where it is that of an unknown one."""
-        batch = self.past.latest(panel)
-        return EventForecast(self.probability(batch, panel.columns), blank(batch))
 
     def probability(self, batch: Batch, columns: Columns) -> np.ndarray:
         """Return the probability of each window, (N,)."""

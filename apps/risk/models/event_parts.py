@@ -5,6 +5,7 @@ Legend: N entities, V columns.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from apps.risk.data.columns import Columns
 from apps.risk.data.panel import UNSEEN, Panel, fill_gaps
 from apps.risk.data.windows import Batch, Windows
+from apps.risk.models.forecast import EventForecast
 from apps.risk.models.scorecard import REASONS, Reason
 from core.errors import InputError
 from core.runs.files import write_bytes
@@ -35,6 +38,22 @@ class Past:
     def latest(self, panel: Panel) -> Batch:
         """Return the window of each entity that ends at the as-of date."""
         return Windows(fill_gaps(panel), self.context, self.horizon).latest()
+
+
+@dataclass(frozen=True, eq=False)
+class OfLatest(ABC):
+    """A model of an event that is asked of each entity's latest window."""
+
+    past: Past
+
+    @abstractmethod
+    def probability(self, batch: Batch, columns: Columns) -> np.ndarray:
+        """Return the probability of each window, (N,)."""
+
+    def forecast_event(self, panel: Panel) -> EventForecast:
+        """Return the probability of each entity; reason all_missing where it is that of an unknown one."""
+        batch = self.past.latest(panel)
+        return EventForecast(self.probability(batch, panel.columns), blank(batch))
 
 
 def past_of(described: Mapping[str, Any]) -> Past:

@@ -21,8 +21,7 @@ from apps.risk.data.windows import Batch
 from apps.risk.models.event_network import EventNetwork
 from apps.risk.models.event_parts import (
     Drivers,
-    Past,
-    blank,
+    OfLatest,
     largest,
     past_of,
     read_tensors,
@@ -30,7 +29,6 @@ from apps.risk.models.event_parts import (
     write_tensors,
 )
 from apps.risk.models.feed import Levels, rows_of
-from apps.risk.models.forecast import EventForecast
 from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import Rows
 
@@ -38,14 +36,13 @@ CHUNK = 512  # clients that the network looks at together
 
 
 @dataclass(frozen=True, eq=False)
-class RiskformerEvent:
+class RiskformerEvent(OfLatest):
     """Riskformers' mean log-odds, calibrated; drivers: the log-odds less those with a column unknown.
 
     members: networks of one size that learned from different clients. keep_V: which rows of `rows_of(latest=True)`
     they take. slope, intercept: of the calibration (Platt 1999).
     """
 
-    past: Past
     members: tuple[EventNetwork, ...]
     counts: tuple[int, ...]
     levels: Levels
@@ -54,11 +51,6 @@ class RiskformerEvent:
     intercept: float
 
     name: ClassVar[str] = "riskformer"
-
-    def forecast_event(self, panel: Panel) -> EventForecast:
-        """Return the probability of each entity; reason all_missing where it is that of an unknown one."""
-        batch = self.past.latest(panel)
-        return EventForecast(self.probability(batch, panel.columns), blank(batch))
 
     def probability(self, batch: Batch, columns: Columns) -> np.ndarray:
         """Return the probability of each window, (N,)."""

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from apps.risk.models.event_parts import Past, blank, largest, past_of, read_tensors, write_tensors
+from apps.risk.data.columns import Columns
+from apps.risk.data.windows import Batch
+from apps.risk.models.event_parts import (
+    OfLatest,
+    Past,
+    blank,
+    largest,
+    past_of,
+    read_tensors,
+    write_tensors,
+)
 from apps.risk.models.scorecard import Reason
 from core.errors import InputError
 from tests.apps.risk.data.panels import frame, panel_of
@@ -28,6 +38,21 @@ def test_the_latest_window_keeps_the_calendar() -> None:
     assert batch.past_known_BCF[0, :, 0].tolist() == [True, False, True]
     assert batch.past_known_BCF[1, :, 0].tolist() == [False, False, True]
     assert past_of({"context": 3, "horizon": 2, "other": 1}) == Past(3, 2)
+
+
+class Latest(OfLatest):
+    """The probability is the latest target."""
+
+    def probability(self, batch: Batch, columns: Columns) -> np.ndarray:
+        return batch.past_BCF[:, -1, columns.features.index("target")].numpy()
+
+
+def test_each_entity_is_asked_of_its_latest_window_and_an_unknown_one_has_its_reason() -> None:
+    rows = [("a", 1, 0.9, None, None, None, None), ("a", 2, 0.25, None, None, None, None)]
+    panel = panel_of(frame(*rows, ("b", 2, None, None, None, None, None)))
+    found = Latest(Past(2, 1)).forecast_event(panel)
+    assert found.pd_N.tolist() == [0.25, 0.0]
+    assert found.reason_N == ("", "all_missing")
 
 
 def test_one_known_value_of_any_kind_is_something() -> None:
