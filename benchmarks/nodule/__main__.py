@@ -33,6 +33,7 @@ from typing import Any
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.training.specimens import load_vois
 from apps.nodule.models.compact_detector import CompactDetector, load_compact
+from benchmarks.command_line import answer, from_records, parse, to_repeat
 from benchmarks.nodule import development, phantoms, working_point
 from benchmarks.nodule.card import render_card
 from benchmarks.nodule.held_out import COUNT, held_out
@@ -40,13 +41,13 @@ from benchmarks.nodule.looks import compact_looks, weights_digest
 from benchmarks.nodule.speed import measure_speed
 from benchmarks.nodule.training import measure_training
 from benchmarks.nodule.unseen import measure_unseen
-from benchmarks.page import render_page
-from benchmarks.record import RESULTS, measure, read_records
-from core.errors import InputError, TriptychError
+from benchmarks.record import RESULTS, measure
+from core.errors import InputError
 from core.paths import data_root
-from core.runs.files import write_text
 
 TRAININGS = ("mixed", "phantoms")
+_PATHS = ("weights", "scan", "run", "output")  # of these the last part alone is recorded
+_PLACES = ("cache", "results", "real")  # and of these nothing
 
 
 @dataclass
@@ -96,15 +97,9 @@ class Options:
         return Path(self.cache) / "looks"
 
 
-def parse(words: Sequence[str]) -> Options:
-    """Turn NAME=VALUE words into options; raises InputError for a name that is none."""
-    known = {field.name: field.type for field in fields(Options)}
-    values: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or name not in known:
-            raise InputError("option", f"{word!r} is no option; there are {', '.join(known)}")
-        values[name] = value
+def options_of(words: Sequence[str]) -> Options:
+    """Turn NAME=VALUE words into options. Raises InputError for a word that is none, or a value that does not serve."""
+    values: dict[str, Any] = dict(parse(words, [field.name for field in fields(Options)]))
     if "count" in values:
         values["count"] = _count(values["count"])
     return Options(**values)
@@ -140,14 +135,11 @@ def threshold(options: Options) -> dict[str, Any]:
 
 def command_of(measurement: str, options: Options) -> str:
     """Return what to type to repeat a measurement; of a path only its last part."""
-    defaults = Options()
-    words = [f"python -m benchmarks.nodule {measurement}"]
-    for field in fields(Options):
-        value = getattr(options, field.name)
-        if value != getattr(defaults, field.name) and field.name not in ("cache", "results", "real"):
-            short = Path(str(value)).name if field.name in ("weights", "scan", "run", "output") else value
-            words.append(f"{field.name}={short}")
-    return " ".join(words)
+    plain = vars(Options())
+    changed = {
+        name: value for name, value in vars(options).items() if value != plain[name] and name not in _PLACES
+    }
+    return to_repeat("nodule", measurement, changed, _PATHS)
 
 
 MEASUREMENTS: dict[str, Callable[[Options], dict[str, Any]]] = {
@@ -162,18 +154,11 @@ MEASUREMENTS: dict[str, Callable[[Options], dict[str, Any]]] = {
 
 def main(words: Sequence[str]) -> int:
     """Run one measurement; return 2 with one line on stderr where the input does not serve."""
-    try:
-        return _main(words)
-    except TriptychError as error:
-        print(error.sentence, file=sys.stderr)
-        return int(error.exit_code)
+    return answer(words, __doc__, _main)
 
 
-def _main(words: Sequence[str]) -> int:
-    if not words or words[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if words else 2
-    name, options = words[0], parse(words[1:])
+def _main(name: str, words: Sequence[str]) -> None:
+    options = options_of(words)
     folder = Path(options.results)
     if name in MEASUREMENTS:
         theme = f"nodule-{name}-{options.training}"
@@ -181,14 +166,8 @@ def _main(words: Sequence[str]) -> int:
         print(path)
     elif name == "held-out":
         print(f"{len(options.phantoms())} phantoms in {Path(options.cache) / 'held-out'}")
-    elif name == "card":
-        write_text(options.need("output"), render_card(read_records(folder)))
-    elif name == "page":
-        write_text(folder / "README.md", render_page(read_records(folder)))
     else:
-        choices = ", ".join([*MEASUREMENTS, "held-out", "card", "page"])
-        raise InputError("measurement", f"{name!r} is no measurement; there are {choices}")
-    return 0
+        from_records(name, folder, options.output, render_card, [*MEASUREMENTS, "held-out"])
 
 
 if __name__ == "__main__":

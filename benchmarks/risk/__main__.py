@@ -25,24 +25,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.page import render_page
-from benchmarks.record import RESULTS, measure, read_records
-from core.errors import InputError, TriptychError
-from core.runs.files import write_text
+from benchmarks.command_line import answer, from_records, parse, to_repeat
+from benchmarks.record import RESULTS, measure
 
 MEASUREMENTS = ("training", "markets", "credit", "long-horizon", "loader", "scoring", "tests-size")
 _PATHS = ("weights", "run", "output", "folder", "data")  # of these the last part alone is recorded
-
-
-def parse(words: Sequence[str]) -> dict[str, str]:
-    """Turn NAME=VALUE words into a mapping. Raises InputError for a word that is none."""
-    values = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not name:
-            raise InputError("option", f"{word!r} is no option: write NAME=VALUE")
-        values[name] = value
-    return values
 
 
 def function_of(measurement: str) -> Callable[..., dict[str, Any]]:
@@ -53,54 +40,27 @@ def function_of(measurement: str) -> Callable[..., dict[str, Any]]:
     return run
 
 
-def check_words(measurement: str, run: Callable[..., Any], values: dict[str, str]) -> None:
-    """Raise InputError for a name that the measurement does not take."""
-    known = list(inspect.signature(run).parameters)
-    wrong = next((name for name in values if name not in known), None)
-    if wrong:
-        raise InputError("option", f"{measurement} takes no {wrong!r}; there are results, {', '.join(known)}")
+def card_of(records: Sequence[dict[str, Any]]) -> str:
+    """Return the model card."""
+    from benchmarks.risk.card import render_card  # the model's libraries take seconds that help need not wait
 
-
-def command_of(measurement: str, values: dict[str, str]) -> str:
-    """Return what to type to repeat a measurement; of a path only its last part."""
-    words = [f"python -m benchmarks.risk {measurement}"]
-    for name, value in values.items():
-        words.append(f"{name}={Path(value).name if name in _PATHS and value else value}")
-    return " ".join(words)
+    return render_card(records)
 
 
 def main(words: Sequence[str]) -> int:
     """Run one measurement; return 2 with one line on stderr where the input does not serve."""
-    try:
-        return _main(words)
-    except TriptychError as error:
-        print(error.sentence, file=sys.stderr)
-        return int(error.exit_code)
+    return answer(words, __doc__, _main)
 
 
-def _main(words: Sequence[str]) -> int:
-    if not words or words[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if words else 2
-    name, values = words[0], parse(words[1:])
+def _main(name: str, words: Sequence[str]) -> None:
+    run = function_of(name) if name in MEASUREMENTS else None
+    values = parse(words, ["results", *(inspect.signature(run).parameters if run else ["output"])])
     folder = Path(values.pop("results", str(RESULTS)))
-    if name in MEASUREMENTS:
-        run = function_of(name)
-        check_words(name, run, values)
-        theme = f"risk-{name}" + (f"-{values['part']}" if values.get("part", "test") != "test" else "")
-        print(measure(theme, command_of(name, values), lambda: run(**values), folder))
-    elif name == "card":
-        if not values.get("output"):
-            raise InputError("output", "add output=FILE")
-        from benchmarks.risk.card import render_card
-
-        write_text(Path(values["output"]), render_card(read_records(folder)))
-    elif name == "page":
-        write_text(folder / "README.md", render_page(read_records(folder)))
-    else:
-        choices = ", ".join([*MEASUREMENTS, "card", "page"])
-        raise InputError("measurement", f"{name!r} is no measurement; there are {choices}")
-    return 0
+    if run is None:
+        from_records(name, folder, values.get("output"), card_of, MEASUREMENTS)
+        return
+    theme = f"risk-{name}" + (f"-{values['part']}" if values.get("part", "test") != "test" else "")
+    print(measure(theme, to_repeat("risk", name, values, _PATHS), lambda: run(**values), folder))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from benchmarks.nodule import __main__ as command
-from benchmarks.nodule.__main__ import MEASUREMENTS, Options, command_of, main, parse
+from benchmarks.nodule.__main__ import MEASUREMENTS, Options, command_of, main, options_of
 from core.errors import InputError
 from core.runs.files import write_json
 from tests.benchmarks.nodule.records import records
@@ -19,7 +19,7 @@ from tests.benchmarks.nodule.test_shares import matched
 
 
 def test_words_become_options() -> None:
-    options = parse(["weights=a b=c.safetensors", "count=60", "training=phantoms"])
+    options = options_of(["weights=a b=c.safetensors", "count=60", "training=phantoms"])
     assert (options.weights, options.count, options.training) == ("a b=c.safetensors", 60, "phantoms")
     assert options.need("weights") == Path("a b=c.safetensors")
 
@@ -27,7 +27,7 @@ def test_words_become_options() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["weight=x"], "'weight=x' is no option; there are weights, training"),
+        (["weight=x"], "'weight' is no option; there are weights, training"),
         (["weights"], "'weights' is no option"),
         (["training=real"], "training is 'real', wanted mixed or phantoms"),
         (["count=many"], "count is 'many', wanted a whole number above 0"),
@@ -36,7 +36,7 @@ def test_words_become_options() -> None:
 )
 def test_a_wrong_word_is_named(words: list[str], sentence: str) -> None:
     with pytest.raises(InputError) as caught:
-        parse(words)
+        options_of(words)
     assert caught.value.sentence.startswith(sentence)
 
 
@@ -94,7 +94,7 @@ def test_card_and_page_come_from_the_records(tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (["guess"], "'guess' is no measurement; there are threshold, phantoms,"),
-        (["card"], "add output=…"),
+        (["card"], "add output=FILE"),
         (["speed", "weights=nowhere.safetensors"], "there is no weights file nowhere.safetensors"),
         (["development", "real=nowhere"], "name the folder of real data: real=DIR or $TRIPTYCH_DATA"),
     ],

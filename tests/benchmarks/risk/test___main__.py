@@ -9,14 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.risk import __main__ as command
-from benchmarks.risk.__main__ import MEASUREMENTS, command_of, function_of, main, parse
-from core.errors import InputError
-
-
-def test_words_become_options() -> None:
-    assert parse(["weights=a b", "days=60"]) == {"weights": "a b", "days": "60"}
-    with pytest.raises(InputError, match="'weights' is no option: write NAME=VALUE"):
-        parse(["weights"])
+from benchmarks.risk.__main__ import MEASUREMENTS, function_of, main
 
 
 def test_every_measurement_has_its_function_and_defaults() -> None:
@@ -25,22 +18,17 @@ def test_every_measurement_has_its_function_and_defaults() -> None:
         assert f"\n  {name} " in (command.__doc__ or "")
 
 
-def test_the_command_names_no_path_of_this_machine() -> None:
-    told = command_of("markets", {"weights": "/a/b/w", "days": "60"})
-    assert told == "python -m benchmarks.risk markets weights=w days=60"
-
-
 def test_a_measurement_leaves_a_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(days: str = "5", part: str = "test") -> dict[str, Any]:
+    def run(days: str = "5", part: str = "test", weights: str = "") -> dict[str, Any]:
         return {"headline": {"days": days}, "seen": 1}
 
     monkeypatch.setattr(command, "function_of", lambda name: run)
-    assert main(["markets", "days=3", f"results={tmp_path}"]) == 0
+    assert main(["markets", "days=3", "weights=/a/b/w", f"results={tmp_path}"]) == 0
     record = json.loads(Path(capsys.readouterr().out.strip()).read_text("utf-8"))
     assert record["theme"] == "risk-markets"
-    assert record["command"] == "python -m benchmarks.risk markets days=3"
+    assert record["command"] == "python -m benchmarks.risk markets days=3 weights=w"
     assert (record["headline"], record["results"]) == ({"days": "3"}, {"seen": 1})
     assert main(["markets", "part=development", f"results={tmp_path}"]) == 0
     assert Path(capsys.readouterr().out.strip()).name.startswith("risk-markets-development_")
@@ -52,7 +40,7 @@ def test_a_measurement_leaves_a_record(
     ("words", "told"),
     [
         (["weather"], "'weather' is no measurement; there are training, markets"),
-        (["training", "colour=red"], "training takes no 'colour'; there are results, run"),
+        (["training", "colour=red"], "'colour' is no option; there are results, run"),
         (["training"], "add run=DIR"),
         (["card"], "add output=FILE"),
     ],

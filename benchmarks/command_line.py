@@ -1,0 +1,72 @@
+"""What `python -m benchmarks.<app> MEASUREMENT [NAME=VALUE ...]` has in common, whatever is measured."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.page import render_page
+from benchmarks.record import read_records
+from core.errors import InputError, TriptychError
+from core.runs.files import write_text
+
+
+def answer(words: Sequence[str], told: str | None, work: Callable[[str, Sequence[str]], None]) -> int:
+    """Do what the first word says, with the others; return 2 with one line on stderr where the input does not serve.
+
+    told: what help prints; without any word it is printed, too, and 2 returned.
+    """
+    if not words or words[0] in ("-h", "--help"):
+        print(told)
+        return 0 if words else 2
+    try:
+        work(words[0], words[1:])
+    except TriptychError as error:
+        print(error.sentence, file=sys.stderr)
+        return int(error.exit_code)
+    return 0
+
+
+def parse(words: Sequence[str], known: Collection[str]) -> dict[str, str]:
+    """Turn NAME=VALUE words into a mapping. Raises InputError for a word that is none, or another name."""
+    values = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise InputError("option", f"{word!r} is no option: write NAME=VALUE")
+        if name not in known:
+            raise InputError("option", f"{name!r} is no option; there are {', '.join(known)}")
+        values[name] = value
+    return values
+
+
+def to_repeat(app: str, measurement: str, values: Mapping[str, Any], paths: Collection[str]) -> str:
+    """Return what to type to repeat a measurement. paths: names of which only the value's last part is shown."""
+    words = [f"python -m benchmarks.{app} {measurement}"]
+    for name, value in values.items():
+        words.append(f"{name}={Path(str(value)).name if name in paths and value else value}")
+    return " ".join(words)
+
+
+def from_records(
+    name: str,
+    folder: Path,
+    output: str | None,
+    render_card: Callable[[Sequence[dict[str, Any]]], str],
+    others: Sequence[str],
+) -> None:
+    """Write the model card (to `output`) or the page of all records (beside them).
+
+    others: what else `name` might have been. Raises InputError where it is neither, or a card has no output.
+    """
+    if name == "card":
+        if not output:
+            raise InputError("output", "add output=FILE")
+        write_text(Path(output), render_card(read_records(folder)))
+    elif name == "page":
+        write_text(folder / "README.md", render_page(read_records(folder)))
+    else:
+        choices = ", ".join([*others, "card", "page"])
+        raise InputError("measurement", f"{name!r} is no measurement; there are {choices}")
