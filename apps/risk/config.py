@@ -83,6 +83,10 @@ class ScoreConfig(Section):
     portfolios: str | None = free_text(
         None, "CSV of portfolios: portfolio,entity,weight; null: one, of equal weights"
     )
+    champion: str | None = free_text(
+        None,
+        "folder that stage=evaluate wrote: its champion scores, if the weights hold it; null: that of the weights",
+    )
     alert_share: float = setting(
         0.1, "share of clients, riskiest first, that are marked for attention", low=0, high=1
     )
@@ -169,6 +173,12 @@ class RiskConfig(Section):
         for name, url in (("data.path", self.data.path), ("score.sql", self.score.sql)):
             refuse_password(
                 name, url, "put the password into ~/.pgpass or $PGPASSWORD, and leave it out of the URL"
+            )
+        if self.score.champion is not None and self.model.name != "champion":
+            raise ConfigError(
+                "config_choice",
+                f"score.champion= lets an evaluation name the model, and model={self.model.name} names one, too: "
+                "leave one of them out",
             )
         if self.data.sample == "mixture" and self.stage != "train":
             raise ConfigError(

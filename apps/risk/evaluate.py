@@ -13,6 +13,7 @@ from apps.risk.data.comparable import comparable
 from apps.risk.data.load import load_panel
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.candidates import candidates, trained_names
+from apps.risk.models.champions import CHAMPIONS
 from apps.risk.models.interface import EventModel
 from apps.risk.models.risk_model import RiskModel
 from apps.risk.report import page
@@ -61,7 +62,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
         "seed": cfg.seed,
     }
     write_json(output / "metrics.json", told)
-    write_json(output / "champion.json", champions)
+    write_json(output / CHAMPIONS, champions)
     write_text(output / "report.html", page.joined(pages).render())
     run.write_metrics({**told, "champion": champions})
     run.log.event("evaluated", items=len(loaded.panel.entities), count=len(pages))

@@ -16,12 +16,13 @@ from typing import Any
 
 import torch
 
-from apps.risk.config import RiskConfig
+from apps.risk.config import EVENT_MODELS, TARGET_MODELS, RiskConfig
 from apps.risk.data.columns import Columns
 from apps.risk.data.holdings import Holdings, read_holdings
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import parse_url
+from apps.risk.models.champions import champion_of, read_champions
 from apps.risk.models.risk_model import RiskModel, on_device
 from apps.risk.report.manifest import Facts
 from apps.risk.report.partition import read_batches, write_partition
@@ -37,7 +38,10 @@ JOB = "risk.score"
 # What was set aside: rows of the input (its number counts from 0), entities and portfolios without numbers.
 ASIDE = ("kind", "row", "entity", "column", "code", "sentence", "content")
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between tries of a database that does not answer
-_PATHS = ("output", "run_dir", "weights", "data.path", "data.columns", "score.portfolios", "score.sql")
+_PATHS = (
+    *("output", "run_dir", "weights", "data.path", "data.columns"),
+    *("score.portfolios", "score.sql", "score.champion"),
+)
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
@@ -71,10 +75,17 @@ def _score(cfg: RiskConfig, run: Run) -> dict[str, Any]:
     if cfg.score.sql is not None:
         parse_url(cfg.score.sql)  # before the work, not after it
     holdings = read_holdings(Path(cfg.score.portfolios)) if cfg.score.portfolios else None
-    model = _load_model(cfg)
+    champions = read_champions(Path(cfg.score.champion)) if cfg.score.champion else None
+    model = _load_model(cfg, cfg.model.name, cfg.model.name)
     ready = time.monotonic()
     trained = model.described.get("event") or {}
     loaded = load_panel(cfg.data, cfg.as_of, trained.get("categories"))
+    if champions is not None:
+        model = _load_model(
+            cfg,
+            champion_of(champions, loaded.columns.targets, TARGET_MODELS),
+            champion_of(champions, (loaded.columns.event,) if loaded.columns.event else (), EVENT_MODELS),
+        )
     _check_fit(model, loaded.columns)
     event = (model.event, int(trained["horizon"])) if model.event is not None else None
     tally = Tally()
@@ -106,10 +117,9 @@ def _one_core_each() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _load_model(cfg: RiskConfig) -> RiskModel:
+def _load_model(cfg: RiskConfig, targets: str, event: str) -> RiskModel:
     folder = None if cfg.weights is None else Path(cfg.weights)
-    name = cfg.model.name
-    return on_device(RiskModel.from_pretrained(folder, targets=name, event=name), cfg.model.device)
+    return on_device(RiskModel.from_pretrained(folder, targets=targets, event=event), cfg.model.device)
 
 
 def _check_fit(model: RiskModel, columns: Columns) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.risk.config import BacktestConfig, DataConfig, RiskConfig, ScoreConfig
+from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, RiskConfig, ScoreConfig
 from core.errors import ConfigError
 
 
@@ -25,6 +25,14 @@ def test_without_settings_the_embedded_markets_are_scored_by_the_champion() -> N
         (
             {"stage": "score", "score": ScoreConfig(sql="postgresql://bank:secret@db/scores")},
             "score.sql holds a password, and the config is recorded: put the password into ~/.pgpass",
+        ),
+        (
+            {
+                "stage": "score",
+                "score": ScoreConfig(champion="evaluation"),
+                "model": ModelConfig(name="gjr_garch"),
+            },
+            "score.champion= lets an evaluation name the model, and model=gjr_garch names one, too",
         ),
         ({"stage": "train", "schedule": "0 6 * * *"}, "add stage=score, not train"),
     ],

@@ -21,6 +21,7 @@ from apps.risk.score import job, run
 from core.errors import ConfigError, InputError
 from core.jobs.schedule import schedules
 from core.jobs.store import Store
+from core.runs.files import write_json
 from core.runs.folder import Run
 from tests.apps.risk.score_inputs import config, files, returns, scores
 
@@ -183,6 +184,35 @@ def test_an_event_needs_a_model_of_it(tmp_path: Path) -> None:
     table = returns().assign(bad=0)
     with pytest.raises(InputError, match=r"the model does not forecast 'bad': leave data\.event out"):
         go(config(tmp_path, table, data_event="bad", data_targets=""), tmp_path)
+
+
+def test_the_champion_of_an_evaluation_scores(tmp_path: Path) -> None:
+    chosen = {
+        "gain": {"champion": "seasonal_naive", "rule": "least loss"},
+        "other": {"champion": "gjr_garch"},
+    }
+    write_json(tmp_path / "evaluation" / "champion.json", chosen)
+    assert go(config(tmp_path, returns(), score_champion=str(tmp_path / "evaluation")), tmp_path) == 0
+    assert set(scores(tmp_path / "out", LAST)["model"]) == {"seasonal_naive"}
+    found = files(tmp_path / "out")
+    assert go(config(tmp_path, returns(), model_name="seasonal_naive"), tmp_path) == 0
+    same = {name for name, digest in files(tmp_path / "out").items() if digest == found[name]}
+    assert f"scores/as_of={LAST}/part-00000.parquet" in same
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        ({"gain": {"champion": "tft"}}, "has no tft"),
+        ({"price": {"champion": "tft"}}, "chose champions of price, and none of 'gain'"),
+        ([], r"champion\.json is no champion\.json of stage=evaluate: name the folder"),
+    ],
+)
+def test_a_choice_that_does_not_fit_is_one_line(chosen: Any, sentence: str, tmp_path: Path) -> None:
+    write_json(tmp_path / "champion.json", chosen)
+    with pytest.raises(InputError, match=sentence):
+        go(config(tmp_path, returns(), score_champion=str(tmp_path / "champion.json")), tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_second_run_leaves_the_sql_table_as_it_is(tmp_path: Path) -> None:
