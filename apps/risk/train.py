@@ -18,12 +18,17 @@ from apps.risk.config import EVENT_MODELS, RiskConfig
 from apps.risk.data.history import history_NT
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.mixture import FINETUNE, OWN, PRETRAIN, UNTIL, Material, Mixture, load_material
-from apps.risk.models.learning import Forecasting
+from apps.risk.data.panel import fill_gaps
+from apps.risk.data.windows import Windows
+from apps.risk.models.feed import code_counts, learn_levels
+from apps.risk.models.learning import Forecasting, WindowLessons, begin
 from apps.risk.models.risk_model import EVENT, RiskModel, save_riskformer, write_description
-from apps.risk.models.riskformer import RELATED, RiskformerTargets, fit_residuals
+from apps.risk.models.riskformer import RELATED, SHORTEST, RiskformerTargets, fit_residuals
+from apps.risk.models.riskformer_covariates import RiskformerCovariates, covered
 from apps.risk.models.sizes import SIZES
 from apps.risk.models.transformer import RiskFormer
-from core.errors import ConfigError, ExitCode
+from core.data.stream import BatchSource
+from core.errors import ConfigError, ExitCode, InputError
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
 from core.training.fit import Fitted, fit
@@ -99,14 +104,41 @@ def _network(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, name: str)
     before = RiskModel.from_pretrained(
         Path(cfg.weights) if cfg.weights else None, targets="riskformer"
     ).targets
-    if not isinstance(before, RiskformerTargets):
+    if not isinstance(before, RiskformerTargets | RiskformerCovariates):
         raise ConfigError(
             "config_choice", f"weights={cfg.weights} holds no riskformer of targets to go on from"
         )
+    if covered(loaded.columns):
+        return _covariates(cfg, run, folder, loaded, before)
+    net = before.net if isinstance(before, RiskformerTargets) else begin(before.net, ())
     own_NT = history_NT(panel, label, len(panel.calendar_T))
     mixture = Mixture(Material(own_NT, own_NT=own_NT), OWN, before.context, cfg.model.horizon)
-    fitted = _fit(before.net.train(), mixture, cfg.trainer, run, "own", cfg.seed)
-    told = _riskformer(before.net, before.context, own_NT, folder)
+    fitted = _fit(net.train(), mixture, cfg.trainer, run, "own", cfg.seed)
+    told = _riskformer(net, before.context, own_NT, folder)
+    return told, {"rounds": _asdicts({"own": fitted})}
+
+
+def _covariates(
+    cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, before: RiskformerTargets | RiskformerCovariates
+) -> Part:
+    """Go on from given weights with all targets of a table, its covariates and statics."""
+    panel, horizon = loaded.everyone, cfg.model.horizon
+    windows = Windows(fill_gaps(panel), before.context, horizon, shortest=SHORTEST)
+    if not len(windows):
+        raise InputError(
+            "too_short",
+            f"no series has {SHORTEST} steps and a horizon of {horizon} behind them: take a shorter model.horizon",
+        )
+    if isinstance(before, RiskformerCovariates) and before.knows(panel):
+        net, levels = before.net, before.levels
+    else:
+        net, levels = begin(before.net, code_counts(panel)), learn_levels(windows)
+    lessons = WindowLessons(windows, levels)
+    fitted = _fit(net.train(), lessons, cfg.trainer, run, "own", cfg.seed)
+    model = RiskformerCovariates(
+        net.eval(), before.context, horizon, panel.columns, panel.categories, levels
+    ).with_fitted_tails(panel, TAIL_STEPS, min(horizon, AHEAD), LEAST_RESIDUALS)
+    told = {"champion": "riskformer", "models": {"riskformer": model.save(folder)}}
     return told, {"rounds": _asdicts({"own": fitted})}
 
 
@@ -128,8 +160,10 @@ def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded) -> Part:
     return told, fitted.figures
 
 
-def _fit(net: RiskFormer, mixture: Mixture, trainer: TrainerConfig, run: Run, name: str, seed: int) -> Fitted:
-    return fit(Forecasting(net, trainer), mixture, trainer, run.checkpoints_dir / name, run.log, seed)
+def _fit(
+    net: RiskFormer, data: BatchSource, trainer: TrainerConfig, run: Run, name: str, seed: int
+) -> Fitted:
+    return fit(Forecasting(net, trainer), data, trainer, run.checkpoints_dir / name, run.log, seed)
 
 
 def _riskformer(net: RiskFormer, context: int, value_NT: np.ndarray, folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from apps.risk.data.columns import Columns
-from apps.risk.data.panel import Panel
+from apps.risk.data.panel import Categories, Panel
 from apps.risk.data.windows import Batch, Windows
 from apps.risk.models.scaling import scale_of
 from apps.risk.models.transformer import Kind, Rows
@@ -98,11 +98,15 @@ def rows_of(
 
 def code_counts(panel: Panel, *, latest: bool = False) -> tuple[int, ...]:
     """Return how many codes each column of code_BS has, unseen (0) included, as RiskFormer takes them."""
-    columns = panel.columns
+    return counts_of(panel.columns, panel.categories, latest=latest)
+
+
+def counts_of(columns: Columns, categories: Categories, *, latest: bool = False) -> tuple[int, ...]:
+    """Return the `code_counts` of a panel with these columns and categories."""
     variables = len(columns.features) + len(columns.static_numbers)
     if latest:
         variables += len(columns.labels) + len(columns.observed)
-    return (*(len(panel.categories[name]) + 1 for name in columns.statics), variables + 1)
+    return (*(len(categories[name]) + 1 for name in columns.statics), variables + 1)
 
 
 def learn_levels(windows: Windows, *, latest: bool = False, most: int = MOST) -> Levels:

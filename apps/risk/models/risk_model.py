@@ -1,7 +1,9 @@
 """A trained model as a folder: `model.json` says what is in it, and which of its models is the champion.
 
-model.json: format; context, horizon; targets and event: {champion, models: {name: what its files need}}; event too:
-columns, categories, horizon. Weights lie beside it as safetensors; nothing is a pickle. Baselines need no file.
+model.json: format; context, horizon; targets and event: {champion, models: {name: what its files need}, until: the
+last date of the training}; event too: columns, categories, horizon. Format 2 has a riskformer of targets that was
+trained on the columns of one table (covariates), 1 has none. Weights lie beside it as safetensors; nothing is a
+pickle. Baselines need no file.
 """
 
 from __future__ import annotations
@@ -24,17 +26,22 @@ from apps.risk.data.columns import Columns
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.interface import EventModel, TargetModel
 from apps.risk.models.riskformer import RiskformerTargets
+from apps.risk.models.riskformer_covariates import (
+    NETWORK,
+    RiskformerCovariates,
+    columns_of,
+    require_same,
+)
 from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import RiskFormer
 from core.errors import InputError
 from core.runs.files import make_folder, write_bytes, write_json
 
-FORMAT = 1
+FORMAT = 2
 DESCRIPTION = "model.json"
 EMBEDDED = Path(__file__).parents[1] / "weights"
 DEFAULT = EMBEDDED / "series"
 EVENT = "event"  # folder of the files of its models
-_NETWORK = "riskformer.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,27 +75,20 @@ class RiskModel:
         return model
 
     def require(self, columns: Columns) -> None:
-        """Raise InputError, schema_differs, where a table lacks what the model of the event was trained on.
+        """Raise InputError, schema_differs, where a table lacks what a model that forecasts it was trained on.
 
-        Forecasts of targets take any table: each series is a row of its own.
+        A riskformer of series takes any table: each series is a row of its own.
         """
-        if self.event is None or columns.event is None:
-            return
-        trained = Columns(**_tuples(self.described["event"]["columns"]))
-        for role in ("event", "observed", "known", "statics", "static_numbers", "targets"):
-            wanted, found = getattr(trained, role), getattr(columns, role)
-            if wanted != found:
-                raise InputError(
-                    "schema_differs",
-                    f"the model was trained with {role} {_shown(wanted)}, the table has {_shown(found)}: "
-                    "name the same columns in the same order, or train a model of this table",
-                )
+        if isinstance(self.targets, RiskformerCovariates) and columns.targets:
+            self.targets.require(columns)
+        if self.event is not None and columns.event is not None:
+            require_same(columns_of(self.described["event"]["columns"]), columns)
 
 
 def save_riskformer(model: RiskformerTargets, folder: Path) -> dict[str, Any]:
     """Write the network into a folder and return what model.json is to say of it."""
     tensors = {name: value.contiguous() for name, value in model.net.state_dict().items()}
-    write_bytes(make_folder(folder) / _NETWORK, save(tensors))
+    write_bytes(make_folder(folder) / NETWORK, save(tensors))
     return {
         "size": dataclasses.asdict(model.net.size),
         "context": model.context,
@@ -99,7 +99,9 @@ def save_riskformer(model: RiskformerTargets, folder: Path) -> dict[str, Any]:
 
 def write_description(folder: Path, described: Mapping[str, Any]) -> None:
     """Write model.json; the last thing to be written of a folder."""
-    write_json(make_folder(folder) / DESCRIPTION, {"format": FORMAT, **described})
+    models = (described.get("targets") or {}).get("models", {})
+    version = FORMAT if any("covariates" in told for told in models.values()) else 1
+    write_json(make_folder(folder) / DESCRIPTION, {"format": version, **described})
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -131,7 +133,9 @@ def _targets(folder: Path, part: Mapping[str, Any] | None, wish: str) -> TargetM
         return BASELINES[name]()
     told = _told(folder, part, name)
     if name == "riskformer":
-        return load_riskformer(folder, told)
+        return (
+            RiskformerCovariates.load(folder, told) if "covariates" in told else load_riskformer(folder, told)
+        )
     from apps.risk.models.forecasting_models import load_forecasting  # an extra, and slow to import
 
     return load_forecasting(folder / name)
@@ -150,10 +154,10 @@ def load_riskformer(folder: Path, told: Mapping[str, Any]) -> RiskformerTargets:
     """Load the network of a folder. Raises InputError where its file is missing or of another shape."""
     net = RiskFormer(Size(**told["size"]))
     try:
-        net.load_state_dict(load_file(folder / _NETWORK))
+        net.load_state_dict(load_file(folder / NETWORK))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise InputError(
-            "weights_unreadable", f"{folder / _NETWORK} is missing, damaged or not what {DESCRIPTION} says"
+            "weights_unreadable", f"{folder / NETWORK} is missing, damaged or not what {DESCRIPTION} says"
         ) from error
     lower, upper = told["shapes"]
     residual_KQ = None if told["residuals"] is None else np.array(told["residuals"])
@@ -164,7 +168,11 @@ def on_device(model: RiskModel, device: str) -> RiskModel:
     """Move networks to a device: auto, cpu or cuda. Raises InputError where there is no GPU."""
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device_missing", "model.device=cuda, but no GPU is here: leave it out, or take cpu")
-    if isinstance(model.targets, RiskformerTargets) and device != "cpu" and torch.cuda.is_available():
+    if (
+        isinstance(model.targets, RiskformerTargets | RiskformerCovariates)
+        and device != "cpu"
+        and torch.cuda.is_available()
+    ):
         model.targets.net.to("cuda")
     return model
 
@@ -187,11 +195,3 @@ def _digest(folder: Path, *words: str) -> str:
                 str(path.relative_to(folder)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest()
             )
     return total.hexdigest()
-
-
-def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
-
-
-def _shown(names: Any) -> str:
-    return (", ".join(names) if isinstance(names, tuple) else names) or "none"

@@ -35,9 +35,7 @@ RECENT = 500  # last steps of a panel whose residuals are looked at
 LEAST = 400  # residuals from which a panel's own are taken
 SHORTEST = 8  # known values within the context from which a forecast is made
 ROWS = 512  # rows that the network takes at once
-_LOOKED_AT = (
-    8192  # series times days from which residuals are taken: more would cost more than scoring itself
-)
+LOOKED_AT = 8192  # series times days from which residuals are taken: more would cost more than scoring itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +71,7 @@ class RiskformerTargets:
         if past_NT.shape[1] < self.context + self._ahead:
             return self
         N = len(past_NT)
-        some_N, every = looked_at(N)
+        some_N, every = looked_at(N, RECENT)
         residual_HR = residuals(self, past_NT[some_N], self._ahead, every, related=N <= RELATED)
         if min(len(residual_R) for residual_R in residual_HR) < LEAST:
             return self
@@ -167,10 +165,13 @@ def walk_of(
     )
 
 
-def looked_at(entities: int) -> tuple[np.ndarray, int]:
-    """Return the numbers of the entities whose residuals are taken, evenly spread, and each how-manieth date."""
+def looked_at(entities: int, dates: int, most: int | None = None) -> tuple[np.ndarray, int]:
+    """Return the numbers of the entities whose residuals are taken, evenly spread, and each how-manieth date.
+
+    most: of all together; None takes LOOKED_AT.
+    """
     some_N = np.unique(np.linspace(0, entities - 1, min(entities, RELATED)).round().astype(np.int64))
-    return some_N, -(-len(some_N) * RECENT // _LOOKED_AT)
+    return some_N, max(-(-len(some_N) * dates // (most or LOOKED_AT)), 1)
 
 
 def residuals(

@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from apps.risk.data.columns import Columns
 from apps.risk.data.windows import Batch, Windows
-from apps.risk.models.feed import KNOTS, Levels, code_counts, latest_of, learn_levels, rows_of
+from apps.risk.models.feed import KNOTS, Levels, code_counts, counts_of, latest_of, learn_levels, rows_of
 from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import Kind, RiskFormer
 from tests.apps.risk.data.panels import COLUMNS, frame, panel_of, ragged
@@ -57,6 +57,7 @@ def test_codes_are_the_statics_of_the_window_then_the_variable() -> None:
     assert rows.code_BS[:, 0].tolist() == np.repeat(panel.code_NS[:, 0], 4).tolist()
     assert code_counts(panel) == (4, 5)
     assert code_counts(panel, latest=True) == (4, 7)
+    assert counts_of(COLUMNS, {"kind": ("x", "y")}) == (3, 5)
 
 
 def test_groups_are_windows_or_what_is_related() -> None:

@@ -13,13 +13,18 @@ from apps.risk.data.history import known_until
 from apps.risk.data.panel import Panel, build_panel, part
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.interface import TargetModel
+from tests.apps.risk.models import covariates
 from tests.apps.risk.models.networks import untrained
 
-MODELS = {**BASELINES, "riskformer": untrained}
+MODELS = {**BASELINES, "riskformer": untrained, "riskformer of a table": lambda: covariates.untrained(made())}
 
 
 @pytest.fixture(scope="module")
 def panel() -> Panel:
+    return made()
+
+
+def made() -> Panel:
     draw = np.random.default_rng(0)
     days = pd.bdate_range("2023-01-02", periods=300).to_numpy().astype("datetime64[us]")
     names = [f"series {number:02d}" for number in range(4)]
@@ -33,7 +38,7 @@ def panel() -> Panel:
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_a_model_forecasts_each_entity_from_the_past_alone(name: str, panel: Panel) -> None:
     model: TargetModel = MODELS[name]()
-    assert model.name == name
+    assert model.name == name.removesuffix(" of a table")
     seen = known_until(panel, 290)
     forecast = model.forecast(seen, "target", 3, 200, 7)
     assert forecast.path_SNH.shape[0] >= 200

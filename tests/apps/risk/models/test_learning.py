@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from apps.risk.data.columns import Columns
 from apps.risk.data.mixture import Material, Mixture
-from apps.risk.models.learning import Forecasting
+from apps.risk.models.feed import code_counts, learn_levels
+from apps.risk.models.learning import Forecasting, WindowLessons, begin
+from apps.risk.models.riskformer_covariates import RiskformerCovariates
 from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import Kind, RiskFormer, target_rows
 from core.training.config import TrainerConfig
+from tests.apps.risk.models import networks
+from tests.apps.risk.models.covariates import AS_OF, CONTEXT, HORIZON, whole, windows
+from tests.apps.risk.models.driven import COLUMNS
 
 SIZE = Size(width=16, layers=2, heads=2, kv_heads=1, hidden=24, patch=8, group_every=2)
 
@@ -30,6 +39,73 @@ def test_a_lesson_is_learned() -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in module.net.quantile_head.parameters())
+
+
+def columns_of_all() -> Columns:
+    return replace(COLUMNS, targets=("target", "seen"), observed=("noise",))
+
+
+def lessons(hidden: float = 0.0, cut: float = 0.0) -> WindowLessons:
+    made = windows(whole(columns_of_all()))
+    return WindowLessons(made, learn_levels(made), hidden, cut)
+
+
+def test_before_the_first_step_a_series_alone_is_forecast_as_by_the_weights_begun_with() -> None:
+    series = networks.untrained(CONTEXT)
+    panel = whole(Columns(targets=("seen",)))
+    net = begin(series.net, code_counts(panel)).eval()
+    assert len(net.statics) == 1
+    model = RiskformerCovariates(
+        net, CONTEXT, HORIZON, panel.columns, panel.categories, learn_levels(windows(panel))
+    )
+    found, wanted = (one.forecast(replace(panel, whole=1000), "seen", 3, 80, 0) for one in (model, series))
+    np.testing.assert_array_equal(found.path_SNH, wanted.path_SNH)
+    with_statics = begin(series.net, (3, 6))
+    assert all(not weight.any() for weight in with_statics.statics.parameters())
+
+
+def test_a_lesson_of_windows_forecasts_the_rows_of_targets_alone() -> None:
+    source = lessons()
+    batch = source.windows.gather(torch.tensor([20, 160]))
+    lesson = source.lesson(0, batch)
+    assert lesson.variables == 5  # two targets, noise, due.sum, age
+    assert lesson.place_L.tolist() == [0, 1, 5, 6]
+    assert set(lesson.rows.kind_B[lesson.place_L].tolist()) == {int(Kind.TARGET)}
+    value_RF = source.windows.value_RF
+    np.testing.assert_array_equal(lesson.label_LH[0], value_RF[20:23, 0])
+    np.testing.assert_array_equal(lesson.label_LH[3], value_RF[160:163, 1])
+    assert lesson.counts_LH.all()
+    assert lesson.rows.known_BH.sum().item() == 2 * HORIZON  # of due.sum
+    unknown = batch._replace(past_known_BCF=batch.past_known_BCF & (torch.arange(4) > 0))
+    assert source.lesson(0, unknown).counts_LH.any(dim=1).tolist() == [False, True] * 2
+
+
+def test_lessons_hide_covariates_and_what_is_ahead_but_no_target() -> None:
+    source = lessons(hidden=0.5, cut=1.0)
+    stream = iter(source.stream(3, 64, 0, 0, 1))
+    lesson = next(stream)
+    known_BV = lesson.rows.known_BC.any(dim=1).view(64, 5)
+    assert known_BV[:, :2].all()
+    assert all(15 < count < 49 for count in known_BV[:, 2:].sum(dim=0).tolist())
+    ahead_B = lesson.rows.known_BH.view(64, 5, HORIZON)[:, 3].sum(dim=1)
+    assert set(ahead_B.tolist()) == set(range(HORIZON + 1))
+    assert set(lesson.rows.code_BS[:, 0].tolist()) == {0, 1, 2}
+    resumed = next(iter(source.stream(3, 64, 1, 0, 1)))
+    for one, other in zip(next(stream).rows, resumed.rows, strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(resumed.label_LH, lesson.label_LH)
+
+
+def test_what_lies_behind_the_as_of_date_is_no_lesson() -> None:
+    panel = whole(COLUMNS, AS_OF)
+    spoiled = panel.value_RF.copy()
+    spoiled[panel.step_R >= panel.known_steps, :3] = np.inf  # target, seen, noise
+    assert np.isinf(spoiled).any()
+    made = windows(replace(panel, value_RF=spoiled))
+    source = WindowLessons(made, learn_levels(made))
+    for lesson in itertools.islice(source.stream(0, 64, 0, 0, 1), 10):
+        assert lesson.label_LH.isfinite().all()
+        assert lesson.rows.past_BC.isfinite().all()
 
 
 def test_rows_of_targets_know_nothing_ahead() -> None:

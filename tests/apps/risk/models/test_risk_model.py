@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from apps.risk.data.columns import Columns
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.risk_model import (
     DEFAULT,
@@ -19,7 +20,10 @@ from apps.risk.models.risk_model import (
     write_description,
 )
 from apps.risk.models.riskformer import RiskformerTargets
+from apps.risk.models.riskformer_covariates import RiskformerCovariates
 from core.errors import InputError
+from tests.apps.risk.models import covariates
+from tests.apps.risk.models.driven import COLUMNS
 from tests.apps.risk.models.networks import untrained
 
 
@@ -107,3 +111,27 @@ def test_there_is_no_gpu_to_name_here(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="no GPU is here"):
             on_device(model, "cuda")
+
+
+def test_a_model_of_a_table_comes_back_and_asks_for_its_columns(tmp_path: Path) -> None:
+    panel = covariates.whole()
+    model = covariates.untrained(panel)
+    part = {"champion": "riskformer", "models": {"riskformer": model.save(tmp_path)}}
+    write_description(tmp_path, {"targets": part})
+    loaded = RiskModel.from_pretrained(tmp_path)
+    assert isinstance(loaded.targets, RiskformerCovariates)
+    assert loaded.described["format"] == 2  # a program that knows 1 alone is told to be updated
+    assert on_device(loaded, "auto") is loaded
+    paths = [one.forecast(panel, "target", 2, 80, 0).path_SNH for one in (loaded.targets, model)]
+    np.testing.assert_array_equal(paths[0], paths[1])
+    loaded.require(COLUMNS)
+    loaded.require(Columns(targets=(), event="default"))  # it is not asked for a target
+    with pytest.raises(InputError, match="trained with observed seen, noise, the table has none: name"):
+        loaded.require(Columns())
+    RiskModel.from_pretrained(tmp_path, targets="gjr_garch").require(Columns())
+
+
+def test_a_model_of_series_is_of_the_first_format_and_takes_any_table(tmp_path: Path) -> None:
+    model = RiskModel.from_pretrained(_folder(tmp_path))
+    assert model.described["format"] == 1
+    model.require(COLUMNS)

@@ -158,7 +158,7 @@ def test_of_many_series_and_dates_some_are_looked_at(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(RiskformerTargets, "quantiles", counted)
     monkeypatch.setattr(riskformer, "RELATED", 6)
-    monkeypatch.setattr(riskformer, "_LOOKED_AT", 6 * 250)
+    monkeypatch.setattr(riskformer, "LOOKED_AT", 6 * 250)
     monkeypatch.setattr(riskformer, "LEAST", 10)
     assert untrained().fitted(panel, "target").residual_KQ is not None
     assert looked == [(6, 29, 32)]  # every second of the 90 - 32 dates with a whole context

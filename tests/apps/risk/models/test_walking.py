@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from apps.risk.data.history import history_NT, known_until
-from apps.risk.data.panel import Panel
+from apps.risk.data.panel import Panel, part
 from apps.risk.models.baselines import FilteredHistoricalSimulation, GjrGarch, HistoricalSimulation
 from apps.risk.models.forecast import PathForecast
 from apps.risk.models.walking import Asked, first_day, held, outcomes, summed, walk_days, walk_paths
 from core.errors import InputError
+from tests.apps.risk.models import covariates
 from tests.apps.risk.models.test_baselines import panel, returns
 
 NAN = np.nan
@@ -119,3 +120,13 @@ def test_too_few_times_before_a_walk_are_refused() -> None:
 def test_without_portfolios_there_are_none() -> None:
     found = walk_paths(LastValue(), panel(returns(2, 60)), "target", 20, (1, 3), np.zeros((0, 2)))
     assert list(found) == [Asked("entity", 1), Asked("entity", 3)]
+
+
+def test_a_model_of_many_columns_walks_over_the_panel_itself() -> None:
+    whole = part(covariates.whole(), 0, 4)  # so few that no date is left out where residuals are taken
+    model = covariates.untrained(covariates.whole())
+    found = walk_days(model, whole, "target", 5)
+    np.testing.assert_array_equal(found.var_NDL, model.walk_panel(whole, "target", 5).var_NDL)
+    nothing = np.zeros((0, len(whole.entities)))
+    slow = walk_paths(model, whole, "target", 5, (1,), nothing)[Asked("entity", 1)]
+    np.testing.assert_allclose(found.var_NDL, slow.var_NDL, rtol=1e-3, atol=1e-3)
