@@ -144,7 +144,9 @@ class RiskConfig(Section):
     stage: str = setting(MISSING, "what to do", choices=STAGES)
     seed: int = setting(0, "seed of everything random", low=0, high=2**32 - 1)
     as_of: str | None = free_text(
-        None, "date of which the future is unknown, such as 2018-12-31; null: the last one of the data"
+        None,
+        "date of which the future is unknown, such as 2018-12-31; null: the last one of the data, refused where it "
+        "lies far after all others",
     )
     output: str | None = free_text(
         None,

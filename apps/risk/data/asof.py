@@ -12,6 +12,8 @@ import pandas as pd
 from apps.risk.data.columns import Columns
 from core.errors import InputError
 
+LATE, LEAST, RECENT, FAR = 3, 3, 250, 10  # of `last_in_step`
+
 
 def split_rows(
     code_R: np.ndarray,
@@ -83,6 +85,32 @@ def trim(values: pd.Categorical) -> pd.Categorical:
         return values
     place = np.append(np.cumsum(used) - 1, -1).astype(values.codes.dtype)
     return pd.Categorical.from_codes(place[values.codes], values.categories[used])
+
+
+def last_in_step(time_R: np.ndarray) -> np.datetime64:
+    """Return the last time that does not lie out of all proportion after the one before it, whatever the clock says.
+
+    That is the last one, unless among the last LATE times (or 1 %, if that is more) a gap is over FAR times the longest
+    of up to RECENT gaps before them: a year typed wrong, say. A closure is longer than a holiday, yet not by so much;
+    times that go on for long after a gap are not doubted. time_R: one or more, none NaT; of at most three times
+    nothing can be said.
+    """
+    time_T = np.sort(pd.unique(time_R))
+    first = max(len(time_T) - max(LATE, len(time_T) // 100), LEAST)
+    if first >= len(time_T):
+        return np.datetime64(time_T[-1], "us")
+    usual = np.diff(time_T[max(first - RECENT - 1, 0) : first]).max()
+    far = np.flatnonzero(np.diff(time_T[first - 1 :]) > FAR * usual)
+    return np.datetime64(time_T[first - 1 + far[0]] if len(far) else time_T[-1], "us")
+
+
+def as_of_doubtful(last: np.datetime64, in_step: np.datetime64) -> InputError:
+    """Return the error of a table whose last time lies far after all others."""
+    return InputError(
+        "as_of_doubtful",
+        f"without as_of the data's last date counts, {_day(last)}, and it lies far after the others, which end on "
+        f"{_day(in_step)}: mend that row, or say which date is meant, such as as_of={_day(in_step)}",
+    )
 
 
 def nothing_known(as_of: np.datetime64, since_R: np.ndarray) -> InputError:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from apps.risk.config import DataConfig
-from apps.risk.data.asof import view
+from apps.risk.data.asof import as_of_doubtful, last_in_step, view
 from apps.risk.data.columns import Columns, columns_from, read_columns
 from apps.risk.data.contracts import Checked, check, refused_entities
 from apps.risk.data.loan_book import generate_loan_book
@@ -67,8 +67,10 @@ def load_panel(
     """Read a table or a sample as it was known at a date.
 
     as_of: None means the sample's own date (before what its publisher holds out; for the generated loan book the
-    last month of which the outcome is known), else the last date at which a label became known. categories: those
-    of the training, learned where it had none. seed: of the loan book. Raises ConfigError and InputError, in one line.
+    last month of which the outcome is known), else the last date at which a label became known, refused where it
+    lies far after all others (asof.last_in_step): one mistyped year would move everything into the future.
+    categories: those of the training, learned where it had none. seed: of the loan book. Raises ConfigError and
+    InputError, in one line.
     """
     table, columns, usual = _read(cfg, seed)
     asked = as_of if as_of is not None else usual
@@ -77,7 +79,10 @@ def load_panel(
         checked = check(table, columns, date, cfg.bound)
     else:
         checked = check(table, columns, None, cfg.bound)
-        date = last_known(checked, columns)
+        since_R = known_since(checked, columns)
+        date, in_step = np.datetime64(since_R.max(), "us"), last_in_step(since_R)
+        if in_step < date:
+            raise as_of_doubtful(date, in_step)
         if _any_after(checked.accepted, columns, date):
             checked = check(table, columns, date, cfg.bound)
     seen = view(checked.accepted, columns, date)
@@ -121,12 +126,12 @@ def configured_columns(cfg: DataConfig) -> Columns:
     return columns_from({**content, **given}, where="data")
 
 
-def last_known(checked: Checked, columns: Columns) -> np.datetime64:
-    """Return the last date at which a label became known; the last time of all where no label ever did."""
+def known_since(checked: Checked, columns: Columns) -> np.ndarray:
+    """Return when each row with a label became known; of all rows where none has one."""
     table = checked.accepted
     since_R = table[columns.known_at or columns.time].to_numpy()
     told_R = table[list(columns.labels)].notna().any(axis=1).to_numpy()
-    return np.datetime64((since_R[told_R] if told_R.any() else since_R).max(), "us")
+    return np.asarray(since_R[told_R] if told_R.any() else since_R)
 
 
 def event_refusals(panel: Panel, oldest: int | None = None) -> dict[str, tuple[str, str]]:

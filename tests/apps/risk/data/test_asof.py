@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.risk.data.asof import hidden_ahead, split_rows, trim, view
+from apps.risk.data.asof import hidden_ahead, last_in_step, split_rows, trim, view
 from apps.risk.data.columns import Columns
 from apps.risk.data.contracts import check
 from apps.risk.data.parse import parse_as_of
@@ -125,3 +125,38 @@ def test_categories_that_no_row_has_are_forgotten() -> None:
     assert trimmed.tolist() == ["c", np.nan, "a", "c"]
     assert trim(trimmed) is trimmed
     assert trim(pd.Categorical([None], categories=["a"])).categories.tolist() == []
+
+
+WORKDAYS = pd.bdate_range("2010-01-01", "2024-05-01").to_numpy()
+YEARS = pd.date_range("2000-12-31", "2019-12-31", freq="YE").to_numpy()
+
+
+@pytest.mark.parametrize(
+    ("slips", "last"),
+    [
+        ([], "2024-05-01"),
+        (["2204-05-02"], "2024-05-01"),
+        (["2025-05-02"], "2024-05-01"),
+        (["2042-05-02", "2204-05-02"], "2024-05-01"),
+        (["2024-05-20"], "2024-05-20"),  # a holiday of three weeks
+        (list(pd.bdate_range("2025-01-01", periods=60)), "2025-03-25"),  # it goes on after a closure
+    ],
+)
+def test_a_time_out_of_all_proportion_is_not_the_last_one(slips: list[str], last: str) -> None:
+    time = np.concatenate([WORKDAYS, np.array(slips, dtype="datetime64[us]")])
+    found = last_in_step(np.random.default_rng(0).permutation(np.tile(time, 2)))
+    assert found == np.datetime64(last)
+
+
+def test_a_placeholder_of_long_ago_hides_no_slip() -> None:
+    time = np.concatenate(
+        [np.array(["1900-01-01"], "datetime64[us]"), WORKDAYS, [np.datetime64("2204-05-02")]]
+    )
+    assert last_in_step(time) == np.datetime64("2024-05-01")
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_few_times_are_taken_as_they_are_but_for_a_leap_after_three(count: int) -> None:
+    assert last_in_step(YEARS[:count]) == YEARS[count - 1]
+    leap = np.append(YEARS[:count], np.datetime64("2204-12-31"))
+    assert last_in_step(leap) == (np.datetime64("2204-12-31") if count < 3 else YEARS[count - 1])

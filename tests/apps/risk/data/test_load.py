@@ -16,7 +16,7 @@ from apps.risk.data.load import (
     Loaded,
     configured_columns,
     event_refusals,
-    last_known,
+    known_since,
     load_panel,
     panel_digest,
     without,
@@ -144,9 +144,9 @@ def test_a_plan_that_reaches_ahead_is_no_news_of_the_label(tmp_path: Path) -> No
     assert later.as_of == np.datetime64("2024-01-05"), "the day on which its last value became known"
 
 
-def test_last_known_of_a_table_without_any_label_is_its_last_time(tmp_path: Path) -> None:
+def test_of_a_table_without_any_label_all_times_count(tmp_path: Path) -> None:
     loaded = load_panel(own(tmp_path, rows("a", [None, None])))
-    assert last_known(loaded.checked, loaded.columns) == np.datetime64("2024-01-02")
+    assert known_since(loaded.checked, loaded.columns).max() == loaded.as_of == np.datetime64("2024-01-02")
     assert loaded.refused["a"] == ("all_missing", "none of its 2 rows has a value of gain")
 
 
@@ -224,6 +224,23 @@ def test_rows_of_the_future_do_not_exist_and_one_that_claims_to_be_known_is_set_
     told = pd.concat([*usual(), future]).assign(told=DAYS[3])
     claims = load_panel(own(tmp_path, told, known_at="told"))
     assert list(claims.checked.rejected["code"]) == ["future_dated"]
+
+
+def test_a_date_far_after_all_others_is_doubted_unless_another_is_asked_for(tmp_path: Path) -> None:
+    cfg = own(tmp_path, *usual(), rows("a", [9.0], ["2204-01-05"]))
+    sentence = (
+        "without as_of the data's last date counts, 2204-01-05, and it lies far after the others, which end on "
+        "2024-01-04: mend that row, or say which date is meant, such as as_of=2024-01-04"
+    )
+    with pytest.raises(InputError) as caught:
+        load_panel(cfg)
+    assert (caught.value.code, caught.value.sentence) == ("as_of_doubtful", sentence)
+    asked = load_panel(cfg, "2024-01-04")
+    assert (asked.digest, asked.checked.later) == (load_panel(own(tmp_path, *usual())).digest, 1)
+    plan = own(
+        tmp_path, pd.concat([*usual(), rows("a", [None], ["2204-01-05"])]).assign(plan=1), known="plan"
+    )
+    assert load_panel(plan).as_of == np.datetime64("2024-01-04"), "what is planned may lie far ahead"
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str | None, dict[str, Any], str]] = {
