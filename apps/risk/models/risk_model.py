@@ -18,16 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
 from apps.risk.config import EVENT_MODELS, TARGET_MODELS
 from apps.risk.data.columns import Columns
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.interface import EventModel, TargetModel
+from apps.risk.models.network_file import load_weights, read_network, write_network
 from apps.risk.models.riskformer import RiskformerTargets
 from apps.risk.models.riskformer_covariates import (
-    NETWORK,
     RiskformerCovariates,
     columns_of,
     require_same,
@@ -35,7 +33,7 @@ from apps.risk.models.riskformer_covariates import (
 from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import RiskFormer
 from core.errors import InputError
-from core.runs.files import make_folder, write_bytes, write_json
+from core.runs.files import make_folder, write_json
 
 FORMAT = 2
 DESCRIPTION = "model.json"
@@ -87,8 +85,7 @@ class RiskModel:
 
 def save_riskformer(model: RiskformerTargets, folder: Path) -> dict[str, Any]:
     """Write the network into a folder and return what model.json is to say of it."""
-    tensors = {name: value.contiguous() for name, value in model.net.state_dict().items()}
-    write_bytes(make_folder(folder) / NETWORK, save(tensors))
+    write_network(folder, model.net.state_dict())
     return {
         "size": dataclasses.asdict(model.net.size),
         "context": model.context,
@@ -153,12 +150,7 @@ def _event(folder: Path, part: Mapping[str, Any] | None, wish: str) -> EventMode
 def load_riskformer(folder: Path, told: Mapping[str, Any]) -> RiskformerTargets:
     """Load the network of a folder. Raises InputError where its file is missing or of another shape."""
     net = RiskFormer(Size(**told["size"]))
-    try:
-        net.load_state_dict(load_file(folder / NETWORK))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise InputError(
-            "weights_unreadable", f"{folder / NETWORK} is missing, damaged or not what {DESCRIPTION} says"
-        ) from error
+    load_weights(net, read_network(folder), folder)
     lower, upper = told["shapes"]
     residual_KQ = None if told["residuals"] is None else np.array(told["residuals"])
     return RiskformerTargets(net.eval(), int(told["context"]), residual_KQ, (float(lower), float(upper)))

@@ -21,10 +21,10 @@ from apps.risk.data.columns import Columns
 from apps.risk.data.history import history_NT, steps_known
 from apps.risk.data.panel import UNSEEN, Categories, Panel, fill_gaps
 from apps.risk.data.windows import Windows
-from apps.risk.models.event_parts import read_tensors, unreadable, write_tensors
 from apps.risk.models.feed import Levels, counts_of, rows_of
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import REFIT, Walk
+from apps.risk.models.network_file import load_weights, read_network, unreadable, write_network
 from apps.risk.models.paths import BLOCKS
 from apps.risk.models.residual_tails import Tails, by_step, fit_tails, quantiles_of, residuals_of, with_tails
 from apps.risk.models.riskformer import LEAST, LOOKED_AT, RECENT, ROWS, SHORTEST, joint, looked_at, walk_of
@@ -33,7 +33,6 @@ from apps.risk.models.transformer import RiskFormer, Rows
 from core.errors import InputError
 
 ROLES = ("event", "observed", "known", "statics", "static_numbers", "targets")
-NETWORK = "riskformer.safetensors"
 
 
 class Answers(NamedTuple):
@@ -185,7 +184,7 @@ class RiskformerCovariates:
         """Write the network into a folder and return what model.json is to say of it."""
         levels = {"levels.knot": self.levels.knot_2VK, "levels.score": self.levels.score_2VK}
         network = {f"net.{name}": value for name, value in self.net.state_dict().items()}
-        write_tensors(folder / NETWORK, {**network, **levels})
+        write_network(folder, {**network, **levels})
         return {
             "size": dataclasses.asdict(self.net.size),
             "context": self.context,
@@ -200,16 +199,16 @@ class RiskformerCovariates:
     @classmethod
     def load(cls, folder: Path, told: Mapping[str, Any]) -> RiskformerCovariates:
         """Read what `save` wrote. Raises InputError, weights_unreadable."""
-        tensors, trained = read_tensors(folder / NETWORK), told["covariates"]
+        tensors, trained = read_network(folder), told["covariates"]
         columns = columns_of(trained["columns"])
         categories = {name: tuple(words) for name, words in trained["categories"].items()}
         net = RiskFormer(Size(**told["size"]), counts_of(columns, categories))
-        state = {name.removeprefix("net."): v for name, v in tensors.items() if name.startswith("net.")}
         try:
-            net.load_state_dict(state)
-            levels = Levels(tensors["levels.knot"], tensors["levels.score"])
-        except (RuntimeError, KeyError) as error:
-            raise unreadable(folder / NETWORK) from error
+            levels = Levels(tensors.pop("levels.knot"), tensors.pop("levels.score"))
+        except KeyError as error:
+            raise unreadable(folder) from error
+        state = {name.removeprefix("net."): value for name, value in tensors.items()}
+        load_weights(net, state, folder)
         return cls(
             net=net.eval(),
             context=int(told["context"]),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from apps.risk.data.columns import Columns
 from apps.risk.data.history import known_until
@@ -16,6 +17,7 @@ from apps.risk.data.panel import Panel, fill_gaps, part
 from apps.risk.models import riskformer, riskformer_covariates
 from apps.risk.models.feed import Levels
 from apps.risk.models.forecast import PathForecast
+from apps.risk.models.network_file import write_network
 from apps.risk.models.residual_tails import LEVELS, Tails
 from apps.risk.models.riskformer_covariates import (
     RiskformerCovariates,
@@ -269,10 +271,13 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     told = trained().save(tmp_path)
     other = {**told, "covariates": {**told["covariates"], "categories": {"kind": ["x"]}}}
-    with pytest.raises(InputError, match=r"riskformer\.safetensors is missing, damaged or of another model"):
+    with pytest.raises(InputError, match=r"riskformer\.safetensors is missing, damaged or not what"):
         RiskformerCovariates.load(tmp_path, other)
+    write_network(tmp_path, {"of": torch.zeros(1)})
+    with pytest.raises(InputError, match="or train it again"):
+        RiskformerCovariates.load(tmp_path, told)
     (tmp_path / "riskformer.safetensors").write_bytes(b"no weights")
-    with pytest.raises(InputError, match="copy the model's folder anew"):
+    with pytest.raises(InputError, match="copy the folder anew"):
         RiskformerCovariates.load(tmp_path, told)
 
 
