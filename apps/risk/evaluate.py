@@ -32,8 +32,10 @@ def run(cfg: RiskConfig, run: Run) -> int:
     Raises ConfigError and InputError, in one line.
     """
     folder = None if cfg.weights is None else Path(cfg.weights)
-    described = RiskModel.from_pretrained(folder).described
+    model = RiskModel.from_pretrained(folder)
+    described = model.described
     loaded = load_panel(cfg.data, cfg.as_of, (described.get("event") or {}).get("categories"))
+    model.require(loaded.columns)
     output, metrics, champions, pages = Path(str(cfg.output)), {}, {}, []
     refused: Counter[str] = Counter()
     for label in loaded.columns.targets:

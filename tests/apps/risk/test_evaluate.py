@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, RiskConfig
 from apps.risk.evaluate import run
 from apps.risk.models.baselines import BASELINES
-from apps.risk.models.risk_model import write_description
+from apps.risk.models.risk_model import EMBEDDED, write_description
+from core.errors import InputError
 from core.runs.folder import Run
 
 NAMES = ["filtered_historical_simulation", "historical_simulation"]  # the cheap ones
@@ -89,3 +91,12 @@ def test_the_test_has_no_say_in_the_choice(tmp_path: Path) -> None:
     told = [json.loads(files["metrics.json"])["labels"]["gain"] for files in found]
     assert told[0]["development"] == told[1]["development"]
     assert told[0]["test"] != told[1]["test"]
+
+
+def test_a_table_of_other_columns_than_the_event_was_trained_on_is_one_line(tmp_path: Path) -> None:
+    table = gains().assign(bad=0.0)
+    cfg = replace(config(tmp_path, table, event="bad", observed="gain"), weights=str(EMBEDDED / "loan_book"))
+    with pytest.raises(InputError, match=r"the model was trained with .*, the table has") as caught:
+        go(cfg, tmp_path)
+    assert caught.value.code == "schema_differs"
+    assert not (tmp_path / "out").exists()
