@@ -18,18 +18,22 @@ import numpy as np
 
 from apps.risk.config import RiskConfig
 from apps.risk.data.comparable import comparable
+from apps.risk.data.history import last_dates
 from apps.risk.data.holdings import read_holdings
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.panel import Panel
 from apps.risk.metrics.tail_figures import TailFigures
+from apps.risk.models.baselines import BASELINES
 from apps.risk.models.candidates import candidates
 from apps.risk.models.garch import Walk
 from apps.risk.models.interface import TargetModel
 from apps.risk.models.portfolio_sum import EQUAL
+from apps.risk.models.risk_model import describe
 from apps.risk.models.walking import Asked, first_day, held, outcomes, walk_days, walk_paths
 from apps.risk.report import page
 from apps.risk.report.backtest_page import backtest_page
 from apps.risk.report.judged import COLUMNS, Judged, Row, cells, judge, overall
+from apps.risk.report.seen_in_training import warn_of_seen
 from core.errors import ExitCode, InputError
 from core.runs.files import write_csv, write_json, write_text
 from core.runs.folder import Run
@@ -42,18 +46,16 @@ def run(cfg: RiskConfig, run: Run) -> int:
 
     Returns 4 where a row or an entity was set aside, else 0. Raises ConfigError and InputError, in one line.
     """
-    models = candidates(
-        cfg.backtest.models,
-        None if cfg.weights is None else Path(cfg.weights),
-        cfg.model.device,
-        cfg.backtest.refit_every,
-    )
+    folder = None if cfg.weights is None else Path(cfg.weights)
+    models = candidates(cfg.backtest.models, folder, cfg.model.device, cfg.backtest.refit_every)
     loaded = load_panel(cfg.data, cfg.as_of)
     if not loaded.columns.targets:
         raise InputError(
             "backtest_event",
             "this table has an event and no target: stage=evaluate judges models of an event, stage=backtest VaR",
         )
+    if not set(cfg.backtest.models) <= set(BASELINES):
+        warn_of_seen(describe(folder), "targets", last_dates(loaded.panel, cfg.backtest.days)[0], run.log)
     output = Path(str(cfg.output))
     found, rows, pages = {}, [], []
     for label in loaded.columns.targets:

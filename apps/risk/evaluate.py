@@ -10,6 +10,7 @@ from pathlib import Path
 
 from apps.risk.config import RiskConfig
 from apps.risk.data.comparable import comparable
+from apps.risk.data.history import last_dates
 from apps.risk.data.load import load_panel
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.candidates import candidates, trained_names
@@ -19,6 +20,7 @@ from apps.risk.models.risk_model import RiskModel
 from apps.risk.report import page
 from apps.risk.report.evaluation_page import event_page, targets_page
 from apps.risk.report.event_evaluation import events, least_log_loss
+from apps.risk.report.seen_in_training import warn_of_seen
 from apps.risk.report.target_evaluation import chosen, targets
 from core.errors import ExitCode
 from core.runs.files import write_json, write_text
@@ -38,6 +40,8 @@ def run(cfg: RiskConfig, run: Run) -> int:
     model.require(loaded.columns)
     output, metrics, champions, pages = Path(str(cfg.output)), {}, {}, []
     refused: Counter[str] = Counter()
+    if loaded.columns.targets:
+        warn_of_seen(described, "targets", last_dates(loaded.panel, 2 * cfg.backtest.days)[0], run.log)
     for label in loaded.columns.targets:
         names = [*trained_names(described, "targets"), *BASELINES]
         models = candidates(names, folder, cfg.model.device, cfg.backtest.refit_every)
@@ -49,6 +53,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
         pages.append(targets_page(label, parts, champions[label], judged))
     if loaded.columns.event:
         label = loaded.columns.event
+        warn_of_seen(described, "event", loaded.as_of, run.log)
         models_of_event = {name: _event_model(folder, name) for name in trained_names(described, "event")}
         found = events(cfg, loaded, models_of_event, int((described.get("event") or {}).get("horizon", 1)))
         metrics[label] = {**found.parts._asdict(), "stability": found.stability}

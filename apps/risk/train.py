@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from apps.risk.config import EVENT_MODELS, RiskConfig
-from apps.risk.data.history import history_NT
+from apps.risk.data.history import history_NT, last_dates
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.mixture import FINETUNE, OWN, PRETRAIN, UNTIL, Material, Mixture, load_material
 from apps.risk.data.panel import fill_gaps
@@ -72,7 +72,8 @@ def _of_a_table(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded) -> dict
         raise ConfigError(
             "config_choice", f"model={name} needs no training for this table: score with it at once"
         )
-    return parts
+    until = str(last_dates(loaded.everyone, 1)[0].astype("datetime64[D]"))
+    return {kind: ({**told, "until": until}, figures) for kind, (told, figures) in parts.items()}
 
 
 def _pretrained(cfg: RiskConfig, run: Run, folder: Path) -> Part:
@@ -86,7 +87,7 @@ def _pretrained(cfg: RiskConfig, run: Run, folder: Path) -> Part:
         trainer = _round(cfg.trainer, steps, rate)
         fitted[name] = _fit(net, mixture, trainer, run, name, cfg.seed + place)
     told = _riskformer(net, cfg.model.context, material.returns_NT, folder)
-    return told, {"rounds": _asdicts(fitted), "missing": missing, "until": UNTIL}
+    return {**told, "until": UNTIL}, {"rounds": _asdicts(fitted), "missing": missing, "until": UNTIL}
 
 
 def _network(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, name: str) -> Part:

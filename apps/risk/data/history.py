@@ -50,6 +50,11 @@ def steps_known(panel: Panel) -> int:
     return len(panel.calendar_T) if panel.known_steps is None else panel.known_steps
 
 
+def last_dates(panel: Panel, days: int) -> np.ndarray:
+    """Return the times of the calendar's last steps up to the as-of date, `days` of them at most."""
+    return panel.calendar_T[max(steps_known(panel) - days, 0) : steps_known(panel)]
+
+
 def known_until(panel: Panel, step: int) -> Panel:
     """Return the panel with its as-of date moved back: rows from `step` of the calendar on lie ahead.
 

@@ -61,7 +61,7 @@ class RiskModel:
         in the folder and needs training.
         """
         place = folder or DEFAULT
-        described = _read(place)
+        described = describe(place)
         model = cls(
             targets=_targets(place, described.get("targets"), targets),
             event=_event(place, described.get("event"), event),
@@ -101,7 +101,12 @@ def write_description(folder: Path, described: Mapping[str, Any]) -> None:
     write_json(make_folder(folder) / DESCRIPTION, {"format": version, **described})
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def describe(folder: Path | None = None) -> dict[str, Any]:
+    """Return what model.json of a folder says, by default the embedded one's.
+
+    Raises InputError: weights_missing, weights_unreadable, weights_newer.
+    """
+    folder = folder or DEFAULT
     path = folder / DESCRIPTION
     try:
         described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -6,23 +6,27 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from apps.risk import train
-from apps.risk.config import DataConfig, ModelConfig, RiskConfig
+from apps.risk import backtest, evaluate, score, train
+from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, RiskConfig
 from apps.risk.data import load, mixture
 from apps.risk.data.loan_book import COLUMNS
 from apps.risk.models import risk_model
+from apps.risk.models.baselines import HistoricalSimulation
 from apps.risk.models.risk_model import RiskModel, save_riskformer, write_description
 from apps.risk.models.riskformer import RiskformerTargets
+from apps.risk.models.riskformer_covariates import RiskformerCovariates
 from apps.risk.models.sizes import QUANTILE_LEVELS
 from core.errors import ConfigError, InputError
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
+from tests.apps.risk.models.driven import driven
 from tests.apps.risk.models.networks import SMALL, untrained
 
 TRAINER = TrainerConfig(
@@ -58,6 +62,7 @@ def _mixture() -> RiskConfig:
 def test_pretraining_goes_in_two_rounds_and_leaves_a_model(tmp_path: Path) -> None:
     model = _train(_mixture(), tmp_path)
     assert isinstance(model.targets, RiskformerTargets)
+    assert model.described["targets"]["until"] == mixture.UNTIL
     assert model.targets.context == 64
     metrics = json.loads((tmp_path / "metrics.json").read_text())["targets"]
     assert {name: told["steps"] for name, told in metrics["rounds"].items()} == {"pretrain": 3, "finetune": 1}
@@ -83,11 +88,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(tmp_path: Path)
 
 
 def test_a_table_of_ones_own_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = save_riskformer(untrained(64), tmp_path / "before")
-    write_description(
-        tmp_path / "before", {"targets": {"champion": "riskformer", "models": {"riskformer": told}}}
-    )
-    monkeypatch.setattr(risk_model, "DEFAULT", tmp_path / "before")
+    _before(tmp_path, monkeypatch)
     draw = np.random.default_rng(0)
     days = pd.bdate_range("2020-01-01", periods=200)
     table = pd.concat(
@@ -103,6 +104,104 @@ def test_a_table_of_ones_own_is_gone_on_with(tmp_path: Path, monkeypatch: pytest
     assert not torch.equal(model.net.event_head.weight, torch.zeros_like(model.net.event_head.weight))
     before, after = untrained(64).net.state_dict(), model.net.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def _before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a small network be the embedded one."""
+    told = save_riskformer(untrained(64), folder / "before")
+    write_description(
+        folder / "before", {"targets": {"champion": "riskformer", "models": {"riskformer": told}}}
+    )
+    monkeypatch.setattr(risk_model, "DEFAULT", folder / "before")
+
+
+def _driven(folder: Path, stage: str, name: str = "riskformer", **given: Any) -> RiskConfig:
+    """Return the settings of a stage for a table with covariates (tests.apps.risk.models.driven)."""
+    driven(4, 90).to_csv(folder / "driven.csv", index=False)
+    data = DataConfig(
+        sample=None,
+        path=str(folder / "driven.csv"),
+        observed="seen,noise",
+        known="due.sum",
+        statics="kind",
+        static_numbers="age",
+    )
+    return RiskConfig(
+        stage=stage,
+        as_of="2024-03-20",
+        output=str(folder / stage),
+        data=data,
+        trainer=TRAINER,
+        model=ModelConfig(name=name, horizon=3, paths=100),
+        backtest=BacktestConfig(days=20, models=["riskformer", "historical_simulation"]),
+        **given,
+    )
+
+
+def test_a_table_with_covariates_is_learned_and_all_stages_take_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _before(tmp_path, monkeypatch)
+    trained = _train(_driven(tmp_path, "train"), tmp_path / "run")
+    assert isinstance(trained.targets, RiskformerCovariates)
+    assert trained.targets.columns.known == ("due.sum",)
+    assert trained.targets.horizon == 3
+    assert trained.targets.context == 64
+    assert trained.described["targets"]["until"] == "2024-03-20"
+    monkeypatch.setattr("apps.risk.evaluate.BASELINES", {"historical_simulation": HistoricalSimulation})
+    found: dict[str, dict[str, Any]] = {}
+    for stage, verb in (("score", score), ("backtest", backtest), ("evaluate", evaluate)):
+        cfg = _driven(tmp_path, stage, weights=str(tmp_path / "run" / "model"))
+        run = Run(tmp_path / f"run-{stage}")
+        with run.log:
+            assert verb.run(cfg, run) == 0
+        warned = (
+            "" if stage == "score" else "trained on data until 2024-03-20 and are judged on days from 2024-0"
+        )
+        assert warned in capsys.readouterr().err
+        found[stage] = json.loads((tmp_path / f"run-{stage}" / "metrics.json").read_text())
+    assert found["score"]["scored"] == 4
+    assert found["backtest"]["targets"]["target"]["entity_1"]["riskformer"]["0.05"]["pinball"][0] > 0
+    assert found["evaluate"]["labels"]["target"]["test"]["riskformer"]["horizon"]["wql"][0] > 0
+    bare = _driven(tmp_path, "score", weights=str(tmp_path / "run" / "model"))
+    bare.data.known = None
+    run = Run(tmp_path / "run-bare")
+    with run.log, pytest.raises(InputError, match=r"trained with known due\.sum, the table has none"):
+        score.run(bare, run)
+
+
+def test_a_table_with_covariates_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _before(tmp_path, monkeypatch)
+    whole = _train(_driven(tmp_path, "train"), tmp_path / "whole").targets
+    cut = _driven(tmp_path, "train")
+    _train(replace(cut, trainer=replace(TRAINER, max_steps=2)), tmp_path / "cut")
+    (tmp_path / "cut" / "checkpoints" / "own" / "weights.safetensors").unlink()  # as if it had been cut off
+    resumed = _train(cut, tmp_path / "cut").targets
+    again = _train(
+        _driven(tmp_path, "train", weights=str(tmp_path / "whole" / "model")), tmp_path / "again"
+    ).targets
+    assert isinstance(whole, RiskformerCovariates)
+    assert isinstance(resumed, RiskformerCovariates)
+    assert isinstance(again, RiskformerCovariates)
+    weights = [one.net.state_dict() for one in (whole, resumed, again)]
+    for name, value in weights[0].items():
+        assert torch.allclose(weights[1][name], value, atol=1e-6), name
+    assert weights[0]["statics.0.weight"].any()  # they are learned,
+    assert not torch.equal(weights[2]["statics.0.weight"], weights[0]["statics.0.weight"])
+    moved = (weights[2]["statics.0.weight"] - weights[0]["statics.0.weight"]).abs().max()
+    assert moved < 0.02  # and gone on with, four steps of 1e-3 at most
+    assert torch.equal(again.levels.knot_2VK, whole.levels.knot_2VK)
+
+
+def test_a_table_without_a_window_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _before(tmp_path, monkeypatch)
+    cfg = replace(_driven(tmp_path, "train"), model=ModelConfig(name="riskformer", horizon=80))
+    run = Run(tmp_path / "run")
+    with (
+        run.log,
+        pytest.raises(InputError, match="no series has 8 steps and a horizon of 80 behind them: take a"),
+    ):
+        train.run(cfg, run)
 
 
 def test_models_of_an_event_are_fitted_and_the_best_is_champion(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apps.risk.data.columns import Columns
-from apps.risk.data.history import history_NT, known_until, steps_known
+from apps.risk.data.history import history_NT, known_until, last_dates, steps_known
 from apps.risk.data.panel import part
 from core.errors import InputError
 from tests.apps.risk.data.panels import COLUMNS, frame, panel_of, ragged
@@ -34,6 +34,12 @@ def test_what_lies_ahead_is_not_seen() -> None:
         history_NT(panel, "target", 9), [[1.0, 2.0, NAN], [NAN, -1.0, NAN], [NAN] * 3]
     )
     np.testing.assert_array_equal(history_NT(panel, "due", 9)[1], np.array([NAN, 0.2, NAN], dtype=np.float32))
+
+
+def test_the_last_dates_end_at_the_as_of_date() -> None:
+    panel = panel_of(ragged(), as_of="2024-01-03")  # the calendar has day 5 too
+    assert last_dates(panel, 2).astype("datetime64[D]").astype(str).tolist() == ["2024-01-02", "2024-01-03"]
+    assert len(last_dates(panel, 99)) == 3
 
 
 def test_an_earlier_as_of_date_hides_what_came_after() -> None:
