@@ -47,6 +47,9 @@ class Forecasting(pl.LightningModule):
     def __init__(self, net: RiskFormer, trainer: TrainerConfig) -> None:
         super().__init__()
         self.net, self.config = net, trainer
+        net.event_head.requires_grad_(
+            requires_grad=False
+        )  # it takes no part, and processes would wait for its gradient
         self.level_Q: Tensor
         self.register_buffer("level_Q", torch.tensor(net.levels), persistent=False)
 

@@ -108,6 +108,22 @@ def test_what_lies_behind_the_as_of_date_is_no_lesson() -> None:
         assert lesson.rows.past_BC.isfinite().all()
 
 
+def test_each_weight_that_is_trained_has_a_gradient() -> None:
+    """Without one, processes that train together fail in their second step."""
+    series = Mixture(Material(np.random.default_rng(0).normal(size=(4, 200))), {"simulated": 1.0}, 32, 8, 8)
+    source = lessons()
+    given = {
+        (): series.lesson(0, 0, 16),
+        code_counts(source.windows.panel): next(iter(source.stream(0, 8, 0, 0, 1))),
+    }
+    for categories, lesson in given.items():
+        module = Forecasting(RiskFormer(SIZE, categories), TrainerConfig())
+        module.training_step(lesson, 0).backward()
+        trained = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+        assert [name for name, weight in trained.items() if weight.grad is None] == []
+        assert len(trained) == len(list(module.parameters())) - 2  # the event's head
+
+
 def test_rows_of_targets_know_nothing_ahead() -> None:
     rows = target_rows(torch.ones(3, 16), torch.ones(3, 16, dtype=torch.bool), 5, None)
     assert rows.ahead_BH.shape == (3, 5)
