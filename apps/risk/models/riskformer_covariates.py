@@ -240,7 +240,8 @@ def require_same(trained: Columns, found: Columns) -> None:
 
 def columns_of(content: Mapping[str, Any]) -> Columns:
     """Return Columns from what JSON made of them."""
-    return Columns(**{name: tuple(v) if isinstance(v, list) else v for name, v in content.items()})
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
+    return Columns(**values)
 
 
 def recoded(panel: Panel, categories: Categories) -> Panel:
