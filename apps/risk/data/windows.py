@@ -44,20 +44,10 @@ class Windows:
     """The windows of a panel of which all H steps ahead lie in the past of the as-of date.
 
     context, horizon: C and H. shortest: rows that a window's past has at least; a shorter past than C is padded
-    with nothing on the left. begin, end: the steps ahead lie in begin ≤ time < end, the past may lie before. A
-    series too short for one window has none; `latest` has one for each series.
+    with nothing on the left. A series too short for one window has none; `latest` has one for each series.
     """
 
-    def __init__(
-        self,
-        panel: Panel,
-        context: int,
-        horizon: int,
-        *,
-        shortest: int = 1,
-        begin: np.datetime64 | None = None,
-        end: np.datetime64 | None = None,
-    ) -> None:
+    def __init__(self, panel: Panel, context: int, horizon: int, *, shortest: int = 1) -> None:
         if context < 1 or horizon < 1 or not 0 <= shortest <= context:
             raise ValueError(
                 f"wanted context and horizon of 1 or more, shortest from 0 to context; "
@@ -67,10 +57,8 @@ class Windows:
         self.value_RF = torch.from_numpy(panel.value_RF)
         self.offset_N1 = torch.from_numpy(panel.offset_N1.astype(np.int64))
         self.code_NS, self.number_NM = torch.from_numpy(panel.code_NS), torch.from_numpy(panel.number_NM)
-        before_N = _rows_before(panel, begin) if begin is not None else np.zeros_like(panel.past_N)
-        until_N = panel.past_N if end is None else np.minimum(panel.past_N, _rows_before(panel, end))
-        self._first_N = panel.offset_N1[:-1] + np.maximum(before_N, shortest)
-        last_N = panel.offset_N1[:-1] + until_N - horizon
+        self._first_N = panel.offset_N1[:-1] + shortest
+        last_N = panel.offset_N1[:-1] + panel.past_N - horizon
         self._until_N = np.cumsum(np.maximum(last_N - self._first_N + 1, 0))
 
     def __len__(self) -> int:
@@ -184,11 +172,3 @@ def stretch(value_RF: Tensor, first_B: Tensor, length: int) -> Tensor:
 def _stretch_row_by_row(value_RF: Tensor, first_B: Tensor, length: int) -> Tensor:
     row_BL = (first_B[:, None] + torch.arange(length)).clamp(0, max(len(value_RF) - 1, 0))
     return value_RF[row_BL]
-
-
-def _rows_before(panel: Panel, time: np.datetime64) -> np.ndarray:
-    """Return how many rows of each entity lie before a time, (N,) int64."""
-    step = np.searchsorted(panel.calendar_T, time)
-    if not len(panel.entities):
-        return np.zeros(0, dtype=np.int64)
-    return np.add.reduceat((panel.step_R < step).astype(np.int64), panel.offset_N1[:-1])

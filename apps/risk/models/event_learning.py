@@ -129,6 +129,8 @@ class Foretelling(pl.LightningModule):
     def __init__(self, net: EventNetwork, trainer: TrainerConfig, variables: int) -> None:
         super().__init__()
         self.net, self.config, self.variables = net, trainer, variables
+        # they take no part, and several processes would wait for their gradients
+        net.quantile_head.requires_grad_(requires_grad=False)
 
     def training_step(self, batch: Lesson, batch_idx: int) -> Tensor:  # noqa: ARG002, D102
         logit_B = self.net.logits(batch.rows, self.variables)

@@ -20,8 +20,8 @@ from torch import Tensor
 from apps.risk.data.columns import Columns
 from apps.risk.data.panel import UNSEEN, Panel, fill_gaps
 from apps.risk.data.windows import Batch, Windows
-from apps.risk.models.forecast import EventForecast
-from apps.risk.models.scorecard import REASONS, Reason
+from apps.risk.models.forecast import EventForecast, Reason
+from apps.risk.models.scorecard import REASONS
 from core.errors import InputError
 from core.runs.files import write_bytes
 

@@ -113,6 +113,13 @@ class PathForecast:
         return PathForecast(path_SPH, tuple("holds_refused" if refused else "" for refused in refused_P))
 
 
+class Reason(NamedTuple):
+    """Why a client stands above the average one: a feature, and by how much log-odds its bin does."""
+
+    feature: str
+    log_odds: float
+
+
 @dataclass(frozen=True, eq=False)
 class EventForecast:
     """pd_N: probability of the event for each client, 0..1, NaN where refused; reason_N: '' or a code.

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from apps.risk.data.panel import Panel
-from apps.risk.models.forecast import EventForecast, PathForecast
-from apps.risk.models.scorecard import Reason
+from apps.risk.models.forecast import EventForecast, PathForecast, Reason
 
 
 class TargetModel(Protocol):

@@ -47,9 +47,8 @@ class Forecasting(pl.LightningModule):
     def __init__(self, net: RiskFormer, trainer: TrainerConfig) -> None:
         super().__init__()
         self.net, self.config = net, trainer
-        net.event_head.requires_grad_(
-            requires_grad=False
-        )  # it takes no part, and processes would wait for its gradient
+        # it takes no part, and several processes would wait for its gradient
+        net.event_head.requires_grad_(requires_grad=False)
         self.level_Q: Tensor
         self.register_buffer("level_Q", torch.tensor(net.levels), persistent=False)
 

@@ -9,27 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from apps.risk.models.forecast import EventForecast
+from apps.risk.models.forecast import EventForecast, Reason
 from core.errors import InputError
 
 BINS = 10
 REASONS = (
     4  # as many as notices of adverse action name (US Regulation B, 12 CFR 1002.9, official interpretation)
 )
-
-
-class Reason(NamedTuple):
-    """Why a client stands above the average one: a feature, and by how much log-odds its bin does."""
-
-    feature: str
-    log_odds: float
 
 
 @dataclass(frozen=True, eq=False)

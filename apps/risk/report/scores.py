@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from apps.risk.models.forecast import TAIL_LEVELS, EventForecast, PathForecast, Tail, tail_of
-from apps.risk.models.scorecard import Reason
+from apps.risk.models.forecast import TAIL_LEVELS, EventForecast, PathForecast, Reason, Tail, tail_of
 from apps.risk.report.partition import Layout
 
 LEVELS = np.array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995])

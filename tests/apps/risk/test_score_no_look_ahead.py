@@ -22,9 +22,8 @@ from hypothesis import strategies as st
 from apps.risk.data.columns import Columns
 from apps.risk.data.load import panel_digest
 from apps.risk.data.panel import Panel
-from apps.risk.models.forecast import EventForecast, PathForecast
+from apps.risk.models.forecast import EventForecast, PathForecast, Reason
 from apps.risk.models.risk_model import RiskModel
-from apps.risk.models.scorecard import Reason
 from apps.risk.score import run
 from core.errors import InputError
 from core.runs.folder import Run

@@ -34,20 +34,15 @@ def plain_window(panel: Panel, entity: int, origin: int, context: int, horizon: 
     }
 
 
-def plain_origins(
-    panel: Panel,
-    horizon: int,
-    shortest: int,
-    begin: np.datetime64 | None = None,
-    end: np.datetime64 | None = None,
-) -> list[int]:
+def plain_origins(panel: Panel, horizon: int, shortest: int) -> list[int]:
     """Return the origin of each window, by asking of each row whether it can be one."""
     out = []
     for entity in range(len(panel.entities)):
         first = int(panel.offset_N1[entity])
         past_end = first + int(panel.past_N[entity])
-        for origin in range(first + shortest, past_end - horizon + 1):
-            times = panel.calendar_T[panel.step_R[origin : origin + horizon]]
-            if (begin is None or times[0] >= begin) and (end is None or times[-1] < end):
-                out.append(origin)
+        out += [
+            origin
+            for origin in range(first, past_end + 1)
+            if first + shortest <= origin <= past_end - horizon
+        ]
     return out

@@ -48,15 +48,9 @@ def compare(panel: Panel, batch: Batch, context: int, horizon: int) -> None:
 def test_windows_agree_with_the_plain_twin(lengths: list[int], context: int, horizon: int, data: Any) -> None:
     shortest = data.draw(st.integers(0, context))
     as_of = data.draw(st.sampled_from([None, "2024-01-04"]))
-    begin, end = data.draw(
-        st.sampled_from([(None, None), ("2024-01-03", "2024-01-06"), (None, "2024-01-09")])
-    )
-    bounds = {
-        name: np.datetime64(day, "us") for name, day in (("begin", begin), ("end", end)) if day is not None
-    }
     panel = long_panel(tuple(lengths), as_of)
-    windows = Windows(panel, context, horizon, shortest=shortest, **bounds)
-    origins = plain_origins(panel, horizon, shortest, **bounds)
+    windows = Windows(panel, context, horizon, shortest=shortest)
+    origins = plain_origins(panel, horizon, shortest)
     assert windows.origins(np.arange(len(windows))).tolist() == origins
     assert len(windows) == len(origins)
     batches = list(windows.in_order(3))
@@ -96,7 +90,7 @@ def test_windows_do_not_look_beyond_the_as_of_date() -> None:
 
 def test_a_panel_of_nobody_has_no_window() -> None:
     nobody = take(long_panel((3, 4)), np.array([False, False]))
-    windows = Windows(nobody, 3, 2, begin=np.datetime64("2024-01-01", "us"))
+    windows = Windows(nobody, 3, 2)
     assert len(windows) == 0
     assert list(windows.in_order(4)) == []
     assert windows.latest().past_BCF.shape == (0, 3, 3)

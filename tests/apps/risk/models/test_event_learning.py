@@ -12,6 +12,7 @@ import torch
 
 from apps.risk.models import event_learning
 from apps.risk.models.event_learning import Deck, EventBatches, begin, fit_riskformer_event, share_of
+from apps.risk.models.feed import code_counts
 from apps.risk.models.transformer import RiskFormer
 from core.runs.log import RunLog
 from core.training.config import TrainerConfig
@@ -104,6 +105,19 @@ def test_no_member_sees_the_clients_that_it_is_calibrated_on(
     assert seen[0] | seen[1] == clients
     assert not seen[0] & seen[1]
     assert abs(len(seen[0]) - len(seen[1])) <= 1
+
+
+def test_each_weight_that_is_trained_has_a_gradient() -> None:
+    """Without one, processes that train together fail in their second step."""
+    some = source(hidden=0.0)
+    lesson = some.lesson(0, np.arange(40), 3)
+    module = event_learning.Foretelling(
+        begin(code_counts(windows().panel, latest=True), None), TRAINER, sum(some.keep_V)
+    )
+    module.training_step(lesson, 0).backward()
+    trained = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+    assert [name for name, weight in trained.items() if weight.grad is None] == []
+    assert len(trained) < len(list(module.parameters()))
 
 
 def test_it_may_begin_from_a_trained_network() -> None:

@@ -19,7 +19,7 @@ from apps.risk.models.event_parts import (
     read_tensors,
     write_tensors,
 )
-from apps.risk.models.scorecard import Reason
+from apps.risk.models.forecast import Reason
 from core.errors import InputError
 from tests.apps.risk.data.panels import frame, panel_of
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from apps.risk.models.scorecard import Reason, fit_scorecard
+from apps.risk.models.forecast import Reason
+from apps.risk.models.scorecard import fit_scorecard
 from core.errors import InputError
 
 NAN = np.nan

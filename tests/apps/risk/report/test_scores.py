@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from apps.risk.models.forecast import TAIL_LEVELS, EventForecast, PathForecast
-from apps.risk.models.scorecard import Reason
+from apps.risk.models.forecast import TAIL_LEVELS, EventForecast, PathForecast, Reason
 from apps.risk.report.manifest import Facts
 from apps.risk.report.partition import read_batches, write_partition
 from apps.risk.report.scores import (
