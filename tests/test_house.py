@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.imagegen.config import ImagegenConfig
 from apps.nodule.config import NoduleConfig
 from apps.risk.config import RiskConfig
 from core.schema import walk
@@ -25,6 +26,7 @@ LONGEST = 400
 LONGER: dict[str, str] = {}
 # Rooms that every app has; an app may lack a verb that means nothing for it, but no room has another name.
 FOLDERS = {"data", "models", "metrics", "report", "weights"}
+PAGES = {"imagegen": {"web"}}  # what a browser loads
 VERBS = {"train", "evaluate"}
 
 
@@ -118,7 +120,7 @@ def test_relative_imports_are_not_used() -> None:
 def test_each_app_has_the_same_rooms(app: str) -> None:
     folder = ROOT / "apps" / app
     inside = {path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert inside == FOLDERS
+    assert inside == FOLDERS | PAGES.get(app, set())
     files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert {"config", *VERBS} <= files
     door = ROOT / "pipelines" / f"{app}.py"
@@ -196,7 +198,9 @@ def test_a_skipped_test_fails_where_none_may_be_skipped(switch: str, code: int, 
     assert ("1 skipped tests, and none may be skipped here" in done.stdout) == bool(code)
 
 
-@pytest.mark.parametrize(("app", "schema"), [("nodule", NoduleConfig), ("risk", RiskConfig)])
+@pytest.mark.parametrize(
+    ("app", "schema"), [("imagegen", ImagegenConfig), ("nodule", NoduleConfig), ("risk", RiskConfig)]
+)
 def test_no_option_is_dead(app: str, schema: type) -> None:
     """Each field of the config is read somewhere in its app or the core: by its own name, as an attribute."""
     rooms = [ROOT / "core", ROOT / "apps" / app]

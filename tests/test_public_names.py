@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from apps.imagegen.config import ImagegenConfig
+from apps.imagegen.data.recipe import Recipe
 from apps.nodule import infer
 from apps.nodule.config import NoduleConfig
 from apps.nodule.data.volume import Volume
@@ -25,7 +27,7 @@ from apps.risk.report import scores
 from core.errors import ExitCode
 from core.schema import walk
 from core.usage import groups
-from pipelines import jobs, nodule, risk
+from pipelines import imagegen, jobs, nodule, risk
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden" / "public_names.json"
@@ -67,6 +69,12 @@ def _now() -> dict[str, Any]:
         "commands": project["scripts"],
         "exit_codes": {code.name: int(code) for code in ExitCode},
         "extras": sorted(project["optional-dependencies"]),
+        "imagegen": {
+            "stages": list(imagegen.STAGES),
+            "groups": groups("imagegen"),
+            "fields": _fields(ImagegenConfig),
+            "results": {"recipe": sorted(Recipe(prompt="").as_json())},
+        },
         "nodule": {
             "stages": list(nodule.STAGES),
             "groups": groups("nodule"),

@@ -20,7 +20,8 @@ from core.errors import InternalFault, output_error
 
 # Every field a log line may have, with its kind: "number" is a number, a bool or null; "word" is a short token
 # without spaces, chosen by the program and never copied from an input; "words" is a list of such tokens;
-# "pseudonym" is what `pseudonym` returns. There is no kind for free text.
+# "pseudonym" is 12 hex digits that tell nothing: what `pseudonym` returns, or drawn at random. There is no kind
+# for free text.
 FIELDS = {
     "accepted": "number",
     "batch": "number",
@@ -34,14 +35,19 @@ FIELDS = {
     "items": "number",
     "learning_rate": "number",
     "loss": "number",
+    "method": "word",
     "module": "word",
+    "ms": "number",
     "name": "word",
     "quarantined": "number",
     "rank": "number",
+    "request": "pseudonym",
+    "route": "word",
     "seconds": "number",
     "seed": "number",
     "skipped": "number",
     "stage": "word",
+    "status": "number",
     "step": "number",
     "steps": "number",
     "type": "word",

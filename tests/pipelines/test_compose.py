@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from apps.imagegen.config import ImagegenConfig
 from apps.nodule.config import NoduleConfig
 from apps.risk.config import RiskConfig
 from core.command_line import read_command_line
@@ -32,6 +33,7 @@ ROOTS = {
         ],
     ),
     "risk": (RiskConfig, ["output=o"]),
+    "imagegen": (ImagegenConfig, ["output=o", "prompt=p", "images=i", "token=t"]),
     "demo": (DemoConfig, []),
 }
 CHOICES = [

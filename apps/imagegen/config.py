@@ -1,0 +1,152 @@
+"""Settings of the image app: every field with its unit and range; free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from core.errors import ConfigError
+from core.schema import MISSING, Section, free_text, setting
+from core.training.config import TrainerConfig
+
+STAGES = ("train", "personalise", "evaluate", "export", "generate", "serve")
+SCHEDULERS = ("ddim", "ddpm", "euler", "euler_a", "dpmpp_2m", "unipc")
+STRENGTH = 0.7  # how much of a given picture may change where nothing is said
+
+
+@dataclass
+class DataConfig(Section):
+    """What is trained on."""
+
+    where: ClassVar[str] = "data"
+
+    cache: str = free_text(
+        ".cache/imagegen", "folder for fetched and prepared data; may be deleted at any time"
+    )
+
+
+@dataclass
+class ModelConfig(Section):
+    """Which pipeline draws."""
+
+    where: ClassVar[str] = "model"
+
+    path: str | None = free_text(
+        None, "folder of a Stable Diffusion pipeline as diffusers saves it; null: the embedded one"
+    )
+    edge: int = setting(128, "width and height of the pictures trained on", unit="pixels", low=64, high=1024)
+    device: str = setting(
+        "auto", "where it computes; auto takes a GPU if there is one", choices=("auto", "cpu", "cuda")
+    )
+
+
+@dataclass
+class AutoencoderConfig(TrainerConfig):
+    """How long and how fast the autoencoder trains; trainer.… is the denoiser's."""
+
+    where: ClassVar[str] = "autoencoder"
+
+
+@dataclass
+class ServeConfig(Section):
+    """How the service answers."""
+
+    where: ClassVar[str] = "serve"
+
+    rows: int = setting(
+        16, "rows of a batch; a picture takes two, or one without guidance", unit="rows", low=4, high=64
+    )
+    waiting: int = setting(64, "pictures that may wait; more get 429", unit="pictures", low=1, high=100000)
+    body_mb: float = setting(32.0, "largest request", unit="MB", above=0, high=1024)
+    pixels_mp: float = setting(16.0, "largest uploaded picture", unit="million pixels", above=0, high=1000)
+    pictures: int = setting(10, "most pictures of one request", unit="pictures", low=1, high=100)
+    grace: float = setting(
+        30.0, "time that a shutdown waits for pictures under way", unit="s", low=0, high=3600
+    )
+    log_prompts: bool = setting(default=False, about="write prompts to the log")
+
+
+@dataclass
+class PersonaliseConfig(Section):
+    """How an adapter learns from a few pictures."""
+
+    where: ClassVar[str] = "personalise"
+
+    rank: int = setting(4, "rank of the low-rank updates", low=1, high=128)
+    prior_pictures: int = setting(
+        32,
+        "pictures that the model draws of the class beforehand, and should still draw after",
+        low=0,
+        high=1000,
+    )
+    prior_weight: float = setting(0.5, "weight of these pictures beside the given ones", low=0, high=10)
+
+
+@dataclass
+class EvaluateConfig(Section):
+    """What an evaluation draws."""
+
+    where: ClassVar[str] = "evaluate"
+
+    pictures: int = setting(
+        128, "pictures drawn for KID and caption match", unit="pictures", low=16, high=50000
+    )
+
+
+@dataclass
+class ImagegenConfig(Section):
+    """The whole command line of triptych-imagegen."""
+
+    stage: str = setting(MISSING, "what to do", choices=STAGES)
+    seed: int = setting(0, "seed of everything random; picture i uses seed + i", low=0, high=2**63 - 1)
+    prompt: str | None = free_text(None, "what to draw")
+    prompts: str | None = free_text(None, "text file with a prompt a line, instead of prompt=")
+    negative: str = free_text("", "what not to draw")
+    n: int = setting(1, "pictures of each prompt", unit="pictures", low=1, high=1000)
+    size: str = free_text("auto", "width x height such as 128x128; auto: the model's own")
+    steps: int = setting(25, "denoising steps", unit="steps", low=1, high=1000)
+    guidance: float = setting(4.0, "how closely to follow the prompt; 1 or less: no guidance", low=0, high=50)
+    scheduler: str = setting("ddim", "how noise is taken away", choices=SCHEDULERS)
+    image: str | None = free_text(None, "picture to start from, or to paint in")
+    mask: str | None = free_text(None, "white where image= is to be painted anew")
+    strength: float | None = setting(
+        None, "how much of image= may change; null: 0.7, with a mask all of what it shows", above=0, high=1
+    )
+    adapter: str | None = free_text(
+        None, "adapter (LoRA): a safetensors file; for the service, a folder of them"
+    )
+    adapter_scale: float = setting(1.0, "how strongly the adapter works", low=0, high=4)
+    probes: str = setting(
+        "none", "attention: also draw where each word was looked at", choices=("none", "attention")
+    )
+    replay: str | None = free_text(None, "a PNG that this command made: make the same bytes again")
+    images: str | None = free_text(
+        None, "folder of 5 to 20 pictures of one style or thing", needed_by=("personalise",)
+    )
+    token: str | None = free_text(
+        None, "word that calls for it, such as '<sketch> style'", needed_by=("personalise",)
+    )
+    output: str | None = free_text(
+        None,
+        "folder for results; a second run writes the same bytes",
+        needed_by=("generate", "evaluate", "export", "personalise"),
+    )
+    host: str = free_text("127.0.0.1", "address that the service listens on")
+    port: int = setting(8000, "its port; 0 takes a free one", low=0, high=65535)
+    run_dir: str | None = free_text(None, "folder of this run's record; name an old one to resume it")
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+    personalise: PersonaliseConfig = field(default_factory=PersonaliseConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stage == "generate" and [self.prompt, self.prompts, self.replay].count(None) != 2:
+            raise ConfigError(
+                "config_choice", "say what to draw by one of prompt=, prompts=FILE and replay=PICTURE.png"
+            )
+        if self.mask is not None and self.image is None:
+            raise ConfigError("config_choice", "mask= says where to paint in a picture: add image=")

@@ -1,0 +1,225 @@
+"""OpenAI's images API on the wire: requests, replies, stream events and errors, in its own names.
+
+Source: the API reference of OpenAI's images endpoints as its Python package types them (openai 3.57,
+`types/image_generate_params.py`, `types/image_edit_params.py`, `types/image_gen_stream_event.py`). Beyond it a
+request may carry the fields of `DrawingForm` (`extra_body` in OpenAI's client), and a reply says recipe and seed.
+What cannot be honoured is refused: a client that asks for an SVG, a transparent background or a link shall not get
+something else without a word.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from apps.imagegen.data.recipe import Limits, Recipe
+from apps.imagegen.data.requests import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
+from core.serving.errors import ServiceError
+
+GENERATION, EDIT = "image_generation", "image_edit"  # how the names of events begin
+PARTIAL_IMAGES = 3  # the most that OpenAI's API allows
+STEPS = {"low": 12, "medium": 25, "high": 50}  # denoising steps of a quality, where steps are not given
+_QUALITIES = {"standard": "medium", "hd": "high"}  # names of retired models
+_REFUSED = {
+    "style": "style is not offered: describe the style in the prompt",
+    "svg": "SVG is not offered: output_format is png, jpeg or webp",
+    "frame_count": "moving pictures are not offered",
+    "frame_duration_ms": "moving pictures are not offered",
+    "complexity": "complexity is not offered: say steps or quality",
+    "input_fidelity": "input_fidelity is not offered: strength says how much of the picture may change",
+    "markup": "markup is not offered: say where to paint by mask",
+}
+
+
+class OpenAIForm(DrawingForm):
+    """Fields of a generation or an edit; files of an edit come beside them."""
+
+    model: str | None = None
+    response_format: Literal["b64_json", "url"] = "b64_json"
+    output_format: Literal["png", "jpeg", "webp"] = "png"
+    output_compression: int | None = None
+    quality: Literal["auto", "low", "medium", "high", "standard", "hd"] = "auto"
+    background: Literal["auto", "opaque", "transparent"] = "auto"
+    moderation: Literal["auto", "low"] = "auto"
+    stream: bool = False
+    partial_images: int = 0
+    user: str | None = None
+    safety_identifier: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How the pictures are to be returned. compression: quality of JPEG and WebP, 0..100."""
+
+    stream: bool
+    previews: int
+    output_format: str
+    compression: int
+    quality: str
+    background: str
+    safety_identifier: str | None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A finished picture: the bytes of its file, and its recipe."""
+
+    data: bytes
+    recipe: Recipe
+
+
+def read_request(
+    values: Mapping[str, Any],
+    upload: Upload,
+    *,
+    model: str,
+    limits: Limits,
+    defaults: Defaults,
+    strict: bool = True,
+) -> tuple[Recipe, int, Answer]:
+    """Return the recipe of the first picture, how many are wanted, and how to answer.
+
+    model: the one name that is served. Raises ServiceError: 404 for another model, else 400.
+    """
+    for field, sentence in _REFUSED.items():
+        if values.get(field) is not None:
+            raise ServiceError(400, "not_offered", sentence, param=field)
+    form = read(OpenAIForm, values, strict=strict)
+    if form.model not in (None, model):
+        sentence = f"there is no model {shown(form.model)}; this service has {model}"
+        raise ServiceError(404, "model_not_found", sentence, param="model")
+    answer = _answer(form)
+    recipe = recipe_of_form(form, limits, _with_quality(defaults, form.quality), upload)
+    return recipe, form.n, answer
+
+
+def images_reply(pictures: Sequence[Drawn], answer: Answer, created: int) -> dict[str, Any]:
+    """Return the reply of a generation or an edit. created: Unix time in seconds."""
+    first = pictures[0].recipe
+    reply: dict[str, Any] = {
+        "created": created,
+        "background": "opaque",
+        "output_format": answer.output_format,
+        "quality": answer.quality,
+        "size": size_text(first),
+        "seed": first.seed,
+        "data": [{"b64_json": _base64(one.data), "recipe": one.recipe.as_json()} for one in pictures],
+    }
+    if answer.safety_identifier:
+        reply["safety_identifier"] = answer.safety_identifier
+    return reply
+
+
+def partial_event(
+    kind: str, data: bytes, recipe: Recipe, answer: Answer, created: int, number: int, index: int
+) -> tuple[str, dict[str, Any]]:
+    """Return name and content of the event of a partial picture: the `number`-th of picture `index`.
+
+    kind: GENERATION or EDIT, also of `completed_event`.
+    """
+    name = f"{kind}.partial_image"
+    return name, _event(name, data, recipe, answer, created, index) | {"partial_image_index": number}
+
+
+def completed_event(
+    kind: str, picture: Drawn, answer: Answer, created: int, index: int
+) -> tuple[str, dict[str, Any]]:
+    """Return name and content of the event of a finished picture. Nothing is billed: its usage is 0 tokens."""
+    name = f"{kind}.completed"
+    usage = {
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "total_tokens": 0,
+        "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+    }
+    content = _event(name, picture.data, picture.recipe, answer, created, index)
+    content |= {"usage": usage, "seed": picture.recipe.seed, "recipe": picture.recipe.as_json()}
+    if answer.safety_identifier:
+        content["safety_identifier"] = answer.safety_identifier
+    return name, content
+
+
+def model_entry(
+    name: str, digest: str, limits: Limits, adapters: Sequence[str], created: int
+) -> dict[str, Any]:
+    """Return a model as /v1/models lists it, with the sizes, schedulers and adapters that it offers."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": created,
+        "owned_by": "triptych",
+        "digest": digest,
+        "sizes": [f"{width}x{height}" for width, height in limits.sizes],
+        "schedulers": list(limits.schedulers),
+        "adapters": list(adapters),
+    }
+
+
+def error_body(error: ServiceError) -> dict[str, Any]:
+    """Return an error in OpenAI's form."""
+    if error.status == 429:
+        kind = "rate_limit_error"
+    else:
+        kind = "invalid_request_error" if error.status < 500 else "server_error"
+    return {"error": {"message": error.sentence, "type": kind, "param": error.param, "code": error.code}}
+
+
+def size_text(recipe: Recipe) -> str:
+    """Return a recipe's size as the API writes it."""
+    return f"{recipe.width}x{recipe.height}"
+
+
+def _answer(form: OpenAIForm) -> Answer:
+    if form.response_format == "url":
+        raise ServiceError(
+            400, "not_offered", "links are not offered: response_format is b64_json", param="response_format"
+        )
+    if form.background == "transparent":
+        raise ServiceError(400, "not_offered", "a transparent background is not offered", param="background")
+    compression = form.output_compression
+    if compression is not None and (form.output_format == "png" or not 0 <= compression <= 100):
+        sentence = f"output_compression is {shown(compression)}; it must be 0 to 100, of jpeg or webp"
+        raise ServiceError(400, "compression_range", sentence, param="output_compression")
+    if not 0 <= form.partial_images <= PARTIAL_IMAGES:
+        sentence = f"partial_images is {shown(form.partial_images)}; it must be 0 to {PARTIAL_IMAGES}"
+        raise ServiceError(400, "count_range", sentence, param="partial_images")
+    if form.partial_images and not form.stream:
+        raise ServiceError(400, "not_offered", "partial_images need stream=true", param="partial_images")
+    quality = _QUALITIES.get(form.quality, form.quality)
+    return Answer(
+        stream=form.stream,
+        previews=form.partial_images,
+        output_format=form.output_format,
+        compression=100 if compression is None else compression,
+        quality="medium" if quality == "auto" else quality,
+        background=form.background,
+        safety_identifier=form.safety_identifier or form.user or None,
+    )
+
+
+def _with_quality(defaults: Defaults, quality: str) -> Defaults:
+    if quality == "auto":
+        return defaults
+    steps = STEPS[_QUALITIES.get(quality, quality)]
+    return Defaults(steps, defaults.guidance, defaults.scheduler, defaults.strength, defaults.pictures)
+
+
+def _event(
+    name: str, data: bytes, recipe: Recipe, answer: Answer, created: int, index: int
+) -> dict[str, Any]:
+    return {
+        "type": name,
+        "b64_json": _base64(data),
+        "background": answer.background,
+        "created_at": created,
+        "output_format": answer.output_format,
+        "quality": answer.quality,
+        "size": size_text(recipe),
+        "image_index": index,
+    }
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,134 @@
+"""The service's own API on the wire: requests to draw and to replay, and the events that tell how it goes.
+
+Events, in the order in which they come: accepted (id of the work, recipes), then for each picture step, preview,
+and one of done, failed, cancelled; end closes the stream. Pictures in events are PNG files as base64. A seed is also
+given as a text, since numbers above 2^53 do not survive in every client.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from apps.imagegen.data.recipe import Limits, Recipe
+from apps.imagegen.data.requests import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
+from core.serving.errors import ServiceError
+
+PREVIEWS = 20  # the most of one picture
+
+
+class OwnForm(DrawingForm):
+    """Fields of a request to draw; files come beside them. previews: pictures of it while it is being drawn."""
+
+    previews: int = 4
+
+
+class ReplayForm(BaseModel):
+    """A replay has files alone: what is drawn stands in the picture's recipe."""
+
+
+def read_request(
+    values: Mapping[str, Any], upload: Upload, *, limits: Limits, defaults: Defaults, strict: bool = True
+) -> tuple[Recipe, int, int]:
+    """Return the recipe of the first picture, how many are wanted, and how many previews. Raises ServiceError 400."""
+    form = read(OwnForm, values, strict=strict)
+    if not 0 <= form.previews <= PREVIEWS:
+        sentence = f"previews is {shown(form.previews)}; it must be 0 to {PREVIEWS}"
+        raise ServiceError(400, "count_range", sentence, param="previews")
+    return recipe_of_form(form, limits, defaults, upload), form.n, form.previews
+
+
+def check_replay(recipe: Recipe, upload: Upload) -> None:
+    """Raise ServiceError 400 where a recipe needs a picture or mask that was not sent, or one was sent for nothing."""
+    wanted = {"image": recipe.image_sha256, "mask": recipe.mask_sha256}
+    for name, given in (("image", upload.image), ("mask", upload.mask)):
+        if wanted[name] is not None and given is None:
+            sentence = f"this picture was drawn from another one: send its {name} too"
+            raise ServiceError(400, f"{name}_missing", sentence, param=name)
+        if wanted[name] is None and given is not None:
+            raise ServiceError(
+                400, f"{name}_unwanted", f"this picture was drawn without {name}: leave it out", param=name
+            )
+
+
+def model_info(
+    name: str,
+    digest: str,
+    limits: Limits,
+    adapters: Mapping[str, str],
+    defaults: Defaults,
+    upload_pixels: int,
+) -> dict[str, Any]:
+    """Return what a client needs to know of the model: sizes, ranges, defaults. adapters: name → digest."""
+    return {
+        "name": name,
+        "digest": digest,
+        "sizes": [f"{width}x{height}" for width, height in limits.sizes],
+        "schedulers": list(limits.schedulers),
+        "adapters": [{"name": each, "digest": mark} for each, mark in adapters.items()],
+        "limits": {
+            "pictures": defaults.pictures,
+            "prompt_chars": limits.prompt_chars,
+            "steps": list(limits.steps),
+            "guidance": list(limits.guidance),
+            "adapter_scale": list(limits.adapter_scale),
+            "previews": PREVIEWS,
+            "upload_pixels": upload_pixels,
+        },
+        "defaults": {
+            "steps": defaults.steps,
+            "guidance": defaults.guidance,
+            "scheduler": defaults.scheduler,
+            "strength": defaults.strength,
+        },
+    }
+
+
+def accepted(work: str, recipes: Sequence[Recipe]) -> tuple[str, dict[str, Any]]:
+    """Return the event that opens a stream."""
+    return "accepted", {"id": work, "recipes": [recipe.as_json() for recipe in recipes]}
+
+
+def step(image: int, number: int, of: int) -> tuple[str, dict[str, Any]]:
+    """Return the event of a denoising step of one picture."""
+    return "step", {"image": image, "step": number, "steps": of}
+
+
+def preview(image: int, number: int, of: int, png: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the event of a picture that is not finished."""
+    return "preview", {"image": image, "step": number, "steps": of, "png": _base64(png)}
+
+
+def done(image: int, png: bytes, recipe: Recipe, seconds: float) -> tuple[str, dict[str, Any]]:
+    """Return the event of a finished picture, with the SHA-256 of its file."""
+    return "done", {
+        "image": image,
+        "png": _base64(png),
+        "sha256": hashlib.sha256(png).hexdigest(),
+        "recipe": recipe.as_json(),
+        "seed": str(recipe.seed),
+        "seconds": round(seconds, 3),
+    }
+
+
+def failed(image: int, code: str, sentence: str) -> tuple[str, dict[str, Any]]:
+    """Return the event of a picture that could not be drawn."""
+    return "failed", {"image": image, "code": code, "message": sentence}
+
+
+def cancelled(image: int) -> tuple[str, dict[str, Any]]:
+    """Return the event of a picture that was cancelled."""
+    return "cancelled", {"image": image}
+
+
+def end(drawn: int) -> tuple[str, dict[str, Any]]:
+    """Return the event that closes a stream. drawn: pictures finished."""
+    return "end", {"drawn": drawn}
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

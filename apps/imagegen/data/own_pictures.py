@@ -1,0 +1,228 @@
+"""A person's own pictures: a folder of 5 to 20 with captions, and the lessons that an adapter learns from them.
+
+A caption is the line of metadata.jsonl that names the picture (file_name, text: Hugging Face's imagefolder), else the
+text beside it (apple.jpg, apple.txt), else its file's name.
+Legend: N pictures, K texts of one, P prior pictures, L latent channels, h, w of latents, T tokens, D of their states.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from apps.imagegen.data.pixels import decode_image
+from core.errors import InputError
+
+FEWEST, MOST = 5, 20
+METADATA = "metadata.jsonl"
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_OTHERS = (".avif", ".bmp", ".gif", ".heic", ".heif", ".jxl", ".psd", ".raw", ".svg", ".tif", ".tiff")
+_LARGEST_MB = 64
+_LONGEST = 1000  # characters of a caption
+_CAMERA = re.compile(r"(?i)(dsc|dscn|img|image|mvimg|photo|pic|picture|pxl|screenshot|untitled|wa)?[\W\d_]*")
+_WORDLESS = (
+    0.1  # share of prior lessons without a caption, for guidance (Ho & Salimans 2022, arXiv:2207.12598)
+)
+_ORIENTATION, _TURNED = 0x0112, 5  # EXIF's tag, and from which value on width and height change places
+
+
+@dataclass(frozen=True, eq=False)
+class OwnPicture:
+    """A picture with its caption, which is empty where nobody gave it words. rgb_HWC: uint8."""
+
+    file: str
+    caption: str
+    rgb_HWC: np.ndarray
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A picture that was set aside."""
+
+    file: str
+    code: str
+    sentence: str
+
+
+def read_own_pictures(folder: Path, size: tuple[int, int]) -> tuple[list[OwnPicture], list[Refused]]:
+    """Return the pictures of a folder, sorted by name, their middle cut out at (width, height), and those set aside.
+
+    Folders inside, hidden files and files of other kinds do not count. Raises InputError: images_missing (no such
+    folder), images_few, images_many, captions_unreadable. Set aside with code: image_broken, image_format,
+    image_too_large, image_animated, caption_unreadable.
+    """
+    files = _files(folder)
+    if len(files) > MOST:
+        raise InputError(
+            "images_many",
+            f"{folder} holds {len(files)} pictures; {FEWEST} to {MOST} are wanted: keep the best",
+        )
+    text_by_file = _metadata(folder, {path.name for path in files})
+    pictures, refused = [], []
+    for path in files:
+        try:
+            pictures.append(OwnPicture(path.name, _caption(path, text_by_file), _pixels(path, size)))
+        except InputError as error:
+            refused.append(Refused(path.name, error.code, f"{_shown(path.name)}: {error.sentence}"))
+    if len(pictures) < FEWEST:
+        why = f"; {refused[0].sentence}" if refused else ""
+        raise InputError(
+            "images_few",
+            f"{folder} holds {len(pictures)} usable pictures (PNG, JPEG or WebP); {FEWEST} to {MOST} are wanted{why}",
+        )
+    return pictures, refused
+
+
+def check_token(token: str) -> str:
+    """Return the word that calls for an adapter, spaces tidied. Raises InputError token_unreadable."""
+    tidy = " ".join(token.split())
+    if not tidy or not tidy.isprintable() or len(tidy) > 100:
+        raise InputError(
+            "token_unreadable",
+            f"token={_shown(token)} is no word: give one such as '<sketch> style', 1 to 100 characters",
+        )
+    return tidy
+
+
+def texts_with(caption: str, token: str) -> list[str]:
+    """Return the texts that a picture is learned by: the token before its caption and behind it."""
+    return [f"{token}, {caption}", f"{caption}, {token}"] if caption else [token]
+
+
+def class_prompt(caption: str, token: str) -> str:
+    """Return what the same is called without the new word: "<bob> dog" without a caption is a dog."""
+    return caption or " ".join(re.sub(r"<[^>]*>", " ", token).split()) or "picture"
+
+
+@dataclass(frozen=True, eq=False)
+class OwnLessons:
+    """What an adapter is shown: own pictures by their texts, and prior ones, which should stay as they are.
+
+    own_NLhw, own_state_NKTD, prior_PLhw, prior_state_PTD: float32 and float16. empty_TD: state of the empty text.
+    prior_weight: of the prior lessons beside the own ones. Source: Ruiz et al. 2022, arXiv:2208.12242.
+    """
+
+    own_NLhw: np.ndarray
+    own_state_NKTD: Sequence[np.ndarray]
+    prior_PLhw: np.ndarray
+    prior_state_PTD: np.ndarray
+    empty_TD: np.ndarray
+    prior_weight: float
+
+    def lesson(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a lesson: (L, h, w) float32, (T, D) float16."""
+        share = self.prior_weight / (1.0 + self.prior_weight) if len(self.prior_PLhw) else 0.0
+        if rng.random() < share:
+            place = int(rng.integers(len(self.prior_PLhw)))
+            state_TD = self.empty_TD if rng.random() < _WORDLESS else self.prior_state_PTD[place]
+            return self.prior_PLhw[place], state_TD
+        place = int(rng.integers(len(self.own_NLhw)))
+        texts_KTD = self.own_state_NKTD[place]
+        return self.own_NLhw[place], texts_KTD[int(rng.integers(len(texts_KTD)))]
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            "images_missing", f"{folder} cannot be opened as a folder of pictures: {error.strerror}"
+        ) from error
+    kinds = (*_SUFFIXES, *_OTHERS)
+    return [path for path in found if path.suffix.lower() in kinds and path.is_file() and path.name[0] != "."]
+
+
+def _metadata(folder: Path, files: set[str]) -> dict[str, str]:
+    path = folder / METADATA
+    if not path.exists():
+        return {}
+    text_by_file = {}
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or not all(
+            isinstance(row.get(key), str) for key in ("file_name", "text")
+        ):
+            raise InputError(
+                "captions_unreadable",
+                f"line {number} of {path} is no JSON object with file_name and text, as in "
+                '{"file_name": "apple.png", "text": "red apple"}',
+            )
+        if row["file_name"] not in files:
+            raise InputError(
+                "captions_unreadable",
+                f"line {number} of {path} names {_shown(row['file_name'])}, which is no picture in this folder",
+            )
+        text_by_file[row["file_name"]] = row["text"]
+    return text_by_file
+
+
+def _caption(path: Path, text_by_file: Mapping[str, str]) -> str:
+    beside = path.with_suffix(".txt")
+    if path.name in text_by_file:
+        text = text_by_file[path.name]
+    elif beside.is_file():
+        text = _text(beside)
+    else:
+        text = "" if _CAMERA.fullmatch(path.stem) else re.sub(r"[-_]+", " ", path.stem)
+    tidy = " ".join(text.split())
+    if not tidy.isprintable() or len(tidy) > _LONGEST:
+        raise InputError(
+            "caption_unreadable",
+            f"its caption has {len(tidy)} characters, or hidden ones; at most {_LONGEST} that can be shown are taken",
+        )
+    return tidy
+
+
+def _text(path: Path) -> str:
+    code = "captions_unreadable" if path.name == METADATA else "caption_unreadable"
+    try:
+        if path.stat().st_size > 1_000_000:
+            raise InputError(code, f"{path.name} has more than 1 MB: a few lines of text are wanted")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(code, f"{path.name} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(code, f"{path.name} is not text in UTF-8: save it as that") from error
+
+
+def _pixels(path: Path, size: tuple[int, int]) -> np.ndarray:
+    try:
+        if path.stat().st_size > _LARGEST_MB * 1_000_000:
+            raise InputError("image_too_large", f"the file has more than {_LARGEST_MB} MB: make it smaller")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError("image_broken", f"the file cannot be read: {error.strerror}") from error
+    decode_image(data, (1, 1))  # raises where it is no picture that can be used
+    width, height = _upright_size(data)
+    factor = max(size[0] / width, size[1] / height)
+    wide, high = max(size[0], round(width * factor)), max(size[1], round(height * factor))
+    left, top = (wide - size[0]) // 2, (high - size[1]) // 2
+    whole_HWC = decode_image(data, (wide, high))
+    return np.ascontiguousarray(whole_HWC[top : top + size[1], left : left + size[0]])
+
+
+def _upright_size(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data)) as picture:
+        width, height = picture.size
+        try:
+            turned = int(picture.getexif().get(_ORIENTATION, 1)) >= _TURNED
+        except Exception:  # a picture with broken notes is a picture still
+            turned = False
+    return (height, width) if turned else (width, height)
+
+
+def _shown(text: str) -> str:
+    """Return a name as a sentence may quote it: printable, and short."""
+    return ascii(text if len(text) <= 80 else f"{text[:80]}...")

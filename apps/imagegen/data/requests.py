@@ -1,0 +1,154 @@
+"""Requests to draw, as they come over HTTP: fields with their types, strict, and what they mean as a recipe.
+
+Both wire forms (OpenAI's and our own) share the fields of `DrawingForm`. A field left out or null takes the
+service's default; an unknown one is refused by name, since ignoring it would draw another picture than was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from apps.imagegen.data.recipe import Limits, Recipe
+from core.serving.errors import ServiceError
+
+RANDOM_SEEDS = 2**32  # small enough for every client's numbers
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+_KINDS = {"int": "a whole number", "float": "a number", "string": "a text", "bool": "true or false"}
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a request gets that says nothing: steps, guidance, scheduler, and the strength of a change.
+
+    pictures: the most that one request may ask for.
+    """
+
+    steps: int = 25
+    guidance: float = 4.0
+    scheduler: str = "ddim"
+    strength: float = 0.7
+    pictures: int = 10
+
+
+class DrawingForm(BaseModel):
+    """Fields that every request to draw may have."""
+
+    model_config = ConfigDict(strict=True)
+
+    prompt: str
+    n: int = 1
+    size: str = "auto"
+    negative_prompt: str = ""
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    scheduler: str | None = None
+    adapter: str | None = None
+    adapter_scale: float = 1.0
+    strength: float | None = None
+
+
+Form = TypeVar("Form", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Uploaded files: a picture to start from, and a mask of what to paint in it. None: not given."""
+
+    image: bytes | None = None
+    mask: bytes | None = None
+
+
+def read(form: type[Form], values: Mapping[str, Any], *, strict: bool = True) -> Form:
+    """Return the form of these values; strict=False reads numbers from texts, as multipart bodies carry them.
+
+    null counts as left out. Raises ServiceError 400 that names the first field at fault.
+    """
+    given = {key: value for key, value in values.items() if value is not None}
+    for name in given.keys() - form.model_fields.keys():
+        names = ", ".join(form.model_fields)
+        sentence = f"there is no field {shown(name)}; the fields are {names}"
+        raise ServiceError(400, "field_unknown", sentence, param=name[:100])
+    try:
+        return form.model_validate(given, strict=strict)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=True)[0]
+        raise _refusal(fault) from None
+
+
+def recipe_of_form(form: DrawingForm, limits: Limits, defaults: Defaults, upload: Upload) -> Recipe:
+    """Return the recipe of the first picture; without a seed a random one is taken.
+
+    Sizes of "auto" stay 0, and digests are empty: the pipeline fills them in. Where a mask is given, the painted
+    region is drawn anew from noise unless strength says otherwise. Raises ServiceError 400.
+    """
+    if not 1 <= form.n <= defaults.pictures:
+        sentence = f"n is {shown(form.n)}; one request draws 1 to {defaults.pictures} pictures"
+        raise ServiceError(400, "count_range", sentence, param="n")
+    if upload.image is None and form.strength is not None:
+        raise ServiceError(400, "strength_range", "strength needs a picture to start from", param="strength")
+    width, height = _size(form.size, limits)
+    strength = form.strength
+    if upload.image is not None and strength is None:
+        strength = defaults.strength if upload.mask is None else 1.0
+    return Recipe(
+        prompt=form.prompt,
+        negative=form.negative_prompt,
+        seed=secrets.randbelow(RANDOM_SEEDS) if form.seed is None else form.seed,
+        width=width,
+        height=height,
+        steps=defaults.steps if form.steps is None else form.steps,
+        guidance=defaults.guidance if form.guidance is None else form.guidance,
+        scheduler=defaults.scheduler if form.scheduler is None else form.scheduler,
+        adapter=form.adapter,
+        adapter_scale=form.adapter_scale,
+        strength=strength,
+    )
+
+
+def sizes_text(limits: Limits) -> str:
+    """Return the sizes that can be drawn, for people."""
+    return ", ".join(f"{width}x{height}" for width, height in limits.sizes)
+
+
+def shown(value: object) -> str:
+    """Return a value as it may be quoted in a sentence: ASCII, at most 40 characters."""
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError):
+        text = ascii(value)
+    return text if len(text) <= 40 else text[:37] + "…"
+
+
+def _size(text: str, limits: Limits) -> tuple[int, int]:
+    if text == "auto":
+        return 0, 0
+    found = _SIZE.fullmatch(text)
+    size = (int(found[1]), int(found[2])) if found else (0, 0)
+    if size not in limits.sizes:
+        raise ServiceError(
+            400,
+            "size_unknown",
+            f"size is {shown(text)}; it must be auto, or one of {sizes_text(limits)}",
+            param="size",
+        )
+    return size
+
+
+def _refusal(fault: Any) -> ServiceError:
+    field, kind = str(fault["loc"][0]), str(fault["type"])
+    if kind == "missing":
+        return ServiceError(400, "field_missing", f"{field} is missing", param=field)
+    wanted = _KINDS.get(kind.partition("_")[0], "another value")
+    if kind == "literal_error":
+        wanted = "one of " + str(fault["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
+    return ServiceError(
+        400, "field_type", f"{field} is {shown(fault['input'])}; it must be {wanted}", param=field
+    )

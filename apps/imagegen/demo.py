@@ -1,0 +1,101 @@
+"""The app's part of the demo: a dozen everyday prompts, drawn just now, and where the words of one were looked at."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from apps.imagegen import generate
+from apps.imagegen.config import ImagegenConfig, ModelConfig
+from core.reports.page import Facts, Figure, Links, Section, Text
+from core.reports.picture import drawn_over
+from core.runs.files import write_text
+from core.runs.folder import Run
+
+PROMPTS = (
+    "red apple",
+    "grinning face",
+    "blue car",
+    "slice of pizza",
+    "birthday cake",
+    "red heart",
+    "cat face",
+    "sunflower",
+    "hamburger",
+    "rocket",
+    "umbrella",
+    "tropical fish",
+)
+LOOKED_AT = "slice of pizza"
+STEPS = 25
+
+
+def section(folder: Path, run: Run, model: Path | None = None) -> Section:
+    """Run the app below `folder` and return its section of the demo's page, whose links start at `folder`'s parent.
+
+    model: folder of a pipeline; None: the embedded one.
+    """
+    prompts, pictures = folder / "prompts.txt", folder / "pictures"
+    write_text(prompts, "\n".join(PROMPTS) + "\n")
+    settings = ModelConfig(path=None if model is None else str(model), device="cpu")
+    generate.run(
+        ImagegenConfig(
+            "generate",
+            prompts=str(prompts),
+            output=str(pictures),
+            probes="attention",
+            steps=STEPS,
+            seed=1,
+            model=settings,
+        ),
+        run,
+    )
+    measured = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
+    place = f"{folder.name}/{pictures.name}"
+    files = {
+        one["recipe"]["prompt"]: one["file"]
+        for one in json.loads((pictures / "pictures.json").read_text("utf-8"))
+    }
+    looked_at = pictures / f"{Path(files[LOOKED_AT]).stem}_attention.png"
+    return Section(
+        "Pictures from words",
+        [
+            Text(
+                f"{len(PROMPTS)} prompts drawn by a Stable Diffusion trained for this suite on a CPU, as they came: "
+                "one seed for all, none chosen. Several share each step of the network, and none sees the others: "
+                "every picture is byte for byte what it would be alone."
+            ),
+            Figure(_inline(pictures / "sheet.png", f"{len(PROMPTS)} pictures with their prompts")),
+            Facts(
+                [
+                    ("Pictures", f"{measured['pictures']} of {STEPS} steps"),
+                    ("Drawing", f"{measured['seconds_drawing']:.1f} s"),
+                    ("One picture", f"{measured['seconds_picture']:.2f} s"),
+                    ("Loading", f"{measured['seconds_model']:.1f} s"),
+                ]
+            ),
+            Figure(
+                _inline(looked_at, f"Attention to the words of “{LOOKED_AT}” by step"),
+                "Where the network looked for each word while the picture came about; darker is more.",
+            ),
+            Links(
+                [
+                    ("Contact sheet (PNG)", f"{place}/sheet.png"),
+                    (
+                        "A picture with its recipe inside: replay= makes it again",
+                        f"{place}/{files[PROMPTS[0]]}",
+                    ),
+                    ("All recipes (JSON)", f"{place}/pictures.json"),
+                ]
+            ),
+        ],
+    )
+
+
+def _inline(path: Path, alt: str) -> Markup:
+    return drawn_over(np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB")), alt)

@@ -1,0 +1,251 @@
+"""stage=evaluate: how good a pipeline's pictures are, by a protocol that is fixed here and not by options.
+
+output/
+├── metrics.json   figures with 95 % intervals, the references measured beside them, and the protocol in sentences
+├── sheet.png      the everyday prompts (data/everyday.csv), a picture each
+└── report.html    the same for a person
+
+Legend: N pictures, H rows, W columns, C channels, F features, K prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from apps.imagegen.config import ImagegenConfig
+from apps.imagegen.data.pictures import HELD_OUT, TRAIN, Picture, PictureSet, everyday_prompts, load_pictures
+from apps.imagegen.data.recipe import SEEDS, Recipe
+from apps.imagegen.metrics.caption_match import chance_among, match, shuffled, wins
+from apps.imagegen.metrics.estimate import estimate
+from apps.imagegen.metrics.kid import kid
+from apps.imagegen.metrics.reconstruction import mean_psnr, psnr_of_each
+from apps.imagegen.models.autoencoder import decode, encode
+from apps.imagegen.models.drawing import Wanted, draw_all
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.inception import NETWORK, Inception, load_inception
+from apps.imagegen.models.inception import WIDTH as FEATURES
+from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
+from apps.imagegen.models.scorer import Scorer, load_scorer
+from apps.imagegen.report.page import Shown, evaluation_page
+from apps.imagegen.report.sheet import sheet_png
+from core.errors import ExitCode
+from core.progress import progress
+from core.runs.files import make_folder, write_bytes, write_json, write_text
+from core.runs.folder import Run
+
+PROMPTS = 16
+PROTOCOL = (
+    (
+        "Held-out pictures lie on the other side of a split by what a picture shows, whoever shows it and in whichever "
+        "colour; neither the pipeline nor the scorer has seen one."
+    ),
+    (
+        "Autoencoder: peak signal-to-noise ratio of each held-out picture as drawn, through the latents' means and "
+        "back; the mean over pictures."
+    ),
+    (
+        f"KID (Bińkowski et al. 2018) on the {FEATURES} pooled features of {NETWORK}: it is neither the standard FID "
+        "nor the standard KID, and compares with figures on the same network only. Half of the pictures are drawn from "
+        "the names of training pictures, half from those of held-out ones; they are compared with all held-out real "
+        "pictures. Pairs of the same thing do not count. References: the real pictures of the same names, and these "
+        "through the autoencoder."
+    ),
+    (
+        f"Caption match: among {PROMPTS} of the everyday prompts, every second one of the list from the first on, the "
+        "scorer must give a picture's own prompt the highest score; a tie is lost. References: the same pictures with "
+        "the prompts dealt out at random, and the real pictures of these prompts, which the scorer has learnt from."
+    ),
+    (
+        "Scorer: a linear map between frozen networks, trained on real training pictures only. How far it can be "
+        f"trusted: how often it finds a held-out real picture's name among those of {PROMPTS - 1} other held-out ones."
+    ),
+    (
+        "Intervals are percentiles of 1000 bootstrap samples: over the things shown for KID and the scorer, over "
+        "pictures for the autoencoder, over prompts for caption match."
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """What measures, and what it is measured on."""
+
+    pictures: PictureSet
+    inception: Inception
+    scorer: Scorer
+
+
+def run(cfg: ImagegenConfig, run: Run) -> int:
+    """Draw, measure and write to `output`; the same call again writes the same bytes on the same kind of machine.
+
+    Raises InputError, in one line.
+    """
+    pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
+    output, cache = make_folder(Path(str(cfg.output))), Path(cfg.data.cache)
+    pictures = load_pictures(cache, cfg.model.edge)
+    inception = load_inception(cache)
+    judges = Judges(pictures, inception, load_scorer(cache, pictures.part(TRAIN), inception, run.log))
+    everyday = [row["prompt"] for row in everyday_prompts()]
+    first = Recipe("", steps=cfg.steps, guidance=cfg.guidance, scheduler=cfg.scheduler, seed=cfg.seed)
+    asked = asked_of(pictures, cfg.evaluate.pictures, cfg.seed)
+    chosen = [chosen_prompts(everyday)[n % PROMPTS] for n in range(cfg.evaluate.pictures)]
+    told: dict[str, Any] = {}
+    with Engine(pipeline, rows=cfg.serve.rows, waiting=2 * cfg.serve.rows) as engine:
+        sheet_NHWC = _drawn(engine, first, everyday, "everyday prompts")
+        named_NHWC = _drawn(engine, first, [name_of(pictures.pictures[n]) for n in asked], "names")
+        chosen_NHWC = _drawn(engine, first, chosen, "caption match")
+    told["autoencoder"], shown = judged_autoencoder(pipeline, pictures, cfg.seed)
+    told["kid"] = judged_likeness(pipeline, judges, asked, named_NHWC, cfg.seed)
+    told["caption_match"] = judged_match(judges, chosen_NHWC, everyday, cfg.seed)
+    told["scorer"] = judged_scorer(judges, cfg.seed)
+    told["drawn_by"] = {
+        **{
+            name: value
+            for name, value in first.as_json().items()
+            if name in ("steps", "guidance", "scheduler")
+        },
+        "model": pipeline.digest,
+        "name": pipeline.name,
+        "seed": cfg.seed,
+        "pictures": len(everyday) + 2 * cfg.evaluate.pictures,
+    }
+    told["protocol"] = list(PROTOCOL)
+    write_json(output / "metrics.json", told)
+    write_bytes(output / "sheet.png", sheet_png(list(sheet_NHWC), everyday))
+    write_text(output / "report.html", evaluation_page(told, Shown(everyday, sheet_NHWC, *shown)).render())
+    run.write_metrics(told)
+    run.log.event("evaluated", items=int(told["drawn_by"]["pictures"]))
+    return ExitCode.DONE
+
+
+def chosen_prompts(everyday: Sequence[str]) -> list[str]:
+    """Return the prompts of caption match: every second one of the list, chosen before anything was drawn."""
+    return list(everyday[::2][:PROMPTS])
+
+
+def name_of(picture: Picture) -> str:
+    """Return what a picture is called, the first of its captions."""
+    return picture.captions[0].text
+
+
+def asked_of(pictures: PictureSet, count: int, seed: int) -> list[int]:
+    """Return places of the pictures as drawn whose names are asked for: training and held-out ones by turns."""
+    rng = np.random.default_rng(seed)
+    sides = [
+        rng.permutation([n for n, one in enumerate(pictures.pictures) if one.plain and one.split == side])
+        for side in (TRAIN, HELD_OUT)
+    ]
+    return [int(sides[n % 2][n // 2 % len(sides[n % 2])]) for n in range(count)]
+
+
+def judged_autoencoder(
+    pipeline: Pipeline, pictures: PictureSet, seed: int
+) -> tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]:
+    """Return the figures of the autoencoder, and the held-out pictures before and after it."""
+    held = pictures.part(HELD_OUT, plain=True)
+    seen_NHWC = _through(pipeline, held.rgb_NHWC)
+    psnr_N = psnr_of_each(held.rgb_NHWC, seen_NHWC)
+    told = {
+        "psnr_db": list(mean_psnr(psnr_N, seed=seed)),
+        "least_db": float(psnr_N.min()),
+        "pictures": len(psnr_N),
+    }
+    return told, (held.rgb_NHWC, seen_NHWC)
+
+
+def judged_likeness(
+    pipeline: Pipeline, judges: Judges, asked: Sequence[int], named_NHWC: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Return KID of drawn pictures and of the two references, all to the held-out real pictures."""
+    pictures = judges.pictures
+    of_thing = {owner: n for n, owner in enumerate(sorted({one.owner for one in pictures.pictures}))}
+    held = pictures.part(HELD_OUT, plain=True)
+    held_NF, held_N = (
+        _features(judges, held.rgb_NHWC),
+        np.array([of_thing[one.owner] for one in held.pictures]),
+    )
+    places = sorted(set(asked))
+    into = np.array([places.index(n) for n in asked])
+    real_NHWC = pictures.rgb_NHWC[places]
+    sets = {
+        "drawn": _features(judges, named_NHWC),
+        "through_autoencoder": _features(judges, _through(pipeline, real_NHWC))[into],
+        "real": _features(judges, real_NHWC)[into],
+    }
+    owner_N = np.array([of_thing[pictures.pictures[n].owner] for n in asked])
+    sides = np.array([pictures.pictures[n].split for n in asked])
+    told: dict[str, Any] = {
+        name: list(kid(feature_NF, held_NF, owner_N, held_N, seed=seed)) for name, feature_NF in sets.items()
+    }
+    for side in (TRAIN, HELD_OUT):
+        of_side = sides == side
+        told[f"drawn_from_{side}_names"] = list(
+            kid(sets["drawn"][of_side], held_NF, owner_N[of_side], held_N, seed=seed)
+        )
+    return {**told, "network": NETWORK, "pictures": len(asked), "held_out": len(held_N)}
+
+
+def judged_match(
+    judges: Judges, chosen_NHWC: np.ndarray, everyday: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """Return the share of pictures whose own prompt wins, the two references, and the share of each prompt."""
+    prompts = chosen_prompts(everyday)
+    own_N = np.arange(len(chosen_NHWC)) % len(prompts)
+    score_NK = judges.scorer.scores(chosen_NHWC, prompts)
+    won_N, dealt_N = wins(score_NK, own_N), shuffled(own_N, seed)
+    code_by_prompt = {row["prompt"]: row["picture"] for row in everyday_prompts()}
+    place_by_code = {one.code: n for n, one in enumerate(judges.pictures.pictures)}
+    there = [
+        (k, place_by_code[code_by_prompt[prompt]])
+        for k, prompt in enumerate(prompts)
+        if code_by_prompt[prompt] in place_by_code
+    ]
+    real_NK = judges.scorer.scores(judges.pictures.rgb_NHWC[[place for _, place in there]], prompts)
+    own_real_N = np.array([k for k, _ in there])
+    return {
+        "drawn": list(match(won_N, own_N, seed=seed)),
+        "shuffled": list(match(wins(score_NK, dealt_N), dealt_N, seed=seed)),
+        "real": list(match(wins(real_NK, own_real_N), own_real_N, seed=seed)),
+        "chance": 1.0 / len(prompts),
+        "by_prompt": {prompt: float(won_N[own_N == k].mean()) for k, prompt in enumerate(prompts)},
+        "pictures": len(own_N),
+        "real_pictures": len(there),
+    }
+
+
+def judged_scorer(judges: Judges, seed: int) -> dict[str, Any]:
+    """Return how often the scorer finds the name of a held-out real picture, among as many prompts."""
+    held = judges.pictures.part(HELD_OUT, plain=True)
+    score_NN = judges.scorer.scores(held.rgb_NHWC, [name_of(one) for one in held.pictures])
+    things, owner_N = np.unique([one.owner for one in held.pictures], return_inverse=True)
+    chance_N = chance_among(score_NN, owner_N, PROMPTS)
+    found = estimate(
+        lambda weight_O: float(weight_O[owner_N] @ chance_N / weight_O[owner_N].sum()), len(things), seed=seed
+    )
+    return {"held_out": list(found), "pictures": len(owner_N), "digest": judges.scorer.digest}
+
+
+def _drawn(engine: Engine, first: Recipe, prompts: Sequence[str], what: str) -> np.ndarray:
+    """Draw prompts in their order; picture i by seed + i."""
+    wanted = (
+        Wanted(replace(first, prompt=prompt, seed=(first.seed + n) % SEEDS))
+        for n, prompt in enumerate(prompts)
+    )
+    found = draw_all(engine, wanted, at_once=8)
+    return np.stack([one.picture() for one in progress(found, f"drawing {what}", len(prompts))])
+
+
+def _through(pipeline: Pipeline, rgb_NHWC: np.ndarray) -> np.ndarray:
+    seen: np.ndarray = decode(pipeline.vae, encode(pipeline.vae, torch.from_numpy(rgb_NHWC))).numpy()
+    return seen
+
+
+def _features(judges: Judges, rgb_NHWC: np.ndarray) -> np.ndarray:
+    parts = progress(np.array_split(rgb_NHWC, max(len(rgb_NHWC) // 16, 1)), f"looking with {NETWORK}")
+    return np.concatenate([judges.inception.features(part).numpy() for part in parts])

@@ -1,0 +1,163 @@
+"""stage=export: a complete pipeline folder, text encoder included, that plain diffusers loads.
+
+output/
+├── README.md            how to load it, and what it is
+├── card.md              the model's own card, where its folder has one
+├── model_index.json     unet/ vae/ text_encoder/ tokenizer/ scheduler/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from apps.imagegen.config import ImagegenConfig
+from apps.imagegen.models.pipeline_folder import EMBEDDED, Pipeline, load_pipeline, save_pipeline
+from core.errors import ExitCode, InputError, output_error
+from core.runs.files import make_folder, write_json, write_text
+from core.runs.folder import Run
+
+PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
+_INDEX, _README, _CARD = "model_index.json", "README.md", "card.md"
+_MARK = "<!-- made by triptych-imagegen stage=export -->"
+_PRIVATE = "_name_or_path"  # where diffusers found the weights on this machine
+
+
+def run(cfg: ImagegenConfig, run: Run) -> int:
+    """Write the pipeline of `cfg.model.path` to `cfg.output`; the same call again writes the same bytes.
+
+    Weights are float16 where that loses nothing, else float32. An earlier export is replaced. Raises InputError:
+    output_taken (the folder holds something else), output_same, and what load_pipeline and save_pipeline raise.
+    """
+    folder = Path(str(cfg.output))
+    source = Path(cfg.model.path) if cfg.model.path else EMBEDDED
+    if folder.exists() and source.exists() and folder.resolve() == source.resolve():
+        raise InputError("output_same", f"output={folder} is the model itself: name another folder")
+    _check_free(folder)
+    pipeline = load_pipeline(source, "cpu")
+    card = _card(source)
+    dtype = torch.float16 if _fits_half(pipeline.unet) and _fits_half(pipeline.vae) else torch.float32
+    _clear(make_folder(folder))
+    write_text(folder / _README, readme(pipeline, dtype, card=bool(card)))
+    if card:
+        write_text(folder / _CARD, card)
+    try:
+        save_pipeline(pipeline, folder, dtype)
+    except SafetensorError as error:  # its words hold the number of the system's error
+        found = re.search(r"os error (\d+)", str(error))
+        cause = OSError(int(found[1]), os.strerror(int(found[1]))) if found else OSError(0, "unknown")
+        raise output_error(cause, folder) from error
+    _tidy(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    run.write_metrics({"bytes": size, "model": pipeline.digest, "dtype": str(dtype).removeprefix("torch.")})
+    run.log.event("exported", bytes=size)
+    return ExitCode.DONE
+
+
+def readme(pipeline: Pipeline, dtype: torch.dtype, *, card: bool) -> str:
+    """Return what an exported folder says about itself. card: whether the model's own lies beside it."""
+    noise = pipeline.scheduler_config
+    own, *more = (f"{width} x {height}" for width, height in pipeline.limits.sizes)
+    weights = sum(weight.numel() for weight in pipeline.unet.parameters()) / 1e6
+    grid = f"{pipeline.latent_channels} channels of latents, {pipeline.factor} pixels a latent"
+    words = f"{type(pipeline.text_encoder).__name__}, at most {pipeline.tokenizer.model_max_length} tokens"
+    kind = f"{noise.get('beta_schedule', 'linear')}, {noise.get('prediction_type', 'epsilon')}"
+    facts = {
+        "pictures": f"{own} pixels; also {', '.join(more) or 'none'}",
+        "text encoder": words,
+        "denoiser": f"UNet2DConditionModel, {weights:.1f} million weights, {grid}",
+        "noise": f"{kind}, {noise.get('num_train_timesteps', 1000)} steps",
+        "weights": f"{str(dtype).removeprefix('torch.')}, safetensors",
+        "made from": f"SHA-256 {pipeline.digest}",
+    }
+    lines = [
+        "---",
+        "library_name: diffusers",
+        "pipeline_tag: text-to-image",
+        "---",
+        "",
+        _MARK,
+        "",
+        f"# {pipeline.name}",
+        "",
+        "A Stable Diffusion pipeline in diffusers' own classes. From the folder that holds this one:",
+        "",
+        "```python",
+        "from diffusers import StableDiffusionPipeline",
+        'pipeline = StableDiffusionPipeline.from_pretrained("FOLDER")',
+        'pipeline("red apple", num_inference_steps=25, guidance_scale=4.0).images[0].save("red-apple.png")',
+        "```",
+        "",
+        "| what | value |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in facts.items()),
+        "",
+        "It has no safety checker: whoever shows its pictures to others judges them first.",
+    ]
+    if card:
+        lines += ["", f"What it learned from, how well it draws, and its licence: [{_CARD}]({_CARD})."]
+    return "\n".join(lines) + "\n"
+
+
+def _check_free(folder: Path) -> None:
+    """Raise InputError where the folder holds anything but an earlier export."""
+    try:
+        taken = folder.is_dir() and any(folder.iterdir())
+        ours = taken and _MARK in (folder / _README).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        ours = False
+    if taken and not ours:
+        raise InputError(
+            "output_taken", f"output={folder} holds something other than an earlier export: name a new folder"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Take an earlier export away, the index first: what is left of a pipeline is none to any reader."""
+    try:
+        for name in (_INDEX, _CARD):
+            (folder / name).unlink(missing_ok=True)
+        for name in PARTS:
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
+    except OSError as error:
+        raise output_error(error, folder) from error
+
+
+def _card(source: Path) -> str:
+    """Return the card of a model's folder, empty where it has none or one of an export."""
+    for name in (_CARD, _README):
+        path = source / name
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if _MARK not in text:
+                return text
+    return ""
+
+
+def _fits_half(network: nn.Module) -> bool:
+    """Tell whether float16 holds every weight exactly, as where they were float16 before."""
+    return all(
+        torch.equal(weight, weight.half().to(weight.dtype)) for weight in network.state_dict().values()
+    )
+
+
+def _tidy(folder: Path) -> None:
+    """Leave out where the weights lay before, and let the weights be read by whom the rest may be read."""
+    try:
+        for path in sorted(folder.rglob("*")):
+            if path.name == "config.json":
+                content = json.loads(path.read_text(encoding="utf-8"))
+                if content.pop(_PRIVATE, None) is not None:
+                    write_json(path, content)
+            elif path.suffix == ".safetensors":
+                os.chmod(path, (folder / _README).stat().st_mode)
+    except OSError as error:
+        raise output_error(error, folder) from error

@@ -1,0 +1,284 @@
+"""stage=generate: prompts to PNG files that hold their recipe, and a contact sheet; or one such file drawn again.
+
+output/
+├── 001_red-apple_seed-7.png             each picture as soon as it is done
+├── 001_red-apple_seed-7_attention.png   with probes=attention
+├── sheet.png                            the first of them, with captions
+├── pictures.json                        files and their recipes
+└── refused.csv                          prompts that cannot be drawn, and why
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from apps.imagegen.config import STRENGTH, ImagegenConfig
+from apps.imagegen.data.prompts import Prompt, read_prompts, stem_of
+from apps.imagegen.data.recipe import Recipe, RecipeError, seeds
+from apps.imagegen.models.attention_probe import AttentionProbe, words_of
+from apps.imagegen.models.drawing import Drawn, Wanted, draw_all
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.given import Given, given, read_file
+from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
+from apps.imagegen.models.resolve import resolve
+from apps.imagegen.report.attention_picture import attention_png
+from apps.imagegen.report.lettering import printable
+from apps.imagegen.report.recipe_png import pixels_of, png_bytes, recipe_of
+from apps.imagegen.report.sheet import sheet_png
+from core.errors import ExitCode, InputError, TriptychError, output_error
+from core.progress import progress
+from core.runs.files import make_folder, write_bytes, write_csv, write_json
+from core.runs.folder import Run
+
+REFUSED = ("line", "code", "sentence", "prompt")
+_ON_SHEET = 64  # pictures
+_COLUMNS = 8
+_QUOTED = 200  # characters of a refused prompt
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+
+
+def run(cfg: ImagegenConfig, run: Run) -> int:
+    """Draw into `cfg.output`; return 4 where a prompt was refused and others were drawn, else 0.
+
+    The same call again writes the same bytes. Raises InputError where nothing can be drawn, or where the picture of
+    replay= came out differently (replay_differs; what was drawn is left in the output).
+    """
+    began = time.monotonic()
+    prompts = _prompts(cfg) if cfg.replay is None else []
+    replayed = read_file(Path(cfg.replay), "replay") if cfg.replay is not None else b""
+    recipe = recipe_of(replayed) if cfg.replay is not None else _recipe(cfg)
+    pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
+    if cfg.replay is not None:
+        return _replay(cfg, run, pipeline, recipe, replayed, began)
+    # a prompt that can be drawn stands for all: what is refused then is the command's own fault
+    whole = pipeline.resolve(replace(recipe, prompt="-", strength=None))
+    files = _given(cfg, pipeline, whole)
+    recipe = replace(recipe, adapter=files.adapter)
+    wanted, refused = _wanted(cfg, pipeline, files, recipe, prompts)
+    if cfg.prompts is not None:
+        _write_refused(Path(str(cfg.output)), refused)
+    if not wanted:
+        line, fault = next(iter(refused.items()))
+        many = f"none of {len(prompts)} prompts can be drawn; line {line.line}: " if cfg.prompts else ""
+        raise InputError(fault.code, many + fault.sentence)
+    ready = time.monotonic()
+    _draw(cfg, pipeline, files, wanted)
+    seconds = time.monotonic() - ready
+    code = ExitCode.QUARANTINED if refused else ExitCode.DONE
+    run.write_metrics(
+        {
+            "pictures": len(wanted),
+            "refused": len(refused),
+            "model": pipeline.digest,
+            "seconds_model": round(ready - began, 3),
+            "seconds_drawing": round(seconds, 3),
+            "seconds_picture": round(seconds / len(wanted), 4),
+            "exit_code": int(code),
+        }
+    )
+    run.log.event("generated", items=len(wanted), quarantined=len(refused), seconds=round(seconds, 3))
+    return code
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Return width and height in pixels of a text such as 128x96; (0, 0) of auto. Raises RecipeError: size_unknown."""
+    if text.strip().lower() == "auto":
+        return 0, 0
+    found = _SIZE.fullmatch(text.strip().lower().replace("×", "x"))
+    if found is None:
+        raise RecipeError(
+            "size_unknown", f"size={printable(text)[:40]} is no size: write WIDTHxHEIGHT, or auto", "size"
+        )
+    return int(found[1]), int(found[2])
+
+
+def file_name(number: int, count: int, recipe: Recipe) -> str:
+    """Return the name of a picture's file, without ending: names of one run sort in its order and can be read."""
+    digits = max(3, len(str(count)))
+    return f"{number:0{digits}d}_{stem_of(recipe.prompt)}_seed-{recipe.seed}"
+
+
+def _prompts(cfg: ImagegenConfig) -> list[Prompt]:
+    return read_prompts(Path(cfg.prompts)) if cfg.prompts is not None else [Prompt(str(cfg.prompt))]
+
+
+def _strength(cfg: ImagegenConfig) -> float | None:
+    """Return how much of a given picture may change: what a mask shows is drawn anew unless told otherwise."""
+    if cfg.image is None:
+        return None
+    return cfg.strength or (STRENGTH if cfg.mask is None else 1.0)
+
+
+def _recipe(cfg: ImagegenConfig) -> Recipe:
+    """Return what all pictures have in common, without prompt and adapter."""
+    width, height = size_of(cfg.size)
+    return Recipe(
+        prompt="",
+        negative=cfg.negative,
+        seed=cfg.seed,
+        width=width,
+        height=height,
+        steps=cfg.steps,
+        guidance=cfg.guidance,
+        scheduler=cfg.scheduler,
+        adapter_scale=cfg.adapter_scale,
+        strength=_strength(cfg),
+    )
+
+
+def _given(cfg: ImagegenConfig, pipeline: Pipeline, whole: Recipe) -> Given:
+    size = (whole.width, whole.height)
+    return given(pipeline, size, image=cfg.image, mask=cfg.mask, adapter=cfg.adapter)
+
+
+def _wanted(
+    cfg: ImagegenConfig, pipeline: Pipeline, files: Given, recipe: Recipe, prompts: Sequence[Prompt]
+) -> tuple[dict[int, Recipe], dict[Prompt, RecipeError]]:
+    """Return whole recipes by their number, which counts what is refused too, and the prompts that are refused."""
+    wanted: dict[int, Recipe] = {}
+    refused: dict[Prompt, RecipeError] = {}
+    for place, prompt in enumerate(prompts):
+        try:
+            whole = resolve(
+                pipeline, files.shelf, replace(recipe, prompt=prompt.text), files.image, files.mask
+            )
+        except RecipeError as fault:
+            if fault.param != "prompt":
+                raise
+            refused[prompt] = fault
+            continue
+        wanted.update(enumerate(seeds(whole, cfg.n), place * cfg.n + 1))
+    return wanted, refused
+
+
+def _draw(cfg: ImagegenConfig, pipeline: Pipeline, files: Given, recipes: dict[int, Recipe]) -> None:
+    """Draw and write all pictures; one that fails is told at the end, after the others."""
+    folder = make_folder(Path(str(cfg.output)))
+    shown: list[tuple[np.ndarray, str]] = []
+    written, faults = [], []
+    wanted = (
+        Wanted(recipe, files.image, files.mask, _probe(cfg, pipeline, recipe)) for recipe in recipes.values()
+    )
+    at_once = 2 * cfg.serve.rows
+    with Engine(pipeline, rows=cfg.serve.rows, waiting=at_once, adapters=files.shelf) as engine:
+        numbered = zip(recipes, draw_all(engine, wanted, at_once), strict=True)
+        for number, drawn in progress(numbered, "drawing", len(recipes)):
+            try:
+                rgb_HWC = drawn.picture()
+            except TriptychError as fault:
+                faults.append(fault)
+                continue
+            name = file_name(number, max(recipes), drawn.recipe)
+            write_bytes(folder / f"{name}.png", png_bytes(rgb_HWC, drawn.recipe))
+            _write_attention(folder, name, rgb_HWC, drawn)
+            written.append({"file": f"{name}.png", "recipe": drawn.recipe.as_json()})
+            if len(shown) < _ON_SHEET:
+                shown.append((rgb_HWC, f"{drawn.recipe.prompt}\nseed {drawn.recipe.seed}"))
+    if shown:
+        columns = cfg.n if 1 < cfg.n <= _COLUMNS and cfg.n < len(shown) else None
+        rgbs, captions = zip(*shown, strict=True)
+        write_bytes(folder / "sheet.png", sheet_png(rgbs, captions, columns))
+    write_json(folder / "pictures.json", written)
+    if faults:
+        raise faults[0]
+
+
+def _probe(cfg: ImagegenConfig, pipeline: Pipeline, recipe: Recipe) -> AttentionProbe | None:
+    words = words_of(pipeline.tokenizer, recipe.prompt) if cfg.probes == "attention" else ()
+    latent_hw = (recipe.height // pipeline.factor, recipe.width // pipeline.factor)
+    return AttentionProbe(words, latent_hw) if words else None
+
+
+def _write_attention(folder: Path, name: str, rgb_HWC: np.ndarray, drawn: Drawn) -> None:
+    probe = drawn.wanted.probe
+    if isinstance(probe, AttentionProbe):
+        words = [word.text for word in probe.words]
+        data = attention_png(rgb_HWC, drawn.recipe.prompt, words, probe.maps_SWhw().cpu().numpy())
+        write_bytes(folder / f"{name}_attention.png", data)
+
+
+def _write_refused(folder: Path, refused: dict[Prompt, RecipeError]) -> None:
+    """Write refused.csv, or remove it where nothing was refused and an earlier run left one."""
+    path = folder / "refused.csv"
+    rows = [
+        (prompt.line, fault.code, fault.sentence, printable(prompt.text)[:_QUOTED])
+        for prompt, fault in refused.items()
+    ]
+    if rows:
+        write_csv(path, REFUSED, rows)
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise output_error(error, folder) from error
+
+
+def _replay(
+    cfg: ImagegenConfig, run: Run, pipeline: Pipeline, recipe: Recipe, source: bytes, began: float
+) -> int:
+    """Draw the picture of a PNG's recipe again, beside the given file under its name, and compare the bytes."""
+    path = Path(str(cfg.replay))
+    target = make_folder(Path(str(cfg.output))) / path.name
+    if target.exists() and target.samefile(path):
+        raise InputError(
+            "output_same", f"output={cfg.output} holds replay={path} itself: name another folder"
+        )
+    _check_same_files(cfg, recipe)
+    whole = pipeline.resolve(replace(recipe, strength=None, image_sha256=None, mask_sha256=None))
+    files = _given(cfg, pipeline, whole)
+    here = resolve(pipeline, files.shelf, replace(recipe, adapter=files.adapter), files.image, files.mask)
+    wanted = Wanted(here, files.image, files.mask, _probe(cfg, pipeline, here))
+    ready = time.monotonic()
+    with Engine(pipeline, rows=cfg.serve.rows, adapters=files.shelf) as engine:
+        (drawn,) = draw_all(engine, [wanted], 1)
+        rgb_HWC = drawn.picture()
+    data = png_bytes(rgb_HWC, recipe)
+    write_bytes(target, data)
+    _write_attention(target.parent, target.stem, rgb_HWC, drawn)
+    same = hashlib.sha256(data).digest() == hashlib.sha256(source).digest()
+    run.write_metrics(
+        {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "same": same,
+            "seconds_model": round(ready - began, 3),
+            "seconds_drawing": round(time.monotonic() - ready, 3),
+        }
+    )
+    if not same:
+        raise InputError("replay_differs", f"{_difference(source, rgb_HWC)}; what was drawn is {target}")
+    return ExitCode.DONE
+
+
+def _check_same_files(cfg: ImagegenConfig, recipe: Recipe) -> None:
+    """Raise InputError where the command line names other files than the recipe: which ones, `resolve` compares."""
+    for field, used in (
+        ("image", recipe.image_sha256),
+        ("mask", recipe.mask_sha256),
+        ("adapter", recipe.adapter),
+    ):
+        if (getattr(cfg, field) is None) != (used is None):
+            cure = f"leave {field}= out" if used is None else f"name the same file by {field}="
+            raise InputError(
+                "replay_files",
+                f"{cfg.replay} was drawn with{'out' if used is None else ''} {field}=: {cure}",
+            )
+
+
+def _difference(source: bytes, rgb_HWC: np.ndarray) -> str:
+    given_HWC = pixels_of(source)
+    if given_HWC.shape != rgb_HWC.shape:
+        return "the picture's size is not its recipe's: another program changed the file"
+    most = int(np.abs(given_HWC.astype(int) - rgb_HWC.astype(int)).max())
+    if most == 0:
+        return "every pixel is the same, but the file is not: another program or release packed it"
+    return (
+        f"the picture came out differently, by up to {most} of 255: it was changed since, or drawn with other "
+        "hardware or releases of libraries, whose bytes this machine cannot make"
+    )

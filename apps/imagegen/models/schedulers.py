@@ -1,0 +1,92 @@
+"""Schedulers by name: diffusers' own classes, a new instance for each image, so that none shares a state.
+
+They keep the noise that the model was trained on and differ in how they take it away. Whatever a folder says, latents
+are never clipped (DDIM and DDPM would, by default, which spoils every picture) and steps are spaced "trailing", so
+that the first starts from pure noise (Lin et al. 2023, arXiv:2305.08891) and the last ends where there is none.
+Legend: L latent channels, h, w rows and columns of latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
+from torch import Tensor
+
+from core.errors import InputError
+
+SCHEDULERS: dict[str, tuple[Any, Mapping[str, Any]]] = {
+    "ddim": (
+        DDIMScheduler,
+        {"clip_sample": False, "set_alpha_to_one": True},
+    ),  # Song et al. 2021, arXiv:2010.02502
+    "ddpm": (DDPMScheduler, {"clip_sample": False}),  # Ho et al. 2020, arXiv:2006.11239
+    "euler": (EulerDiscreteScheduler, {}),  # Karras et al. 2022, arXiv:2206.00364, algorithm 2 without churn
+    "euler_a": (EulerAncestralDiscreteScheduler, {}),
+    "dpmpp_2m": (DPMSolverMultistepScheduler, {}),  # Lu et al. 2022, arXiv:2211.01095
+    "unipc": (UniPCMultistepScheduler, {}),  # Zhao et al. 2023, arXiv:2302.04867
+}
+# What of a folder's scheduler says which noise the model knows; the rest says how the folder's own takes it away.
+_NOISE = (
+    "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
+    "rescale_betas_zero_snr",
+)  # fmt: skip
+_PREDICTIONS = ("epsilon", "v_prediction")
+
+
+def check_noise(config: Mapping[str, Any]) -> None:
+    """Raise InputError pipeline_unknown where a folder's scheduler speaks of noise that these do not take away."""
+    prediction = config.get("prediction_type", "epsilon")
+    if prediction not in _PREDICTIONS:
+        raise InputError(
+            "pipeline_unknown",
+            f"the model predicts {prediction!r}; one of {', '.join(_PREDICTIONS)} is wanted",
+        )
+    try:
+        new_scheduler("ddim", config)
+    except Exception as error:  # whatever a foreign file makes it raise
+        raise InputError(
+            "weights_unreadable", "the folder's scheduler_config.json names no known noise"
+        ) from error
+
+
+def new_scheduler(name: str, config: Mapping[str, Any], steps: int | None = None) -> Any:
+    """Return a scheduler of its own, set to so many steps. config: scheduler_config.json of the pipeline's folder.
+
+    name: of SCHEDULERS.
+    """
+    kind, settings = SCHEDULERS[name]
+    noise = {key: config[key] for key in _NOISE if key in config and key in kind().config}
+    scheduler = kind(**{**noise, **settings, "timestep_spacing": "trailing", "steps_offset": 1})
+    if steps is not None:
+        scheduler.set_timesteps(steps)
+        if name == "euler_a":
+            # from sigma 20,000 to 2, as the cosine noise has it, float32 gives it the root of less than nothing
+            scheduler.sigmas = scheduler.sigmas.double()
+    return scheduler
+
+
+def step(
+    scheduler: Any, found_1Lhw: Tensor, at: Tensor, latent_1Lhw: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return the latents after one step, and where the model now sees the end of all steps: the picture so far."""
+    random = {"generator": generator} if _is_random(scheduler) else {}
+    taken = scheduler.step(found_1Lhw, at, latent_1Lhw, **random)
+    # multistep solvers keep what they foresaw; the others return it
+    foreseen = (
+        scheduler.model_outputs[-1] if hasattr(scheduler, "model_outputs") else taken.pred_original_sample
+    )
+    return taken.prev_sample, foreseen
+
+
+def _is_random(scheduler: Any) -> bool:
+    return isinstance(scheduler, (DDPMScheduler, EulerAncestralDiscreteScheduler))

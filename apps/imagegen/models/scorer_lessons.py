@@ -1,0 +1,170 @@
+"""What the scorer (models/scorer.py) learns from: pictures as it sees them, some altered, and texts as it reads them.
+
+Legend: N pictures, V views of them, H rows, W columns, C channels, F what is seen, K texts, M all texts, D of their
+means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from apps.imagegen.data.captions import Caption
+from apps.imagegen.data.pictures import Picture, PictureSet
+from apps.imagegen.models.inception import Inception
+from apps.imagegen.models.text import WIDTH as READ
+from core.progress import progress
+from core.runs.arrays import read_arrays, write_arrays
+
+SEEN = 288 + 768 + 2048
+EDGE = 128
+_DEPTHS = (9, 14, 17)  # blocks of Inception, the last of each resolution
+_BATCH = 32
+_VIEWS = 3  # altered views of each plain picture; those in another colour are seen once, altered
+_CAPTIONS = {True: 4, False: 2}  # the most frequent ones of a plain picture, and of one in another colour
+_IN_COLOUR = 0.3  # weight of a view in another colour
+
+
+@torch.inference_mode()
+def seen(inception: Inception, rgb_NHWC: np.ndarray) -> Tensor:
+    """Return means over three depths of the network of uint8 pictures, (N, F) float32.
+
+    At EDGE × EDGE pixels and in bfloat16: a tenth of the time that features for KID take, and as good for this.
+    """
+    parts = []
+    for part_NHWC in torch.as_tensor(rgb_NHWC).split(_BATCH):
+        x_NCHW = part_NHWC.permute(0, 3, 1, 2).float() / 255.0
+        if x_NCHW.shape[2:] != (EDGE, EDGE):
+            x_NCHW = F.interpolate(x_NCHW, size=(EDGE, EDGE), mode="bilinear", antialias=True)
+        x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
+        means = []
+        with torch.autocast("cpu", torch.bfloat16):
+            for depth, block in enumerate(inception.trunk):
+                x_NCHW = block(x_NCHW)
+                if depth in _DEPTHS:
+                    means.append(x_NCHW.float().mean(dim=(2, 3)))
+        parts.append(torch.cat(means, dim=1))
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def read(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, texts: Sequence[str]) -> Tensor:
+    """Return the mean of the states of each text's tokens, (K, D) float32."""
+    order = np.argsort([len(text) for text in texts], kind="stable")  # batches of like length: little padding
+    mean_KD = torch.empty(len(texts), READ)
+    for first in range(0, len(order), 256):
+        places = order[first : first + 256]
+        tokens = tokenizer(
+            [texts[place] for place in places], padding=True, truncation=True, return_tensors="pt"
+        )
+        state_KTD = encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
+        mask_KT1 = tokens.attention_mask[..., None].float()
+        mean_KD[torch.from_numpy(places)] = (state_KTD * mask_KT1).sum(dim=1) / mask_KT1.sum(dim=1)
+    return mean_KD
+
+
+def altered(rgb_HWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a picture a little aside, larger or smaller, mirrored half of the time, and blurred two times of three."""
+    picture, edge = Image.fromarray(rgb_HWC), rgb_HWC.shape[0]
+    if rng.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    step = 1.0 / rng.uniform(0.8, 1.1)
+    right, down = rng.uniform(-0.06, 0.06, size=2) * edge
+    back = edge / 2.0 * (1.0 - step)  # the middle stays in the middle
+    picture = picture.transform(
+        (edge, edge),
+        Image.Transform.AFFINE,
+        (step, 0.0, back + right, 0.0, step, back + down),
+        Image.Resampling.BILINEAR,
+        fillcolor=(255, 255, 255),
+    )
+    if rng.random() < 2.0 / 3.0:
+        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 2.2)))
+    return np.asarray(picture)
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """Views (V, F) float16 with the number of their picture, and what may be said of it."""
+
+    seen_VF: np.ndarray
+    picture_V: np.ndarray
+    weight_V: np.ndarray  # summed up, 1 at the end
+    read_MD: np.ndarray
+    texts_by_picture: dict[int, tuple[np.ndarray, np.ndarray]]  # places among M, and shares summed up
+
+    def lesson(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+        """Draw a view and one of its picture's texts."""
+        view = int(np.searchsorted(self.weight_V, rng.random(), side="right"))
+        picture = int(self.picture_V[view])
+        place_K, share_K = self.texts_by_picture[picture]
+        text = int(place_K[np.searchsorted(share_K, rng.random(), side="right")])
+        return self.seen_VF[view], self.read_MD[text], picture
+
+
+def lessons_of(
+    pictures: PictureSet,
+    inception: Inception,
+    tokenizer: PreTrainedTokenizerBase,
+    encoder: PreTrainedModel,
+    kept: Path,
+    seed: int,
+) -> Lessons:
+    """Look at all views and read all texts. kept: file of what was seen, made once: a training may be cut off."""
+    views = list(_views(pictures.pictures))
+    found = read_arrays(kept)
+    if found is None:
+        found = {"seen": _seen_of_views(pictures.rgb_NHWC, views, inception, np.random.default_rng(seed))}
+        write_arrays(kept, found)
+    captions = {place: _most_frequent(pictures.pictures[place]) for place, _ in views}
+    texts = sorted({caption.text for few in captions.values() for caption in few})
+    place_by_text = {text: place for place, text in enumerate(texts)}
+    weight_V = np.cumsum([1.0 if pictures.pictures[place].plain else _IN_COLOUR for place, _ in views])
+    return Lessons(
+        seen_VF=found["seen"],
+        picture_V=np.array([place for place, _ in views]),
+        weight_V=weight_V / weight_V[-1],
+        read_MD=read(tokenizer, encoder, texts).numpy(),
+        texts_by_picture={
+            place: (np.array([place_by_text[caption.text] for caption in few]), _shares(few))
+            for place, few in captions.items()
+        },
+    )
+
+
+def _seen_of_views(
+    rgb_NHWC: np.ndarray, views: Sequence[tuple[int, bool]], inception: Inception, rng: np.random.Generator
+) -> np.ndarray:
+    batches = [views[first : first + _BATCH] for first in range(0, len(views), _BATCH)]
+    parts = []
+    for batch in progress(batches, "looking at pictures"):
+        shown = [altered(rgb_NHWC[place], rng) if change else rgb_NHWC[place] for place, change in batch]
+        parts.append(seen(inception, np.stack(shown)).half().numpy())
+    return np.concatenate(parts)
+
+
+def _views(pictures: Sequence[Picture]) -> Iterator[tuple[int, bool]]:
+    """Yield the number of a picture, and whether it is altered; skin tones tell a scorer of things nothing."""
+    for place, picture in enumerate(pictures):
+        if picture.plain:
+            yield from [(place, False), *[(place, True)] * _VIEWS]
+        elif "+" in picture.code:
+            yield place, True
+
+
+def _most_frequent(picture: Picture) -> list[Caption]:
+    by_share = sorted(picture.captions, key=lambda caption: -caption.share)
+    return by_share[: _CAPTIONS[picture.plain]]
+
+
+def _shares(captions: Sequence[Caption]) -> np.ndarray:
+    share_K = np.cumsum([caption.share for caption in captions])
+    return share_K / share_K[-1]

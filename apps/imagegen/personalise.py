@@ -1,0 +1,261 @@
+"""stage=personalise: an adapter (LoRA) that draws the style or the thing of 5 to 20 pictures when its word is said.
+
+output/
+├── sketch-style.safetensors   the adapter, named by its word; diffusers' load_lora_weights takes it too
+├── sketch-style.png           the same prompts before and after, and after without the word
+└── quarantine/                pictures that could not be used, and why
+
+What the model draws of the captions beforehand is kept in the run folder and taught again beside the new pictures, so
+that it goes on drawing that without the word (prior preservation: Ruiz et al. 2022, arXiv:2208.12242).
+Legend: N pictures, K texts of one, P prior pictures, L latent channels, h, w of latents, T tokens, D of their states.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from apps.imagegen.config import ImagegenConfig
+from apps.imagegen.data.own_pictures import (
+    OwnLessons,
+    OwnPicture,
+    Refused,
+    check_token,
+    class_prompt,
+    read_own_pictures,
+    texts_with,
+)
+from apps.imagegen.data.pictures import everyday_prompts
+from apps.imagegen.data.prompts import stem_of
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.models.adapter_file import SUFFIX, weights_digest, write_adapter
+from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.autoencoder import encode
+from apps.imagegen.models.drawing import Wanted, draw_all
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.lora_learning import Personalising, add_adapter, take_adapter
+from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
+from apps.imagegen.models.schedulers import new_scheduler
+from apps.imagegen.report.sheet import sheet_png
+from core.errors import ExitCode, InputError, output_error
+from core.jobs.quarantine import Quarantine
+from core.progress import progress
+from core.runs.arrays import read_arrays, write_arrays
+from core.runs.files import make_folder, write_bytes
+from core.runs.folder import Run
+from core.training.fit import Fitted, fit
+
+_AT_ONCE = 32  # pictures that the engine is given at a time
+_OWN_ON_SHEET, _ON_SHEET = 4, 8
+
+
+def run(cfg: ImagegenConfig, run: Run) -> int:
+    """Learn an adapter into `cfg.output`; return 4 where a picture was set aside, else 0.
+
+    A run that was cut off goes on by the same command with the same run_dir. Raises InputError as
+    `read_own_pictures`, `check_token` and `load_pipeline` do, and token_too_long.
+    """
+    began = time.monotonic()
+    output, token = Path(str(cfg.output)), check_token(str(cfg.token))
+    _check_writable(output)
+    pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
+    pictures, refused = read_own_pictures(Path(str(cfg.images)), pipeline.own_size)
+    _check_length(pipeline, token)
+    model = weights_digest(pipeline.unet.state_dict())
+    prompts = _sheet_prompts(pictures, token)
+    with Engine(pipeline) as engine:
+        prior = _prior(cfg, run, engine, [class_prompt(one.caption, token) for one in pictures])
+        before = _draw(
+            engine, [_recipe(cfg, f"{one}, {token}", n) for n, one in enumerate(prompts)], "before"
+        )
+    drawn = time.monotonic()
+    lessons = _lessons(cfg, pipeline, pictures, prior, token)
+    told = {"model": model, "token": token, "rank": str(cfg.personalise.rank), "pictures": str(len(pictures))}
+    data, fitted = _learn(cfg, run, pipeline, lessons, told, _mark(pictures, told))
+    learned = time.monotonic()
+    name = stem_of(token)
+    write_bytes(output / f"{name}{SUFFIX}", data)
+    shelf = AdapterShelf(output, pipeline)
+    with Engine(pipeline, adapters=shelf) as engine:
+        worded = [f"{one}, {token}" for one in prompts]
+        recipes = [
+            replace(_recipe(cfg, text, n), adapter=name)
+            for texts in (worded, prompts)
+            for n, text in enumerate(texts)
+        ]
+        after = _draw(engine, recipes, "after")
+    notes = ["before", "after", "after, without the word"]
+    captions = [
+        f"{text}\n{note}"
+        for note, texts in zip(notes, (worded, worded, prompts), strict=True)
+        for text in texts
+    ]
+    write_bytes(output / f"{name}.png", sheet_png([*before, *after], captions, len(prompts), title=token))
+    _set_aside(output, refused)
+    code = ExitCode.QUARANTINED if refused else ExitCode.DONE
+    run.write_metrics(
+        {
+            "pictures": len(pictures),
+            "refused": len(refused),
+            "prior_pictures": len(prior["text"]),
+            "steps": fitted.steps,
+            "loss": fitted.loss,
+            "adapter": shelf.digest(name),
+            "adapter_mb": round(len(data) / 1e6, 3),
+            "seconds_prior": round(drawn - began, 3),
+            "seconds_learning": round(learned - drawn, 3),
+            "seconds": round(time.monotonic() - began, 3),
+            "exit_code": int(code),
+        }
+    )
+    return code
+
+
+def _check_writable(output: Path) -> None:
+    """Raise InputError where nothing can be written: before the work, not after it."""
+    try:
+        with tempfile.TemporaryFile(dir=make_folder(output)):
+            pass
+    except OSError as error:
+        raise output_error(error, output) from error
+
+
+def _check_length(pipeline: Pipeline, token: str) -> None:
+    """Raise InputError where the text encoder does not see the whole word, and one more."""
+    count, most = len(pipeline.tokenizer(f"{token}, a").input_ids), int(pipeline.tokenizer.model_max_length)
+    if count > most:
+        raise InputError(
+            "token_too_long",
+            f"token={token!a} takes {count} tokens of this model's text encoder, which sees {most}: shorten it",
+        )
+
+
+def _sheet_prompts(pictures: Sequence[OwnPicture], token: str) -> list[str]:
+    """Return some of the captions, and everyday prompts that are not among them."""
+    own = list(dict.fromkeys(class_prompt(one.caption, token) for one in pictures))
+    others = [row["prompt"] for row in everyday_prompts() if row["prompt"] not in own]
+    first = own[:_OWN_ON_SHEET]
+    return [*first, *others[: _ON_SHEET - len(first)]]
+
+
+def _recipe(cfg: ImagegenConfig, prompt: str, n: int) -> Recipe:
+    return Recipe(
+        prompt=prompt,
+        seed=(cfg.seed + n) % 2**63,
+        steps=cfg.steps,
+        guidance=cfg.guidance,
+        scheduler=cfg.scheduler,
+    )
+
+
+def _draw(engine: Engine, recipes: Iterable[Recipe], what: str) -> list[np.ndarray]:
+    wanted = [Wanted(engine.pipeline.resolve(recipe)) for recipe in recipes]
+    drawn = draw_all(engine, wanted, _AT_ONCE)
+    return [one.picture() for one in progress(drawn, f"pictures {what}", len(wanted))]
+
+
+def _prior(cfg: ImagegenConfig, run: Run, engine: Engine, prompts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return prompts and what the model draws of them, "text" and "rgb" (P, H, W, 3) uint8; drawn once of a run."""
+    recipes = [
+        engine.pipeline.resolve(_recipe(cfg, prompts[n % len(prompts)], n))
+        for n in range(cfg.personalise.prior_pictures)
+    ]
+    whole = json.dumps([recipe.as_json() for recipe in recipes], sort_keys=True)
+    mark = hashlib.sha256(whole.encode()).hexdigest()
+    path = run.path / "prior.npz"
+    kept = read_arrays(path)
+    if kept is None or str(kept["mark"]) != mark:
+        width, height = engine.pipeline.own_size
+        drawn = _draw(engine, recipes, "of the model's own")
+        rgb_PHWC = np.stack(drawn) if drawn else np.zeros((0, height, width, 3), np.uint8)
+        kept = {
+            "text": np.array([recipe.prompt for recipe in recipes], str),
+            "rgb": rgb_PHWC,
+            "mark": np.array(mark),
+        }
+        if run.rank == 0:
+            write_arrays(path, kept)
+    return kept
+
+
+def _lessons(
+    cfg: ImagegenConfig,
+    pipeline: Pipeline,
+    pictures: Sequence[OwnPicture],
+    prior: dict[str, np.ndarray],
+    token: str,
+) -> OwnLessons:
+    texts_NK = [_seen(pipeline, texts_with(one.caption, token), token) for one in pictures]
+    own_NLhw = encode(pipeline.vae, torch.from_numpy(np.stack([one.rgb_HWC for one in pictures])))
+    rgb_PHWC = torch.from_numpy(prior["rgb"])
+    return OwnLessons(
+        own_NLhw=own_NLhw.numpy(),
+        own_state_NKTD=[_states(pipeline, texts) for texts in texts_NK],
+        prior_PLhw=encode(pipeline.vae, rgb_PHWC).numpy() if len(rgb_PHWC) else own_NLhw[:0].numpy(),
+        prior_state_PTD=_states(pipeline, [*prior["text"].tolist(), ""])[:-1],
+        empty_TD=_states(pipeline, [""])[0],
+        prior_weight=cfg.personalise.prior_weight,
+    )
+
+
+def _seen(pipeline: Pipeline, texts: Sequence[str], token: str) -> list[str]:
+    """Return those texts of a picture whose token the text encoder sees: it cuts long ones off at their end."""
+    most = int(pipeline.tokenizer.model_max_length)
+    return [one for one in texts if one.startswith(token) or len(pipeline.tokenizer(one).input_ids) <= most]
+
+
+def _states(pipeline: Pipeline, texts: Sequence[str]) -> np.ndarray:
+    """Return the states of texts, (N, T, D) float16."""
+    with torch.inference_mode():
+        return pipeline.states(texts).half().numpy()
+
+
+def _mark(pictures: Sequence[OwnPicture], told: dict[str, str]) -> str:
+    """Return what tells one training from another: a run folder that is used again goes on with its own only."""
+    whole = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    for one in pictures:
+        whole.update(json.dumps([one.caption, one.rgb_HWC.shape]).encode() + one.rgb_HWC.tobytes())
+    return whole.hexdigest()[:12]
+
+
+def _learn(
+    cfg: ImagegenConfig, run: Run, pipeline: Pipeline, lessons: OwnLessons, told: dict[str, str], mark: str
+) -> tuple[bytes, Fitted]:
+    """Return the adapter's file; the pipeline is as before then."""
+    noise = pipeline.scheduler_config
+    alpha_S = new_scheduler("ddim", noise).alphas_cumprod
+    add_adapter(pipeline.unet, cfg.personalise.rank, cfg.seed)
+    try:
+        module = Personalising(
+            pipeline.unet, alpha_S, str(noise.get("prediction_type", "epsilon")), cfg.trainer
+        )
+        folder = run.checkpoints_dir / f"adapter-{mark}"
+        fitted = fit(module, lessons.lesson, cfg.trainer, folder, run.log, cfg.seed)
+    finally:
+        updates = take_adapter(pipeline.unet)
+    return write_adapter(
+        updates, {"format": "1", "name": pipeline.name, "steps": str(fitted.steps), **told}
+    ), fitted
+
+
+def _set_aside(output: Path, refused: Sequence[Refused]) -> None:
+    """Write why pictures were set aside, and remove what an earlier run wrote of others."""
+    quarantine = Quarantine(output / "quarantine")
+    for other in refused:
+        quarantine.add(_plain(other.file), other.code, other.sentence, [_plain(other.file)])
+    kept = {_plain(other.file) for other in refused}
+    for path in sorted(quarantine.folder.glob("*.json")):
+        if path.stem not in kept:
+            quarantine.release(path.stem)
+
+
+def _plain(file: str) -> str:
+    return file.encode("utf-8", "backslashreplace").decode()[:150]

@@ -1,0 +1,127 @@
+"""A picture that can replay itself: a PNG with its whole recipe in text chunks (PNG 3rd edition, section 11.3.2).
+
+"triptych" holds the recipe as JSON; "parameters" says the same in the form of AUTOMATIC1111's web UI, which galleries
+read. Legend: H rows, W columns, C red, green, blue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from apps.imagegen.data.recipe import Recipe
+from core.errors import InputError
+
+KEY, PARAMETERS = "triptych", "parameters"
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COMPRESSION = 6
+_LONGEST = 256 * 1024  # characters of a recipe; two texts of 2,000 signs, all escaped, take 50 thousand
+_PIXELS = 256_000_000
+# Names of the same schedulers there (modules/sd_samplers_*.py in its repository); it has none for the rest.
+_SAMPLERS = {
+    "ddim": "DDIM",
+    "euler": "Euler",
+    "euler_a": "Euler a",
+    "dpmpp_2m": "DPM++ 2M",
+    "unipc": "UniPC",
+    "lms": "LMS",
+    "heun": "Heun",
+}
+
+
+def png_bytes(rgb_HWC: np.ndarray, recipe: Recipe) -> bytes:
+    """Return a picture (uint8) and its recipe as PNG; the same input gives the same bytes."""
+    info = PngInfo()
+    info.add_itxt(KEY, json.dumps(recipe.as_json(), sort_keys=True, ensure_ascii=False, allow_nan=False))
+    info.add_text(PARAMETERS, parameters(recipe))  # as iTXt where Latin-1 does not do, as its readers expect
+    stream = io.BytesIO()
+    Image.fromarray(rgb_HWC).save(stream, format="PNG", compress_level=_COMPRESSION, pnginfo=info)
+    return stream.getvalue()
+
+
+def recipe_of(data: bytes) -> Recipe:
+    """Return the recipe inside a PNG file. Raises InputError: recipe_missing, recipe_unreadable.
+
+    Nothing is decoded but the chunks before the pixels, and of these at most Pillow's limit (1 MB of text each).
+    """
+    text = _text(data)
+    if text is None:
+        raise InputError(
+            "recipe_missing",
+            "the PNG holds no recipe: it was not made here, or another program saved it anew",
+        )
+    if len(text) > _LONGEST:
+        raise InputError("recipe_unreadable", f"the recipe has {len(text)} characters: this is none of ours")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError(
+            "recipe_unreadable", "the recipe in the PNG is no JSON: the file is damaged"
+        ) from None
+    return Recipe.from_json(content)
+
+
+def pixels_of(data: bytes) -> np.ndarray:
+    """Return a PNG's pixels, rgb_HWC uint8. Raises InputError: recipe_unreadable (cut off, or far too large)."""
+    with _opened(data) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def parameters(recipe: Recipe) -> str:
+    """Return a recipe as AUTOMATIC1111's web UI writes it below its pictures ("infotext")."""
+    pairs = [
+        ("Steps", str(recipe.steps)),
+        ("Sampler", _SAMPLERS.get(recipe.scheduler, recipe.scheduler)),
+        ("CFG scale", f"{recipe.guidance:g}"),
+        ("Seed", str(recipe.seed)),
+        ("Size", f"{recipe.width}x{recipe.height}"),
+    ]
+    if recipe.model:
+        pairs.append(("Model hash", recipe.model[:10]))
+    if recipe.strength is not None:
+        pairs.append(("Denoising strength", f"{recipe.strength:g}"))
+    if recipe.adapter is not None:
+        pairs.append(("Lora hashes", f"{recipe.adapter}: {(recipe.adapter_digest or '')[:12]}"))
+    words = recipe.prompt
+    if recipe.adapter is not None:
+        words += f" <lora:{recipe.adapter}:{recipe.adapter_scale:g}>"
+    lines = [words, *([f"Negative prompt: {recipe.negative}"] if recipe.negative else [])]
+    return "\n".join([*lines, ", ".join(f"{name}: {_quoted(value)}" for name, value in pairs)])
+
+
+def _quoted(value: str) -> str:
+    """Quote what holds a separator, as the web UI does."""
+    return json.dumps(value, ensure_ascii=False) if any(sign in value for sign in ",\n:") else value
+
+
+def _text(data: bytes) -> str | None:
+    """Return the text of our chunk, None where there is none."""
+    with _opened(data) as picture:
+        text = picture.info.get(KEY)
+    return text if isinstance(text, str) else None
+
+
+@contextlib.contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """Give a PNG to the block. Raises InputError: recipe_missing, recipe_unreadable."""
+    if not data.startswith(_SIGNATURE):
+        raise InputError("recipe_missing", "the file is no PNG, so it holds no recipe")
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            if picture.width * picture.height > _PIXELS:
+                raise InputError(
+                    "recipe_unreadable", f"a picture of {picture.width}x{picture.height} is none of ours"
+                )
+            yield picture
+    except InputError:
+        raise
+    except (
+        Exception
+    ) as error:  # readers of broken files raise whatever they meet; Pillow's limits, ValueError
+        raise InputError("recipe_unreadable", "the PNG is broken, or made to harm its readers") from error

@@ -1,0 +1,128 @@
+"""Routes of the service's own API: the model, drawing with progress, cancelling, and replaying a picture."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import Response
+
+from apps.imagegen.data import own_forms as forms
+from apps.imagegen.data.bodies import form_body, is_form, json_body
+from apps.imagegen.data.requests import Upload, read
+from apps.imagegen.report.recipe_png import png_bytes, recipe_of
+from apps.imagegen.serve_studio import Studio, Work, failure_of
+from core.serving.errors import ServiceError, json_response
+from core.serving.events import event_stream
+
+_REPLAY_PREVIEWS = 12
+
+
+def own_routes(studio: Studio) -> APIRouter:
+    """Return /api/model, /api/generate, /api/replay, /api/recipe and /api/work/{id}."""
+    routes = APIRouter(prefix="/api")
+
+    @routes.get("/model")
+    async def model() -> Response:
+        return json_response(await asyncio.to_thread(_model, studio))
+
+    @routes.post("/generate")
+    async def generate(request: Request) -> Response:
+        """Draw; the answer is a stream of events. JSON, or a form with the files image and mask."""
+        values: dict[str, Any]
+        form = is_form(request)
+        if form:
+            values, files = await form_body(request, ("image", "mask"))
+            upload = Upload(files.get("image"), files.get("mask"))
+        else:
+            values, upload = await json_body(request), Upload()
+        limits, defaults = studio.pipeline.limits, studio.settings.defaults
+        recipe, n, previews = forms.read_request(
+            values, upload, limits=limits, defaults=defaults, strict=not form
+        )
+        work = await studio.draw(recipe, n, upload, previews)
+        return event_stream(_stream(work), request, on_end=work.leave)
+
+    @routes.post("/replay")
+    async def replay(request: Request) -> Response:
+        """Draw the picture of a PNG again; one that started from a picture needs image (and mask) beside it."""
+        values, files = await form_body(request, ("picture", "image", "mask"))
+        read(forms.ReplayForm, values, strict=False)
+        recipe = await asyncio.to_thread(recipe_of, _given(files))
+        upload = Upload(files.get("image"), files.get("mask"))
+        forms.check_replay(recipe, upload)
+        work = await studio.draw(recipe, 1, upload, _REPLAY_PREVIEWS)
+        return event_stream(_stream(work), request, on_end=work.leave)
+
+    @routes.post("/recipe")
+    async def recipe(request: Request) -> Response:
+        """Return the recipe inside a PNG."""
+        values, files = await form_body(request, ("picture",))
+        read(forms.ReplayForm, values, strict=False)
+        found = await asyncio.to_thread(recipe_of, _given(files))
+        return json_response({"recipe": found.as_json(), "seed": str(found.seed)})
+
+    @routes.delete("/work/{name}")
+    async def cancel(name: str) -> Response:
+        """Cancel a drawing by the id that its stream began with."""
+        if not studio.cancel(name):
+            raise ServiceError(404, "work_unknown", "there is no such drawing under way")
+        return Response(status_code=204)
+
+    return routes
+
+
+async def _stream(work: Work) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    drawn = 0
+    yield forms.accepted(work.id, work.recipes)
+    async for index, event in work.events():
+        if event.kind == "step":
+            yield forms.step(index, event.step, event.steps)
+        elif event.kind == "preview":
+            assert event.rgb_HWC is not None
+            png = await asyncio.to_thread(_plain_png, event.rgb_HWC)
+            yield forms.preview(index, event.step, event.steps, png)
+        elif event.kind == "done":
+            assert event.rgb_HWC is not None
+            png = await asyncio.to_thread(png_bytes, event.rgb_HWC, work.recipes[index])
+            drawn += 1
+            yield forms.done(index, png, work.recipes[index], event.seconds)
+        elif event.kind == "cancelled":
+            yield forms.cancelled(index)
+        elif event.kind == "failed":
+            error = failure_of(event.error)
+            yield forms.failed(index, error.code, error.sentence)
+    yield forms.end(drawn)
+
+
+def _model(studio: Studio) -> dict[str, Any]:
+    pipeline, settings = studio.pipeline, studio.settings
+    adapters = {}
+    for name in studio.shelf.names():
+        try:
+            adapters[name] = studio.shelf.digest(name)
+        except Exception:  # a file that cannot be used is not offered; asking for it says why
+            continue
+    return forms.model_info(
+        pipeline.name, pipeline.digest, pipeline.limits, adapters, settings.defaults, settings.pixels
+    )
+
+
+def _given(files: dict[str, bytes]) -> bytes:
+    if "picture" not in files:
+        raise ServiceError(
+            400, "field_missing", "picture is missing: send a PNG that was made here", param="picture"
+        )
+    return files["picture"]
+
+
+def _plain_png(rgb_HWC: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(rgb_HWC).save(stream, format="PNG", compress_level=1)
+    return stream.getvalue()

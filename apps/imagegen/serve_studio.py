@@ -1,0 +1,273 @@
+"""Between routes and engine: a request's pictures as one piece of work, which ends when its client leaves.
+
+The engine draws in a thread of its own; its events come over to the event loop, each with the picture's place in the
+request. Nothing of a request is kept on anything that requests share but its id, for cancelling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from apps.imagegen.data.pixels import PixelsRefused, decode_image, decode_mask
+from apps.imagegen.data.recipe import Recipe, RecipeError, seeds
+from apps.imagegen.data.requests import Defaults, Upload
+from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.job import Cancelled, EngineClosed, Event, Job, QueueFull
+from apps.imagegen.models.pipeline_folder import Pipeline
+from core.errors import InputError, TriptychError
+from core.runs.log import RunLog
+from core.serving.errors import ServiceError, frames_of, new_request_id
+
+ENDS = ("done", "failed", "cancelled")
+_SILENCE_S = 2.0  # after which a work without events looks whether the engine lives
+_FIELDS = {"negative": "negative_prompt", "width": "size", "height": "size"}  # of a recipe → of a request
+
+
+@dataclass(frozen=True)
+class StudioSettings:
+    """rows of the engine's batches; pictures that may wait; pixels: the most of an upload; prompts: file to log to."""
+
+    rows: int
+    waiting: int
+    pixels: int
+    defaults: Defaults
+    prompts: Path | None = None
+
+
+class Studio:
+    """The model, its adapters, the engine once it has started, and the work under way by id."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        shelf: AdapterShelf,
+        settings: StudioSettings,
+        *,
+        observe: Callable[[Event], None] | None = None,
+        on_fault: Callable[[], None] = lambda: None,
+        log: RunLog | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.shelf = shelf
+        self.settings = settings
+        self.created = int(time.time())
+        self.fault: BaseException | None = None
+        self.engine: Engine | None = None
+        self._observe = observe
+        self._log = log
+        self._on_fault = on_fault
+        self._closing = False
+        self._starting: asyncio.Task[None] | None = None
+        self._works: dict[str, Work] = {}
+
+    async def open(self) -> None:
+        """Begin to start the engine; until its self-test and a first picture are done, `waits_for` says so."""
+        self._starting = asyncio.create_task(self._start())
+
+    async def close(self) -> None:
+        """Let what is under way end; then nothing is drawn any more."""
+        self._closing = True
+        if self._starting is not None:
+            await self._starting
+        if self.engine is not None:
+            await asyncio.to_thread(self.engine.close)
+
+    def busy(self) -> tuple[int, int]:
+        """Return how many pictures are being drawn, and how many wait."""
+        return (0, 0) if self.engine is None else self.engine.busy()
+
+    def waits_for(self) -> str | None:
+        """Return why nothing can be drawn yet, None when it can."""
+        if self.fault is not None:
+            return "the engine has failed"
+        return "the engine tests itself" if self.engine is None else None
+
+    async def draw(self, recipe: Recipe, n: int, upload: Upload, previews: int) -> Work:
+        """Hand n pictures to the engine, seeds counted up, and return them as work; all are taken, or none.
+
+        Raises ServiceError: 400 where the recipe or an upload cannot be used, 429 with Retry-After where too many
+        wait, 503 while the engine starts or stops. Whoever has the work must call its `leave`.
+        """
+        engine = self.engine
+        if engine is None or self.fault is not None:
+            raise ServiceError(503, "not_ready", f"{self.waits_for()}", headers={"Retry-After": "2"})
+        work = Work(asyncio.get_running_loop())
+        begin = partial(self._begin, engine, work, recipe, n, upload, previews)
+        try:
+            if upload.image is None and upload.mask is None and recipe.adapter is None:
+                begin()
+            else:  # files are read and pictures decoded: others shall not wait for it
+                await asyncio.to_thread(begin)
+        except QueueFull as error:
+            headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+            raise ServiceError(429, "queue_full", error.sentence, headers=headers) from None
+        except EngineClosed as error:
+            if not self._closing:
+                self._fail(error)
+            sentence = "this service is shutting down; ask again in a moment"
+            raise ServiceError(503, "shutting_down", sentence) from None
+        except InputError as error:
+            raise _refusal(error) from None
+        self._works[work.id] = work
+        work.on_leave = lambda: self._works.pop(work.id, None)
+        if self.settings.prompts is not None:
+            await asyncio.to_thread(_log_prompt, self.settings.prompts, work)
+        return work
+
+    def cancel(self, name: str) -> bool:
+        """Cancel the work of that id; False where there is none under way."""
+        work = self._works.get(name)
+        if work is not None:
+            work.cancel()
+        return work is not None
+
+    async def _start(self) -> None:
+        try:
+            self.engine = await asyncio.to_thread(self._engine)
+        except Exception as error:
+            self._fail(error)
+
+    def _hear(self, event: Event) -> None:
+        """Log where a picture failed by a fault of ours, then let the event be counted; called by the engine."""
+        error = event.error
+        if (
+            self._log is not None
+            and event.kind == "failed"
+            and not isinstance(error, InputError)
+            and error is not None
+        ):
+            cause = error.__cause__ or error
+            self._log.event("fault", type=type(cause).__name__, frames=frames_of(cause))
+        if self._observe is not None:
+            self._observe(event)
+
+    def _fail(self, error: BaseException) -> None:
+        self.fault = error
+        self._on_fault()
+
+    def _engine(self) -> Engine:
+        engine = Engine(
+            self.pipeline,
+            rows=self.settings.rows,
+            waiting=self.settings.waiting,
+            adapters=self.shelf,
+            observe=self._hear,
+        )
+        engine.submit(Recipe(prompt="warm up", steps=2, scheduler=self.settings.defaults.scheduler)).result()
+        return engine
+
+    def _begin(
+        self, engine: Engine, work: Work, recipe: Recipe, n: int, upload: Upload, previews: int
+    ) -> None:
+        """Decode the uploads at the size that is drawn, and submit. Raises InputError, EngineClosed."""
+        image_HWC = mask_HW = None
+        # What cannot be drawn is refused before any pixel is decoded, and before seeds are counted up.
+        bare = replace(recipe, image_sha256=None, mask_sha256=None, strength=None)
+        whole = self.pipeline.resolve(bare)
+        if upload.image is not None:
+            size, pixels = (whole.width, whole.height), self.settings.pixels
+            image_HWC = decode_image(upload.image, size, pixels=pixels)
+            if upload.mask is not None:
+                mask_HW = decode_mask(upload.mask, upload.image, size, pixels=pixels)
+        elif upload.mask is not None:
+            raise RecipeError("image_missing", "a mask lies on a picture: send image too", "image")
+        try:
+            for index, one in enumerate(seeds(recipe, n, most=self.settings.defaults.pictures)):
+                hear = partial(work.hear, index)
+                work.jobs.append(
+                    engine.submit(one, image=image_HWC, mask=mask_HW, previews=previews, on_event=hear)
+                )
+        except BaseException:
+            work.cancel()
+            raise
+
+
+class Work:
+    """The pictures of one request; `events` must be read by one reader only."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.id = new_request_id()
+        self.jobs: list[Job] = []
+        self.on_leave: Callable[[], object] = lambda: None
+        self._loop = loop
+        self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """The whole recipe of each picture."""
+        return [job.recipe for job in self.jobs]
+
+    async def events(self) -> AsyncIterator[tuple[int, Event]]:
+        """Yield (picture, event) as they come, until every picture has ended.
+
+        Raises ServiceError 503 where the engine has died: then no event says so.
+        """
+        left = len(self.jobs)
+        while left:
+            try:
+                async with asyncio.timeout(_SILENCE_S):
+                    index, event = await self._events.get()
+            except TimeoutError:
+                if self._events.empty() and all(job.done() for job in self.jobs):
+                    raise ServiceError(
+                        503, "engine_ended", "the engine has ended; ask again in a moment"
+                    ) from None
+                continue
+            left -= event.kind in ENDS
+            yield index, event
+
+    def cancel(self) -> None:
+        """End what is under way; its events say so."""
+        for job in self.jobs:
+            job.cancel()
+
+    def leave(self) -> None:
+        """Nobody waits for the pictures any more: end what is under way, and forget the work."""
+        self.cancel()
+        self.on_leave()
+
+    def hear(self, index: int, event: Event) -> None:
+        """Take an event of picture `index` over from the engine's thread."""
+        # A loop that has closed meanwhile has nobody who waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._events.put_nowait, (index, event))
+
+
+def failure_of(error: BaseException | None) -> ServiceError:
+    """Return what a client is told of a picture that failed or was cancelled."""
+    if isinstance(error, Cancelled):
+        return ServiceError(503, "cancelled", "the picture was cancelled; ask again")
+    if isinstance(error, InputError):
+        return _refusal(error)
+    if isinstance(error, TriptychError):
+        return ServiceError(500, error.code, error.sentence)
+    return ServiceError(500, "drawing_failed", "the picture could not be drawn")
+
+
+def _refusal(error: InputError) -> ServiceError:
+    """Return a refusal with the name of the request's field at fault."""
+    param = getattr(error, "param", None)
+    if isinstance(error, PixelsRefused):
+        param = "mask" if error.sentence.startswith("the mask") else "image"
+    elif param is None and error.code.startswith("adapter_"):
+        param = "adapter"
+    return ServiceError(400, error.code, error.sentence, param=_FIELDS.get(str(param), param))
+
+
+def _log_prompt(path: Path, work: Work) -> None:
+    line = {
+        "time": round(time.time(), 3),
+        "work": work.id,
+        "recipes": [one.as_json() for one in work.recipes],
+    }
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")

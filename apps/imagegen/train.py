@@ -1,0 +1,100 @@
+"""stage=train: the autoencoder on crops of captioned pictures, then the denoiser on their latents.
+
+The pipeline folder is left as `model` in the run folder; model.path=FOLDER takes it. A training that was cut off goes
+on by the same command with the same run_dir.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from apps.imagegen.config import ImagegenConfig
+from apps.imagegen.data.lessons import captioned, crops_of, texts_of
+from apps.imagegen.data.pictures import TRAIN, PictureSet, load_pictures
+from apps.imagegen.models.autoencoder import encode, new_autoencoder, standardise
+from apps.imagegen.models.denoiser import new_denoiser, new_scheduler, save_networks
+from apps.imagegen.models.learning import Compressing, Denoising
+from apps.imagegen.models.text import TOKENS, WIDTH, load_text_encoder, states_of
+from core.errors import ExitCode
+from core.runs.arrays import read_arrays, write_arrays
+from core.runs.folder import Run
+from core.training.fit import Fitted, fit
+
+
+def run(cfg: ImagegenConfig, run: Run) -> int:
+    """Train both networks and leave a pipeline folder. metrics.json tells of each its steps, loss and seconds."""
+    cache = Path(cfg.data.cache)
+    pictures = load_pictures(cache, cfg.model.edge).part(TRAIN)
+    state_MTD = _states(texts_of(pictures.pictures), cache)
+    autoencoder, first = _autoencoder(cfg, run, pictures)
+    latent_NLhw = _latents(autoencoder, pictures, run)
+    torch.manual_seed(cfg.seed + 1)
+    denoiser, scheduler = new_denoiser(cfg.model.edge, WIDTH), new_scheduler()
+    lessons = captioned(pictures.pictures, latent_NLhw, state_MTD)
+    second = fit(
+        Denoising(denoiser, scheduler.alphas_cumprod, cfg.trainer),
+        lessons.lesson,
+        cfg.trainer,
+        run.checkpoints_dir / "denoiser",
+        run.log,
+        cfg.seed + 1,
+    )
+    if run.rank == 0:
+        save_networks(run.path / "model", autoencoder, denoiser, scheduler)
+    plain = sum(one.plain for one in pictures.pictures)
+    run.write_metrics(
+        {
+            "rounds": {"autoencoder": asdict(first), "denoiser": asdict(second)},
+            "pictures": plain,
+            "variants": len(pictures.pictures) - plain,
+            "captions": len(state_MTD) - 1,
+        }
+    )
+    return ExitCode.DONE
+
+
+def _autoencoder(cfg: ImagegenConfig, run: Run, pictures: PictureSet) -> tuple[AutoencoderKL, Fitted]:
+    """Train the autoencoder, or load it where it is trained, and give its latents one scale."""
+    torch.manual_seed(cfg.seed)
+    net = new_autoencoder(cfg.model.edge)
+    fitted = fit(
+        Compressing(net, cfg.autoencoder),
+        crops_of(pictures),
+        cfg.autoencoder,
+        run.checkpoints_dir / "autoencoder",
+        run.log,
+        cfg.seed,
+    )
+    net.eval().requires_grad_(requires_grad=False)
+    plain = pictures.part(TRAIN, plain=True)
+    standardise(net, encode(net, torch.from_numpy(plain.rgb_NHWC)))
+    return net, fitted
+
+
+def _latents(net: AutoencoderKL, pictures: PictureSet, run: Run) -> np.ndarray:
+    """Return latents of all pictures; made once of a run."""
+    path = run.path / "latents.npz"
+    kept = read_arrays(path)
+    if kept is None:
+        kept = {"latent": encode(net, torch.from_numpy(pictures.rgb_NHWC)).numpy()}
+        if run.rank == 0:
+            write_arrays(path, kept)
+    return kept["latent"]
+
+
+def _states(texts: list[str], cache: Path) -> np.ndarray:
+    """Return states of all captions, float16; they depend on the texts alone, and are made once of these."""
+    digest = hashlib.sha256(json.dumps([TOKENS, texts]).encode()).hexdigest()
+    path = cache / f"states-{digest[:16]}.npz"
+    kept = read_arrays(path)
+    if kept is None:
+        kept = {"state": states_of(*load_text_encoder(), texts).half().numpy()}
+        write_arrays(path, kept)
+    return kept["state"]

@@ -1,0 +1,68 @@
+"""How good the pictures of a pipeline are: stage=evaluate, by its fixed protocol, as a record."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from apps.imagegen import evaluate
+from apps.imagegen.config import DataConfig, EvaluateConfig, ImagegenConfig, ModelConfig
+from core.errors import InputError
+from core.runs.folder import Run
+
+PICTURES = 512
+
+
+def run(
+    model: str = "",
+    pictures: str = str(PICTURES),
+    seed: str = "0",
+    cache: str = ".cache/imagegen",
+    output: str = "",
+) -> dict[str, Any]:
+    """Return the record of one evaluation.
+
+    model: folder of a pipeline, empty: the embedded one. pictures: drawn for KID, and again for caption match.
+    output: folder that keeps sheet and page. Raises InputError and ConfigError as the stage does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(output or Path(folder) / "results")
+        config = ImagegenConfig(
+            "evaluate",
+            seed=_whole("seed", seed),
+            output=str(results),
+            data=DataConfig(cache=cache),
+            model=ModelConfig(path=model or None),
+            evaluate=EvaluateConfig(pictures=_whole("pictures", pictures)),
+        )
+        record = Run(Path(folder) / "run")
+        with record.log:
+            evaluate.run(config, record)
+        told: dict[str, Any] = json.loads((results / "metrics.json").read_text("utf-8"))
+    return {"headline": headline_of(told), **told}
+
+
+def headline_of(told: dict[str, Any]) -> dict[str, str]:
+    """Return the figures for the page of all records, each beside what it must be read with."""
+    kid, match, psnr_db = told["kid"], told["caption_match"], told["autoencoder"]["psnr_db"]
+    thousandths = {name: f"{1000.0 * kid[name][0]:.1f}" for name in ("drawn", "through_autoencoder", "real")}
+    return {
+        "autoencoder": f"{psnr_db[0]:.1f} dB ({psnr_db[1]:.1f} to {psnr_db[2]:.1f})",
+        f"KID × 1000 on {kid['network']}": (
+            f"{thousandths['drawn']} (real pictures through the autoencoder {thousandths['through_autoencoder']}, "
+            f"real pictures {thousandths['real']})"
+        ),
+        "caption match": (
+            f"{match['drawn'][0]:.0%} ({match['drawn'][1]:.0%} to {match['drawn'][2]:.0%}; real pictures "
+            f"{match['real'][0]:.0%}, prompts dealt at random {match['shuffled'][0]:.0%})"
+        ),
+        "scorer on held-out pictures": f"{told['scorer']['held_out'][0]:.0%}",
+    }
+
+
+def _whole(name: str, value: str) -> int:
+    if not value.isdecimal():
+        raise InputError(name, f"{name} is {value!r}, wanted a whole number")
+    return int(value)

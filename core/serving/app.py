@@ -1,0 +1,244 @@
+"""The common parts of every service here: health, readiness, metrics, limits, errors, an access log, pages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import mimetypes
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.errors import TriptychError
+from core.runs.log import RunLog
+from core.serving.errors import (
+    CLIENT_GONE,
+    Answers,
+    ErrorBody,
+    ServiceError,
+    default_error_body,
+    json_response,
+    new_request_id,
+)
+from core.serving.limits import Gate, ServingLimits
+from core.serving.metrics import MEDIA_TYPE, UNMATCHED, Metrics, known_method
+
+Hook = Callable[[], Awaitable[None]]
+
+# A page here loads nothing from elsewhere, and no other site may put it into a frame.
+PAGE_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+_PROBES = ("/health/live", "/health/ready", "/metrics")
+_READ = ["GET", "HEAD"]
+
+
+def make_app(
+    title: str,
+    *,
+    routes: Sequence[APIRouter],
+    ready: Callable[[], str | None],
+    metrics: Metrics,
+    limits: ServingLimits | None = None,
+    error_body: ErrorBody = default_error_body,
+    on_start: Hook | None = None,
+    on_stop: Hook | None = None,
+    log: RunLog | None = None,
+    pages: Path | None = None,
+    page_headers: Mapping[str, str] = PAGE_HEADERS,
+) -> FastAPI:
+    """Return the service: the given routes, /health/live, /health/ready, /metrics, and the files of a folder.
+
+    ready: None, or why not yet. error_body: the JSON of an error. on_start, on_stop: before the first and after
+    the last request; an error of theirs ends `serve`. log: gets a line for each request (method, route template,
+    status, ms; no path, no query, no body). pages: each file in this folder is served by its name, index.html at
+    "/"; they are read once, now. Routes must be `async def`, and wait for other threads by a future that these
+    set: a thread that hangs in a `def` route or in asyncio.to_thread cannot be ended, and holds up the exit.
+    """
+    answers = Answers(error_body, log)
+    app = FastAPI(
+        title=title,
+        docs_url=None,  # these pages load their scripts from another host
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(on_start, on_stop),
+    )
+    app.state.answers = answers
+    app.state.draining = False
+    app.state.fault = None
+    _add_errors(app, answers)
+    # The last one added is the outermost.
+    app.add_middleware(Gate, limits=limits or ServingLimits(), answers=answers)
+    app.add_middleware(Observed, metrics=metrics, answers=answers)
+    _add_health(app, ready, metrics)
+    for router in routes:
+        app.include_router(router)
+    if pages is not None:
+        _add_pages(app, pages, page_headers)
+    return app
+
+
+class Observed:
+    """Middleware that counts, times and logs every request, names it, and answers what nobody caught."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, answers: Answers) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; an answer always has `X-Request-ID`."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(receive, send)
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:  # the server's patience at shutdown is over
+            error = ServiceError(503, "shutting_down", "this service is shutting down; ask again in a moment")
+            exchange.broken = error.status
+            await self._answer(error, scope, exchange)
+            raise
+        except Exception as error:
+            told = self._answers.error(error, scope["method"], scope["path"], exchange.request_id)
+            if exchange.status:
+                exchange.broken = told.status
+                raise  # the server then cuts the connection: the client must not take the half for the whole
+            await self._answer(told, scope, exchange)
+        finally:
+            self._metrics.in_flight.dec()
+            self._record(scope, exchange)
+
+    async def _answer(self, error: ServiceError, scope: Scope, exchange: _Exchange) -> None:
+        if not exchange.status:
+            await self._answers.response(error)(scope, exchange.receive, exchange.send)
+
+    def _record(self, scope: Scope, exchange: _Exchange) -> None:
+        seconds = time.perf_counter() - exchange.started
+        route = scope.get("route")
+        template = getattr(route, "path_format", None) or getattr(route, "path", None) or UNMATCHED
+        status = exchange.broken or (exchange.status if exchange.complete else CLIENT_GONE)
+        self._metrics.request(scope["method"], template, status, seconds)
+        if template in _PROBES and status < 400:
+            return
+        self._answers.event(
+            "request",
+            request=exchange.request_id,
+            method=known_method(scope["method"]),
+            route=_as_word(template),
+            status=status,
+            ms=round(seconds * 1000, 3),
+        )
+
+
+def _as_word(template: str) -> str:
+    """Return a route template as the log takes words: without braces."""
+    return re.sub(r"[^\w./<>-]", "-", re.sub(r"\{(\w+)[^}]*\}", r"<\1>", template), flags=re.ASCII)[:200]
+
+
+class _Exchange:
+    """One request and its answer, as they pass by."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.request_id = new_request_id()
+        self.started = time.perf_counter()
+        self.status = 0
+        self.broken = 0
+        self.complete = False
+        self.gone = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.gone = self.gone or message["type"] == "http.disconnect"
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            extra = [(b"x-request-id", self.request_id.encode()), (b"x-content-type-options", b"nosniff")]
+            message = {**message, "headers": [*message["headers"], *extra]}
+        elif not message.get("more_body", False):
+            self.complete = not self.gone
+        await self._send(message)
+
+
+def _lifespan(
+    on_start: Hook | None, on_stop: Hook | None
+) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            if on_start is not None:
+                await on_start()
+            yield
+            if on_stop is not None:
+                await on_stop()
+        except Exception as error:
+            app.state.fault = error
+            raise
+
+    return lifespan
+
+
+def _add_errors(app: FastAPI, answers: Answers) -> None:
+    async def answer(request: Request, error: Exception) -> Response:
+        told = answers.error(error, request.method, request.url.path, request.state.request_id)
+        return answers.response(told)
+
+    for kind in (TriptychError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, answer)
+
+
+def _add_health(app: FastAPI, ready: Callable[[], str | None], metrics: Metrics) -> None:
+    async def live() -> Response:
+        return json_response({"status": "live"})
+
+    async def readiness() -> Response:
+        reason = "it is shutting down" if app.state.draining else ready()
+        if reason is not None:
+            raise ServiceError(503, "not_ready", f"not ready: {reason}", headers={"Retry-After": "1"})
+        return json_response({"status": "ready"})
+
+    async def counts() -> Response:
+        return Response(metrics.text(), media_type=MEDIA_TYPE)
+
+    for path, endpoint in zip(_PROBES, (live, readiness, counts), strict=True):
+        app.add_api_route(path, endpoint, methods=_READ, include_in_schema=False)
+
+
+def _add_pages(app: FastAPI, folder: Path, headers: Mapping[str, str]) -> None:
+    """Serve each file by a route of its own: a path that leads elsewhere has no route."""
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".py"):
+        name = file.relative_to(folder).as_posix()
+        path = "/" + name.removesuffix("index.html")
+        app.add_api_route(path, _page(file, headers), methods=_READ, include_in_schema=False)
+
+
+def _page(file: Path, headers: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
+    content = file.read_bytes()
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    sent = {**headers, "ETag": tag, "Cache-Control": "no-cache"}
+
+    async def page(request: Request) -> Response:
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=sent)
+        return Response(content, headers=sent, media_type=kind)
+
+    return page

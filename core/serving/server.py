@@ -1,0 +1,241 @@
+"""Run a service: bind, say where, answer, and on SIGINT or SIGTERM finish what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from core.errors import InputError, InternalFault
+
+_BACKLOG = 2048
+_HEAD_S = 20.0  # how long a request's head may take to arrive
+_KEEP_ALIVE_S = 30.0  # longer than clients keep an idle connection, or they would meet one that just closed
+_UNWIND_S = 2.0  # how long cancelled requests and their cleaning up may take
+_TICK_S = 0.02
+_REASONS = {
+    errno.EADDRINUSE: (
+        "port_taken",
+        "port {port} of {host} is taken by another program: choose another, or 0 for a free one",
+    ),
+    errno.EACCES: ("port_forbidden", "port {port} may not be opened by this user: choose one above 1023"),
+    errno.EADDRNOTAVAIL: (
+        "host_unknown",
+        "{host} is no address of this machine: 127.0.0.1 serves this machine alone, 0.0.0.0 the network",
+    ),
+}
+
+
+def announce(url: str) -> None:
+    """Print where the service listens, and whether others can reach it."""
+    host = url.removeprefix("http://").rpartition(":")[0]
+    open_to = ", open to everyone on the network" if host in ("0.0.0.0", "[::]") else ""
+    print(f"listening on {url}{open_to}; Ctrl-C ends it", flush=True)
+
+
+def serve(
+    app: FastAPI,
+    host: str,
+    port: int,
+    *,
+    on_ready: Callable[[str], None] = announce,
+    grace_s: float = 30.0,
+) -> None:
+    """Answer requests until SIGINT or SIGTERM; call from the main thread.
+
+    port 0 takes a free one; on_ready gets the URL once connections are taken. After the signal no connection is
+    taken, requests under way have grace_s seconds to end (a second signal ends that time), then they are
+    cancelled. Raises InputError (port_taken, port_forbidden, host_unknown) or what the app's on_start or on_stop
+    raised.
+    """
+    with bind(host, port) as listening:
+        Server(app, listening, on_ready=on_ready, grace_s=grace_s).run_to_end()
+
+
+@contextlib.contextmanager
+def served(app: FastAPI, *, grace_s: float = 5.0) -> Iterator[str]:
+    """Serve from a thread of its own on a free port of this machine while the context lasts; gives the URL."""
+    started = threading.Event()
+    faults: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            server.run_to_end()
+        except BaseException as error:
+            faults.append(error)
+        finally:
+            started.set()
+
+    with bind("127.0.0.1", 0) as listening:
+        server = Server(app, listening, on_ready=lambda _: started.set(), grace_s=grace_s)
+        thread = threading.Thread(target=run, name="service", daemon=True)
+        thread.start()
+        started.wait()
+        try:
+            if not faults:
+                yield _url_of(listening)
+        finally:
+            server.stop()
+            thread.join()
+    if faults:
+        raise faults[0]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raise InputError where the address cannot be had."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as error:
+        raise _refusal(errno.EADDRNOTAVAIL, "", host, port) from error
+    family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise _refusal(error.errno or 0, str(error.strerror), host, port) from error
+    return listening
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server with our ending: exit code 0 after a signal, and no wait without end."""
+
+    def __init__(
+        self, app: FastAPI, listening: socket.socket, *, on_ready: Callable[[str], None], grace_s: float
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_Connection,
+                loop="asyncio",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=int(_KEEP_ALIVE_S),
+            )
+        )
+        self._app = app
+        self._listening = listening
+        self._url = _url_of(listening)
+        self._on_ready = on_ready
+        self._grace_s = grace_s
+
+    def run_to_end(self) -> None:
+        """Run until `stop` or a signal; raise what the app's on_start or on_stop raised."""
+        with _quiet():
+            try:
+                self.run([self._listening])
+            except SystemExit as error:  # uvicorn's word for a start that failed
+                raise self._app.state.fault or InternalFault(
+                    "start_failed", "the service did not start"
+                ) from error
+        if self._app.state.fault is not None:
+            raise self._app.state.fault
+
+    def stop(self) -> None:
+        """Begin the shutdown; a second call ends the grace of requests under way."""
+        self._app.state.draining = True
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Take a signal; unlike uvicorn's it is not raised again at the end, so the command ends with 0."""
+        self.stop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell where."""
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            self._on_ready(self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, let requests end, cancel those that do not, then stop the app."""
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await self._idle(self._grace_s, forced=lambda: self.force_exit)
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await self._idle(_UNWIND_S, forced=lambda: False)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(self._grace_s, _UNWIND_S)):
+                await self.lifespan.shutdown()
+
+    async def _idle(self, seconds: float, *, forced: Callable[[], bool]) -> None:
+        """Wait until no request is under way and every answer is on its way, at most so long."""
+        end = asyncio.get_running_loop().time() + seconds
+        state = self.server_state
+        while (state.tasks or state.connections) and not forced() and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(_TICK_S)
+
+
+class _Connection(H11Protocol):
+    """Uvicorn's connection, with a bound on the time that a request's head may take."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(_HEAD_S, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._patience is None:
+            self._patience = self.loop.call_later(_HEAD_S, self.transport.close)
+
+    def on_response_complete(self) -> None:
+        self._stop_waiting()  # from here on uvicorn's own timer of idle connections counts
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep uvicorn's words to core.silence, which counts them: they quote requests."""
+    logger = logging.getLogger("uvicorn")
+    before = logger.propagate, list(logger.handlers)
+    logger.propagate, logger.handlers = False, [logging.NullHandler()]
+    try:
+        yield
+    finally:
+        logger.propagate, logger.handlers = before
+
+
+def _url_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _refusal(number: int, words: str, host: str, port: int) -> InputError:
+    code, sentence = _REASONS.get(number, ("host_unusable", "{host}:{port} cannot be opened: " + words))
+    return InputError(code, sentence.format(host=host, port=port))

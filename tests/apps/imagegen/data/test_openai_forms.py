@@ -1,0 +1,171 @@
+"""OpenAI's forms: what is taken, what is refused, and that replies validate as the official package's own types."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from openai.types import (
+    ImageEditCompletedEvent,
+    ImageEditPartialImageEvent,
+    ImageGenCompletedEvent,
+    ImageGenPartialImageEvent,
+    ImagesResponse,
+    Model,
+)
+from openai.types.image_edit_params import ImageEditParamsBase
+from openai.types.image_generate_params import ImageGenerateParamsBase
+
+from apps.imagegen.data import openai_forms as forms
+from apps.imagegen.data.recipe import Limits, Recipe
+from apps.imagegen.data.requests import Defaults, Upload
+from core.serving.errors import ServiceError
+
+LIMITS = Limits(sizes=((128, 128), (192, 128)), schedulers=("ddim",))
+RECIPE = Recipe(prompt="cat", seed=8, width=192, height=128)
+
+
+def request(values: dict[str, Any]) -> tuple[Recipe, int, forms.Answer]:
+    return forms.read_request(values, Upload(), model="emoji", limits=LIMITS, defaults=Defaults())
+
+
+def answer(**values: Any) -> forms.Answer:
+    return request({"prompt": "cat", **values})[2]
+
+
+def refusal(**values: Any) -> ServiceError:
+    with pytest.raises(ServiceError) as caught:
+        request({"prompt": "cat", **values})
+    return caught.value
+
+
+def test_each_field_of_the_official_package_is_taken_or_refused_knowingly() -> None:
+    official = (
+        set(ImageGenerateParamsBase.__annotations__) | set(ImageEditParamsBase.__annotations__) | {"stream"}
+    )
+    files = {"image", "mask"}
+    assert len(official) > 20
+    assert official - files - set(forms.OpenAIForm.model_fields) == set(forms._REFUSED)
+
+
+def test_harmless_fields_change_nothing() -> None:
+    plain, n, _ = request({"prompt": "cat", "seed": 1})
+    full, m, told = request(
+        {
+            "prompt": "cat",
+            "seed": 1,
+            "model": "emoji",
+            "moderation": "low",
+            "background": "opaque",
+            "quality": "auto",
+            "user": "u-1",
+            "response_format": "b64_json",
+            "output_format": "png",
+        }
+    )
+    assert (full, m) == (plain, n)
+    assert told.safety_identifier == "u-1"
+
+
+@pytest.mark.parametrize(
+    ("quality", "steps"),
+    [("low", 12), ("medium", 25), ("standard", 25), ("high", 50), ("hd", 50), ("auto", 33)],
+)
+def test_quality_means_steps(quality: str, steps: int) -> None:
+    found, _, _ = forms.read_request(
+        {"prompt": "cat", "quality": quality},
+        Upload(),
+        model="emoji",
+        limits=LIMITS,
+        defaults=Defaults(steps=33),
+    )
+    assert found.steps == steps
+    explicit, _, _ = request({"prompt": "cat", "quality": quality, "steps": 7})
+    assert explicit.steps == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "param", "sentence"),
+    [
+        ({"style": "vivid"}, "style", "style is not offered: describe the style in the prompt"),
+        ({"svg": {"model": "x"}}, "svg", "SVG is not offered: output_format is png, jpeg or webp"),
+        ({"response_format": "url"}, "response_format", "links are not offered: response_format is b64_json"),
+        ({"background": "transparent"}, "background", "a transparent background is not offered"),
+        ({"partial_images": 2}, "partial_images", "partial_images need stream=true"),
+        ({"stream": True, "partial_images": 4}, "partial_images", "partial_images is 4; it must be 0 to 3"),
+        (
+            {"output_format": "gif"},
+            "output_format",
+            'output_format is "gif"; it must be one of png, jpeg, webp',
+        ),
+        (
+            {"quality": "max"},
+            "quality",
+            'quality is "max"; it must be one of auto, low, medium, high, standard, hd',
+        ),
+        (
+            {"output_compression": 50},
+            "output_compression",
+            "output_compression is 50; it must be 0 to 100, of jpeg or webp",
+        ),
+        (
+            {"output_compression": 101, "output_format": "webp"},
+            "output_compression",
+            "output_compression is 101; it must be 0 to 100, of jpeg or webp",
+        ),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(values: dict[str, Any], param: str, sentence: str) -> None:
+    error = refusal(**values)
+    assert (error.status, error.param, error.sentence) == (400, param, sentence)
+
+
+def test_another_model_is_404_as_at_openai() -> None:
+    error = refusal(model="gpt-image-2")
+    assert (error.status, error.code, error.param) == (404, "model_not_found", "model")
+    assert error.sentence == 'there is no model "gpt-image-2"; this service has emoji'
+
+
+def test_a_reply_is_of_the_official_type() -> None:
+    told = answer(output_format="webp", quality="hd", safety_identifier="s")
+    reply = ImagesResponse.model_validate(
+        forms.images_reply([forms.Drawn(b"12", RECIPE)] * 2, told, 99), strict=True
+    )
+    assert (reply.created, reply.size, reply.quality, reply.output_format) == (99, "192x128", "high", "webp")
+    assert reply.data is not None
+    assert [base64.b64decode(one.b64_json or "") for one in reply.data] == [b"12", b"12"]
+    extra = reply.model_extra or {}
+    assert extra["seed"] == 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "partial", "completed"),
+    [
+        (forms.GENERATION, ImageGenPartialImageEvent, ImageGenCompletedEvent),
+        (forms.EDIT, ImageEditPartialImageEvent, ImageEditCompletedEvent),
+    ],
+)
+def test_events_are_of_the_official_types(kind: str, partial: Any, completed: Any) -> None:
+    told = answer(stream=True, partial_images=3)
+    name, content = forms.partial_event(kind, b"1", RECIPE, told, 5, 2, 0)
+    event = partial.model_validate(content, strict=True)
+    assert (event.type, event.partial_image_index, event.size) == (name, 2, "192x128")
+    name, content = forms.completed_event(kind, forms.Drawn(b"1", RECIPE), told, 5, 0)
+    event = completed.model_validate(content, strict=True)
+    assert (event.type, event.usage.total_tokens) == (name, 0)
+
+
+def test_a_model_is_of_the_official_type_and_lists_its_sizes() -> None:
+    entry = Model.model_validate(forms.model_entry("emoji", "ab", LIMITS, ["sketch"], 7), strict=True)
+    assert entry.id == "emoji"
+    assert (entry.model_extra or {})["sizes"] == ["128x128", "192x128"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, "invalid_request_error"), (429, "rate_limit_error"), (500, "server_error"), (503, "server_error")],
+)
+def test_errors_are_of_the_official_form(status: int, kind: str) -> None:
+    body = forms.error_body(ServiceError(status, "c", "s", param="p"))
+    assert body == {"error": {"message": "s", "type": kind, "param": "p", "code": "c"}}

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+
+from apps.imagegen.data.recipe import Recipe, RecipeError
+from apps.imagegen.models import pipeline_folder
+from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline, save_pipeline
+from core.errors import InputError
+from tests.apps.imagegen.tiny import TOKENS, WIDTH, tiny_pipeline, tiny_sd15
+
+UNET = "unet/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_pipeline(tmp_path_factory.mktemp("ours") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def sd15(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_sd15(tmp_path_factory.mktemp("sd15") / "v1-5")
+
+
+@pytest.fixture(scope="module")
+def pipeline(ours: Path) -> Pipeline:
+    return load_pipeline(ours)
+
+
+def edit(path: Path, **values: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["ours", "sd15"])
+def test_both_kinds_of_folder_load_whole(kind: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(kind)
+    found = load_pipeline(folder)
+    assert (found.name, found.own_size, found.factor) == (folder.name, (32, 32), 8)
+    assert found.latent_channels == {"ours": 8, "sd15": 4}[kind]
+    assert found.limits.sizes == ((32, 32), (48, 32), (32, 48), (48, 48))
+    for net in (found.unet, found.vae, found.text_encoder):
+        assert not net.training
+        assert {one.dtype for one in net.parameters()} == {torch.float32}
+        assert not any(one.requires_grad for one in net.parameters())
+    assert found.states(["red apple"]).shape == (1, TOKENS, WIDTH)
+
+
+@pytest.mark.parametrize("kind", ["ours", "sd15"])
+def test_weights_are_those_of_the_file(kind: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(kind)
+    found = load_pipeline(folder)
+    stored = load_file(folder / "text_encoder" / "model.safetensors")
+    held = {name.removeprefix("text_model."): one for name, one in found.text_encoder.state_dict().items()}
+    for name, one in stored.items():
+        if "position_ids" not in name:
+            assert torch.equal(held[name.removeprefix("text_model.")], one), name
+    assert len(stored) > 10
+
+
+def test_states_of_a_text_do_not_depend_on_others(pipeline: Pipeline) -> None:
+    both = pipeline.states(["red apple", "a photo of a blue car"])
+    assert torch.equal(both[:1], pipeline.states(["red apple"]))
+    assert torch.equal(both[1:], pipeline.states(["a photo of a blue car"]))
+    assert not torch.equal(both[0], both[1])
+    assert pipeline.states(["red apple " * 1000]).shape == (1, TOKENS, WIDTH), "what is too long is cut off"
+
+
+def test_its_digest_tells_the_weights(ours: Path, pipeline: Pipeline, tmp_path: Path) -> None:
+    assert load_pipeline(ours).digest == pipeline.digest
+    assert len(pipeline.digest) == 64
+    copied = shutil.copytree(ours, tmp_path / "other-name")
+    assert load_pipeline(copied).digest == pipeline.digest, "neither place nor name counts"
+    weights = load_file(copied / UNET)
+    weights["conv_out.bias"] += 1e-6
+    save_file(weights, copied / UNET)
+    changed = load_pipeline(copied).digest
+    assert changed != pipeline.digest
+    edit(copied / "scheduler/scheduler_config.json", beta_schedule="linear")
+    assert load_pipeline(copied).digest not in (changed, pipeline.digest)
+
+
+def test_a_recipe_is_made_whole(pipeline: Pipeline) -> None:
+    whole = pipeline.resolve(Recipe("red apple"))
+    assert (whole.width, whole.height, whole.model) == (32, 32, pipeline.digest)
+    assert pipeline.resolve(whole) == whole
+    assert pipeline.resolve(Recipe("red apple", width=48)).height == 32
+    with pytest.raises(RecipeError, match="the recipe is of model 0000") as caught:
+        pipeline.resolve(Recipe("red apple", model="0" * 64))
+    assert (caught.value.code, caught.value.param) == ("model_other", "model")
+    with pytest.raises(RecipeError, match="this model draws 32x32, 48x32, 32x48, 48x48"):
+        pipeline.resolve(Recipe("red apple", width=1024, height=1024))
+    with pytest.raises(RecipeError, match="1 to 100 is wanted"):
+        pipeline.resolve(Recipe("red apple", steps=101))
+
+
+@pytest.mark.parametrize("kind", ["ours", "sd15"])
+def test_what_is_saved_loads_here_and_in_plain_diffusers(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    found = load_pipeline(request.getfixturevalue(kind))
+    save_pipeline(found, tmp_path / "saved")
+    again = load_pipeline(tmp_path / "saved")
+    assert again.scheduler_config == found.scheduler_config
+    plain = StableDiffusionPipeline.from_pretrained(
+        tmp_path / "saved", safety_checker=None, local_files_only=True
+    )
+    for net, other, third in (
+        (found.unet, again.unet, plain.unet),
+        (found.vae, again.vae, plain.vae),
+        (found.text_encoder, again.text_encoder, plain.text_encoder),
+    ):
+        for name, one in net.state_dict().items():
+            assert torch.equal(one, other.state_dict()[name])
+            assert torch.equal(one, third.state_dict()[name])
+    assert plain.tokenizer("red apple").input_ids == found.tokenizer("red apple").input_ids
+    assert plain.tokenizer.model_max_length == TOKENS
+
+
+def test_half_precision_is_stored_small_and_computed_in_full(pipeline: Pipeline, tmp_path: Path) -> None:
+    save_pipeline(pipeline, tmp_path / "half", torch.float16)
+    assert {one.dtype for one in load_file(tmp_path / "half" / UNET).values()} == {torch.float16}
+    found = load_pipeline(tmp_path / "half")
+    assert found.unet.dtype == torch.float32
+    assert torch.equal(found.unet.conv_in.weight, pipeline.unet.conv_in.weight.half().float())
+    assert pipeline.unet.dtype == torch.float32, "the pipeline itself stays as it was"
+
+
+def test_files_of_half_precision_only_are_taken(ours: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(ours, tmp_path / "variant")
+    for part, stem in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
+        (folder / part / f"{stem}.safetensors").rename(folder / part / f"{stem}.fp16.safetensors")
+    assert load_pipeline(folder).unet.dtype == torch.float32
+
+
+def test_the_embedded_folder_needs_no_text_encoder(
+    ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline
+) -> None:
+    folder = shutil.copytree(ours, tmp_path / "emoji")
+    shutil.rmtree(folder / "text_encoder")
+    shutil.rmtree(folder / "tokenizer")
+    edit(folder / "model_index.json", text_encoder=[None, None], tokenizer=[None, None])
+    monkeypatch.setattr(pipeline_folder, "EMBEDDED", folder)
+    monkeypatch.setattr(
+        pipeline_folder, "load_text_encoder", lambda: (pipeline.tokenizer, pipeline.text_encoder)
+    )
+    found = load_pipeline()
+    assert (found.name, found.text_encoder) == ("emoji", pipeline.text_encoder)
+    assert found.digest != pipeline.digest
+
+
+def _pickled(folder: Path) -> None:
+    (folder / UNET).rename(folder / "unet/diffusion_pytorch_model.bin")
+
+
+def _cut_off(folder: Path) -> None:
+    (folder / UNET).write_bytes((folder / UNET).read_bytes()[:-100])
+
+
+def _no_weights(folder: Path) -> None:
+    (folder / UNET).unlink()
+
+
+def _less_weights(folder: Path) -> None:
+    weights = load_file(folder / "text_encoder/model.safetensors")
+    del weights["encoder.layer.0.output.dense.weight"]
+    save_file(weights, folder / "text_encoder/model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "words"),
+    [
+        (lambda folder: shutil.rmtree(folder), "weights_missing", "holds no model_index.json"),
+        (lambda folder: shutil.rmtree(folder / "vae"), "weights_missing", "holds no config.json"),
+        (lambda folder: shutil.rmtree(folder / "scheduler"), "weights_missing", "not whole"),
+        (_no_weights, "weights_missing", "holds no safetensors file"),
+        (_pickled, "weights_pickled", "convert them to safetensors"),
+        (_cut_off, "weights_unreadable", "is no safetensors file, or is cut off"),
+        (_less_weights, "weights_unreadable", "lacks 1 weights"),
+        (lambda f: (f / "model_index.json").write_text("{"), "weights_unreadable", "is no JSON"),
+        (lambda f: (f / "model_index.json").write_text("[]"), "weights_unreadable", "is no JSON object"),
+        (lambda f: shutil.rmtree(f / "tokenizer"), "weights_unreadable", "cannot be read as BertTokenizer"),
+        (
+            lambda f: edit(f / "unet/config.json", block_out_channels=[8, 16]),
+            "weights_unreadable",
+            "do not fit",
+        ),
+        (
+            lambda f: edit(f / "model_index.json", _class_name="StableDiffusionXLPipeline"),
+            "pipeline_unknown",
+            "is a StableDiffusionXLPipeline; Stable Diffusion 1.x or 2.x is wanted",
+        ),
+        (
+            lambda f: edit(f / "model_index.json", _class_name="FluxPipeline"),
+            "pipeline_unknown",
+            "is a FluxPipeline",
+        ),
+        (
+            lambda f: edit(
+                f / "model_index.json", text_encoder_2=["transformers", "CLIPTextModelWithProjection"]
+            ),
+            "pipeline_unknown",
+            "has text_encoder_2;",
+        ),
+        (
+            lambda f: edit(f / "model_index.json", vae=["diffusers", "AutoencoderTiny"]),
+            "pipeline_unknown",
+            "has vae AutoencoderTiny;",
+        ),
+        (
+            lambda f: edit(f / "model_index.json", text_encoder=["transformers", "T5EncoderModel"]),
+            "pipeline_unknown",
+            "has text_encoder T5EncoderModel;",
+        ),
+        (
+            lambda f: edit(f / "scheduler/scheduler_config.json", prediction_type="sample"),
+            "pipeline_unknown",
+            "predicts 'sample'",
+        ),
+    ],
+)
+def test_what_cannot_be_loaded_is_named(
+    ours: Path, tmp_path: Path, spoil: Callable[[Path], object], code: str, words: str
+) -> None:
+    folder = shutil.copytree(ours, tmp_path / "spoilt")
+    spoil(folder)
+    with pytest.raises(InputError) as caught:
+        load_pipeline(folder)
+    assert caught.value.code == code
+    assert words in caught.value.sentence
+    assert "\n" not in caught.value.sentence
+
+
+def test_another_unet_or_autoencoder_is_refused(ours: Path, sd15: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(ours, tmp_path / "mixed")
+    shutil.rmtree(folder / "vae")
+    shutil.copytree(sd15 / "vae", folder / "vae")
+    with pytest.raises(InputError, match="takes 8 channels, and latents have 4") as caught:
+        load_pipeline(folder)
+    assert caught.value.code == "pipeline_unknown"
+
+
+def test_a_place_that_cannot_be_written_is_named(pipeline: Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError) as caught:
+        save_pipeline(pipeline, tmp_path / "file" / "below")
+    assert caught.value.code == "output_unwritable"

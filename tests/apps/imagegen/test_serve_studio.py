@@ -1,0 +1,127 @@
+"""Work that comes and goes: full queues, clients that leave, an engine that dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.data.requests import Upload
+from apps.imagegen.models.job import Cancelled, EngineClosed
+from apps.imagegen.serve_studio import failure_of
+from core.errors import InternalFault
+from core.serving.errors import ServiceError
+from tests.apps.imagegen.service import Service, drawn, parsed, service, until
+
+SLOW = {"prompt": "cat", "steps": 100, "size": "48x48"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with service(tmp_path_factory.mktemp("studio"), waiting=4, rows=4) as found:
+        yield found
+
+
+@pytest.mark.parametrize("path", ["/api/generate", "/v1/images/generations"])
+def test_a_client_that_leaves_ends_its_work_within_a_second(running: Service, path: str) -> None:
+    for streams in (False, True) if path.startswith("/v1") else (True,):
+        body = {**SLOW, "n": 3, **({"stream": True} if streams and path.startswith("/v1") else {})}
+        with httpx.Client() as client:
+            try:
+                with client.stream(
+                    "POST", running.url + path, json=body, timeout=httpx.Timeout(60, read=0.3)
+                ) as reply:
+                    for _ in reply.iter_lines():
+                        break
+                    until(lambda: running.running() > 0, 5)
+            except httpx.ReadTimeout:
+                assert not streams
+        assert until(lambda: running.busy() == 0, 5) < 1.0
+    assert drawn(running.url, json={"prompt": "cat", "steps": 2})[-1] == ("end", {"drawn": 1})
+
+
+def test_a_request_that_does_not_fit_takes_no_place(running: Service) -> None:
+    with httpx.stream("POST", f"{running.url}/api/generate", json={**SLOW, "n": 4}, timeout=60) as reply:
+        events = parsed(reply.iter_lines())
+        next(data for name, data in events if name == "step")
+        waiting = running.studio.busy()[1]
+        assert waiting >= 1
+        refused = httpx.post(f"{running.url}/api/generate", json={**SLOW, "n": 4}, timeout=60)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
+        assert int(refused.headers["Retry-After"]) >= 1
+        until(lambda: running.studio.busy()[1] <= waiting, 2)
+
+
+def test_no_request_may_ask_for_more_than_can_ever_wait(running: Service) -> None:
+    reply = httpx.post(f"{running.url}/api/generate", json={**SLOW, "n": 5})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "count_range")
+
+
+def test_prompts_are_written_down_only_where_that_was_asked_for(running: Service, tmp_path: Path) -> None:
+    word = "extraordinarily private"
+    request = {"prompt": word, "steps": 1}
+    drawn(running.url, json=request)
+    files = [path for path in running.run.path.rglob("*") if path.is_file()]
+    assert len(files) >= 3
+    assert not any(word.encode() in path.read_bytes() for path in files)
+    with service(tmp_path, log_prompts=True) as found:
+        work = drawn(found.url, json=request)[0][1]["id"]
+        (line,) = (found.run.path / "prompts.jsonl").read_text("utf-8").splitlines()
+        assert (json.loads(line)["work"], json.loads(line)["recipes"][0]["prompt"]) == (work, word)
+        assert word not in (found.run.path / "log.jsonl").read_text("utf-8")
+
+
+def test_an_engine_that_dies_is_told_to_clients_and_to_whoever_watches(tmp_path: Path) -> None:
+    with service(tmp_path) as found:
+        assert found.studio.engine is not None
+        found.studio.engine.close(drain=False)
+        reply = httpx.post(f"{found.url}/v1/images/generations", json={"prompt": "cat"})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "shutting_down")
+        ready = httpx.get(f"{found.url}/health/ready")
+        assert (ready.status_code, ready.json()["error"]["message"]) == (
+            503,
+            "not ready: the engine has failed",
+        )
+        assert found.faults == [1]
+        assert isinstance(found.studio.fault, EngineClosed)
+        assert httpx.post(f"{found.url}/v1/images/generations", json={"prompt": "cat"}).status_code == 503
+
+
+def test_nothing_is_drawn_before_the_engine_has_started(running: Service) -> None:
+    studio = running.studio
+    engine, studio.engine = studio.engine, None
+    try:
+        assert studio.waits_for() == "the engine tests itself"
+        with pytest.raises(ServiceError, match="the engine tests itself") as caught:
+            asyncio.run(studio.draw(Recipe(prompt="cat"), 1, Upload(), 0))
+        assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "2"})
+    finally:
+        studio.engine = engine
+
+
+def test_a_mask_without_a_picture_is_refused(running: Service) -> None:
+    with pytest.raises(ServiceError, match="a mask lies on a picture: send image too") as caught:
+        asyncio.run(running.studio.draw(Recipe(prompt="cat"), 1, Upload(mask=b"x"), 0))
+    assert (caught.value.status, caught.value.param) == (400, "image")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (Cancelled("cancelled", "s"), 503, "cancelled"),
+        (InternalFault("picture_not_finite", "s"), 500, "picture_not_finite"),
+        (ValueError("secret"), 500, "drawing_failed"),
+        (None, 500, "drawing_failed"),
+    ],
+)
+def test_what_a_client_is_told_of_a_picture_that_failed(
+    error: BaseException | None, status: int, code: str
+) -> None:
+    told = failure_of(error)
+    assert (told.status, told.code) == (status, code)
+    assert "secret" not in told.sentence
