@@ -256,11 +256,13 @@ def test_ctrl_c_keeps_what_is_done_and_ends_the_engine(
         write(path, data)
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = set(threading.enumerate())
     monkeypatch.setattr(module, "write_bytes", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _generate(model, tmp_path, prompt="red apple", n=50, steps=50)
     assert list(_bytes(tmp_path / "out")) == ["001_red-apple_seed-7.png"]
-    assert not any(thread.name == "imagegen-engine" for thread in threading.enumerate())
+    begun = set(threading.enumerate()) - before
+    assert not any(thread.name == "imagegen-engine" for thread in begun)
 
 
 def _made(model: Path, tmp_path: Path, **fields: Any) -> Path:
