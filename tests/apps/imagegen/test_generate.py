@@ -256,10 +256,14 @@ def test_ctrl_c_keeps_what_is_done_and_ends_the_engine(
         write(path, data)
         os.kill(os.getpid(), signal.SIGINT)
 
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     before = set(threading.enumerate())
     monkeypatch.setattr(module, "write_bytes", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        _generate(model, tmp_path, prompt="red apple", n=50, steps=50)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            _generate(model, tmp_path, prompt="red apple", n=50, steps=50)
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert list(_bytes(tmp_path / "out")) == ["001_red-apple_seed-7.png"]
     begun = set(threading.enumerate()) - before
     assert not any(thread.name == "imagegen-engine" for thread in begun)
