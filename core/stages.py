@@ -84,7 +84,15 @@ def _call(target: str, config: Any, run: Run) -> tuple[int, str]:
 
 def _verb(target: str) -> Callable[[Any, Run], int]:
     module, _, function = target.partition(":")
-    verb: Callable[[Any, Run], int] = getattr(importlib.import_module(module), function)
+    try:
+        verb: Callable[[Any, Run], int] = getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.split(".")[0] in ("apps", "core", "tests"):
+            raise
+        raise InputError(
+            "package_missing",
+            f"this stage needs the package {error.name}: install Triptych with the extra that the README names",
+        ) from error
     return verb
 
 

@@ -3,6 +3,8 @@
 measurements:
   training       what the training in the run folder run=DIR cost
   quality        autoencoder, KID and caption match of the pipeline in model=DIR, or of the embedded one
+  engine         images a second beside a serial diffusers pipeline
+  service        what HTTP adds to the engine's time; needs the extra serve
   personalise    another style learned from a few pictures: how near, at which cost
   page           write the page of all records
 
@@ -25,7 +27,7 @@ from benchmarks.record import RESULTS, measure, read_records
 from core.errors import InputError
 from core.runs.files import write_text
 
-MEASUREMENTS = ("training", "quality", "personalise")
+MEASUREMENTS = ("training", "quality", "engine", "service", "personalise")
 _PATHS = ("cache", "model", "output", "run")  # of these the last part alone is recorded
 
 

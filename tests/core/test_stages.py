@@ -143,3 +143,15 @@ def test_the_worst_of_several_jobs() -> None:
 
 def test_the_config_is_written_in_the_order_of_its_fields() -> None:
     assert to_yaml(NoduleConfig(stage="infer")).splitlines()[:2] == ["stage: infer", "seed: 0"]
+
+
+def test_a_package_that_is_not_installed_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a_stage_of_an_extra.py").write_text("import never_installed.part\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = NoduleConfig(stage="infer", run_dir=str(tmp_path / "run"))
+    assert run_stage("nodule", config, {"infer": "a_stage_of_an_extra:run"}) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("triptych-nodule: this stage needs the package never_installed")
+    assert said.count("\n") == 1

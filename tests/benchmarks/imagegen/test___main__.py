@@ -37,7 +37,10 @@ def test_a_measurement_leaves_a_record(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["weather"], "'weather' is no measurement; there are training, quality, personalise, page"),
+        (
+            ["weather"],
+            "'weather' is no measurement; there are training, quality, engine, service, personalise, page",
+        ),
         (["quality", "colour=red"], "'colour' is no option; there are results, model, pictures"),
         (["page", "output=x"], "'output' is no option; there are results"),
         (["training"], "add run=DIR"),
