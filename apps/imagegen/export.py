@@ -8,26 +8,22 @@ output/
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import shutil
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from apps.imagegen.config import ImagegenConfig
-from apps.imagegen.models.pipeline_folder import EMBEDDED, Pipeline, load_pipeline, save_pipeline
+from apps.imagegen.models.pipeline_folder import EMBEDDED, Pipeline, load_pipeline
+from apps.imagegen.models.pipeline_saved import save_pipeline
 from core.errors import ExitCode, InputError, output_error
-from core.runs.files import make_folder, write_json, write_text
+from core.runs.files import make_folder, write_text
 from core.runs.folder import Run
 
 PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
 _INDEX, _README, _CARD = "model_index.json", "README.md", "card.md"
 _MARK = "<!-- made by triptych-imagegen stage=export -->"
-_PRIVATE = "_name_or_path"  # where diffusers found the weights on this machine
 
 
 def run(cfg: ImagegenConfig, run: Run) -> int:
@@ -48,13 +44,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     write_text(folder / _README, readme(pipeline, dtype, card=bool(card)))
     if card:
         write_text(folder / _CARD, card)
-    try:
-        save_pipeline(pipeline, folder, dtype)
-    except SafetensorError as error:  # its words hold the number of the system's error
-        found = re.search(r"os error (\d+)", str(error))
-        cause = OSError(int(found[1]), os.strerror(int(found[1]))) if found else OSError(0, "unknown")
-        raise output_error(cause, folder) from error
-    _tidy(folder)
+    save_pipeline(pipeline, folder, dtype)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     run.write_metrics({"bytes": size, "model": pipeline.digest, "dtype": str(dtype).removeprefix("torch.")})
     run.log.event("exported", bytes=size)
@@ -147,17 +137,3 @@ def _fits_half(network: nn.Module) -> bool:
     return all(
         torch.equal(weight, weight.half().to(weight.dtype)) for weight in network.state_dict().values()
     )
-
-
-def _tidy(folder: Path) -> None:
-    """Leave out where the weights lay before, and let the weights be read by whom the rest may be read."""
-    try:
-        for path in sorted(folder.rglob("*")):
-            if path.name == "config.json":
-                content = json.loads(path.read_text(encoding="utf-8"))
-                if content.pop(_PRIVATE, None) is not None:
-                    write_json(path, content)
-            elif path.suffix == ".safetensors":
-                os.chmod(path, (folder / _README).stat().st_mode)
-    except OSError as error:
-        raise output_error(error, folder) from error

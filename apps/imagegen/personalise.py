@@ -36,9 +36,10 @@ from apps.imagegen.data.own_pictures import (
 from apps.imagegen.data.pictures import everyday_prompts
 from apps.imagegen.data.prompts import stem_of
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.models.adapter_file import SUFFIX, weights_digest, write_adapter
+from apps.imagegen.models.adapter_file import SUFFIX, write_adapter
 from apps.imagegen.models.adapters import AdapterShelf
 from apps.imagegen.models.autoencoder import encode
+from apps.imagegen.models.digests import weights_digest
 from apps.imagegen.models.drawing import Wanted, draw_all
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.lora_learning import Personalising, add_adapter, take_adapter

@@ -19,8 +19,9 @@ from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.data.lessons import captioned, crops_of, texts_of
 from apps.imagegen.data.pictures import TRAIN, PictureSet, load_pictures
 from apps.imagegen.models.autoencoder import encode, new_autoencoder, standardise
-from apps.imagegen.models.denoiser import new_denoiser, new_scheduler, save_networks
+from apps.imagegen.models.denoiser import new_denoiser, new_scheduler
 from apps.imagegen.models.learning import Compressing, Denoising
+from apps.imagegen.models.pipeline_saved import save_networks
 from apps.imagegen.models.text import TOKENS, WIDTH, load_text_encoder, states_of
 from core.errors import ExitCode
 from core.runs.arrays import read_arrays, write_arrays

@@ -16,7 +16,8 @@ from diffusers import StableDiffusionPipeline
 
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.engine import Engine, Event
-from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline, save_pipeline
+from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
+from apps.imagegen.models.pipeline_saved import save_pipeline
 from apps.imagegen.models.schedulers import new_scheduler
 from core.errors import InputError
 

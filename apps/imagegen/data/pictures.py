@@ -30,6 +30,7 @@ TRAIN, HELD_OUT = "train", "held_out"
 _HELD_OUT_PERCENT = 10
 # groups of emojibase by number, with the weight of each picture in lessons
 _WEIGHTS = {0: 1.0, 1: 0.35, 3: 1.3, 4: 1.3, 5: 1.0, 6: 1.2, 7: 1.0}
+_EVERYDAY = 3.0  # times the lessons of other pictures: what people ask for most
 _FEW_LESSONS = ("family", "people holding hands", "couple", "kiss:", "clock", "thirty")
 _RECOLOURED = (3, 4, 5, 6, 7)
 _WHO = ("man", "woman", "men", "women", "person", "people", "boy", "girl", "mx", "mrs", "santa")
@@ -147,6 +148,7 @@ def _variants(
     owner = owner_of(name)
     split = TRAIN if code in everyday else split_of(owner)
     weight = _WEIGHTS[entry["group"]] * (0.25 if any(word in name for word in _FEW_LESSONS) else 1.0)
+    weight *= _EVERYDAY if code in everyday else 1.0
     tones = [skin for skin in entry.get("skins", ()) if skin["hexcode"] in place_by_code]
     others = [f"{code}+{hue}" for hue in HUES if f"{code}+{hue}" in place_by_code]
     left = 1.0 - (_TONES if tones else 0.0) - (_COLOURS if others else 0.0)

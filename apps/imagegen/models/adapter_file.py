@@ -131,15 +131,6 @@ def write_adapter(updates: Mapping[str, Update], told: Mapping[str, str]) -> byt
     return _LENGTH.pack(len(text)) + text + data[end:]
 
 
-def weights_digest(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of a network's weights as float32, whichever file and precision they came from."""
-    whole = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        whole.update(name.encode())
-        whole.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    return whole.hexdigest()
-
-
 def _parsed(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors, and the header's own fields, JSON in them parsed."""
     if data.startswith(_PICKLES):

@@ -24,8 +24,8 @@ from apps.imagegen.models.adapter_file import (
     Update,
     read_adapter,
     read_bytes,
-    weights_digest,
 )
+from apps.imagegen.models.digests import weights_digest
 from apps.imagegen.models.pipeline_folder import Pipeline
 from core.errors import InputError
 

@@ -189,7 +189,10 @@ class Engine:
             self._waiting.clear()
             self._running.clear()
         for job in left:
-            job.end(None, EngineClosed("engine_closed", "the engine ended before this picture was drawn"))
+            error = EngineClosed("engine_closed", "the engine ended before this picture was drawn")
+            with contextlib.suppress(Exception):  # whoever listens fails by its own fault
+                self._tell(job, "failed", 0, 0, error=error)
+            job.end(None, error)
 
     def _turn(self) -> bool:
         """Take one step with one group; wait where there is none. False once closed and empty."""

@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from apps.imagegen.models.autoencoder import reconstruction_loss, to_signed
-from apps.imagegen.models.denoiser import denoising_loss
+from apps.imagegen.models.denoiser import attention_for_learning, denoising_loss
 from core.training.config import TrainerConfig
 from core.training.optimizer import optimizer_and_schedule
 
@@ -43,7 +43,8 @@ class Denoising(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002, D102
         latent_BLhw, state_BTD = batch
-        return denoising_loss(self.net, self.alpha_T, latent_BLhw, state_BTD.float())
+        with attention_for_learning(self.net):
+            return denoising_loss(self.net, self.alpha_T, latent_BLhw, state_BTD.float())
 
     def configure_optimizers(self) -> Any:  # noqa: D102
         return optimizer_and_schedule(self.parameters(), self.config)

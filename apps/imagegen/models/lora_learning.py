@@ -15,7 +15,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from apps.imagegen.models.adapter_file import Update
-from apps.imagegen.models.denoiser import denoising_loss
+from apps.imagegen.models.denoiser import attention_for_learning, denoising_loss
 from core.training.config import TrainerConfig
 from core.training.optimizer import optimizer_and_schedule
 
@@ -68,7 +68,9 @@ class Personalising(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002, D102
         latent_BLhw, state_BTD = batch
         loss = denoising_loss if self.prediction == "v_prediction" else noise_loss
-        return loss(self._net[0], self.alpha_S, latent_BLhw, state_BTD.float())
+        net = self._net[0]
+        with attention_for_learning(net):
+            return loss(net, self.alpha_S, latent_BLhw, state_BTD.float())
 
     def configure_optimizers(self) -> Any:  # noqa: D102
         return optimizer_and_schedule(self.parameters(), self.config)

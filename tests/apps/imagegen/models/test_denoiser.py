@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 
-from apps.imagegen.models.autoencoder import new_autoencoder
-from apps.imagegen.models.denoiser import denoising_loss, new_denoiser, new_scheduler, save_networks
+from apps.imagegen.models.denoiser import attention_for_learning, denoising_loss, new_denoiser, new_scheduler
 
 
 class Knowing(torch.nn.Module):
@@ -61,18 +59,20 @@ def test_latents_are_not_clipped_and_the_last_step_is_noise() -> None:
     assert scheduler.alphas_cumprod[-1] < 1e-6
 
 
-def test_saved_networks_load_again_as_half_precision(tmp_path: Path) -> None:
-    autoencoder, denoiser = new_autoencoder(32), new_denoiser(32, 16)
-    weight = denoiser.conv_in.weight.detach().clone()
-    save_networks(tmp_path / "model", autoencoder, denoiser, new_scheduler())
-    loaded = UNet2DConditionModel.from_pretrained(tmp_path / "model" / "unet", local_files_only=True)
-    assert torch.equal(loaded.conv_in.weight, weight.half().float())
-    assert AutoencoderKL.from_pretrained(tmp_path / "model" / "vae").config["scaling_factor"] == 1.0
-    assert (
-        DDIMScheduler.from_pretrained(tmp_path / "model" / "scheduler").config["prediction_type"]
-        == "v_prediction"
-    )
-    index = json.loads((tmp_path / "model" / "model_index.json").read_text("utf-8"))
-    assert index["_class_name"] == "StableDiffusionPipeline"
-    found = {path.suffix for path in (tmp_path / "model").rglob("*") if path.is_file()}
-    assert found == {".json", ".safetensors"}
+def test_attention_for_learning_gives_the_same_gradients_and_leaves_the_network_as_it_was() -> None:
+    torch.manual_seed(0)
+    net = new_denoiser(64, 16)
+    before = dict(net.attn_processors)
+    latent_BLhw, state_BTD = torch.randn(2, 8, 8, 8), torch.randn(2, 3, 16)
+
+    def gradients() -> list[torch.Tensor]:
+        net.zero_grad()
+        net(latent_BLhw, 500, state_BTD).sample.square().mean().backward()
+        return [one.grad.clone() for one in net.parameters() if one.grad is not None]
+
+    fused = gradients()
+    with attention_for_learning(net):
+        assert {type(one) for one in net.attn_processors.values()} == {AttnProcessor}
+        plain = gradients()
+    assert net.attn_processors == before
+    assert max((a - b).abs().max() for a, b in zip(fused, plain, strict=True)) < 1e-5

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from apps.imagegen.data.recipe import Recipe, RecipeError
 from apps.imagegen.models import pipeline_folder
-from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline, save_pipeline
+from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from core.errors import InputError
 from tests.apps.imagegen.tiny import TOKENS, WIDTH, tiny_pipeline, tiny_sd15
 
@@ -100,38 +99,6 @@ def test_a_recipe_is_made_whole(pipeline: Pipeline) -> None:
         pipeline.resolve(Recipe("red apple", steps=101))
 
 
-@pytest.mark.parametrize("kind", ["ours", "sd15"])
-def test_what_is_saved_loads_here_and_in_plain_diffusers(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    found = load_pipeline(request.getfixturevalue(kind))
-    save_pipeline(found, tmp_path / "saved")
-    again = load_pipeline(tmp_path / "saved")
-    assert again.scheduler_config == found.scheduler_config
-    plain = StableDiffusionPipeline.from_pretrained(
-        tmp_path / "saved", safety_checker=None, local_files_only=True
-    )
-    for net, other, third in (
-        (found.unet, again.unet, plain.unet),
-        (found.vae, again.vae, plain.vae),
-        (found.text_encoder, again.text_encoder, plain.text_encoder),
-    ):
-        for name, one in net.state_dict().items():
-            assert torch.equal(one, other.state_dict()[name])
-            assert torch.equal(one, third.state_dict()[name])
-    assert plain.tokenizer("red apple").input_ids == found.tokenizer("red apple").input_ids
-    assert plain.tokenizer.model_max_length == TOKENS
-
-
-def test_half_precision_is_stored_small_and_computed_in_full(pipeline: Pipeline, tmp_path: Path) -> None:
-    save_pipeline(pipeline, tmp_path / "half", torch.float16)
-    assert {one.dtype for one in load_file(tmp_path / "half" / UNET).values()} == {torch.float16}
-    found = load_pipeline(tmp_path / "half")
-    assert found.unet.dtype == torch.float32
-    assert torch.equal(found.unet.conv_in.weight, pipeline.unet.conv_in.weight.half().float())
-    assert pipeline.unet.dtype == torch.float32, "the pipeline itself stays as it was"
-
-
 def test_files_of_half_precision_only_are_taken(ours: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(ours, tmp_path / "variant")
     for part, stem in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
@@ -152,7 +119,7 @@ def test_the_embedded_folder_needs_no_text_encoder(
     )
     found = load_pipeline()
     assert (found.name, found.text_encoder) == ("emoji", pipeline.text_encoder)
-    assert found.digest != pipeline.digest
+    assert found.digest == pipeline.digest, "the same model, wherever its text encoder lies"
 
 
 def _pickled(folder: Path) -> None:
@@ -244,10 +211,3 @@ def test_another_unet_or_autoencoder_is_refused(ours: Path, sd15: Path, tmp_path
     with pytest.raises(InputError, match="takes 8 channels, and latents have 4") as caught:
         load_pipeline(folder)
     assert caught.value.code == "pipeline_unknown"
-
-
-def test_a_place_that_cannot_be_written_is_named(pipeline: Pipeline, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError) as caught:
-        save_pipeline(pipeline, tmp_path / "file" / "below")
-    assert caught.value.code == "output_unwritable"
