@@ -42,6 +42,14 @@ def parse(words: Sequence[str], known: Collection[str]) -> dict[str, str]:
     return values
 
 
+def whole(name: str, text: str, low: int = 1) -> int:
+    """Return a whole number. Raises InputError for what is none, and for one below `low`."""
+    if not (text.isascii() and text.isdecimal()) or int(text) < low:
+        bound = f" above {low - 1}" if low else ""
+        raise InputError("option", f"{name} is {text!r}, wanted a whole number{bound}")
+    return int(text)
+
+
 def to_repeat(app: str, measurement: str, values: Mapping[str, Any], paths: Collection[str]) -> str:
     """Return what to type to repeat a measurement. paths: names of which only the value's last part is shown."""
     words = [f"python -m benchmarks.{app} {measurement}"]

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 HEAD = """# Measurements
 
-Made by `python -m benchmarks.nodule page` (or `benchmarks.risk`) from the JSON files beside this page; nothing is
+Made by `python -m benchmarks.nodule page` (or another app's) from the JSON files beside this page; nothing is
 typed in by hand.
 The newest record of each theme comes first. "changed" means that the checkout held changes that were not committed.
 """

@@ -23,6 +23,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 NAMED = (
     *("torch", "numpy", "scipy", "lightning", "monai", "simpleitk", "pydicom", "highdicom"),
     *("pandas", "pyarrow", "arch", "scikit-learn", "pytorch-forecasting", "skfolio"),
+    *("diffusers", "transformers", "peft", "safetensors"),
 )
 
 

@@ -10,6 +10,7 @@ TriptychError
 from __future__ import annotations
 
 import errno
+import traceback
 from enum import IntEnum
 
 
@@ -78,3 +79,12 @@ def output_error(error: OSError, path: object) -> InputError:
         error.errno or 0, ("output_unwritable", "{path} cannot be written: " + str(error.strerror))
     )
     return InputError(code, text.format(path=path))
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """Return where an error came from, as module:line, the innermost last; never its message."""
+    frames = [
+        f"{frame.f_globals.get('__name__', 'unknown')}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    return frames[-50:] or ["unknown"]

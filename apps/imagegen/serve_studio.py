@@ -23,9 +23,9 @@ from apps.imagegen.models.adapters import AdapterShelf
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.job import Cancelled, EngineClosed, Event, Job, QueueFull
 from apps.imagegen.models.pipeline_folder import Pipeline
-from core.errors import InputError, TriptychError
+from core.errors import InputError, TriptychError, frames_of
 from core.runs.log import RunLog
-from core.serving.errors import ServiceError, frames_of, new_request_id
+from core.serving.errors import ServiceError, new_request_id
 
 ENDS = ("done", "failed", "cancelled")
 _SILENCE_S = 2.0  # after which a work without events looks whether the engine lives

@@ -19,7 +19,7 @@ from apps.imagegen.models.engine import Engine, Event
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.pipeline_saved import save_pipeline
 from apps.imagegen.models.schedulers import new_scheduler
-from core.errors import InputError
+from benchmarks.command_line import whole
 
 _THINGS = ("apple", "car", "cat", "house", "heart", "pizza", "sun", "tree")
 _COLOURS = ("red", "blue", "green", "yellow")
@@ -44,16 +44,16 @@ def run(
 ) -> dict[str, Any]:
     """Measure, and return the record's content. model: folder of a pipeline, empty: the embedded one.
 
-    rows: most of a batch. Raises InputError: figure_range for a number that is none, and those of load_pipeline.
+    rows: most of a batch. Raises InputError for a number that is none, and as load_pipeline does.
     """
     pipeline = load_pipeline(Path(model) if model else None)
-    count, turns = _whole("images", images), _whole("repeats", repeats)
+    count, turns = whole("images", images), whole("repeats", repeats)
     recipes = [
         pipeline.resolve(
             Recipe(
                 f"{_COLOURS[i % len(_COLOURS)]} {_THINGS[i // len(_COLOURS) % len(_THINGS)]}",
                 seed=i,
-                steps=_whole("steps", steps),
+                steps=whole("steps", steps),
                 guidance=float(guidance),
                 scheduler=scheduler,
             )
@@ -62,7 +62,7 @@ def run(
     ]
     peer = _plain(pipeline)
     began = time.perf_counter()
-    with Engine(pipeline, rows=_whole("rows", rows), waiting=max(count, 64)) as engine:
+    with Engine(pipeline, rows=whole("rows", rows), waiting=max(count, 64)) as engine:
         opened_s = time.perf_counter() - began
         _serial(peer, pipeline, recipes[:1])
         engine.submit(recipes[0]).result()
@@ -139,9 +139,3 @@ def _alone(engine: Engine, recipe: Recipe) -> dict[str, float]:
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
-
-
-def _whole(name: str, text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise InputError("figure_range", f"{name} is {text!r}; a whole number above 0 is wanted")
-    return int(text)

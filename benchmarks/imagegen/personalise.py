@@ -34,6 +34,7 @@ from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.inception import NETWORK, load_inception
 from apps.imagegen.models.pipeline_folder import load_pipeline
 from apps.imagegen.report.sheet import sheet_png
+from benchmarks.command_line import whole
 from core.errors import InputError
 from core.runs.files import make_folder, write_bytes
 from core.runs.folder import Run
@@ -70,8 +71,8 @@ def run(
     cache: of the packages. model: a pipeline's folder, the embedded one if empty. learned: pictures, 5 to 20.
     measured: other names to draw. output: folder for the adapter and the contact sheets, kept nowhere if empty.
     """
-    N, M = _whole("learned", learned), _whole("measured", measured)
-    trainer = replace(TRAINER, max_steps=_whole("steps", steps))
+    N, M = whole("learned", learned), whole("measured", measured)
+    trainer = replace(TRAINER, max_steps=whole("steps", steps))
     pipeline = load_pipeline(Path(model) if model else None)
     own, other_NHWC = both_styles(Path(cache), pipeline.own_size)
     place_N = np.random.default_rng(0).permutation(len(own.pictures))[: N + M]
@@ -85,7 +86,7 @@ def run(
         for name, place in zip(names[:N], place_N, strict=False):
             Image.fromarray(other_NHWC[place]).save(images / f"{stem_of(name)}.png")
         kept = Path(output) if output else Path(folder) / "output"
-        seconds = learn(images, kept, Path(folder) / "run", model, trainer, _whole("rank", rank))
+        seconds = learn(images, kept, Path(folder) / "run", model, trainer, whole("rank", rank))
         shelf, adapter = AdapterShelf(kept, pipeline), stem_of(TOKEN)
         with Engine(pipeline, adapters=shelf) as engine:
             sets = {
@@ -110,6 +111,7 @@ def run(
             "minutes": round(seconds / 60, 2),
             "adapter_mb": round(size / 1e6, 3),
         },
+        "model": pipeline.digest,
         "network": NETWORK,
         "kid_1000": distances,
         "seconds": round(seconds, 1),
@@ -193,9 +195,3 @@ def _file(code: str, files: dict[str, bytes]) -> bytes | None:
         lambda one: f"{one}-fe0f",
     ]
     return next((files[name] for way in spellings if (name := f"{way(code.lower())}.png") in files), None)
-
-
-def _whole(name: str, value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise InputError(name, f"{name} is {value!r}, wanted a whole number above 0")
-    return int(value)

@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.imagegen import evaluate
 from apps.imagegen.config import DataConfig, EvaluateConfig, ImagegenConfig, ModelConfig
-from core.errors import InputError
+from benchmarks.command_line import whole
 from core.runs.folder import Run
 
 PICTURES = 512
@@ -31,17 +31,17 @@ def run(
         results = Path(output or Path(folder) / "results")
         config = ImagegenConfig(
             "evaluate",
-            seed=_whole("seed", seed),
+            seed=whole("seed", seed, low=0),
             output=str(results),
             data=DataConfig(cache=cache),
             model=ModelConfig(path=model or None),
-            evaluate=EvaluateConfig(pictures=_whole("pictures", pictures)),
+            evaluate=EvaluateConfig(pictures=whole("pictures", pictures)),
         )
         record = Run(Path(folder) / "run")
         with record.log:
             evaluate.run(config, record)
         told: dict[str, Any] = json.loads((results / "metrics.json").read_text("utf-8"))
-    return {"headline": headline_of(told), **told}
+    return {"headline": headline_of(told), "model": told["drawn_by"]["model"], **told}
 
 
 def headline_of(told: dict[str, Any]) -> dict[str, str]:
@@ -60,9 +60,3 @@ def headline_of(told: dict[str, Any]) -> dict[str, str]:
         ),
         "scorer on held-out pictures": f"{told['scorer']['held_out'][0]:.0%}",
     }
-
-
-def _whole(name: str, value: str) -> int:
-    if not value.isdecimal():
-        raise InputError(name, f"{name} is {value!r}, wanted a whole number")
-    return int(value)

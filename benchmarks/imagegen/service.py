@@ -16,6 +16,7 @@ from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.models.job import Event
 from apps.imagegen.models.pipeline_folder import load_pipeline
 from apps.imagegen.serve import build
+from benchmarks.command_line import whole
 from core.errors import InputError
 from core.runs.folder import Run
 from core.serving.server import served
@@ -33,9 +34,9 @@ _READY_S = 300.0
 def run(model: str = "", requests: str = "20", steps: str = "25") -> dict[str, Any]:
     """Measure, and return the record's content. model: folder of a pipeline, empty: the embedded one.
 
-    Raises InputError: figure_range for a number that is none, and those of load_pipeline.
+    Raises InputError for a number that is none, and as load_pipeline does.
     """
-    count, taken = _whole("requests", requests), _whole("steps", steps)
+    count, taken = whole("requests", requests), whole("steps", steps)
     pipeline = load_pipeline(Path(model) if model else None)
     engine_s: list[float] = []
 
@@ -102,9 +103,3 @@ def _first_share(client: httpx.Client, seed: int, steps: int) -> float:
                 first = time.perf_counter() - began
     whole = time.perf_counter() - began
     return (whole if first is None else first) / whole
-
-
-def _whole(name: str, text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise InputError("figure_range", f"{name} is {text!r}; a whole number above 0 is wanted")
-    return int(text)

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from apps.imagegen.models.pipeline_folder import load_pipeline
 from benchmarks.record import ROOT
 from core.errors import InputError
 
@@ -33,6 +34,7 @@ def run(run: str = "") -> dict[str, Any]:
         },
         "protocol": "one process, beside other work on the machine; pictures and captions of npm packages",
         "command": command_of(config),
+        "model": load_pipeline(folder / "model").digest,
         "bytes": sum(path.stat().st_size for path in (folder / "model").rglob("*") if path.is_file()),
         "minutes": minutes,
         "samples": samples,

@@ -33,7 +33,7 @@ from typing import Any
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.training.specimens import load_vois
 from apps.nodule.models.compact_detector import CompactDetector, load_compact
-from benchmarks.command_line import answer, from_records, parse, to_repeat
+from benchmarks.command_line import answer, from_records, parse, to_repeat, whole
 from benchmarks.nodule import development, phantoms, working_point
 from benchmarks.nodule.card import render_card
 from benchmarks.nodule.held_out import COUNT, held_out
@@ -101,14 +101,8 @@ def options_of(words: Sequence[str]) -> Options:
     """Turn NAME=VALUE words into options. Raises InputError for a word that is none, or a value that does not serve."""
     values: dict[str, Any] = dict(parse(words, [field.name for field in fields(Options)]))
     if "count" in values:
-        values["count"] = _count(values["count"])
+        values["count"] = whole("count", values["count"])
     return Options(**values)
-
-
-def _count(value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise InputError("count", f"count is {value!r}, wanted a whole number above 0")
-    return int(value)
 
 
 def threshold(options: Options) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from apps.risk.data.contracts import check
 from apps.risk.data.forecasting_batches import ForecastingBatch, forecasting_batch, layout_of
 from apps.risk.data.panel import build_panel
 from apps.risk.data.windows import Batch, Windows, WindowStream
+from benchmarks.command_line import whole
 from core.bootstrap import bootstrap
 from core.data.stream import stream_loader
 from core.errors import InputError
@@ -70,13 +71,13 @@ def run(
 
     Raises InputError for a size that is no whole number above 0, and for series shorter than one window.
     """
-    N, count, timed = _whole("series", series), _whole("rounds", rounds), _whole("samples", samples)
-    sizes = [_whole("batches", size) for size in batches.split(",")]
-    T = _whole("rows", rows) // N
+    N, count, timed = whole("series", series), whole("rounds", rounds), whole("samples", samples)
+    sizes = [whole("batches", size) for size in batches.split(",")]
+    T = whole("rows", rows) // N
     if T < CONTEXT + HORIZON:
         raise InputError("rows", f"{T} rows a series hold no window of {CONTEXT} + {HORIZON}: add rows")
     before = torch.get_num_threads()
-    torch.set_num_threads(_whole("threads", threads))
+    torch.set_num_threads(whole("threads", threads))
     try:
         with silenced(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pandas, scikit-learn and Lightning about what the library does
@@ -342,9 +343,3 @@ def _ratio(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
 
 def _round(value: float) -> float:
     return float(f"{value:.4g}")
-
-
-def _whole(name: str, value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise InputError(name, f"{name} is {value!r}, wanted a whole number above 0")
-    return int(value)

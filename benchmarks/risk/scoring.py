@@ -29,6 +29,7 @@ from apps.risk.models.risk_model import RiskModel
 from apps.risk.models.walking import Fitting
 from apps.risk.report.manifest import verify
 from apps.risk.report.scores import target_rows
+from benchmarks.command_line import whole
 from benchmarks.record import ROOT
 from core.bootstrap import bootstrap
 from core.errors import InputError
@@ -66,9 +67,9 @@ def run(
     weights: folder of a trained model; none is the embedded one. Raises InputError for a size that is no whole number
     above 0, and where a command fails.
     """
-    N, T = _whole("series", series), _whole("days", days)
-    sizes = [_whole("curve", size) for size in curve.split(",")] if curve else []
-    counts = _whole("repeats", repeats), _whole("kills", kills), _whole("killed_series", killed_series)
+    N, T = whole("series", series), whole("days", days)
+    sizes = [whole("curve", size) for size in curve.split(",")] if curve else []
+    counts = whole("repeats", repeats), whole("kills", kills), whole("killed_series", killed_series)
     more = [f"weights={Path(weights).resolve()}"] if weights else []
     more.append(f"model.name={model}")
     with tempfile.TemporaryDirectory() as place:
@@ -77,7 +78,7 @@ def run(
         cost = {str(N): _median(repeated)}
         cost |= {str(size): score(folder, size, T, more) for size in sizes}
         killed = survive(folder, counts[2], T, counts[1], more)
-        one = one_series(folder, T, weights, model, _whole("single", single))
+        one = one_series(folder, T, weights, model, whole("single", single))
     for size, figures in cost.items():
         figures["milliseconds_per_series"] = 1000.0 * figures["seconds_after_start_up"] / int(size)
     figures = cost[str(N)]
@@ -246,9 +247,3 @@ def _whole_partition(folder: Path) -> bool:
 
 def _median(runs: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.median([figures[name] for figures in runs])) for name in runs[0]}
-
-
-def _whole(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise InputError("option", f"{name}={text} is no whole number above 0")
-    return int(text)

@@ -7,7 +7,6 @@ import math
 import secrets
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowSerializationFormat, WorkflowStatus
 
-from core.errors import InputError, InternalFault, TriptychError
+from core.errors import InputError, InternalFault, TriptychError, frames_of
 from core.jobs.config import JobsConfig
 from core.jobs.heartbeat import beat, sign_off, take_over
 from core.jobs.queue import SHOWN, WORKFLOW
@@ -267,15 +266,6 @@ class _Keeper:
             type=type(error).__name__,
             where=frames_of(error)[-1],
         )
-
-
-def frames_of(error: BaseException) -> list[str]:
-    """Return where an error came from, as module:line of the frames, the innermost last; never its message."""
-    frames = [
-        f"{frame.f_globals.get('__name__', 'unknown')}:{line}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
-    return frames[-50:] or ["unknown"]
 
 
 def _threads_ended() -> bool:

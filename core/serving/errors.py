@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 import secrets
-import traceback
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from core.errors import InputError, ItemRefused, TriptychError
+from core.errors import InputError, ItemRefused, TriptychError, frames_of
 from core.runs.log import RunLog
 
 CLIENT_GONE = 499  # nginx's status for a client that left before it was answered
@@ -56,16 +54,6 @@ ErrorBody = Callable[[ServiceError], dict[str, Any]]
 def default_error_body(error: ServiceError) -> dict[str, Any]:
     """Return the JSON of an error: `{"error": {"code", "message", "param"}}`."""
     return {"error": {"code": error.code, "message": error.sentence, "param": error.param}}
-
-
-def too_busy(sentence: str, retry_after_s: float) -> ServiceError:
-    """Return the 429 of a full service; Retry-After is rounded up to whole seconds, at least one.
-
-    sentence: why, without a full stop; when to come back is added.
-    """
-    seconds = max(1, math.ceil(retry_after_s))
-    told = f"{sentence}; try again in {seconds} s"
-    return ServiceError(429, "too_busy", told, headers={"Retry-After": str(seconds)})
 
 
 def new_request_id() -> str:
@@ -128,15 +116,6 @@ def json_response(
         headers=dict(headers or {}),
         media_type="application/json",
     )
-
-
-def frames_of(error: BaseException) -> list[str]:
-    """Return where an error came from, as module:line, the innermost last; never its message."""
-    frames = [
-        f"{frame.f_globals.get('__name__', 'unknown')}:{line}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
-    return frames[-50:] or ["unknown"]
 
 
 def _of_validation(error: RequestValidationError) -> ServiceError:

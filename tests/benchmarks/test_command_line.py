@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.command_line import answer, from_records, parse, to_repeat
+from benchmarks.command_line import answer, from_records, parse, to_repeat, whole
 from core.errors import InputError
 from core.runs.files import write_json
 from tests.benchmarks.nodule.records import records
@@ -28,6 +28,26 @@ def test_words_become_options() -> None:
 def test_a_wrong_word_is_named(word: str, sentence: str) -> None:
     with pytest.raises(InputError) as caught:
         parse([word], ["weights", "days"])
+    assert caught.value.sentence == sentence
+
+
+def test_whole_numbers() -> None:
+    assert (whole("count", "12"), whole("seed", "0", low=0)) == (12, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "sentence"),
+    [
+        ("0", 1, "n is '0', wanted a whole number above 0"),
+        ("many", 1, "n is 'many', wanted a whole number above 0"),
+        ("-1", 0, "n is '-1', wanted a whole number"),
+        ("1.5", 0, "n is '1.5', wanted a whole number"),
+        ("٣", 0, "n is '٣', wanted a whole number"),
+    ],
+)
+def test_what_is_no_whole_number_is_named(text: str, low: int, sentence: str) -> None:
+    with pytest.raises(InputError) as caught:
+        whole("n", text, low)
     assert caught.value.sentence == sentence
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pickle
 
@@ -13,6 +14,7 @@ from core.errors import (
     InternalFault,
     ItemRefused,
     TriptychError,
+    frames_of,
     output_error,
 )
 
@@ -51,3 +53,13 @@ def test_a_failed_write_has_code_and_sentence(number: int, code: str, words: str
     error = output_error(OSError(number, os.strerror(number)), "out")
     assert isinstance(error, InputError)
     assert (error.code, error.sentence) == (code, words)
+
+
+def test_frames_tell_where_and_nothing_else() -> None:
+    try:
+        json.loads('{"secret"')
+    except ValueError as error:
+        frames = frames_of(error)
+    assert frames[-1].startswith("json.decoder:")
+    assert not any("secret" in frame for frame in frames)
+    assert frames_of(ValueError("never raised")) == ["unknown"]

@@ -25,6 +25,6 @@ def test_both_draw_the_same_images_and_their_ratio_is_told(tmp_path: Path) -> No
 @pytest.mark.parametrize("words", [{"images": "0"}, {"steps": "many"}, {"repeats": "-1"}])
 def test_a_figure_that_is_none_is_refused(tmp_path: Path, words: dict[str, str]) -> None:
     folder = tiny_pipeline(tmp_path / "tiny")
-    with pytest.raises(InputError, match="a whole number above 0 is wanted") as caught:
+    with pytest.raises(InputError, match="wanted a whole number above 0") as caught:
         run(str(folder), **words)
-    assert caught.value.code == "figure_range"
+    assert caught.value.code == "option"

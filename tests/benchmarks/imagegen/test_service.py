@@ -20,6 +20,6 @@ def test_overhead_and_first_partial_picture_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [{"requests": "0"}, {"steps": "many"}])
 def test_a_figure_that_is_none_is_refused(words: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="a whole number above 0 is wanted") as caught:
+    with pytest.raises(InputError, match="wanted a whole number above 0") as caught:
         run("", **words)
-    assert caught.value.code == "figure_range"
+    assert caught.value.code == "option"

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from apps.imagegen.models.pipeline_folder import load_pipeline
 from benchmarks.imagegen.training import EXPERIMENT, command_of, run
 from core.errors import InputError
-from core.runs.files import write_bytes, write_json, write_text
+from core.runs.files import write_json, write_text
+from tests.apps.imagegen.tiny import tiny_pipeline
 
 SHIPPED: dict[str, Any] = yaml.safe_load(EXPERIMENT.read_text("utf-8"))
 
@@ -24,11 +26,13 @@ def test_a_run_folder_tells_what_it_cost(tmp_path: Path) -> None:
     }
     write_json(tmp_path / "metrics.json", {"rounds": rounds, "pictures": 5, "variants": 6, "captions": 7})
     write_json(tmp_path / "provenance.json", {"device": {"cpu": "a"}})
-    write_bytes(tmp_path / "model" / "unet" / "weights", bytes(12))
+    model = tiny_pipeline(tmp_path / "model")
+    size = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
     record = run(run=str(tmp_path))
     assert record["headline"]["denoiser"] == "9 steps, 10 min, 18 samples"
     assert record["minutes"] == {"autoencoder": 1.5, "denoiser": 10.0}
-    assert (record["bytes"], record["trained_on"], record["variants"]) == (12, {"cpu": "a"}, 6)
+    assert (record["bytes"], record["trained_on"], record["variants"]) == (size, {"cpu": "a"}, 6)
+    assert record["model"] == load_pipeline(model).digest
     assert record["command"] == (
         "triptych-imagegen stage=train experiment=emoji trainer.max_steps=9 trainer.batch_size=2 seed=4"
     )

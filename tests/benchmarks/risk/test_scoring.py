@@ -56,7 +56,7 @@ def test_files_are_compared_by_name_and_byte(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [{"series": "0"}, {"kills": "x"}, {"curve": "1,"}])
 def test_a_size_that_is_none_is_told(words: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="is no whole number above 0"):
+    with pytest.raises(InputError, match="wanted a whole number above 0"):
         run(**words)
 
 

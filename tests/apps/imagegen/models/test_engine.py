@@ -291,8 +291,9 @@ def test_an_engine_that_dies_lets_nobody_wait(
 ) -> None:
     engine = Engine(pipeline)
     gate = Gate()
+    heard: list[Event] = []
     with gate.held(engine) as running:
-        waiting = engine.submit(APPLE)
+        waiting = engine.submit(APPLE, on_event=heard.append)
 
         def dies(*_: object) -> None:
             raise SystemExit
@@ -301,6 +302,7 @@ def test_an_engine_that_dies_lets_nobody_wait(
     for job in (running, waiting):
         with pytest.raises(EngineClosed, match="the engine ended before this picture was drawn"):
             job.result(SECONDS)
+    assert [event.kind for event in heard] == ["failed"]
     with pytest.raises(EngineClosed):
         engine.submit(APPLE)
     engine.close()
