@@ -17,7 +17,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +80,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     drawn = time.monotonic()
     lessons = _lessons(cfg, pipeline, pictures, prior, token)
     told = {"model": model, "token": token, "rank": str(cfg.personalise.rank), "pictures": str(len(pictures))}
-    data, fitted = _learn(cfg, run, pipeline, lessons, told, _mark(pictures, told))
+    data, fitted = _learn(cfg, run, pipeline, lessons, told, _mark(cfg, pictures, told))
     learned = time.monotonic()
     name = stem_of(token)
     write_bytes(output / f"{name}{SUFFIX}", data)
@@ -219,9 +219,10 @@ def _states(pipeline: Pipeline, texts: Sequence[str]) -> np.ndarray:
         return pipeline.states(texts).half().numpy()
 
 
-def _mark(pictures: Sequence[OwnPicture], told: dict[str, str]) -> str:
+def _mark(cfg: ImagegenConfig, pictures: Sequence[OwnPicture], told: dict[str, str]) -> str:
     """Return what tells one training from another: a run folder that is used again goes on with its own only."""
-    whole = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    settings = [told, cfg.seed, asdict(cfg.personalise), asdict(cfg.trainer)]
+    whole = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for one in pictures:
         whole.update(json.dumps([one.caption, one.rgb_HWC.shape]).encode() + one.rgb_HWC.tobytes())
     return whole.hexdigest()[:12]

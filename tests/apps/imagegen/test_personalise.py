@@ -215,7 +215,10 @@ def test_a_model_of_the_other_kind_learns_too_and_bad_pictures_are_set_aside(tmp
         Image.new("RGB", (40, 32), "blue").save(path)
     assert _run(cfg, tmp_path / "run") == 0
     assert not (tmp_path / "output" / "quarantine").exists()
-    assert shelf.digest("red-style") != first, "other pictures in an old run folder are learned anew"
+    blue = shelf.digest("red-style")
+    assert blue != first, "other pictures in an old run folder are learned anew"
+    assert _run(replace(cfg, trainer=replace(trainer, learning_rate=0.5)), tmp_path / "run") == 0
+    assert shelf.digest("red-style") != blue, "and so is anything by other settings"
     other = AdapterShelf(tmp_path / "output", load_pipeline(tiny_pipeline(tmp_path / "other")))
     with pytest.raises(InputError, match="was learned on another model") as caught:
         other.check("red-style")

@@ -42,6 +42,7 @@ def test_words_reach_the_stage_and_its_figures_the_record(
         "caption match": "74% (60% to 90%; real pictures 100%, prompts dealt at random 6%)",
         "scorer on held-out pictures": "40%",
     }
+    assert record.pop("model") == TOLD["drawn_by"]["model"]
     assert {**record, "headline": None} == {**TOLD, "headline": None}
     run(model="")
     assert seen[1].model.path is None
