@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.report.recipe_png import png_bytes, recipe_of
+from apps.imagegen.report.recipe_png import pixels_of, png_bytes, recipe_of
+from tests.apps.imagegen.models import lora
 from tests.apps.imagegen.service import Service, drawn, parsed, service, until
 
 QUICK = {"prompt": "red apple", "steps": 4, "seed": 5}
@@ -155,3 +156,20 @@ def test_adapters_are_offered_by_name_and_those_that_cannot_be_used_are_not(tmp_
             error = reply.json()["error"]
             assert (reply.status_code, error["code"], error["param"]) == (400, code, "adapter")
         assert drawn(found.url, json=QUICK)[-1] == ("end", {"drawn": 1})
+
+
+def test_an_adapter_works_by_its_name_in_both_apis_and_for_its_own_pictures_only(tmp_path: Path) -> None:
+    (tmp_path / "adapters").mkdir()
+    with service(tmp_path, adapter=tmp_path / "adapters") as found:
+        lora.write(tmp_path / "adapters" / "warm.safetensors", found.studio.pipeline.unet, 0)
+        (offered,) = httpx.get(f"{found.url}/api/model").json()["adapters"]
+        assert offered["name"] == "warm"
+        plain, warm = (png_of(drawn(found.url, json={**QUICK, **more})) for more in ({}, {"adapter": "warm"}))
+        recipe = recipe_of(warm)
+        assert (recipe.adapter, recipe.adapter_digest) == ("warm", offered["digest"])
+        assert not np.array_equal(pixels_of(plain), pixels_of(warm))
+        reply = httpx.post(
+            f"{found.url}/v1/images/generations", json={**QUICK, "adapter": "warm"}, timeout=60
+        )
+        assert base64.b64decode(reply.json()["data"][0]["b64_json"]) == warm
+        assert png_of(drawn(found.url, json=QUICK)) == plain, "nothing of it is left behind"
