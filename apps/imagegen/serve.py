@@ -24,6 +24,7 @@ from apps.imagegen.serve_openai import openai_routes
 from apps.imagegen.serve_own import own_routes
 from apps.imagegen.serve_studio import Studio, StudioSettings
 from core.errors import ConfigError
+from core.openmp import release_workers
 from core.runs.folder import Run
 from core.serving.app import make_app
 from core.serving.limits import ServingLimits, loopback_hosts
@@ -62,6 +63,7 @@ def build(
     on_fault: called where the engine cannot start, or dies. observe: told of the engine's events, in its thread, after
     they were counted. Raises ConfigError.
     """
+    release_workers()  # of this thread, which loaded the pipeline: from here on the engine's alone computes
     metrics = Metrics()
     counts = EngineMetrics(metrics, cfg.serve.rows)
 

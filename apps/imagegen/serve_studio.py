@@ -24,6 +24,7 @@ from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.job import Cancelled, EngineClosed, Event, Job, QueueFull
 from apps.imagegen.models.pipeline_folder import Pipeline
 from core.errors import InputError, TriptychError, frames_of
+from core.openmp import release_workers
 from core.runs.log import RunLog
 from core.serving.errors import ServiceError, new_request_id
 
@@ -189,6 +190,8 @@ class Studio:
         except BaseException:
             work.cancel()
             raise
+        finally:
+            release_workers()  # an adapter may have been read: the engine's thread alone shall compute
 
 
 class Work:

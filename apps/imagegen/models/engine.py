@@ -37,6 +37,7 @@ from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import Shelf, resolve
 from apps.imagegen.models.self_test import prove
 from core.errors import InternalFault, TriptychError
+from core.openmp import release_workers
 
 __all__ = ["Cancelled", "Engine", "EngineClosed", "Event", "Job", "QueueFull", "Shelf"]
 
@@ -89,6 +90,7 @@ class Engine:
         self._between_s: float | None = None
         self._last_end = time.monotonic()
         self._ready = threading.Event()
+        release_workers()
         self._thread = threading.Thread(target=self._live, name="imagegen-engine", daemon=True)
         self._thread.start()
         self._ready.wait()

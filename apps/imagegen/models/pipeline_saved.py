@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from safetensors import SafetensorError
+from torch import nn
 
 from apps.imagegen.models.pipeline_folder import Pipeline
 from core.errors import output_error
@@ -61,7 +62,8 @@ def save_networks(
 
 
 def _stored(net: Any, dtype: torch.dtype) -> Any:
-    return net if dtype == torch.float32 else copy.deepcopy(net).to(dtype)
+    # PyTorch's own way: that of diffusers warns of layers that should stay as they are, and names none
+    return net if dtype == torch.float32 else nn.Module.to(copy.deepcopy(net), dtype)
 
 
 def _save(folder: Path, parts: Mapping[str, Any], noise: Mapping[str, Any]) -> None:

@@ -302,7 +302,7 @@ def test_an_engine_that_dies_lets_nobody_wait(
     for job in (running, waiting):
         with pytest.raises(EngineClosed, match="the engine ended before this picture was drawn"):
             job.result(SECONDS)
-    assert [event.kind for event in heard] == ["failed"]
+    assert heard[-1].kind == "failed"
     with pytest.raises(EngineClosed):
         engine.submit(APPLE)
     engine.close()
