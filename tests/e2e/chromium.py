@@ -110,9 +110,12 @@ class Page:
             uploadThroughput=-1,
         )
 
-    def press(self, key: str, *, ctrl: bool = False, code: int = 0, text: str = "") -> None:
+    def press(
+        self, key: str, *, ctrl: bool = False, shift: bool = False, code: int = 0, text: str = ""
+    ) -> None:
         """Press and release a key."""
-        common = {"key": key, "code": key, "modifiers": 2 if ctrl else 0, "windowsVirtualKeyCode": code}
+        modifiers = 2 * ctrl + 8 * shift
+        common = {"key": key, "code": key, "modifiers": modifiers, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", **common, **({"text": text} if text else {}))
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 

@@ -175,6 +175,28 @@ def test_a_picture_is_painted_over_where_the_brush_was(page: Page, tmp_path: Pat
     assert page.complaints == []
 
 
+def test_a_picture_is_painted_over_by_keyboard(page: Page, tmp_path: Path) -> None:
+    page.choose("#file", picture_file(tmp_path))
+    page.until("!document.getElementById('working').hidden")
+    page.run("document.getElementById('brush').value = 40; document.getElementById('remove').focus()")
+    for _ in range(3):  # past the brush and how much may change: with nothing painted, nothing can be cleared
+        page.press(*TAB[:1], code=TAB[1], shift=True)
+    assert page.run("document.activeElement.id") == "mask"
+    for _ in range(40):
+        page.press("ArrowLeft", code=37)
+    for _ in range(40):
+        page.press("ArrowUp", code=38)
+    assert page.run("document.getElementById('wipe').disabled"), "moving alone paints nothing"
+    for _ in range(80):
+        page.press("ArrowDown", code=40, shift=True)
+    ask(page, "cat")
+    finished(page)
+    seen = np.asarray(Image.open(io.BytesIO(newest(page))))
+    assert (seen[:, 20:] == (200, 30, 30)).all()
+    assert not (seen[:, :4] == (200, 30, 30)).all()
+    assert page.complaints == []
+
+
 def test_a_picture_that_was_drawn_here_brings_its_recipe(
     page: Page, running: Service, tmp_path: Path
 ) -> None:
