@@ -58,8 +58,9 @@ PROTOCOL = (
     ),
     (
         f"Caption match: among {PROMPTS} of the everyday prompts, every second one of the list from the first on, the "
-        "scorer must give a picture's own prompt the highest score; a tie is lost. References: the same pictures with "
-        "the prompts dealt out at random, and the real pictures of these prompts, which the scorer has learnt from."
+        "scorer must give a picture's own prompt the highest score; a tie is lost. Embedded weights have learnt from "
+        "the pictures of these prompts, more than from others. References: the drawn pictures with the prompts dealt "
+        "out at random, and the real pictures of these prompts, which the scorer has learnt from."
     ),
     (
         "Scorer: a linear map between frozen networks, trained on real training pictures only. How far it can be "
