@@ -28,13 +28,18 @@ class DemoConfig:
 
 def run(cfg: DemoConfig, run: Run) -> int:
     """Run each app below `cfg.output` and write the page."""
+    from apps.imagegen.demo import section as imagegen
     from apps.nodule.demo import section as nodule
     from apps.risk.demo import section as risk
     from core.reports.page import Page
     from core.runs.files import write_text
 
     output = Path(cfg.output)
-    sections = [nodule(output / "nodule", run), risk(output / "risk", run)]
+    sections = [
+        nodule(output / "nodule", run),
+        risk(output / "risk", run),
+        imagegen(output / "imagegen", run),
+    ]
     page = Page(
         title="Triptych: a first look",
         subtitle="What the suite does, run just now on this machine with embedded weights, and no network.",

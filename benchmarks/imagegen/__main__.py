@@ -4,8 +4,10 @@ measurements:
   training       what the training in the run folder run=DIR cost
   quality        autoencoder, KID and caption match of the pipeline in model=DIR, or of the embedded one
   engine         images a second beside a serial diffusers pipeline
+  sameness       whether an image's bytes depend on what else is drawn
   service        what HTTP adds to the engine's time; needs the extra serve
   personalise    another style learned from a few pictures: how near, at which cost
+  card           write the model card of the embedded weights from the records to output=FILE
   page           write the page of all records
 
 results=DIR      folder of the records (default benchmarks/results)
@@ -21,13 +23,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command_line import answer, parse, to_repeat
-from benchmarks.page import render_page
-from benchmarks.record import RESULTS, measure, read_records
-from core.errors import InputError
-from core.runs.files import write_text
+from benchmarks.command_line import answer, from_records, parse, to_repeat
+from benchmarks.record import RESULTS, measure
 
-MEASUREMENTS = ("training", "quality", "engine", "service", "personalise")
+MEASUREMENTS = ("training", "quality", "engine", "sameness", "service", "personalise")
 _PATHS = ("cache", "model", "output", "run")  # of these the last part alone is recorded
 
 
@@ -37,6 +36,15 @@ def function_of(measurement: str) -> Callable[..., dict[str, Any]]:
     return run
 
 
+def card_of(records: Sequence[dict[str, Any]]) -> str:
+    """Return the model card."""
+    from benchmarks.imagegen.card import (
+        render_card,  # the model's libraries take seconds that help need not wait
+    )
+
+    return render_card(records)
+
+
 def main(words: Sequence[str]) -> int:
     """Run one measurement; return 2 with one line on stderr where the input does not serve."""
     return answer(words, __doc__, _main)
@@ -44,23 +52,13 @@ def main(words: Sequence[str]) -> int:
 
 def _main(name: str, words: Sequence[str]) -> None:
     run = function_of(name) if name in MEASUREMENTS else None
-    values = parse(words, ["results", *(inspect.signature(run).parameters if run else [])])
+    values = parse(words, ["results", *(inspect.signature(run).parameters if run else ["output"])])
     folder = Path(values.pop("results", str(RESULTS)))
-    if run is not None:
-        work = run
-        print(
-            measure(
-                f"imagegen-{name}",
-                to_repeat("imagegen", name, values, _PATHS),
-                lambda: work(**values),
-                folder,
-            )
-        )
-    elif name == "page":
-        write_text(folder / "README.md", render_page(read_records(folder)))
-    else:
-        choices = ", ".join([*MEASUREMENTS, "page"])
-        raise InputError("measurement", f"{name!r} is no measurement; there are {choices}")
+    if run is None:
+        from_records(name, folder, values.get("output"), card_of, MEASUREMENTS)
+        return
+    command = to_repeat("imagegen", name, values, _PATHS)
+    print(measure(f"imagegen-{name}", command, lambda: run(**values), folder))
 
 
 if __name__ == "__main__":

@@ -20,12 +20,17 @@ def test_the_demo_ends_with_the_path_of_its_page(tmp_path: Path, capsys: pytest.
     assert said.err == ""
     html = page.read_text(encoding="utf-8")
     links = re.findall(r'<a href="([^"#]+)"', html)
-    assert len(links) == 2 + 2
+    assert len(links) == 2 + 2 + 3
     assert all((output / link).is_file() for link in links)
-    nodules, risk = html.split("Market and credit risk")
+    nodules, rest = html.split("Market and credit risk")
+    risk, pictures = rest.split("Pictures from words")
     assert len(re.findall(r"<tr>", nodules)) == 1 + 5  # the head and a row for each nodule put in
     assert len(re.findall(r">B\d{6}<", risk)) == 10  # the borrowers most likely to default
     assert risk.count("<svg") == 3 + 1  # a fan of each market, and a walk
+    assert pictures.count("<svg") == 1 + 1  # the contact sheet, and where words were looked at
+    assert (
+        len(list((output / "imagegen" / "pictures").glob("*_seed-*.png"))) == 12 * 2
+    )  # each with its attention
     assert "found; " in html
 
 

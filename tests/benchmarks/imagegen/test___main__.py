@@ -39,10 +39,10 @@ def test_a_measurement_leaves_a_record(
     [
         (
             ["weather"],
-            "'weather' is no measurement; there are training, quality, engine, service, personalise, page",
+            f"'weather' is no measurement; there are {', '.join([*MEASUREMENTS, 'card', 'page'])}",
         ),
         (["quality", "colour=red"], "'colour' is no option; there are results, model, pictures"),
-        (["page", "output=x"], "'output' is no option; there are results"),
+        (["card"], "add output=FILE"),
         (["training"], "add run=DIR"),
     ],
 )
