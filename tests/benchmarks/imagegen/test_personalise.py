@@ -63,9 +63,19 @@ def test_a_small_measurement_from_end_to_end(cache: Path, tmp_path: Path) -> Non
     assert all(lower <= value <= upper for value, lower, upper in told.values())
     assert told["own style"][0] > told["other style, learned"][0]
     assert record["headline"]["kid_to_style_after"] == told["after"][0]
+    assert record["headline"]["nearer_to_style_after"] == record["nearer_to_other_style"]["after"]
+    assert record["names"] == 4
     for sheet in ("learned.png", "styles.png", "flat-style.png"):
         with Image.open(output / sheet) as picture:
             assert picture.width > 500
+
+
+def test_a_picture_is_nearer_to_the_style_that_it_resembles() -> None:
+    own, other = np.array([[1.0, 0.0], [1.0, 0.1]]), np.array([[0.0, 1.0], [0.1, 1.0]])
+    mixed = np.stack([own[0], 5.0 * other[1]])
+    sets = {"before": own, "after": mixed, "plain before": own, "plain after": other}
+    found = personalise.nearer_of({**sets, "own style": own, "other style": other})
+    assert found == {"before": 0.0, "after": 0.5, "plain before": 0.0, "plain after": 1.0}
 
 
 def test_names_that_both_sets_have_are_compared(cache: Path) -> None:
