@@ -54,5 +54,5 @@ def percent_words(figure: Sequence[float]) -> str:
 
 def thousandths_words(figure: Sequence[float]) -> str:
     """Return a KID × 1000 with its interval: "8.5 (7.9–9.2)"."""
-    value, low, high = (f"{1000 * one:.1f}" for one in figure)
+    value, low, high = (f"{round(1000 * one, 1) + 0.0:.1f}" for one in figure)  # adding 0 makes -0.0 0.0
     return f"{value} ({low}–{high})"
