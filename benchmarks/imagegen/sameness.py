@@ -68,7 +68,7 @@ def mixed(pipeline: Pipeline, count: int) -> list[Request]:
             guidance=(1.0, 4.0, 7.5)[i % 3],
             scheduler=limits.schedulers[i % len(limits.schedulers)],
         )
-        pictures = {}
+        pictures: dict[str, np.ndarray] = {}
         if i % 7 == 3:
             recipe = replace(recipe, strength=(0.3, 0.7, 1.0)[i % 3])
             values = np.random.default_rng(i).integers(0, 256, (height, width, 3), dtype=np.uint8)
