@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pyarrow as pa
@@ -146,11 +147,12 @@ def _done(store: Store, count: int) -> bool:
 
 
 def _next_due(now: datetime) -> datetime:
-    """A minute after the next 06:00 in Zurich (04:00 or 05:00 UTC) from Monday to Friday."""
-    day = now + timedelta(days=1)
-    while day.weekday() > 4:
-        day += timedelta(days=1)
-    return day.replace(hour=5, minute=1)
+    """A minute after the next 06:00 in Zurich, which may be today's, from Monday to Friday."""
+    local = now.astimezone(ZoneInfo("Europe/Zurich"))
+    due = local.replace(hour=6, minute=0, second=0, microsecond=0)
+    while due <= local or due.weekday() > 4:
+        due += timedelta(days=1)
+    return (due + timedelta(minutes=1)).astimezone(UTC)
 
 
 def test_an_outage_in_mid_write_leaves_the_table_as_it_was_and_the_same_command_completes_it(

@@ -59,7 +59,9 @@ def test_what_a_second_load_gives_is_the_same(
 def test_variants_share_the_weight_of_their_picture(pictures: PictureSet) -> None:
     apples = [one for one in pictures.pictures if one.owner == "red apple"]
     assert [one.code for one in apples][:2] == ["1F34E", "1F34E+orange"]
-    assert sum(one.weight for one in apples) == pytest.approx(1.3)
+    assert sum(one.weight for one in apples) == pytest.approx(3 * 1.3), (
+        "everyday things are taught three times"
+    )
     hands = [one for one in pictures.pictures if one.owner == "waving hand"]
     assert [one.plain for one in hands] == [True, False]
     assert hands[1].captions[0].text == "waving hand, dark skin tone"
