@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.openmp import release_workers
+from core import openmp
 
 # Threads of the process: at first, with workers of a loop, without them, with new ones; and whether sums stay.
 _COUNTED = """
@@ -46,6 +46,13 @@ def test_workers_end_and_come_again() -> None:
     assert done.stdout.split() == ["2", "0", "2", "True"]
 
 
-def test_without_that_library_nothing_happens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(torch, "__file__", str(tmp_path / "torch" / "__init__.py"))
-    release_workers()
+def test_only_a_library_that_can_release_is_asked(tmp_path: Path) -> None:
+    folder = tmp_path / "torch"
+    (folder / "lib").mkdir(parents=True)
+    assert openmp._pauses(folder) == (), "another OpenMP: nothing is done"
+    ours = next(Path(torch.__file__).parent.glob("lib/libgomp*.so*"), None)
+    if ours is not None:
+        (tmp_path / "torch" / "lib" / ours.name).symlink_to(ours)
+        openmp._pauses.cache_clear()
+        assert len(openmp._pauses(folder)) == 1
+        openmp._pauses.cache_clear()
