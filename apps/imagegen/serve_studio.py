@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import math
+import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from apps.imagegen.models.adapters import AdapterShelf
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.job import Cancelled, EngineClosed, Event, Job, QueueFull
 from apps.imagegen.models.pipeline_folder import Pipeline
+from apps.imagegen.models.resolve import resolve
 from core.errors import InputError, TriptychError, frames_of
 from core.openmp import release_workers
 from core.runs.log import RunLog
@@ -86,6 +89,10 @@ class Studio:
         """Return how many pictures are being drawn, and how many wait."""
         return (0, 0) if self.engine is None else self.engine.busy()
 
+    def under_way(self) -> int:
+        """Return how many requests are being drawn for."""
+        return len(self._works)
+
     def waits_for(self) -> str | None:
         """Return why nothing can be drawn yet, None when it can."""
         if self.fault is not None:
@@ -96,7 +103,8 @@ class Studio:
         """Hand n pictures to the engine, seeds counted up, and return them as work; all are taken, or none.
 
         Raises ServiceError: 400 where the recipe or an upload cannot be used, 429 with Retry-After where too many
-        wait, 503 while the engine starts or stops. Whoever has the work must call its `leave`.
+        wait, 503 while the engine starts or stops, 507 where the log of prompts cannot be written. Whoever has the
+        work must call its `leave`.
         """
         engine = self.engine
         if engine is None or self.fault is not None:
@@ -104,9 +112,10 @@ class Studio:
         work = Work(asyncio.get_running_loop())
         begin = partial(self._begin, engine, work, recipe, n, upload, previews)
         try:
-            if upload.image is None and upload.mask is None and recipe.adapter is None:
+            files = (upload.image, upload.mask, recipe.adapter, self.settings.prompts)
+            if files == (None, None, None, None):
                 begin()
-            else:  # files are read and pictures decoded: others shall not wait for it
+            else:  # files are read or written, pictures decoded: others shall not wait for it
                 await asyncio.to_thread(begin)
         except QueueFull as error:
             headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
@@ -118,10 +127,11 @@ class Studio:
             raise ServiceError(503, "shutting_down", sentence) from None
         except InputError as error:
             raise _refusal(error) from None
+        except BaseException:  # whoever asked is gone: nothing is drawn for nobody
+            work.give_up()
+            raise
         self._works[work.id] = work
         work.on_leave = lambda: self._works.pop(work.id, None)
-        if self.settings.prompts is not None:
-            await asyncio.to_thread(_log_prompt, self.settings.prompts, work)
         return work
 
     def cancel(self, name: str) -> bool:
@@ -169,7 +179,10 @@ class Studio:
     def _begin(
         self, engine: Engine, work: Work, recipe: Recipe, n: int, upload: Upload, previews: int
     ) -> None:
-        """Decode the uploads at the size that is drawn, and submit. Raises InputError, EngineClosed."""
+        """Decode the uploads at the size that is drawn, log the prompts if asked to, and submit.
+
+        Raises InputError, EngineClosed, and ServiceError 507 before anything is drawn.
+        """
         image_HWC = mask_HW = None
         # What cannot be drawn is refused before any pixel is decoded, and before seeds are counted up.
         bare = replace(recipe, image_sha256=None, mask_sha256=None, strength=None)
@@ -181,12 +194,14 @@ class Studio:
                 mask_HW = decode_mask(upload.mask, upload.image, size, pixels=pixels)
         elif upload.mask is not None:
             raise RecipeError("image_missing", "a mask lies on a picture: send image too", "image")
+        wanted = seeds(recipe, n, most=self.settings.defaults.pictures)
+        if self.settings.prompts is not None:
+            whole_ones = [resolve(self.pipeline, self.shelf, one, image_HWC, mask_HW) for one in wanted]
+            _log_prompts(self.settings.prompts, work.id, whole_ones)
         try:
-            for index, one in enumerate(seeds(recipe, n, most=self.settings.defaults.pictures)):
+            for index, one in enumerate(wanted):
                 hear = partial(work.hear, index)
-                work.jobs.append(
-                    engine.submit(one, image=image_HWC, mask=mask_HW, previews=previews, on_event=hear)
-                )
+                work.take(engine.submit(one, image=image_HWC, mask=mask_HW, previews=previews, on_event=hear))
         except BaseException:
             work.cancel()
             raise
@@ -201,6 +216,7 @@ class Work:
         self.id = new_request_id()
         self.jobs: list[Job] = []
         self.on_leave: Callable[[], object] = lambda: None
+        self._given_up = False
         self._loop = loop
         self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
 
@@ -228,10 +244,21 @@ class Work:
             left -= event.kind in ENDS
             yield index, event
 
+    def take(self, job: Job) -> None:
+        """Make a job part of the work; it is cancelled at once where the work was given up meanwhile."""
+        self.jobs.append(job)
+        if self._given_up:
+            job.cancel()
+
     def cancel(self) -> None:
         """End what is under way; its events say so."""
         for job in self.jobs:
             job.cancel()
+
+    def give_up(self) -> None:
+        """End what is under way, and what another thread still adds."""
+        self._given_up = True
+        self.cancel()
 
     def leave(self) -> None:
         """Nobody waits for the pictures any more: end what is under way, and forget the work."""
@@ -266,11 +293,20 @@ def _refusal(error: InputError) -> ServiceError:
     return ServiceError(400, error.code, error.sentence, param=_FIELDS.get(str(param), param))
 
 
-def _log_prompt(path: Path, work: Work) -> None:
-    line = {
-        "time": round(time.time(), 3),
-        "work": work.id,
-        "recipes": [one.as_json() for one in work.recipes],
-    }
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(line) + "\n")
+def _log_prompts(path: Path, work: str, recipes: Sequence[Recipe]) -> None:
+    """Add a line to the log of prompts. Raises ServiceError 507 where that cannot be; no half of a line stays."""
+    line = {"time": round(time.time(), 3), "work": work, "recipes": [one.as_json() for one in recipes]}
+    data = json.dumps(line).encode() + b"\n"
+    try:
+        with path.open("ab", buffering=0) as stream:
+            end = stream.tell()
+            if stream.write(data) != len(data):
+                stream.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise ServiceError(
+            507,
+            "prompt_log_unwritable",
+            f"nothing is drawn, since the log of prompts cannot be written ({error.strerror}): free its disk, or "
+            "start the service without serve.log_prompts",
+        ) from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.data.requests import Upload
@@ -25,6 +27,12 @@ SLOW = {"prompt": "cat", "steps": 100, "size": "48x48"}
 def running(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with service(tmp_path_factory.mktemp("studio"), waiting=4, rows=4) as found:
         yield found
+
+
+def png() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(stream, format="PNG")
+    return stream.getvalue()
 
 
 def done(running: Service) -> str:
@@ -82,6 +90,46 @@ def test_prompts_are_written_down_only_where_that_was_asked_for(running: Service
         (line,) = (found.run.path / "prompts.jsonl").read_text("utf-8").splitlines()
         assert (json.loads(line)["work"], json.loads(line)["recipes"][0]["prompt"]) == (work, word)
         assert word not in (found.run.path / "log.jsonl").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", ["/api/generate", "/v1/images/generations"])
+def test_nothing_is_drawn_where_its_prompt_cannot_be_logged(tmp_path: Path, path: str) -> None:
+    with service(tmp_path, log_prompts=True) as found:
+        log = found.run.path / "prompts.jsonl"
+        log.mkdir()  # cannot be opened as a file, whoever runs this
+        before = done(found)
+        for _ in range(3):
+            reply = httpx.post(f"{found.url}{path}", json={"prompt": "cat", "steps": 1, "n": 2})
+            error = reply.json()["error"]
+            assert (reply.status_code, error["code"]) == (507, "prompt_log_unwritable")
+            assert "serve.log_prompts" in error["message"]
+            assert str(tmp_path) not in error["message"]
+        assert (found.busy(), found.studio.under_way(), done(found)) == (0, 0, before)
+        log.rmdir()
+        assert drawn(found.url, json={"prompt": "cat", "steps": 1})[-1] == ("end", {"drawn": 1})
+        until(lambda: found.studio.under_way() == 0, 10)
+        assert len(log.read_text("utf-8").splitlines()) == 1
+
+
+def test_work_that_is_given_up_while_it_is_handed_over_draws_nothing(
+    running: Service, tmp_path: Path
+) -> None:
+    studio = running.studio
+
+    async def leave_at_once() -> None:
+        upload = Upload(image=png())
+        drawing = asyncio.create_task(
+            studio.draw(Recipe(prompt="cat", steps=100, strength=1.0), 3, upload, 0)
+        )
+        await asyncio.sleep(0)
+        drawing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await drawing
+
+    before = done(running)
+    asyncio.run(leave_at_once())
+    until(lambda: running.busy() == 0, 60)
+    assert (done(running), studio.under_way()) == (before, 0)
 
 
 def test_an_engine_that_dies_is_told_to_clients_and_to_whoever_watches(tmp_path: Path) -> None:
