@@ -85,6 +85,18 @@ def layout_of(
 
 def forecasting_batch(batch: Batch, layout: Layout) -> ForecastingBatch:
     """Turn a batch of windows into pytorch-forecasting's x and (y, weight); weight is None where all is known."""
+    return single(float64_batch(batch, layout))
+
+
+def single(batch: ForecastingBatch) -> ForecastingBatch:
+    """Return the batch with numbers in float32, as networks take them."""
+    x, (y_BH, weight_BH) = batch
+    narrow = {name: value.float() if value.is_floating_point() else value for name, value in x.items()}
+    return narrow, (y_BH.float(), None if weight_BH is None else weight_BH.float())
+
+
+def float64_batch(batch: Batch, layout: Layout) -> ForecastingBatch:
+    """Return what `forecasting_batch` does in float64: targets in their own unit lose nothing, whatever their level."""
     target, H = layout.target, batch.label_BHT.shape[1]
     lengths_B = batch.length_B.clamp(
         min=1
@@ -146,7 +158,7 @@ def _standard(value_RV: np.ndarray, weight_R: np.ndarray) -> tuple[Tensor, Tenso
             center_V[place] = np.average(value_R, weights=weight_K)
             spread = np.sqrt(np.average((value_R - center_V[place]) ** 2, weights=weight_K))
             scale_V[place] = spread if spread > 0 else 1.0
-    return torch.tensor(center_V, dtype=torch.float32), torch.tensor(scale_V, dtype=torch.float32)
+    return torch.from_numpy(center_V), torch.from_numpy(scale_V)
 
 
 def _to_the_left(batch: Batch, lengths_B: Tensor, size: int) -> tuple[Tensor, Tensor]:

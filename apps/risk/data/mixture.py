@@ -206,9 +206,9 @@ def _lesson(past_BC: np.ndarray, label_BKH: np.ndarray, group_B: np.ndarray) -> 
     known_BC, counts_BKH = np.isfinite(past_BC), np.isfinite(label_BKH)
     number_B = np.unique(group_B, return_inverse=True)[1]
     return Lesson(
-        torch.from_numpy(np.where(known_BC, past_BC, 0.0).astype(np.float32)),
+        torch.from_numpy(np.where(known_BC, past_BC, 0.0)),
         torch.from_numpy(known_BC),
-        torch.from_numpy(np.where(counts_BKH, label_BKH, 0.0).astype(np.float32)),
+        torch.from_numpy(np.where(counts_BKH, label_BKH, 0.0)),
         torch.from_numpy(counts_BKH),
         torch.from_numpy(number_B.astype(np.int64)),
     )

@@ -26,8 +26,8 @@ class Panel:
 
     entities: their names, sorted. offset_N1: int64 (N + 1,), rows of entity i are offset[i]:offset[i + 1], by
     time. past_N: how many of them are the past of the as-of date; the rest is known in advance only. step_R:
-    int32, place in calendar_T. value_RF: float32, NaN where nothing is known. code_NS: int64, UNSEEN where the
-    category was not there in training. number_NM: float32, NaN where nothing is known. whole: entities of the
+    int32, place in calendar_T. value_RF: float64, NaN where nothing is known. code_NS: int64, UNSEEN where the
+    category was not there in training. number_NM: float64, NaN where nothing is known. whole: entities of the
     panel that this one is a part of; 0 where it is none. known_steps: steps of the calendar up to the as-of date; None
     means all.
     """
@@ -83,7 +83,7 @@ def build_panel(
     start_N = np.flatnonzero(np.append(True, new_R))
     offset_N1 = np.append(start_N, len(table))
     words = table[columns.entity].cat.categories
-    value_RF = np.empty((len(table), len(columns.features)), dtype=np.float32)
+    value_RF = np.empty((len(table), len(columns.features)), dtype=np.float64)
     for place, name in enumerate(columns.features):
         value_RF[:, place] = table[name].to_numpy()
     step_R, calendar_T = ordinals(time_R)
@@ -158,7 +158,7 @@ def fill_gaps(panel: Panel, most: float = 4.0) -> Panel:
         np.arange(len(entity_R)) - panel.offset_N1[entity_R],
     )
     row_R = offset_N1[entity_R] + place_R
-    value_RF = np.full((offset_N1[-1], panel.value_RF.shape[1]), np.nan, dtype=np.float32)
+    value_RF = np.full((offset_N1[-1], panel.value_RF.shape[1]), np.nan, dtype=np.float64)
     value_RF[row_R] = panel.value_RF
     owner_R = np.repeat(np.arange(len(length_N)), length_N)
     step_R = (first_N[owner_R] + np.arange(offset_N1[-1]) - offset_N1[owner_R]).astype(np.int32)
@@ -179,7 +179,7 @@ def _codes(table: pd.DataFrame, columns: Columns, categories: Categories, start_
 
 
 def _numbers(table: pd.DataFrame, columns: Columns, start_N: np.ndarray) -> np.ndarray:
-    number_NM = np.empty((len(start_N), len(columns.static_numbers)), dtype=np.float32)
+    number_NM = np.empty((len(start_N), len(columns.static_numbers)), dtype=np.float64)
     for place, name in enumerate(columns.static_numbers):
         number_R = table[name].to_numpy()
         number_NM[:, place] = number_R[_last(~np.isnan(number_R), start_N)]

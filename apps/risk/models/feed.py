@@ -27,8 +27,9 @@ MOST = 20_000  # windows that levels are learned from: quantiles of more tell no
 class Levels:
     """Where a size and a variability stand among those of the training: knots and their normal scores.
 
-    knot_2VK: float32, rising along K, of size (mean of what is known) and of variability (mean absolute deviation).
-    score_2VK: float32; values that are tied share the mean score, values beyond the knots have the outermost one.
+    knot_2VK: rising along K, of size (mean of what is known) and of variability (mean absolute deviation).
+    score_2VK: values that are tied share the mean score, values beyond the knots have the outermost one. Both float64,
+    or float32 in weights of before.
     """
 
     knot_2VK: Tensor
@@ -37,8 +38,10 @@ class Levels:
     def level_BV2(self, size_BV: Tensor, spread_BV: Tensor) -> Tensor:
         """Return normal scores, about -2.4 to 2.4, by linear interpolation."""
         both = [
-            _between(value_BV.T.contiguous(), self.knot_2VK[place], self.score_2VK[place]).T
-            for place, value_BV in enumerate((size_BV, spread_BV))
+            _between(value_BV.T.contiguous(), knot_VK.to(value_BV), score_VK.to(value_BV)).T
+            for value_BV, knot_VK, score_VK in zip(
+                (size_BV, spread_BV), self.knot_2VK, self.score_2VK, strict=True
+            )
         ]
         return torch.stack(both, dim=-1)
 
@@ -160,8 +163,8 @@ def _sizes(value_BVC: Tensor, known_BVC: Tensor) -> tuple[Tensor, Tensor, Tensor
 def _knots(value_BV: Tensor, any_BV: Tensor) -> tuple[Tensor, Tensor]:
     """Return quantiles of what is known of each variable and their normal scores, (V, K) each; 0 where nothing is."""
     share_K = (torch.arange(KNOTS, dtype=torch.float64) + 0.5) / KNOTS
-    knot_VK = torch.zeros(value_BV.shape[1], KNOTS)
-    score_VK = torch.zeros(value_BV.shape[1], KNOTS)
+    knot_VK = torch.zeros(value_BV.shape[1], KNOTS, dtype=torch.float64)
+    score_VK = torch.zeros_like(knot_VK)
     for v in range(value_BV.shape[1]):
         known = value_BV[any_BV[:, v], v].numpy()
         if not len(known):
@@ -170,8 +173,8 @@ def _knots(value_BV: Tensor, any_BV: Tensor) -> tuple[Tensor, Tensor]:
         knot, first, count = np.unique(knot_K, return_index=True, return_counts=True)
         middle = torch.from_numpy(share_K.numpy()[first] + (count - 1) / (2 * KNOTS))
         room = KNOTS - len(knot)
-        knot_VK[v] = torch.from_numpy(np.append(knot, np.full(room, knot[-1])).astype(np.float32))
-        score = torch.special.ndtri(middle).to(torch.float32)
+        knot_VK[v] = torch.from_numpy(np.append(knot, np.full(room, knot[-1])))
+        score = torch.special.ndtri(middle)
         score_VK[v] = torch.cat([score, score[-1:].repeat(room)])
     return knot_VK, score_VK
 

@@ -182,7 +182,7 @@ def _past(batch: Batch, told: Description) -> tuple[np.ndarray, np.ndarray, tupl
     center_N = value_NC.sum(axis=1) / np.maximum(count_N, 1)  # what is not known is 0
     square_NC = np.where(known_NC, value_NC - center_N[:, None], 0.0) ** 2
     scale_N = np.sqrt(square_NC.sum(axis=1) / np.maximum(count_N - 1, 1))
-    scale_N[scale_N <= np.finfo(np.float32).eps * np.abs(center_N)] = 0.0
+    scale_N[scale_N <= np.finfo(np.float64).eps * np.abs(center_N)] = 0.0
     reason_N = tuple(
         "all_missing" if count == 0 else "too_short" if count < enough else "" if scale > 0.0 else "constant"
         for count, scale in zip(count_N, scale_N, strict=True)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from apps.risk.data.columns import Columns
-from apps.risk.data.forecasting_batches import ForecastingBatch, Layout, forecasting_batch, layout_of
+from apps.risk.data.forecasting_batches import ForecastingBatch, Layout, float64_batch, layout_of, single
 from apps.risk.data.panel import Panel
 from apps.risk.data.windows import Batch
 from apps.risk.models.sizes import QUANTILE_LEVELS
@@ -108,8 +108,8 @@ class ForecastingNet(nn.Module):
         super().__init__()
         columns = description.columns
         for kind, size in (("F", len(columns.features)), ("M", len(columns.static_numbers))):
-            self.register_buffer(f"center_{kind}", torch.zeros(size))
-            self.register_buffer(f"scale_{kind}", torch.ones(size))
+            self.register_buffer(f"center_{kind}", torch.zeros(size, dtype=torch.float64))
+            self.register_buffer(f"scale_{kind}", torch.ones(size, dtype=torch.float64))
         self.description = description
         self.network: Any = _build(description)
 
@@ -173,7 +173,7 @@ def network_batch(batch: Batch, layout: Layout, description: Description) -> For
     A series of large numbers counts as much as one of small ones: pytorch-forecasting's losses are in the series'
     own unit, where the largest would drown the others.
     """
-    x, (y_BH, weight_BH) = forecasting_batch(batch, layout)
+    x, (y_BH, weight_BH) = float64_batch(batch, layout)
     center_B, scale_B = x["target_scale"].unbind(dim=1)
     y_BH = ((y_BH - center_B[:, None]) / scale_B[:, None]).clamp(-FARTHEST, FARTHEST)
     x["target_scale"] = torch.stack([torch.zeros_like(center_B), torch.ones_like(scale_B)], dim=1)
@@ -181,7 +181,7 @@ def network_batch(batch: Batch, layout: Layout, description: Description) -> For
         reals = len(description.reals)
         x["encoder_cont"], x["decoder_cont"] = x["encoder_cont"][..., :reals], x["decoder_cont"][..., :reals]
         x["decoder_cont"][..., reals - 1] = y_BH  # each step is learned from the answers before it
-    return {name: x[name] for name in _READ}, (y_BH, weight_BH)
+    return single(({name: x[name] for name in _READ}, (y_BH, weight_BH)))
 
 
 def _build(told: Description) -> Any:

@@ -65,7 +65,7 @@ class Forecasting(pl.LightningModule):
             rows = target_rows(batch.past_BC, batch.known_BC, label_BKH.shape[-1], batch.group_B)
             z_BHQ, scale, _ = self.net(rows)
         B, K, H = label_BKH.shape
-        z_BKH = scaled(label_BKH.reshape(B, K * H), scale).view(B, K, H)
+        z_BKH = scaled(label_BKH.reshape(B, K * H), scale).view(B, K, H).float()
         return quantile_loss(z_BHQ.float(), z_BKH, counts_BKH, self.level_Q)
 
     def configure_optimizers(self) -> Any:  # noqa: D102

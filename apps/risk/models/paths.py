@@ -56,9 +56,9 @@ def paths_from_quantiles(
     N, H, W = rank_NHW.shape
     copies = -(-paths // W)
     level_S = (np.arange(W * copies) + 0.5) / (W * copies)
-    value_NHS = quantile_NHQ.astype(np.float32) @ curve_weights(level_Q, level_S, shapes).astype(np.float32)
+    value_NHS = quantile_NHQ @ curve_weights(level_Q, level_S, shapes)
     place_NHW = rank_NHW * copies
-    path_NHS = np.empty((N, H, W * copies), dtype=np.float32)  # as whoever sorts the paths wants them
+    path_NHS = np.empty((N, H, W * copies))  # as whoever sorts the paths wants them
     for copy in range(copies):
         path_NHS[:, :, copy::copies] = np.take_along_axis(value_NHS, place_NHW + copy, axis=2)
     path_SNH = path_NHS.transpose(2, 0, 1)

@@ -117,7 +117,7 @@ class RiskformerTargets:
         device = next(self.net.parameters()).device
         with torch.inference_mode():
             for first in range(0, D * N, rows):
-                past = torch.from_numpy(row_RC[first : first + rows].astype(np.float32)).to(device)
+                past = torch.tensor(row_RC[first : first + rows], device=device)
                 known = torch.isfinite(past)
                 group = torch.arange(len(past), device=device) // N if related and N > 1 else None
                 forecast = self.net(target_rows(past.nan_to_num(0.0), known, horizon, group))

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-SMALLEST = 1e-6  # relative to the size of the values: below it a series counts as constant
+SMALLEST = (
+    8  # roundings of the dtype, relative to the size of the values: below it a series counts as constant
+)
 LARGEST = 12.0  # scaled values beyond it (80,000 scales from the middle) are taken for it
 
 
@@ -24,7 +26,8 @@ class Scale(NamedTuple):
 def scale_of(value_BC: Tensor, known_BC: Tensor) -> Scale:
     """Return the scale of each series, from its known values alone; (0, 1) where none is known.
 
-    value_BC: any number where known_BC is False. Both in the dtype of value_BC: give float32 or wider.
+    value_BC: any number where known_BC is False. Both in the dtype of value_BC: float64 for values as read from a
+    table, since float32 takes away what changes in a series around a billion.
     """
     known = known_BC.to(value_BC.dtype)
     value = torch.where(known_BC, value_BC, torch.zeros_like(value_BC))
@@ -34,7 +37,7 @@ def scale_of(value_BC: Tensor, known_BC: Tensor) -> Scale:
     value = value / unit[..., None]
     middle = value.sum(dim=-1) / count
     spread = ((value - middle[..., None]).abs() * known).sum(dim=-1) / count
-    varies = spread > SMALLEST
+    varies = spread > SMALLEST * torch.finfo(value.dtype).eps
     return Scale(middle * unit, torch.where(varies, spread * unit, torch.ones_like(spread)))
 
 
@@ -48,6 +51,9 @@ def scaled(value_BC: Tensor, scale: Scale) -> Tensor:
 
 
 def unscaled(z_BHQ: Tensor, scale: Scale) -> Tensor:
-    """Undo `scaled` for values with two more axes behind the series; monotone, so quantiles stay quantiles."""
-    distance = torch.sinh(z_BHQ.clamp(-LARGEST, LARGEST))
+    """Undo `scaled` for values with two more axes behind the series; monotone, so quantiles stay quantiles.
+
+    In the dtype of the scale.
+    """
+    distance = torch.sinh(z_BHQ.clamp(-LARGEST, LARGEST).to(scale.middle_B.dtype))
     return scale.middle_B[..., None, None] + scale.spread_B[..., None, None] * distance

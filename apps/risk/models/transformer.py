@@ -36,10 +36,10 @@ class Kind(IntEnum):
 class Rows(NamedTuple):
     """Input of riskformer.
 
-    past_BC, ahead_BH: float32, any number where nothing is known; known_BC, known_BH: bool (of the horizon only what
-    is known in advance). kind_B: Kind. group_B: int64, 0..G-1, rows of one group together or None, each row alone.
-    code_BS: int64, categories of the row's entity, 0 for unseen; S may be 0. level_B2: how large and how variable
-    the series is beside others, standardised, which the scaling takes away; 0 where that tells nothing.
+    past_BC, ahead_BH: float64 as in a panel, or float32; any number where nothing is known. known_BC, known_BH: bool
+    (of the horizon only what is known in advance). kind_B: Kind. group_B: int64, 0..G-1, rows of one group together or
+    None, each row alone. code_BS: int64, categories of the row's entity, 0 for unseen; S may be 0. level_B2: how large
+    and how variable the series is beside others, standardised, which scaling takes away; 0 where that tells nothing.
     """
 
     past_BC: Tensor
@@ -146,7 +146,7 @@ class RiskFormer(nn.Module):
         return Tokens(x_BND, seen_BN, rotary_2Nd, ahead.token_BND.shape[1], scale)
 
     def _row(self, rows: Rows) -> Tensor:
-        x_BD = self.kind(rows.kind_B) + self.level(rows.level_B2)
+        x_BD = self.kind(rows.kind_B) + self.level(rows.level_B2.to(self.level.weight.dtype))
         for place, embedding in enumerate(self.statics):
             x_BD = x_BD + embedding(rows.code_BS[:, place])
         return x_BD
@@ -155,7 +155,8 @@ class RiskFormer(nn.Module):
         P = self.size.patch
         rest = -z.shape[1] % P
         pad = (rest, 0) if left else (0, rest)
-        z, known = F.pad(torch.where(known, z, 0.0), pad), F.pad(known, pad)
+        z = F.pad(torch.where(known, z, 0.0).to(self.level.weight.dtype), pad)
+        known = F.pad(known, pad)
         z_BNP, known_BNP = z.unflatten(1, (-1, P)), known.unflatten(1, (-1, P))
         # a patch of the past in which nothing is known is not attended to; one to forecast always is
         seen_BN = torch.ones_like(known_BNP[..., 0]) if ahead else known_BNP.any(dim=-1)

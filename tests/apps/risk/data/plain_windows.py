@@ -11,7 +11,7 @@ def plain_window(panel: Panel, entity: int, origin: int, context: int, horizon: 
     """Return values and masks of one window; outputs begin as NaN, so that a row left out shows."""
     features = panel.value_RF.shape[1]
     labels, known = len(panel.columns.labels), len(panel.columns.known)
-    value = np.full((context + horizon, features), np.nan, dtype=np.float32)
+    value = np.full((context + horizon, features), np.nan, dtype=np.float64)
     mask = np.zeros((context + horizon, features), dtype=bool)
     for place in range(context + horizon):
         row = origin - context + place

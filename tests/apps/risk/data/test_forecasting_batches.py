@@ -184,6 +184,6 @@ def test_another_label_can_be_the_target_and_extra_columns_left_out() -> None:
     batch = windows.gather(windows.origins(np.array([8])))
     x, (y, _) = forecasting_batch(batch, layout)
     assert x["encoder_cont"].shape == (1, CONTEXT, 3)
-    assert torch.equal(y, batch.label_BHT[..., 1])
+    assert torch.equal(y, batch.label_BHT[..., 1].float())
     past = batch.past_BCF[0, :, 1]
-    torch.testing.assert_close(x["encoder_cont"][0, :, 1], (past - past.mean()) / past.std())
+    torch.testing.assert_close(x["encoder_cont"][0, :, 1], ((past - past.mean()) / past.std()).float())

@@ -33,7 +33,7 @@ def test_what_lies_ahead_is_not_seen() -> None:
     np.testing.assert_array_equal(
         history_NT(panel, "target", 9), [[1.0, 2.0, NAN], [NAN, -1.0, NAN], [NAN] * 3]
     )
-    np.testing.assert_array_equal(history_NT(panel, "due", 9)[1], np.array([NAN, 0.2, NAN], dtype=np.float32))
+    np.testing.assert_array_equal(history_NT(panel, "due", 9)[1], np.array([NAN, 0.2, NAN], dtype=np.float64))
 
 
 def test_the_last_dates_end_at_the_as_of_date() -> None:

@@ -24,7 +24,7 @@ def test_rows_lie_by_entity_and_time() -> None:
     assert panel.entity_R.tolist() == [0] * 5 + [1] * 2 + [2] + [3] * 2
     assert panel.step_R.tolist() == [0, 1, 2, 3, 4, 1, 4, 4, 0, 1]
     assert [str(time)[:10] for time in panel.calendar_T] == [f"2024-01-0{day}" for day in range(1, 6)]
-    assert panel.value_RF.dtype == np.float32
+    assert panel.value_RF.dtype == np.float64
     np.testing.assert_array_equal(
         panel.value_RF[:7],
         np.array(
@@ -37,7 +37,7 @@ def test_rows_lie_by_entity_and_time() -> None:
                 [-1, 1, 0.2],
                 [-2, 2, 0.5],
             ],
-            dtype=np.float32,
+            dtype=np.float64,
         ),
     )
     assert panel.past_R.all()
@@ -47,7 +47,7 @@ def test_statics_are_coded_and_the_last_known_one_counts() -> None:
     panel = panel_of(ragged())
     assert panel.categories == {"kind": ("x", "y", "z")}
     assert panel.code_NS[:, 0].tolist() == [2, 3, 1, UNSEEN]  # y, z, x, none
-    np.testing.assert_array_equal(panel.number_NM[:, 0], np.array([31, 41, NAN, NAN], dtype=np.float32))
+    np.testing.assert_array_equal(panel.number_NM[:, 0], np.array([31, 41, NAN, NAN], dtype=np.float64))
 
 
 def test_a_category_that_training_did_not_have_gets_the_reserved_code() -> None:
@@ -64,7 +64,7 @@ def test_rows_ahead_are_told_from_the_past() -> None:
     assert panel.past_R.tolist() == [True] * 3 + [False] * 2 + [True, False, True, True]
     ahead_RF = panel.value_RF[~panel.past_R]
     assert np.isnan(ahead_RF[:, :2]).all()
-    np.testing.assert_array_equal(ahead_RF[:, 2], np.array([0.4, NAN, 0.5], dtype=np.float32))
+    np.testing.assert_array_equal(ahead_RF[:, 2], np.array([0.4, NAN, 0.5], dtype=np.float64))
     assert panel.code_NS[:, 0].tolist() == [
         1,
         2,
@@ -96,7 +96,7 @@ def test_gaps_between_a_series_own_rows_are_filled_with_nothing() -> None:
     assert filled.length_N.tolist() == [5, 4, 1, 2]
     assert filled.past_N.tolist() == [5, 4, 1, 2]
     assert filled.step_R.tolist() == [0, 1, 2, 3, 4, 1, 2, 3, 4, 4, 0, 1]
-    np.testing.assert_array_equal(filled.value_RF[5:9, 0], np.array([-1, NAN, NAN, -2], dtype=np.float32))
+    np.testing.assert_array_equal(filled.value_RF[5:9, 0], np.array([-1, NAN, NAN, -2], dtype=np.float64))
     assert filled.entities == ("a", "b", "c", "d")
 
 
@@ -168,3 +168,10 @@ def test_filling_loses_and_adds_nothing(keys: set[tuple[str, int]], most: float)
 
 def test_a_panel_is_made_from_all_columns_of_its_roles() -> None:
     assert COLUMNS.features == ("target", "seen", "due")
+
+
+def test_a_level_of_a_billion_keeps_its_steps_of_one() -> None:
+    table = ragged().assign(target=lambda rows: 1e9 + np.arange(len(rows)), age=1e9 + 1.0)
+    panel = panel_of(table)
+    assert sorted(panel.value_RF[:, 0].tolist()) == [1e9 + step for step in range(len(table))]
+    assert panel.number_NM.ravel().tolist() == [1e9 + 1.0] * len(panel.entities)

@@ -76,7 +76,7 @@ def test_a_short_series_is_padded_on_the_left_with_nothing() -> None:
 def test_ahead_of_the_date_only_what_is_known_in_advance_is_there() -> None:
     batch = Windows(panel_of(ragged(), as_of="2024-01-03"), context=3, horizon=3).latest()
     assert batch.past_BCF[0, :, 0].tolist() == [1.0, 2.0, 0.0]
-    torch.testing.assert_close(batch.ahead_BHK[0, :, 0], torch.tensor([0.4, 0.0, 0.0]))
+    torch.testing.assert_close(batch.ahead_BHK[0, :, 0], torch.tensor([0.4, 0.0, 0.0], dtype=torch.float64))
     assert batch.ahead_known_BHK[0, :, 0].tolist() == [True, False, False]
     assert not batch.label_known_BHT.any()
 

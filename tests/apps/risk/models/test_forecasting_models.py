@@ -176,3 +176,12 @@ def test_deepar_is_explained_by_shuffling() -> None:
     assert list(found["permutation"]) == ["seen", "noise", "due.sum", "kind", "age"]
     assert found["permutation"]["seen"] == found["permutation"]["noise"] == 0.0  # it does not see them
     assert found["permutation"]["due.sum"] != 0.0
+
+
+@BOTH
+def test_a_level_of_a_billion_takes_nothing_from_what_changes(name: str) -> None:
+    low, high = driven(), driven()
+    high["target"] += 1e9
+    levels = np.array(QUANTILE_LEVELS)
+    plain, raised = (answer(name, table).quantile_NHQ(levels) for table in (low, high))
+    np.testing.assert_allclose(raised - 1e9, plain, atol=0.02 * np.ptp(plain))

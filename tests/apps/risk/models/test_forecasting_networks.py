@@ -50,7 +50,7 @@ def test_an_answer_counts_in_units_of_its_windows_past() -> None:
     _, x, y = batch("tft")
     past = BATCH.past_BCF[1, :, 0]
     wanted = (BATCH.label_BHT[1, :, 0] - past.mean()) / past.std()
-    torch.testing.assert_close(y[1], wanted)
+    torch.testing.assert_close(y[1], wanted.float())
     assert x["target_scale"].tolist() == [[0.0, 1.0]] * 3
     # a day after a past of next to no change does not count more than FARTHEST
     still = driven().assign(target=lambda t: np.where(t.index % 90 == 24, 1e6, 1e-3 * (t.index % 2)))

@@ -58,3 +58,15 @@ def test_a_model_answers_for_slices_as_for_the_whole(name: str, panel: Panel) ->
     for first in (0, 2):
         some = model.forecast(part(many, first, first + 2), "target", 2, 150, 3).path_SNH
         np.testing.assert_allclose(some, whole[:, first : first + 2], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"gjr_garch"}))
+def test_a_level_of_a_billion_takes_nothing_from_what_changes(name: str, panel: Panel) -> None:
+    """In float32 a series around 1e9 has steps of 64: its changes, and so its risk, would be gone.
+
+    arch has its own scaling, and refuses such a mean in words of its own.
+    """
+    model, high = MODELS[name](), replace(panel, value_RF=panel.value_RF + 1e9)
+    plain = model.forecast(panel, "target", 3, 200, 7).quantile_NHQ(np.array([0.05, 0.5, 0.95]))
+    raised = model.forecast(high, "target", 3, 200, 7).quantile_NHQ(np.array([0.05, 0.5, 0.95]))
+    np.testing.assert_allclose(raised - 1e9, plain, atol=0.02 * np.ptp(plain))
