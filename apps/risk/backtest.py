@@ -134,7 +134,7 @@ def portfolios(cfg: RiskConfig, panel: Panel) -> tuple[tuple[str, ...], np.ndarr
 
 def _protocol(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, TargetModel]) -> dict[str, Any]:
     return {
-        "as_of": str(loaded.as_of.astype("datetime64[D]")),
+        "as_of": loaded.as_of.text,
         "days": cfg.backtest.days,
         "horizon": cfg.model.horizon,
         "refit_every": cfg.backtest.refit_every,

@@ -145,8 +145,8 @@ class RiskConfig(Section):
     seed: int = setting(0, "seed of everything random", low=0, high=2**32 - 1)
     as_of: str | None = free_text(
         None,
-        "date of which the future is unknown, such as 2018-12-31; null: the last one of the data, refused where it "
-        "lies far after all others",
+        "date or time of which the future is unknown: 2018-12-31 is the end of that day in data.zone, "
+        "2018-12-31T17:30 that minute; null: the last one of the data, refused where it lies far after all others",
     )
     output: str | None = free_text(
         None,

@@ -53,7 +53,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
         pages.append(targets_page(label, parts, champions[label], judged))
     if loaded.columns.event:
         label = loaded.columns.event
-        warn_of_seen(described, "event", loaded.as_of, run.log)
+        warn_of_seen(described, "event", loaded.as_of.wall, run.log)
         models_of_event = {name: _event_model(folder, name) for name in trained_names(described, "event")}
         found = events(cfg, loaded, models_of_event, int((described.get("event") or {}).get("horizon", 1)))
         metrics[label] = {**found.parts._asdict(), "stability": found.stability}
@@ -61,7 +61,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
         pages.append(event_page(label, champions[label], found))
     rejected = len(loaded.checked.rejected)
     told = {
-        "as_of": str(loaded.as_of.astype("datetime64[D]")),
+        "as_of": loaded.as_of.text,
         "input_digest": loaded.digest,
         "labels": metrics,
         "refused": dict(sorted(refused.items())),

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from apps.risk.config import EVENT_MODELS, TARGET_MODELS, RiskConfig
+from apps.risk.data.as_of_time import AsOf, parse_as_of
 from apps.risk.data.columns import Columns
 from apps.risk.data.holdings import Holdings, read_holdings
-from apps.risk.data.load import Loaded, load_panel
+from apps.risk.data.load import Loaded, load_panel, zone_of
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import parse_url
 from apps.risk.models.champions import champion_of, read_champions
@@ -57,19 +58,21 @@ def run(cfg: RiskConfig, run: Run) -> int:
 
 
 def job(config: dict[str, Any], due: str) -> dict[str, Any]:
-    """Score as of the date of a due time; what triptych-jobs calls. Returns the run's metrics.
+    """Score as of a due time, to the minute; what triptych-jobs calls. Returns the run's metrics.
 
-    config: of `register`, paths absolute. due: ISO 8601 with offset; its date in the schedule's zone counts.
+    config: of `register`, paths absolute. due: ISO 8601 with offset. The data's times are compared with it in the
+    data's zone; those of data without a zone count as written by the schedule's clock.
     """
     cfg: RiskConfig = _restore(RiskConfig, config)
-    cfg.as_of = due[:10]
-    folder = str(Path(cfg.run_dir) / cfg.as_of) if cfg.run_dir else None
+    cfg.as_of = due
+    now = parse_as_of(due, zone_of(cfg.data) or cfg.zone)
+    folder = str(Path(cfg.run_dir) / now.label) if cfg.run_dir else None
     record = open_run("risk", "score", folder, to_yaml(cfg), cfg.seed)
     with record.log:
-        return _score(cfg, record)
+        return _score(cfg, record, now)
 
 
-def _score(cfg: RiskConfig, run: Run) -> dict[str, Any]:
+def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]:
     began = time.monotonic()
     output = Path(str(cfg.output))
     if cfg.score.sql is not None:
@@ -79,7 +82,7 @@ def _score(cfg: RiskConfig, run: Run) -> dict[str, Any]:
     model = _load_model(cfg, cfg.model.name, cfg.model.name)
     ready = time.monotonic()
     trained = model.described.get("event") or {}
-    loaded = load_panel(cfg.data, cfg.as_of, trained.get("categories"))
+    loaded = load_panel(cfg.data, now or cfg.as_of, trained.get("categories"))
     if champions is not None:
         model = _load_model(
             cfg,
@@ -90,14 +93,13 @@ def _score(cfg: RiskConfig, run: Run) -> dict[str, Any]:
     event = (model.event, int(trained["horizon"])) if model.event is not None else None
     tally = Tally()
     rows = score_rows(loaded, model.targets, event, _settings(cfg), holdings, tally)
-    date = loaded.as_of.astype("datetime64[D]").astype(datetime.date)
     with _one_core_each():
         folder = write_partition(
-            output, date, LAYOUT, rows, lambda: _facts(cfg, date, model, loaded, holdings, tally)
+            output, loaded.as_of, LAYOUT, rows, lambda: _facts(cfg, model, loaded, holdings, tally)
         )
-    _write_aside(output, date, loaded, tally)
+    _write_aside(output, loaded, tally)
     if cfg.score.sql is not None:
-        _send(cfg.score.sql, cfg.score.sql_table, date, folder)
+        _send(cfg.score.sql, cfg.score.sql_table, loaded.as_of.day, folder)
     metrics = _metrics(loaded, tally)
     seconds = round(time.monotonic() - ready, 3)
     measured = {"seconds_model": round(ready - began, 3), "seconds_scoring": seconds}
@@ -149,12 +151,7 @@ def _settings(cfg: RiskConfig) -> Settings:
 
 
 def _facts(
-    cfg: RiskConfig,
-    date: datetime.date,
-    model: RiskModel,
-    loaded: Loaded,
-    holdings: Holdings | None,
-    tally: Tally,
+    cfg: RiskConfig, model: RiskModel, loaded: Loaded, holdings: Holdings | None, tally: Tally
 ) -> Facts:
     refused = tally.refused(len(loaded.columns.labels))
     names = []
@@ -163,11 +160,11 @@ def _facts(
     if loaded.columns.event and model.event is not None:
         names.append(f"event: {model.event.name}")
     settings: dict[str, Any] = dataclasses.asdict(_settings(cfg))
-    settings["as_of"] = str(loaded.as_of)
+    settings["as_of"] = loaded.as_of.text
     settings["data"] = {"bound": cfg.data.bound, "oldest": cfg.data.oldest}
     settings["portfolios"] = None if holdings is None else _digest(holdings)
     return Facts(
-        as_of=date,
+        as_of=loaded.as_of,
         model=", ".join(names),
         model_digest=model.digest,
         units=UNITS,
@@ -188,7 +185,7 @@ def _metrics(loaded: Loaded, tally: Tally) -> dict[str, Any]:
     refused = tally.refused(len(loaded.columns.labels))
     rejected = len(loaded.checked.rejected)
     return {
-        "as_of": str(loaded.as_of.astype("datetime64[D]")),
+        "as_of": loaded.as_of.text,
         "scored": len(loaded.panel.entities) + len(loaded.refused) - len(refused),
         "refused": dict(sorted(Counter(refused.values()).items())),
         "rejected_rows": rejected,
@@ -198,9 +195,9 @@ def _metrics(loaded: Loaded, tally: Tally) -> dict[str, Any]:
     }
 
 
-def _write_aside(output: Path, date: datetime.date, loaded: Loaded, tally: Tally) -> None:
-    """Write quarantine/as_of=DATE.csv, or remove it where nothing was set aside and an earlier run left one."""
-    path = output / "quarantine" / f"as_of={date:%Y-%m-%d}.csv"
+def _write_aside(output: Path, loaded: Loaded, tally: Tally) -> None:
+    """Write quarantine/as_of=LABEL.csv, or remove it where nothing was set aside and an earlier run left one."""
+    path = output / "quarantine" / f"as_of={loaded.as_of.label}.csv"
     rejected = loaded.checked.rejected
     numbers = frozenset((*loaded.columns.features, *loaded.columns.static_numbers))
     rows = [
@@ -263,7 +260,7 @@ def _register(cfg: RiskConfig, run: Run) -> None:
 
     if cfg.as_of is not None:
         raise ConfigError(
-            "config_choice", "schedule= scores as of the date on which each scoring is due: leave as_of out"
+            "config_choice", "schedule= scores as of the time at which each scoring is due: leave as_of out"
         )
     config = dataclasses.asdict(cfg)
     for path in _PATHS:

@@ -123,7 +123,7 @@ def nothing_known(as_of: np.datetime64, since_R: np.ndarray) -> InputError:
 
 
 def _day(time: np.datetime64) -> str:
-    return str(pd.Timestamp(time)).removesuffix(" 00:00:00")
+    return str(pd.Timestamp(time)).removesuffix(" 00:00:00").removesuffix(" 23:59:59.999999")
 
 
 def _keys(table: pd.DataFrame, columns: Columns) -> tuple[np.ndarray, np.ndarray | None]:

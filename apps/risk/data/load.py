@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from apps.risk.config import DataConfig
+from apps.risk.data.as_of_time import AsOf, end_of_day, last_at, parse_as_of
 from apps.risk.data.asof import as_of_doubtful, last_in_step, view
 from apps.risk.data.columns import Columns, columns_from, read_columns
 from apps.risk.data.contracts import Checked, check, refused_entities
 from apps.risk.data.loan_book import generate_loan_book
 from apps.risk.data.panel import Categories, Panel, build_panel, take
-from apps.risk.data.parse import parse_as_of
 from apps.risk.data.refusals import refusals
 from apps.risk.data.samples import Sample, load_sample
 from apps.risk.data.sources import read_table
@@ -42,14 +42,13 @@ class Loaded:
     """What is scored, and what is not.
 
     panel: entities of which at least one label can be forecast. refused: the others. everyone: both, to learn from.
-    refused_by: of each label all entities that cannot be forecast by it, those of `refused` too. as_of:
-    datetime64[us]. checked: rows set aside, among others. digest: SHA-256 of all that the panel held before
-    entities were refused.
+    refused_by: of each label all entities that cannot be forecast by it, those of `refused` too. checked: rows set
+    aside, among others. digest: SHA-256 of all that the panel held before entities were refused.
     """
 
     panel: Panel
     columns: Columns
-    as_of: np.datetime64
+    as_of: AsOf
     checked: Checked
     refused: Refused
     digest: str
@@ -62,33 +61,37 @@ class Loaded:
 
 
 def load_panel(
-    cfg: DataConfig, as_of: str | None = None, categories: Categories | None = None, seed: int = 0
+    cfg: DataConfig, as_of: str | AsOf | None = None, categories: Categories | None = None, seed: int = 0
 ) -> Loaded:
-    """Read a table or a sample as it was known at a date.
+    """Read a table or a sample as it was known at an instant.
 
-    as_of: None means the sample's own date (before what its publisher holds out; for the generated loan book the
-    last month of which the outcome is known), else the last date at which a label became known, refused where it
-    lies far after all others (asof.last_in_step): one mistyped year would move everything into the future.
+    as_of: as `parse_as_of` takes it. None means the sample's own date (before what its publisher holds out; for the
+    generated loan book the last month of which the outcome is known), else the last time at which a label became
+    known, or the end of its day where no series has two times in a day; refused where it lies far after all others
+    (asof.last_in_step): one mistyped year would move everything into the future.
     categories: those of the training, learned where it had none. seed: of the loan book. Raises ConfigError and
     InputError, in one line.
     """
     table, columns, usual = _read(cfg, seed)
     asked = as_of if as_of is not None else usual
     if asked is not None:
-        date = parse_as_of(asked, columns.zone)
-        checked = check(table, columns, date, cfg.bound)
+        now = asked if isinstance(asked, AsOf) else parse_as_of(asked, columns.zone)
+        checked = check(table, columns, now.wall, cfg.bound)
     else:
         checked = check(table, columns, None, cfg.bound)
         since_R = known_since(checked, columns)
-        date, in_step = np.datetime64(since_R.max(), "us"), last_in_step(since_R)
-        if in_step < date:
-            raise as_of_doubtful(date, in_step)
-        if _any_after(checked.accepted, columns, date):
-            checked = check(table, columns, date, cfg.bound)
-    seen = view(checked.accepted, columns, date)
+        last, in_step = np.datetime64(since_R.max(), "us"), last_in_step(since_R)
+        if in_step < last:
+            raise as_of_doubtful(last, in_step)
+        wall = pd.Timestamp(last).to_pydatetime()
+        within_days = _within_days(checked.accepted, columns)
+        now = last_at(wall, columns.zone) if within_days else end_of_day(wall.date(), columns.zone)
+        if _any_after(checked.accepted, columns, now.wall):
+            checked = check(table, columns, now.wall, cfg.bound)
+    seen = view(checked.accepted, columns, now.wall)
     trained = categories or {}
     words = {name: trained.get(name) or tuple(seen[name].cat.categories) for name in columns.statics}
-    panel = build_panel(seen, columns, date, words)
+    panel = build_panel(seen, columns, now.wall, words)
     by_label = {
         name: event_refusals(panel, cfg.oldest)
         if name == columns.event
@@ -103,7 +106,7 @@ def load_panel(
     return Loaded(
         panel=without(panel, hopeless),
         columns=columns,
-        as_of=date,
+        as_of=now,
         checked=checked,
         refused=dict(sorted({**lost, **hopeless}.items())),
         digest=panel_digest(panel),
@@ -124,6 +127,11 @@ def configured_columns(cfg: DataConfig) -> Columns:
     if content["targets"] == Columns().targets and "event" in given:
         del content["targets"]
     return columns_from({**content, **given}, where="data")
+
+
+def zone_of(cfg: DataConfig) -> str | None:
+    """Return the time zone of a table's times, if one is named."""
+    return None if cfg.sample is not None else configured_columns(cfg).zone
 
 
 def known_since(checked: Checked, columns: Columns) -> np.ndarray:
@@ -206,6 +214,13 @@ def _loan_book(seed: int) -> Sample:
         licence="that of this repository",
         as_of=str(last.date()),
     )
+
+
+def _within_days(table: pd.DataFrame, columns: Columns) -> bool:
+    """Whether a series has two times in a day; the table is sorted by entity and time."""
+    code_R, time_R = table[columns.entity].cat.codes.to_numpy(), table[columns.time].to_numpy()
+    day_R = time_R.astype("datetime64[D]")
+    return bool(((code_R[1:] == code_R[:-1]) & (day_R[1:] == day_R[:-1]) & (time_R[1:] != time_R[:-1])).any())
 
 
 def _any_after(table: pd.DataFrame, columns: Columns, date: np.datetime64) -> bool:

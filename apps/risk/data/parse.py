@@ -19,8 +19,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from core.errors import InputError
-
 # Words that mean "no value" in a number or a time; in a text, only nothing at all does.
 MISSING_WORDS = ("", "-", "NA", "N/A", "#N/A", "NaN", "nan", "NaT", "null", "NULL", "None", "none", "<NA>")
 NAIVE = -32768  # kind of a time written without an offset; others are the offset in minutes
@@ -103,19 +101,6 @@ def times(values: pd.Series, zone: str | None = None, time_format: str | None = 
     wall_R = np.append(wall_U, np.datetime64("NaT", "us"))[code_R]
     empty_R = np.append(empty_U, True)[code_R]
     return Times(wall_R, empty_R, np.isnat(wall_R) & ~empty_R, np.append(kind_U, NAIVE)[code_R])
-
-
-def parse_as_of(value: str | datetime.date | np.datetime64, zone: str | None = None) -> np.datetime64:
-    """Return an as-of date as datetime64[us]; a date alone is its midnight. Raises InputError."""
-    parsed = times(pd.Series([value], dtype=object), zone)
-    if np.isnat(parsed.wall_R[0]):
-        raise InputError("as_of_value", f"as_of={value} is no date: wanted one such as 2024-06-30")
-    if parsed.kind_R[0] != NAIVE:
-        raise InputError(
-            "as_of_value",
-            f"as_of={value} has an offset: leave it out, or say into which zone times are converted",
-        )
-    return np.datetime64(parsed.wall_R[0], "us")
 
 
 def _factorize(values: pd.Series) -> tuple[np.ndarray, Any]:

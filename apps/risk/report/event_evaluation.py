@@ -56,8 +56,7 @@ def events(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], ho
     if not len(origins):
         raise InputError(
             "outcome_unknown",
-            f"no outcome within {horizon} steps is known as of {loaded.as_of.astype('datetime64[D]')}: "
-            "take a later as_of",
+            f"no outcome within {horizon} steps is known as of {loaded.as_of.text}: take a later as_of",
         )
     found: list[Figures] = []
     tables: dict[str, CalibrationTable] = {}

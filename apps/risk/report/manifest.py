@@ -8,7 +8,6 @@ Nothing in it depends on the clock, the machine or the order of work, so a secon
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import hashlib
 import json
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from apps.risk.data.as_of_time import AsOf
 from core.errors import InputError, InternalFault
 from core.runs.files import write_json
 
@@ -39,7 +39,7 @@ class Facts:
     those that matter for the result and no others.
     """
 
-    as_of: datetime.date
+    as_of: AsOf
     model: str
     model_digest: str
     units: Mapping[str, str]
@@ -65,7 +65,7 @@ def write_manifest(folder: Path, facts: Facts) -> dict[str, Any]:
         named = ", ".join(sorted(set(schema.names) ^ set(facts.units)))
         raise InternalFault("manifest_units", f"columns and units differ: {named}")
     content: dict[str, Any] = {
-        "as_of": facts.as_of.isoformat(),
+        "as_of": facts.as_of.text,
         "model": {"name": facts.model, "digest": facts.model_digest},
         "columns": [
             {"name": field.name, "type": str(field.type), "unit": facts.units[field.name]} for field in schema

@@ -1,4 +1,4 @@
-"""Scores of one as-of date as a folder of Parquet files: whole or not there, and the same bytes twice.
+"""Scores of one as-of time as a folder of Parquet files: whole or not there, and the same bytes twice.
 
 Bytes depend on rows, schema and the versions pinned in constraints.txt only. pyarrow writes one thing of itself
 into each file, `created_by` ("parquet-cpp-arrow version 26.0.1"): no clock, no host. It cannot be switched off, and
@@ -9,7 +9,6 @@ Arrow and pandas, which hold versions too, are left out.
 from __future__ import annotations
 
 import ctypes
-import datetime
 import errno
 import fcntl
 import filecmp
@@ -29,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from apps.risk.data.as_of_time import AsOf
 from apps.risk.report.manifest import INDEX, PARTS, Facts, summary, write_manifest
 from core.errors import InternalFault, output_error
 from core.runs.files import write_json
@@ -46,7 +46,7 @@ _ASIDE = ".old"
 class Layout:
     """Columns and types of the files, and the columns that name a row.
 
-    schema: without the as-of date, which the folder's name tells. key: sorted by these, in this order; text,
+    schema: without the as-of time, which the folder's name tells. key: sorted by these, in this order; text,
     whole numbers or dates, no value missing, no two rows the same. A missing number is null (NaN becomes null).
     """
 
@@ -60,24 +60,24 @@ class Layout:
             raise InternalFault("score_layout", "the key may hold no floating-point number")
 
 
-def partition_folder(output: Path, as_of: datetime.date) -> Path:
-    """Return the folder of one date."""
-    return output / "scores" / f"as_of={as_of:%Y-%m-%d}"
+def partition_folder(output: Path, as_of: AsOf) -> Path:
+    """Return the folder of one as-of time."""
+    return output / "scores" / f"as_of={as_of.label}"
 
 
 def write_partition(
     output: Path,
-    as_of: datetime.date,
+    as_of: AsOf,
     layout: Layout,
     chunks: Iterable[pa.Table | pd.DataFrame],
     describe: Callable[[], Facts],
 ) -> Path:
-    """Write `scores/as_of=DATE/part-00000.parquet` … with its manifest, and return that folder.
+    """Write `scores/as_of=LABEL/part-00000.parquet` … with its manifest, and return that folder.
 
     chunks: rows in any order and division; a few hundred thousand at a time are held in memory. describe: called
     when all chunks are written. The folder appears, or replaces an older one, by one rename: a crash leaves the
     old or the new one, of several writers one wins whole. One that holds the same bytes already is left as it is.
-    `manifest.json` beside `scores` then sums up all dates; after a crash between the two, the next run mends it.
+    `manifest.json` beside `scores` then sums up all partitions; after a crash between the two, the next run mends it.
     Raises InputError where the place cannot be written, InternalFault for rows that break the layout.
     """
     target = partition_folder(output, as_of)

@@ -192,7 +192,7 @@ def _slices(panel: Panel, chunk: int) -> Iterator[Panel]:
 
 def _ahead(loaded: Loaded, horizon: int) -> np.ndarray:
     calendar_T = loaded.panel.calendar_T
-    return times_ahead(calendar_T[calendar_T <= loaded.as_of], horizon)
+    return times_ahead(calendar_T[calendar_T <= loaded.as_of.wall], horizon)
 
 
 def _not_asked(refused: Mapping[str, tuple[str, str]], label: str, model: str, tally: Tally) -> pa.Table:

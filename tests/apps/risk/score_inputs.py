@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 
 from apps.risk.config import DataConfig, ModelConfig, RiskConfig, ScoreConfig
 from apps.risk.models.risk_model import write_description
+from apps.risk.score import run
+from core.runs.folder import Run
 
 DAYS = 60
 CALENDAR = pd.bdate_range("2024-01-01", periods=DAYS)
@@ -62,6 +64,13 @@ def config(folder: Path, table: pd.DataFrame | None = None, **words: Any) -> Ris
         score=ScoreConfig(**sections["score"]),
         **whole,
     )
+
+
+def go(cfg: RiskConfig, folder: Path) -> int:
+    """Score in this process, with the run's record in folder/run, and return the exit code."""
+    record = Run(folder / "run")
+    with record.log:
+        return run(cfg, record)
 
 
 def words(cfg: RiskConfig) -> list[str]:

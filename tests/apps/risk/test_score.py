@@ -15,23 +15,12 @@ import pytest
 import sqlalchemy as sa
 
 import apps.risk.score as module
-from apps.risk.config import RiskConfig
 from apps.risk.report.manifest import verify
-from apps.risk.score import job, run
 from core.errors import ConfigError, InputError
-from core.jobs.schedule import schedules
-from core.jobs.store import Store
 from core.runs.files import write_json
-from core.runs.folder import Run
-from tests.apps.risk.score_inputs import config, files, returns, scores
+from tests.apps.risk.score_inputs import config, files, go, returns, scores
 
 LAST = "2024-03-22"  # the 60th working day of 2024
-
-
-def go(cfg: RiskConfig, tmp_path: Path) -> int:
-    record = Run(tmp_path / "run")
-    with record.log:
-        return run(cfg, record)
 
 
 def metrics(tmp_path: Path) -> dict[str, Any]:
@@ -58,7 +47,7 @@ def test_scores_are_written_whole_with_their_manifest_and_the_same_bytes_twice(t
     manifest = verify(tmp_path / "out" / "scores" / f"as_of={LAST}")
     assert manifest["model"]["name"] == "targets: historical_simulation"
     assert manifest["counts"] == {"scored": 4, "refused": {}, "rejected_rows": {}}
-    assert manifest["settings"]["as_of"] == "2024-03-22T00:00:00.000000"
+    assert manifest["settings"]["as_of"] == "2024-03-22"
     before = files(tmp_path / "out")
     assert list(before) == [
         "manifest.json",
@@ -251,36 +240,6 @@ def test_a_database_that_does_not_answer_is_asked_again_and_then_told_of(
     ):
         go(cfg, tmp_path)
     assert verify(tmp_path / "out" / "scores" / f"as_of={LAST}"), "what was scored stays"
-
-
-def test_a_schedule_is_registered_once_for_an_output_and_scores_as_of_its_due_date(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TRIPTYCH_JOBS", str(tmp_path / "jobs.sqlite"))
-    monkeypatch.chdir(tmp_path)
-    cfg = config(tmp_path, returns(), schedule="0 6 * * 1-5", zone="Europe/Zurich", run_dir="runs")
-    cfg.output = "out"
-    for _ in range(2):
-        assert go(cfg, tmp_path) == 0
-    assert "is registered; `triptych-jobs work` scores when it is due" in capsys.readouterr().out
-    with Store() as store:
-        (found,) = schedules(store)
-    assert (found.job, found.cron, found.zone) == ("risk.score", "0 6 * * 1-5", "Europe/Zurich")
-    assert found.arguments["config"]["output"] == str(tmp_path / "out")
-    assert not (tmp_path / "out").exists(), "nothing is scored now"
-    monkeypatch.chdir("/")
-    result = job(**found.arguments, due="2024-02-26T06:00:00+01:00")
-    assert (result["as_of"], result["scored"], result["exit_code"]) == ("2024-02-26", 4, 0)
-    assert len(scores(tmp_path / "out", "2024-02-26")) == 10
-    assert (tmp_path / "runs" / "2024-02-26" / "metrics.json").exists()
-
-
-def test_a_schedule_takes_no_date_and_an_old_one_is_to_be_registered_again(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="leave as_of out"):
-        go(config(tmp_path, returns(), schedule="0 6 * * *", as_of="2024-01-01"), tmp_path)
-    old = {"stage": "score", "output": "o", "data": {"sample": "markets", "window": 3}}
-    with pytest.raises(ConfigError, match="has a field 'window' of old: register it again"):
-        job(config=old, due="2024-02-26T06:00:00+01:00")
 
 
 @pytest.mark.parametrize(

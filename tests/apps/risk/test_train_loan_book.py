@@ -24,7 +24,7 @@ def loaded() -> Loaded:
 def true_pd() -> np.ndarray:
     """Of each client that can be scored, at the as-of date."""
     book = generate_loan_book(borrowers=BORROWERS, seed=0)
-    now = book.truth[book.truth["month"] == loaded().as_of].set_index("borrower")["pd"]
+    now = book.truth[book.truth["month"] == loaded().as_of.day.isoformat()].set_index("borrower")["pd"]
     return now.reindex(list(loaded().panel_of("default").entities)).to_numpy()
 
 

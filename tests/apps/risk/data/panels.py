@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.data.asof import view
 from apps.risk.data.columns import Columns
 from apps.risk.data.contracts import check
 from apps.risk.data.panel import Categories, Panel, build_panel
-from apps.risk.data.parse import parse_as_of
 
 COLUMNS = Columns(
     targets=("target",), observed=("seen",), known=("due",), statics=("kind",), static_numbers=("age",)
@@ -29,7 +29,7 @@ def panel_of(
     as_of: str | None = None,
     categories: Categories | None = None,
 ) -> Panel:
-    date = None if as_of is None else parse_as_of(as_of)
+    date = None if as_of is None else parse_as_of(as_of).wall
     accepted = check(table, columns, date).accepted
     return build_panel(view(accepted, columns, date), columns, date, categories)
 

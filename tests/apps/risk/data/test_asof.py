@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.data.asof import hidden_ahead, last_in_step, split_rows, trim, view
 from apps.risk.data.columns import Columns
 from apps.risk.data.contracts import check
-from apps.risk.data.parse import parse_as_of
 from core.errors import InputError
 
 PLAIN = Columns(observed=("seen",))
@@ -34,7 +34,7 @@ def table(columns: Columns, *rows: tuple[Any, ...]) -> pd.DataFrame:
 
 def seen(frame: pd.DataFrame, columns: Columns, as_of: str | None) -> list[tuple[str, str, float]]:
     """Return (entity, time, target) of the view."""
-    out = view(frame, columns, None if as_of is None else parse_as_of(f"2024-{as_of}"))
+    out = view(frame, columns, None if as_of is None else parse_as_of(f"2024-{as_of}").wall)
     return list(zip(out["entity"], out["time"].dt.strftime("%m-%d"), out["target"], strict=True))
 
 
@@ -42,7 +42,7 @@ def test_rows_later_than_the_date_do_not_exist() -> None:
     frame = table(PLAIN, ("a", "01-01", 1.0, None), ("a", "01-02", 2.0, None), ("b", "01-03", 3.0, None))
     assert seen(frame, PLAIN, "01-02") == [("a", "01-01", 1.0), ("a", "01-02", 2.0)]
     assert len(seen(frame, PLAIN, None)) == 3
-    early = view(frame, PLAIN, parse_as_of("2024-01-02"))
+    early = view(frame, PLAIN, parse_as_of("2024-01-02").wall)
     assert early["entity"].cat.categories.tolist() == ["a"]  # b is not even a name yet
     assert early.index.tolist() == [0, 1]
 
@@ -64,7 +64,7 @@ def test_the_last_version_known_counts() -> None:
 
 def test_without_known_at_rows_ahead_show_what_is_known_in_advance_only() -> None:
     frame = table(AHEAD, ("a", "01-01", 1.0, None), ("a", "01-02", 2.0, None), ("b", "01-02", 3.0, None))
-    out = view(frame, AHEAD, parse_as_of("2024-01-01"))
+    out = view(frame, AHEAD, parse_as_of("2024-01-01").wall)
     assert out["due"].tolist() == [1.0, 2.0]  # b has no past: that it will exist is news
     assert out[["target", "seen", "age", "kind"]].isna().all(axis=1).tolist() == [False, True]
     assert out["kind"].cat.categories.tolist() == ["k1.0"]
@@ -74,7 +74,7 @@ def test_with_known_at_rows_ahead_show_what_was_known() -> None:
     frame = table(
         REVISED, ("a", "01-01", 1.0, None), ("a", "01-05", 2.0, "01-01"), ("b", "01-05", 3.0, "01-02")
     )
-    out = view(frame, REVISED, parse_as_of("2024-01-02"))
+    out = view(frame, REVISED, parse_as_of("2024-01-02").wall)
     assert out["entity"].tolist() == ["a", "a", "b"]
     assert out["due"].tolist() == [1.0, 2.0, 3.0]
     assert out["kind"].tolist() == ["k1.0", "k2.0", "k3.0"]
@@ -91,7 +91,7 @@ def test_rows_ahead_are_left_out_where_nothing_is_known_in_advance() -> None:
 def test_a_date_before_all_data_stops(columns: Columns, day: str) -> None:
     frame = table(columns, ("a", "01-01", 1.0, "01-03"), ("a", "01-02", 1.0, "01-04"))
     with pytest.raises(InputError) as caught:
-        view(frame, columns, parse_as_of("2023-12-31T12:30"))
+        view(frame, columns, parse_as_of("2023-12-31T12:30").wall)
     assert caught.value.code == "as_of_before_data"
     assert caught.value.sentence == (
         f"nothing was known as of 2023-12-31 12:30:00: the first row became known on 2024-{day}; choose a later as_of"

@@ -10,16 +10,16 @@ import pandas as pd
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.data.asof import view
 from apps.risk.data.columns import Columns
 from apps.risk.data.contracts import check, refused_entities
 from apps.risk.data.panel import build_panel
-from apps.risk.data.parse import parse_as_of
 from apps.risk.data.refusals import refusals
 from core.errors import InputError
 
 TODAY = 4
-AS_OF = parse_as_of(f"2024-01-0{TODAY}")
+AS_OF = parse_as_of(f"2024-01-0{TODAY}").wall
 ROLES: dict[str, Any] = {
     "observed": ("seen",),
     "statics": ("kind",),

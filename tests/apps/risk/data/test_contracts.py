@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.data.columns import FAULT, Columns
 from apps.risk.data.contracts import check, refused_entities, value_schema
 from apps.risk.data.faults import REASONS
-from apps.risk.data.parse import parse_as_of
 from core.errors import InputError
 
 FULL = Columns(
@@ -249,14 +249,14 @@ def test_a_broken_table_stops(table: pd.DataFrame, code: str, sentence: str) -> 
 
 def test_rows_known_later_do_not_exist_whatever_they_hold() -> None:
     table = rows({}, {"target": np.inf}, {"target": np.inf})  # known from 1 February, March, April on
-    checked = check(table, FULL, parse_as_of("2024-03-01"))
+    checked = check(table, FULL, parse_as_of("2024-03-01").wall)
     assert (len(checked.accepted), checked.rejected["row"].tolist(), checked.later) == (1, [1], 1)
 
 
 def test_a_value_from_beyond_the_date_at_which_it_claims_to_be_known_is_refused() -> None:
     future = {"time": "2024-05-31", "known_at": "2024-02-01"}
     planned = future | {"target": None, "event": None, "seen": None, "time": "2024-06-30"}
-    checked = check(rows({}, future, planned), FULL, parse_as_of("2024-03-01"))
+    checked = check(rows({}, future, planned), FULL, parse_as_of("2024-03-01").wall)
     assert checked.rejected["row"].tolist() == [1]
     assert (checked.rejected["code"][0], checked.rejected["column"][0]) == ("future_dated", "target")
     assert checked.accepted["due"].tolist() == [3.0, 3.0]
@@ -267,17 +267,17 @@ def test_without_known_at_only_what_is_known_in_advance_is_read_ahead() -> None:
     columns = Columns(observed=("seen",), known=("due",), statics=("kind",), static_numbers=("age",))
     ahead = {"target": "x", "seen": np.inf, "age": "old", "kind": "new"}
     table = rows({}, ahead, ahead | {"due": np.inf}).drop(columns=["event", "known_at"])
-    checked = check(table, columns, parse_as_of("2024-01-31"))
+    checked = check(table, columns, parse_as_of("2024-01-31").wall)
     assert checked.accepted["due"].tolist() == [3.0, 3.0]
     assert checked.accepted[["target", "seen", "age", "kind"]].isna().all(axis=1).tolist() == [False, True]
     assert checked.rejected["code"].tolist() == ["infinite"]
-    hidden = check(table, Columns(observed=("seen",)), parse_as_of("2024-01-31"))
+    hidden = check(table, Columns(observed=("seen",)), parse_as_of("2024-01-31").wall)
     assert (len(hidden.accepted), hidden.later) == (1, 2)
 
 
 def test_an_as_of_date_before_all_data_stops() -> None:
     with pytest.raises(InputError) as caught:
-        check(rows({}, {}), FULL, parse_as_of("2024-01-31"))
+        check(rows({}, {}), FULL, parse_as_of("2024-01-31").wall)
     assert caught.value.code == "as_of_before_data"
     assert caught.value.sentence == (
         "nothing was known as of 2024-01-31: the first row became known on 2024-02-01; choose a later as_of"
@@ -313,7 +313,7 @@ def test_nothing_is_lost(content: list[dict[str, Any]], as_of: str | None, revis
     table = pd.DataFrame(content, dtype=object)
     columns = Columns(known_at="known_at" if revised else None)
     try:
-        checked = check(table, columns, None if as_of is None else parse_as_of(as_of))
+        checked = check(table, columns, None if as_of is None else parse_as_of(as_of).wall)
     except InputError as error:
         if error.code not in ("nothing_left", "as_of_before_data"):
             raise

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from apps.risk.config import DataConfig
+from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.data.columns import Columns
 from apps.risk.data.load import (
     Loaded,
@@ -52,7 +53,7 @@ def test_a_table_is_read_judged_and_seen_as_of_its_last_date_or_the_one_asked_fo
     cfg = own(tmp_path, *usual())
     loaded = load_panel(cfg)
     assert loaded.panel.entities == ("a", "b")
-    assert loaded.as_of == np.datetime64("2024-01-04")
+    assert loaded.as_of == parse_as_of("2024-01-04")
     assert (loaded.refused, loaded.refused_by, len(loaded.checked.rejected)) == ({}, {"gain": {}}, 0)
     earlier = load_panel(cfg, "2024-01-02")
     assert value_of(earlier, "a") == [1.0, -2.0]
@@ -62,14 +63,14 @@ def test_a_table_is_read_judged_and_seen_as_of_its_last_date_or_the_one_asked_fo
 
 def test_samples_have_their_own_columns_and_dates(real_data: Path) -> None:
     credit = load_panel(DataConfig(sample="credit"))
-    assert credit.as_of == np.datetime64("2005-09-30")
+    assert credit.as_of == parse_as_of("2005-09-30")
     assert (len(credit.panel.entities), credit.columns.event, credit.refused) == (30000, "default", {})
-    assert load_panel(DataConfig(sample="markets")).as_of == np.datetime64("2019-01-03")
+    assert load_panel(DataConfig(sample="markets")).as_of == parse_as_of("2019-01-03")
 
 
 def test_the_loan_book_is_seen_while_its_outcome_is_known_and_leaves_out_who_has_defaulted() -> None:
     loaded = load_panel(DataConfig(sample="loan_book", oldest=0))
-    assert loaded.as_of == np.datetime64("2016-12-31"), "12 months before its end"
+    assert loaded.as_of == parse_as_of("2016-12-31"), "12 months before its end"
     codes = {code for code, _ in loaded.refused.values()}
     assert codes == {"event_happened", "stale"}, "defaults, and accounts that were closed"
     assert len(loaded.panel.entities) + len(loaded.refused) <= 2000
@@ -138,15 +139,15 @@ def test_what_is_known_later_changes_nothing_not_even_the_digest(tmp_path: Path)
 def test_a_plan_that_reaches_ahead_is_no_news_of_the_label(tmp_path: Path) -> None:
     table = rows("a", [1.0, 2.0, None, None]).assign(plan=[1, 2, 3, 4], told=DAYS[:2] + [DAYS[0]] * 2)
     late = load_panel(own(tmp_path, table, known="plan"))
-    assert (late.as_of, list(late.panel.past_N)) == (np.datetime64("2024-01-02"), [2])
+    assert (late.as_of, list(late.panel.past_N)) == (parse_as_of("2024-01-02"), [2])
     table.loc[1, "told"] = DAYS[4]
     later = load_panel(own(tmp_path, table, known="plan", known_at="told"))
-    assert later.as_of == np.datetime64("2024-01-05"), "the day on which its last value became known"
+    assert later.as_of == parse_as_of("2024-01-05"), "the day on which its last value became known"
 
 
 def test_of_a_table_without_any_label_all_times_count(tmp_path: Path) -> None:
     loaded = load_panel(own(tmp_path, rows("a", [None, None])))
-    assert known_since(loaded.checked, loaded.columns).max() == loaded.as_of == np.datetime64("2024-01-02")
+    assert known_since(loaded.checked, loaded.columns).max() == np.datetime64("2024-01-02")
     assert loaded.refused["a"] == ("all_missing", "none of its 2 rows has a value of gain")
 
 
@@ -240,7 +241,7 @@ def test_a_date_far_after_all_others_is_doubted_unless_another_is_asked_for(tmp_
     plan = own(
         tmp_path, pd.concat([*usual(), rows("a", [None], ["2204-01-05"])]).assign(plan=1), known="plan"
     )
-    assert load_panel(plan).as_of == np.datetime64("2024-01-04"), "what is planned may lie far ahead"
+    assert load_panel(plan).as_of == parse_as_of("2024-01-04"), "what is planned may lie far ahead"
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str | None, dict[str, Any], str]] = {

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.risk.data.parse import NAIVE, numbers, parse_as_of, texts, times
-from core.errors import InputError
+from apps.risk.data.parse import NAIVE, numbers, texts, times
 
 DAY = datetime.date(2024, 3, 31)
 BERLIN = pd.Timestamp("2024-07-01 12:00", tz="Europe/Berlin")
@@ -211,16 +210,3 @@ def test_text_columns_read_numbers_to_the_last_bit() -> None:
     slow, bad = numbers(pd.Series([*cells, "x"], dtype="str"))
     assert fast.tobytes() == slow[:500].tobytes() == np.array([float(cell) for cell in cells]).tobytes()
     assert bad.sum() == 1
-
-
-@pytest.mark.parametrize("value", ["2024-06-30", DAY.replace(month=6, day=30), np.datetime64("2024-06-30")])
-def test_an_as_of_date_is_its_midnight(value: Any) -> None:
-    assert parse_as_of(value) == np.datetime64("2024-06-30T00:00", "us")
-
-
-def test_a_wrong_as_of_date_is_refused() -> None:
-    with pytest.raises(InputError, match="as_of=2024-02-30 is no date: wanted one such as 2024-06-30"):
-        parse_as_of("2024-02-30")
-    with pytest.raises(InputError, match="has an offset: leave it out"):
-        parse_as_of("2024-06-30T00:00+02:00")
-    assert parse_as_of("2024-06-30T00:00+02:00", zone="UTC") == np.datetime64("2024-06-29T22:00")

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.data.asof import view
 from apps.risk.data.contracts import check
 from apps.risk.data.loan_book import LoanBook, generate_loan_book
 from apps.risk.data.outcomes import Origins, event_origins
 from apps.risk.data.panel import Panel, build_panel, part
-from apps.risk.data.parse import parse_as_of
 from apps.risk.data.windows import Windows
 from apps.risk.models.event_learning import gather
 from apps.risk.models.event_network import EventNetwork
@@ -43,7 +43,7 @@ def whole() -> Panel:
 @functools.cache
 def known(as_of: str = "2015-10-31", clients: int = 40) -> Panel:
     """What was known of the first clients at a date."""
-    made, date = book(), parse_as_of(as_of)
+    made, date = book(), parse_as_of(as_of).wall
     accepted = check(made.table, made.columns, date).accepted
     panel = build_panel(view(accepted, made.columns, date), made.columns, date, whole().categories)
     return part(panel, 0, clients)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import sys
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.report.manifest import Facts
 from apps.risk.report.partition import Layout, write_partition
 
-DATE = datetime.date(2024, 1, 31)
+DATE, DAY_BEFORE = parse_as_of("2024-01-31"), parse_as_of("2024-01-30")
 LAYOUT = Layout(
     pa.schema([("entity", pa.string()), ("step", pa.int32()), ("var", pa.float64()), ("code", pa.string())]),
     key=("entity", "step"),

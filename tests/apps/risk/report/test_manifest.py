@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import hashlib
 import json
 import math
@@ -15,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.report.manifest import Facts, read_manifest, summary, verify, view_digest, write_manifest
 from core.errors import InputError, InternalFault
 
 FACTS = Facts(
-    as_of=datetime.date(2024, 1, 31),
+    as_of=parse_as_of("2024-01-31"),
     model="riskformer-tiny",
     model_digest="ab" * 32,
     units={"entity": "", "var_01": "1"},
@@ -68,7 +68,7 @@ def test_the_order_of_facts_changes_no_byte_and_each_fact_changes_the_digest(fol
     changes = [
         dataclasses.replace(FACTS, **change)
         for change in (
-            {"as_of": datetime.date(2024, 2, 1)},
+            {"as_of": parse_as_of("2024-01-31T17:30")},
             {"model": "other"},
             {"model_digest": "00"},
             {"units": {"entity": "", "var_01": "EUR"}},

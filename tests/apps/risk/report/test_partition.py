@@ -24,7 +24,7 @@ from apps.risk.report import partition
 from apps.risk.report.manifest import verify
 from apps.risk.report.partition import Layout, partition_folder, read_batches, write_partition
 from core.errors import InputError, InternalFault
-from tests.apps.risk.report.partitions import DATE, LAYOUT, facts, scores, write
+from tests.apps.risk.report.partitions import DATE, DAY_BEFORE, LAYOUT, facts, scores, write
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -101,7 +101,7 @@ def test_order_and_division_of_the_work_change_no_byte(tmp_path: Path) -> None:
 
 def test_the_usual_readers_open_all_dates_at_once(tmp_path: Path) -> None:
     write(tmp_path, 3)
-    write_partition(tmp_path, DATE.replace(day=30), LAYOUT, [scores(2)], lambda: facts(2))
+    write_partition(tmp_path, DAY_BEFORE, LAYOUT, [scores(2)], lambda: facts(2))
     frame = pd.read_parquet(tmp_path / "scores")
     assert frame["as_of"].value_counts().to_dict() == {"2024-01-31": 6, "2024-01-30": 4}
     data = pyarrow.dataset.dataset(tmp_path / "scores", format="parquet", partitioning="hive")
@@ -169,7 +169,7 @@ def test_a_file_system_without_exchange(tmp_path: Path, monkeypatch: pytest.Monk
     assert _left(tmp_path) == ["manifest.json", "scores", "scores/as_of=2024-01-31"]
     old = _bytes(folder)
     folder.rename(tmp_path / "scores/.as_of=2024-01-31.old")  # as a crash between the two steps leaves it
-    write_partition(tmp_path, DATE.replace(day=30), LAYOUT, [], lambda: facts(0))
+    write_partition(tmp_path, DAY_BEFORE, LAYOUT, [], lambda: facts(0))
     assert _bytes(folder) == old
     assert _left(tmp_path)[2:] == ["scores/as_of=2024-01-30", "scores/as_of=2024-01-31"]
 

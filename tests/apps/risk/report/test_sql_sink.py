@@ -23,10 +23,12 @@ from sqlalchemy.engine import URL
 from apps.risk.report.partition import Layout, read_batches
 from apps.risk.report.sql_sink import upsert
 from core.errors import InputError
-from tests.apps.risk.report.partitions import DATE, LAYOUT, write
+from tests.apps.risk.report.partitions import DATE as AS_OF
+from tests.apps.risk.report.partitions import LAYOUT, write
 
 PASSWORD = "s3cret/+pass"
 USER = "riskwriter"
+DATE = AS_OF.day
 OTHER = datetime.date(2024, 2, 29)
 Rows = list[tuple[Any, ...]]
 
