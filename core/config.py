@@ -5,27 +5,28 @@ A wrong config ends here with exit code 2 and one line, before anything heavy is
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
 
 from core.command_line import CommandLine, read_command_line
 from core.config_faults import explain, unknown_field
-from core.errors import ConfigError, ExitCode
+from core.credentials import refuse_password
+from core.errors import ConfigError, ExitCode, InputError
 from core.free_text import Sealed
-from core.schema import describe_range, walk
+from core.overrides import check_overrides, expand
+from core.schema import build, describe_range, value_at, walk
 from core.stages import INTERRUPTED, run_stage, to_yaml, worst
-from core.usage import groups, usage
+from core.usage import usage
 
 
 def front_door(
@@ -60,10 +61,19 @@ def front_door(
         return ExitCode.DONE
     codes: list[int] = []
     for job in jobs:
-        codes.append(run_stage(app, job, stages))
+        codes.append(_run(app, job, stages))
         if codes[-1] == INTERRUPTED:  # who stops one job of a sweep wants to stop them all
             break
     return worst(codes)
+
+
+def _run(app: str, job: Any, stages: Mapping[str, str]) -> int:
+    try:
+        _check_inputs(job)  # only now: an earlier job of a sweep may have made them
+    except InputError as error:
+        print(f"triptych-{app}: {error.sentence}", file=sys.stderr)
+        return error.exit_code
+    return run_stage(app, job, stages)
 
 
 def _show(text: str) -> None:
@@ -79,11 +89,10 @@ def compose_jobs(config_name: str, schema: type, line: CommandLine, parts: Seque
     sealed = Sealed(path for path, field in walk(schema) if field.metadata["free_text"])
     several = parts if line.multirun else ()
     overrides = [sealed.seal(override, several) for override in line.overrides]
+    check_overrides(overrides, line.overrides, config_name, schema)
     folders = [f"pkg://conf.{config_name}", *(f"file://{Path(folder).absolute()}" for folder in line.folders)]
     if line.folders:
         overrides.append(f"hydra.searchpath={_quoted(folders)}")
-    for override in overrides:
-        _check_group(_parse(override), config_name)
     jobs = expand(overrides) if line.multirun else [overrides]
     configs = [compose_one(config_name, schema, job, sealed) for job in jobs]
     _separate(
@@ -96,34 +105,37 @@ def compose_one(config_name: str, schema: type, overrides: list[str], sealed: Se
     """Compose one job with Hydra and return it as a checked `schema` object."""
     ConfigStore.instance().store(name=f"{config_name}_schema", node=schema)
     try:
-        with initialize_config_module("conf", version_base="1.3"):
+        with initialize_config_module("conf", version_base="1.3"), _no_environment():
             node = compose(config_name, overrides)
-        _check_keys(node, schema)
-        config = OmegaConf.to_object(node)
+            _check_keys(node, schema)
+            content = OmegaConf.to_container(node, resolve=True)
     except ConfigError:
         raise
     except Exception as error:  # whatever Hydra, OmegaConf or a YAML file raises is a fault of the config
         raise explain(error, schema, sealed) from None
-    sealed.open_all(config)
+    assert isinstance(content, dict)
+    config = build(schema, sealed.open_all(content))
+    _check_texts(config)
     _check_needs(config)
     return config
 
 
-def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """Return the overrides of each job of a sweep: the product of all fields with several values."""
-    alternatives = []
-    for text in overrides:
-        override = _parse(text)
-        if not override.is_sweep_override():
-            alternatives.append([text])
-        elif override.is_discrete_sweep():
-            key = override.get_key_element()
-            alternatives.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        else:
-            raise ConfigError(
-                "config_sweep", f"{text} cannot be swept: write its values one by one, with commas"
-            )
-    return [list(job) for job in itertools.product(*alternatives)]
+@contextlib.contextmanager
+def _no_environment() -> Iterator[None]:
+    """Refuse `${oc.env:NAME}` wherever it stands: the value of the variable would be recorded, or shown in an error."""
+
+    def refuse(name: object, *_: object) -> None:
+        raise ConfigError(
+            "config_environment",
+            f"${{oc.env:{name}}} would record the value of a variable of the environment: write the value itself; "
+            "passwords of databases are read from $PGPASSWORD, ~/.pgpass or a service file without being named",
+        )
+
+    OmegaConf.register_new_resolver("oc.env", refuse, replace=True)
+    try:
+        yield
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
 def _version() -> str:
@@ -131,22 +143,6 @@ def _version() -> str:
         return version("triptych")
     except PackageNotFoundError:
         return "from a checkout that is not installed"
-
-
-def _parse(text: str) -> Override:
-    try:
-        return OverridesParser.create().parse_override(text)
-    except Exception:
-        raise ConfigError("config_grammar", f"cannot read {text!r}: write FIELD=VALUE") from None
-
-
-def _check_group(override: Override, config_name: str) -> None:
-    """Refuse a group that gets something other than the name of one of its choices."""
-    group = override.get_key_element().lstrip("+")
-    choices = groups(config_name).get(group)
-    several = override.is_sweep_override()
-    if choices and not several and not override.is_delete() and not isinstance(override.value(), str):
-        raise ConfigError("config_group", f"{group} takes the name of one choice: {', '.join(choices)}")
 
 
 def _quoted(texts: Sequence[str]) -> str:
@@ -196,15 +192,41 @@ def _leaves(node: DictConfig, prefix: str = "") -> list[str]:
     return paths
 
 
+def _check_texts(config: Any) -> None:
+    """Refuse what may not be recorded, and bytes that only a path may have."""
+    for path, field in walk(config):
+        text = value_at(config, path)
+        if not isinstance(text, str):
+            continue
+        refuse_password(path, text)
+        if not field.metadata["path"] and any("\udc80" <= letter <= "\udcff" for letter in text):
+            raise ConfigError("config_encoding", f"{path} holds a byte that is not UTF-8: only a path may")
+
+
 def _check_needs(config: Any) -> None:
     """Refuse a stage whose fields are not all given."""
     for path, field in walk(config):
-        if config.stage in field.metadata.get("needed_by", ()):
-            value = config
-            for name in path.split("."):
-                value = getattr(value, name)
-            if value is None or value == "":
-                raise ConfigError(
-                    "config_missing",
-                    f"stage={config.stage} needs {path} ({field.metadata['about']}): add {path}=…",
-                )
+        if config.stage in field.metadata.get("needed_by", ()) and value_at(config, path) in (None, ""):
+            raise ConfigError(
+                "config_missing",
+                f"stage={config.stage} needs {path} ({field.metadata['about']}): add {path}=…",
+            )
+
+
+def _check_inputs(config: Any) -> None:
+    """Refuse a path that is to be read and leads nowhere, before anything heavy is imported."""
+    for path, field in walk(config):
+        text = value_at(config, path)
+        deferred = field.metadata.get("deferred_by")
+        if (
+            not field.metadata.get("exists")
+            or not text
+            or "://" in text
+            or (deferred and value_at(config, deferred))
+        ):
+            continue
+        try:
+            os.stat(text)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "no path holds a null character"
+            raise InputError("input_missing", f"{path}={text} cannot be read: {reason}") from None

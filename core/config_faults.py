@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.errors import MissingConfigException
@@ -46,6 +47,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _unknown_option(error: MissingConfigException) -> ConfigError:
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     options = [name for name in error.options or () if not name.endswith("_schema")]
+    return unknown_choice(group, option, options)
+
+
+def unknown_choice(group: str, option: str, options: Sequence[str]) -> ConfigError:
+    """Return the error for a choice that a group does not have, with the nearest one that it has."""
     nearest = difflib.get_close_matches(option, options, n=1, cutoff=0.0)
     hint = f'; did you mean "{group}={nearest[0]}"? ' if nearest else "; "
     return ConfigError(
@@ -53,15 +59,35 @@ def _unknown_option(error: MissingConfigException) -> ConfigError:
     )
 
 
+def unreadable_value(name: str, value: str | None, schema: type) -> ConfigError:
+    """Return the error for an override that Hydra's grammar cannot read; a known field says what it takes.
+
+    value: None where there is no `=`.
+    """
+    field = dict(walk(schema)).get(name)
+    if field is None and value is not None and name:
+        return unknown_field(name, schema)
+    if field is None or value is None:
+        typed = name if value is None else f"{name}={value}"
+        return ConfigError("config_grammar", f"cannot read {typed!r}: write FIELD=VALUE")
+    if field.metadata.get("choices"):
+        allowed = ", ".join(field.metadata["choices"])
+        return ConfigError("config_choice", f"{name}={value} is not one of {allowed}")
+    return _wanted(name, field, f" not {value!r},")
+
+
 def _wrong_type(path: str, error: OmegaConfBaseException, schema: type) -> ConfigError:
     field = dict(walk(schema)).get(path)
     if field is None:
         return ConfigError("config_type", f"{path} is a section: set its fields, {path}.NAME=VALUE")
+    value = _first_line(error).removeprefix("Value ").partition(" of type ")[0]
+    return _wanted(path, field, f" not {value}," if value.startswith("'") else "")
+
+
+def _wanted(path: str, field: dataclasses.Field[Any], said: str) -> ConfigError:
     wanted = str(field.type).replace("str", "text").replace("int", "whole number").replace("float", "number")
     wanted = wanted.replace("bool", "true or false").replace(" | None", " or null")
     allowed = ", ".join(field.metadata.get("choices", ())) or describe_range(field.metadata)
-    value = _first_line(error).removeprefix("Value ").partition(" of type ")[0]
-    said = f" not {value}," if value.startswith("'") else ""
     return ConfigError(
         "config_type", f"{path} wants a {wanted},{said} here: {allowed or field.metadata['about']}"
     )

@@ -1,12 +1,11 @@
 """Carry free text past Hydra's grammar and OmegaConf's interpolation, byte for byte.
 
 Quoting alone is not enough: OmegaConf still reads `${…}` and `???` inside quoted strings. So each free text on
-the command line is replaced by a plain token before Hydra sees it, and put back into the finished objects.
+the command line is replaced by a plain token before Hydra sees it, and put back into the composed values.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -22,7 +21,7 @@ class Sealed:
     def seal(self, override: str, several: Collection[str] = ()) -> str:
         """Return the override with its value replaced by a token, if its key is a free-text field.
 
-        several: fields that take several values, parted by commas; each gets a token of its own.
+        several: fields that take several values, separated by commas; each gets a token of its own.
         """
         key, equals, text = override.partition("=")
         name = key.lstrip("+")
@@ -42,11 +41,10 @@ class Sealed:
             text = text.replace(token, typed)
         return text
 
-    def open_all(self, config: Any) -> None:
-        """Put the typed texts back into a config dataclass and its sections, in place."""
-        for field in dataclasses.fields(config):
-            value = getattr(config, field.name)
-            if dataclasses.is_dataclass(value):
-                self.open_all(value)
-            elif isinstance(value, str):
-                setattr(config, field.name, self.open(value))
+    def open_all(self, content: Any) -> Any:
+        """Return a container of config values in which every token is replaced by what was typed."""
+        if isinstance(content, dict):
+            return {key: self.open_all(value) for key, value in content.items()}
+        if isinstance(content, list):
+            return [self.open_all(value) for value in content]
+        return self.open(content) if isinstance(content, str) else content

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
-from collections.abc import Iterator, Sequence
+import typing
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from core.errors import ConfigError
@@ -41,6 +41,7 @@ def setting(
         "choices": tuple(choices),
         "needed_by": tuple(needed_by),
         "free_text": False,
+        "path": False,
     }
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
@@ -48,8 +49,32 @@ def setting(
 
 
 def free_text(default: str | None, about: str, *, needed_by: Sequence[str] = ()) -> Any:
-    """Declare a field that takes any text exactly as typed: a path, a sentence."""
-    metadata = {"about": about, "needed_by": tuple(needed_by), "free_text": True}
+    """Declare a field that takes any text exactly as typed: a sentence, the name of a column."""
+    metadata = {"about": about, "needed_by": tuple(needed_by), "free_text": True, "path": False}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def path_text(
+    default: str | None,
+    about: str,
+    *,
+    exists: bool = False,
+    deferred_by: str | None = None,
+    needed_by: Sequence[str] = (),
+) -> Any:
+    """Declare a field that names a file, a folder or a URL, exactly as typed; any bytes that a file system takes.
+
+    exists: it is read, so a missing one is refused before anything is loaded. deferred_by: field that puts the
+    reading off to a later time, such as a schedule; where it is given, nothing needs to exist yet.
+    """
+    metadata = {
+        "about": about,
+        "needed_by": tuple(needed_by),
+        "free_text": True,
+        "path": True,
+        "exists": exists,
+        "deferred_by": deferred_by,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -65,12 +90,6 @@ class Section:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             name = f"{self.where}.{field.name}" if self.where else field.name
             check_value(name, getattr(self, field.name), field.metadata)
-
-
-def refuse_password(name: str, url: str | None, cure: str) -> None:
-    """Raise ConfigError for a URL with a password in it: the config is recorded in every run folder."""
-    if url and re.search(r"//[^/@]*:[^/@]*@", url):
-        raise ConfigError("config_password", f"{name} holds a password, and the config is recorded: {cure}")
 
 
 def check_value(name: str, value: Any, metadata: Any) -> None:
@@ -105,16 +124,42 @@ def describe_range(metadata: Any) -> str:
     low, above, high = (metadata.get(key) for key in ("low", "above", "high"))
     words = []
     if above is not None:
-        words.append(f"more than {above:g}")
+        words.append(f"more than {_exact(above)}")
     if low is not None and high is not None:
-        words.append(f"{low:g} to {high:g}")
+        words.append(f"{_exact(low)} to {_exact(high)}")
     elif low is not None:
-        words.append(f"{low:g} or more")
+        words.append(f"{_exact(low)} or more")
     elif high is not None:
-        words.append(f"at most {high:g}")
+        words.append(f"at most {_exact(high)}")
     text = " and ".join(words)
     unit = metadata.get("unit", "")
     return f"{text} {unit}".strip() if text else ""
+
+
+def _exact(number: float) -> str:
+    """Return a bound with all its digits: a rounded one would invite a value that is refused."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
+
+
+def build(schema: Any, content: Mapping[str, Any]) -> Any:
+    """Return an object of a config dataclass from nested mappings, so that its checks see the values themselves.
+
+    Raises ConfigError from the checks, and for a name that the schema does not have.
+    """
+    types = typing.get_type_hints(schema)
+    values = {}
+    for name, value in content.items():
+        if name not in {field.name for field in dataclasses.fields(schema)}:
+            raise ConfigError("config_unknown", f'unknown field "{name}" of {schema.__name__}')
+        values[name] = build(types[name], value) if dataclasses.is_dataclass(types[name]) else value
+    return schema(**values)
+
+
+def value_at(config: Any, path: str) -> Any:
+    """Return the value of a field by its full path, such as `trainer.max_steps`."""
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
 
 
 def walk(schema: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:

@@ -36,6 +36,9 @@ def run_stage(app: str, config: Any, stages: Mapping[str, str]) -> int:
     except TriptychError as error:
         print(f"{command}: {error.sentence}", file=sys.stderr)
         return error.exit_code
+    except Exception as error:  # there is no log yet that could hold the frames
+        print(f"{command}: internal fault: {type(error).__name__} at {_frames(error)[-1]}", file=sys.stderr)
+        return ExitCode.FAULT
     started = time.monotonic()
     with silenced() as counts:
         code, line = _call(stages[config.stage], config, run)
@@ -98,9 +101,7 @@ def _verb(target: str) -> Callable[[Any, Run], int]:
 
 def _fault(error: BaseException, run: Run) -> str:
     """Log type and frames of a fault, never its message: that may quote an input."""
-    frames = [
-        f"{shown(frame.filename)}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
-    ]
+    frames = _frames(error)
     ours = [frame for frame in frames if not frame.startswith("<")]
     where = (ours or frames or ["<unknown>"])[-1]
     name = type(error).__name__
@@ -109,6 +110,10 @@ def _fault(error: BaseException, run: Run) -> str:
     except TriptychError:
         return f"internal fault: {name} at {where}"
     return f"internal fault: {name} at {where}; see {run.path / run.log.path.name}"
+
+
+def _frames(error: BaseException) -> list[str]:
+    return [f"{shown(frame.filename)}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
 
 
 def shown(filename: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from core.config import front_door
 from core.errors import ExitCode
 from core.runs.folder import Run
-from core.schema import free_text, setting
+from core.schema import path_text, setting
 
 STAGES = {"demo": "pipelines.demo:run"}
 PAGE = "index.html"
@@ -22,8 +22,8 @@ class DemoConfig:
 
     stage: str = setting("demo", "what to do", choices=tuple(STAGES))
     seed: int = setting(0, "seed of everything random", low=0, high=2**32 - 1)
-    output: str = free_text("demo", "folder for the page and what it links to")
-    run_dir: str | None = free_text(None, "folder of this run's record")
+    output: str = path_text("demo", "folder for the page and what it links to")
+    run_dir: str | None = path_text(None, "folder of this run's record")
 
 
 def run(cfg: DemoConfig, run: Run) -> int:

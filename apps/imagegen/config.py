@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from core.errors import ConfigError
-from core.schema import MISSING, Section, free_text, setting
+from core.schema import MISSING, Section, free_text, path_text, setting
 from core.training.config import TrainerConfig
 
 STAGES = ("train", "personalise", "evaluate", "export", "generate", "serve")
 SCHEDULERS = ("ddim", "ddpm", "euler", "euler_a", "dpmpp_2m", "unipc")
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 STRENGTH = 0.7  # how much of a given picture may change where nothing is said
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Return width and height in pixels of a text such as 128x96; (0, 0) of auto. Raises ConfigError."""
+    if text.strip().lower() == "auto":
+        return 0, 0
+    match = _SIZE.fullmatch(text.strip().lower().replace("×", "x"))
+    if match is None:
+        raise ConfigError(
+            "config_choice",
+            f"size={text[:40]} is not a size: write WIDTHxHEIGHT in pixels, such as 128x128, or auto",
+        )
+    return int(match[1]), int(match[2])
 
 
 @dataclass
@@ -20,7 +35,7 @@ class DataConfig(Section):
 
     where: ClassVar[str] = "data"
 
-    cache: str = free_text(
+    cache: str = path_text(
         ".cache/imagegen", "folder for fetched and prepared data; may be deleted at any time"
     )
 
@@ -31,8 +46,10 @@ class ModelConfig(Section):
 
     where: ClassVar[str] = "model"
 
-    path: str | None = free_text(
-        None, "folder of a Stable Diffusion pipeline as diffusers saves it; null: the embedded one"
+    path: str | None = path_text(
+        None,
+        "folder of a Stable Diffusion pipeline as diffusers saves it; null: the embedded one",
+        exists=True,
     )
     edge: int = setting(128, "width and height of the pictures trained on", unit="pixels", low=64, high=1024)
     device: str = setting(
@@ -100,40 +117,42 @@ class ImagegenConfig(Section):
     stage: str = setting(MISSING, "what to do", choices=STAGES)
     seed: int = setting(0, "seed of everything random; picture i uses seed + i", low=0, high=2**63 - 1)
     prompt: str | None = free_text(None, "what to draw")
-    prompts: str | None = free_text(None, "text file with a prompt a line, instead of prompt=")
+    prompts: str | None = path_text(None, "text file with a prompt a line, instead of prompt=", exists=True)
     negative: str = free_text("", "what not to draw")
     n: int = setting(1, "pictures of each prompt", unit="pictures", low=1, high=1000)
     size: str = free_text("auto", "width x height such as 128x128; auto: the model's own")
     steps: int = setting(25, "denoising steps", unit="steps", low=1, high=1000)
     guidance: float = setting(4.0, "how closely to follow the prompt; 1 or less: no guidance", low=0, high=50)
     scheduler: str = setting("ddim", "how noise is taken away", choices=SCHEDULERS)
-    image: str | None = free_text(None, "picture to start from, or to paint in")
-    mask: str | None = free_text(None, "white where image= is to be painted anew")
+    image: str | None = path_text(None, "picture to start from, or to paint in", exists=True)
+    mask: str | None = path_text(None, "white where image= is to be painted anew", exists=True)
     strength: float | None = setting(
         None, "how much of image= may change; null: 0.7, with a mask all of what it shows", above=0, high=1
     )
-    adapter: str | None = free_text(
-        None, "adapter (LoRA): a safetensors file; for the service, a folder of them"
+    adapter: str | None = path_text(
+        None, "adapter (LoRA): a safetensors file; for the service, a folder of them", exists=True
     )
     adapter_scale: float = setting(1.0, "how strongly the adapter works", low=0, high=4)
     probes: str = setting(
         "none", "attention: also draw where each word was looked at", choices=("none", "attention")
     )
-    replay: str | None = free_text(None, "a PNG that this command made: make the same bytes again")
-    images: str | None = free_text(
-        None, "folder of 5 to 20 pictures of one style or thing", needed_by=("personalise",)
+    replay: str | None = path_text(
+        None, "a PNG that this command made: make the same bytes again", exists=True
+    )
+    images: str | None = path_text(
+        None, "folder of 5 to 20 pictures of one style or thing", needed_by=("personalise",), exists=True
     )
     token: str | None = free_text(
         None, "word that calls for it, such as '<sketch> style'", needed_by=("personalise",)
     )
-    output: str | None = free_text(
+    output: str | None = path_text(
         None,
         "folder for results; a second run writes the same bytes",
         needed_by=("generate", "evaluate", "export", "personalise"),
     )
     host: str = free_text("127.0.0.1", "address that the service listens on")
     port: int = setting(8000, "its port; 0 takes a free one", low=0, high=65535)
-    run_dir: str | None = free_text(None, "folder of this run's record; name an old one to resume it")
+    run_dir: str | None = path_text(None, "folder of this run's record; name an old one to resume it")
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -148,5 +167,8 @@ class ImagegenConfig(Section):
             raise ConfigError(
                 "config_choice", "say what to draw by one of prompt=, prompts=FILE and replay=PICTURE.png"
             )
+        if self.stage == "generate" and self.prompt is not None and not self.prompt.strip():
+            raise ConfigError("config_choice", "prompt= is empty: say what to draw")
+        size_of(self.size)
         if self.mask is not None and self.image is None:
             raise ConfigError("config_choice", "mask= says where to paint in a picture: add image=")

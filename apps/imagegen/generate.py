@@ -11,7 +11,6 @@ output/
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.imagegen.config import STRENGTH, ImagegenConfig
+from apps.imagegen.config import STRENGTH, ImagegenConfig, size_of
 from apps.imagegen.data.prompts import Prompt, read_prompts, stem_of
 from apps.imagegen.data.recipe import Recipe, RecipeError, seeds
 from apps.imagegen.models.attention_probe import AttentionProbe, words_of
@@ -41,7 +40,6 @@ REFUSED = ("line", "code", "sentence", "prompt")
 _ON_SHEET = 64  # pictures
 _COLUMNS = 8
 _QUOTED = 200  # characters of a refused prompt
-_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 
 def run(cfg: ImagegenConfig, run: Run) -> int:
@@ -85,18 +83,6 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     )
     run.log.event("generated", items=len(wanted), quarantined=len(refused), seconds=round(seconds, 3))
     return code
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """Return width and height in pixels of a text such as 128x96; (0, 0) of auto. Raises RecipeError: size_unknown."""
-    if text.strip().lower() == "auto":
-        return 0, 0
-    found = _SIZE.fullmatch(text.strip().lower().replace("×", "x"))
-    if found is None:
-        raise RecipeError(
-            "size_unknown", f"size={printable(text)[:40]} is no size: write WIDTHxHEIGHT, or auto", "size"
-        )
-    return int(found[1]), int(found[2])
 
 
 def file_name(number: int, count: int, recipe: Recipe) -> str:

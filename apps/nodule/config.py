@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from core.errors import ConfigError
-from core.schema import MISSING, Section, free_text, setting
+from core.schema import MISSING, Section, path_text, setting
 from core.training.config import TrainerConfig
 
 STAGES = ("train", "evaluate", "infer", "simulate")
@@ -46,14 +46,16 @@ class DataConfig(Section):
         "mixed: phantoms and the real data folder; phantoms: generated only; folder: your own volumes",
         choices=("mixed", "phantoms", "folder"),
     )
-    volumes: str | None = free_text(
-        None, "folder of your volumes (DICOM, NIfTI, MHD, NRRD), for source=folder"
+    volumes: str | None = path_text(
+        None, "folder of your volumes (DICOM, NIfTI, MHD, NRRD), for source=folder", exists=True
     )
-    annotations: str | None = free_text(
-        None, "nodules in those volumes, CSV in LUNA16's format, for source=folder"
+    annotations: str | None = path_text(
+        None, "nodules in those volumes, CSV in LUNA16's format, for source=folder", exists=True
     )
-    real: str | None = free_text(None, "folder of real data for source=mixed; null looks in $TRIPTYCH_DATA")
-    cache: str = free_text(".cache/nodule", "folder for prepared data; may be deleted at any time")
+    real: str | None = path_text(
+        None, "folder of real data for source=mixed; null looks in $TRIPTYCH_DATA", exists=True
+    )
+    cache: str = path_text(".cache/nodule", "folder for prepared data; may be deleted at any time")
     anatomy_mm: float = setting(
         1.0,
         "grid that generated chests are drawn on; a coarser one is faster and paler",
@@ -85,23 +87,29 @@ class NoduleConfig(Section):
 
     stage: str = setting(MISSING, "what to do", choices=STAGES)
     seed: int = setting(0, "seed of everything random", low=0, high=2**32 - 1)
-    input: str | None = free_text(
-        None, "folder of DICOM files or volumes, or one volume", needed_by=("infer",)
+    input: str | None = path_text(
+        None, "folder of DICOM files or volumes, or one volume", needed_by=("infer",), exists=True
     )
-    output: str | None = free_text(
+    output: str | None = path_text(
         None,
         "folder for results; a second run writes the same bytes",
         needed_by=("infer", "evaluate", "simulate"),
     )
-    run_dir: str | None = free_text(None, "folder of this run's record; name an old one to resume it")
-    weights: str | None = free_text(
-        None, "weights file to look with, or to begin training from; null: the embedded ones, or none"
+    run_dir: str | None = path_text(None, "folder of this run's record; name an old one to resume it")
+    weights: str | None = path_text(
+        None,
+        "weights file to look with, or to begin training from; null: the embedded ones, or none",
+        exists=True,
     )
-    predictions: str | None = free_text(None, "candidates, CSV in LUNA16's format", needed_by=("evaluate",))
-    annotations: str | None = free_text(None, "nodules, CSV in LUNA16's format", needed_by=("evaluate",))
-    excluded: str | None = free_text(None, "irrelevant findings, CSV in LUNA16's format")
-    seriesuids: str | None = free_text(
-        None, "scans that count, one series UID a line", needed_by=("evaluate",)
+    predictions: str | None = path_text(
+        None, "candidates, CSV in LUNA16's format", needed_by=("evaluate",), exists=True
+    )
+    annotations: str | None = path_text(
+        None, "nodules, CSV in LUNA16's format", needed_by=("evaluate",), exists=True
+    )
+    excluded: str | None = path_text(None, "irrelevant findings, CSV in LUNA16's format", exists=True)
+    seriesuids: str | None = path_text(
+        None, "scans that count, one series UID a line", needed_by=("evaluate",), exists=True
     )
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)

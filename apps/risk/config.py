@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from core.errors import ConfigError
-from core.schema import MISSING, Section, check_value, free_text, refuse_password, setting
+from core.schema import MISSING, Section, check_value, free_text, path_text, setting
 from core.training.config import TrainerConfig
 
 STAGES = ("train", "evaluate", "score", "backtest", "plan")
@@ -32,9 +32,16 @@ class DataConfig(Section):
     sample: str | None = setting(
         "markets", "a sample instead of a table of your own; null with path=", choices=SAMPLES
     )
-    path: str | None = free_text(None, "CSV or Parquet file, folder of Parquet files, or URL of a database")
+    path: str | None = path_text(
+        None,
+        "CSV or Parquet file, folder of Parquet files, or URL of a database",
+        exists=True,
+        deferred_by="schedule",
+    )
     table: str | None = free_text(None, "table of the database")
-    columns: str | None = free_text(None, "YAML file with the columns' roles")
+    columns: str | None = path_text(
+        None, "YAML file with the columns' roles", exists=True, deferred_by="schedule"
+    )
     entity: str | None = free_text(None, "column of the client, asset or series")
     time: str | None = free_text(None, "column of the time")
     targets: str | None = free_text(None, "columns to forecast, parted by commas")
@@ -78,14 +85,19 @@ class ScoreConfig(Section):
 
     where: ClassVar[str] = "score"
 
-    sql: str | None = free_text(None, "URL of a database that gets the scores too")
+    sql: str | None = path_text(None, "URL of a database that gets the scores too")
     sql_table: str = free_text("risk_scores", "its table")
-    portfolios: str | None = free_text(
-        None, "CSV of portfolios: portfolio,entity,weight; null: one, of equal weights"
+    portfolios: str | None = path_text(
+        None,
+        "CSV of portfolios: portfolio,entity,weight; null: one, of equal weights",
+        exists=True,
+        deferred_by="schedule",
     )
-    champion: str | None = free_text(
+    champion: str | None = path_text(
         None,
         "folder that stage=evaluate wrote: its champion scores, if the weights hold it; null: that of the weights",
+        exists=True,
+        deferred_by="schedule",
     )
     alert_share: float = setting(
         0.1, "share of clients, riskiest first, that are marked for attention", low=0, high=1
@@ -148,13 +160,13 @@ class RiskConfig(Section):
         "date or time of which the future is unknown: 2018-12-31 is the end of that day in data.zone, "
         "2018-12-31T17:30 that minute; null: the last one of the data, refused where it lies far after all others",
     )
-    output: str | None = free_text(
+    output: str | None = path_text(
         None,
         "folder for results; a second run writes the same bytes",
         needed_by=("score", "evaluate", "backtest"),
     )
-    run_dir: str | None = free_text(None, "folder of this run's record; name an old one to resume it")
-    weights: str | None = free_text(None, "folder of a trained model; null: the embedded one")
+    run_dir: str | None = path_text(None, "folder of this run's record; name an old one to resume it")
+    weights: str | None = path_text(None, "folder of a trained model; null: the embedded one", exists=True)
     schedule: str | None = free_text(
         None,
         "cron expression such as '0 6 * * 1-5': register the scoring for these times instead of doing it now",
@@ -172,10 +184,6 @@ class RiskConfig(Section):
         if (self.data.path is None) == (self.data.sample is None):
             wish = "leave data.sample null" if self.data.path else "add data=SAMPLE, or data.path=…"
             raise ConfigError("config_choice", f"one table is scored, a sample or data.path: {wish}")
-        for name, url in (("data.path", self.data.path), ("score.sql", self.score.sql)):
-            refuse_password(
-                name, url, "put the password into ~/.pgpass or $PGPASSWORD, and leave it out of the URL"
-            )
         if self.score.champion is not None and self.model.name != "champion":
             raise ConfigError(
                 "config_choice",

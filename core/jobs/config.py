@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+from core.credentials import refuse_password
 from core.errors import ConfigError, InputError
-from core.schema import Section, free_text, refuse_password, setting
+from core.schema import Section, path_text, setting
 
 DEFAULT_QUEUE = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -23,7 +24,7 @@ class JobsConfig(Section):
 
     where: ClassVar[str] = "jobs"
 
-    database: str | None = free_text(
+    database: str | None = path_text(
         None, "SQLite file, or postgresql:// URL; else $TRIPTYCH_JOBS, else a file in the user's state folder"
     )
     queues: list[str] = setting([DEFAULT_QUEUE], "queues that the worker serves")

@@ -25,8 +25,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8, line ends as they are."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write text as UTF-8, line ends as they are; a byte of a path that is not UTF-8 is written as \\udcXX.
+
+    In JSON that is the escape of the same character, so that a reader gets the path back.
+    """
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def write_json(path: Path, content: Any) -> None:

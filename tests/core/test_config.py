@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,9 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from apps.imagegen.config import ImagegenConfig
 from apps.nodule.config import NoduleConfig
 from core.command_line import read_command_line
 from core.config import compose_jobs, front_door
@@ -129,13 +132,6 @@ def test_jobs_that_differ_in_a_part_of_the_output_share_it() -> None:
     assert one.input == "2024-01-01,2024-02-01", "several values only where a sweep was asked for"
 
 
-def test_a_sweep_without_an_end_is_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"seed=interval\(0,1\) cannot be swept: write its values one by one"
-    ):
-        compose("-m", "stage=train", "seed=interval(0,1)")
-
-
 def test_a_fault_in_any_job_of_a_sweep_stops_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +143,8 @@ def test_a_fault_in_any_job_of_a_sweep_stops_all(
 
 def test_the_worst_job_gives_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("p", "a", "s"):
+        (tmp_path / name).touch()
     files = ("output=o", "predictions=p", "annotations=a", "seriesuids=s")
     assert door("-m", "stage=train,evaluate", *files) == 4
     assert door("-m", "stage=evaluate,simulate", *files) == 3
@@ -155,7 +153,9 @@ def test_the_worst_job_gives_the_exit_code(tmp_path: Path, monkeypatch: pytest.M
         "simulate",
         "train",
     ]
-    assert sorted(x.name for x in tmp_path.iterdir()) == ["runs"], "Hydra makes no folders of its own"
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["a", "p", "runs", "s"], (
+        "Hydra makes no folders of its own"
+    )
 
 
 def test_an_interruption_ends_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +184,87 @@ def test_the_composed_config_can_be_shown(capsys: pytest.CaptureFixture[str]) ->
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown["input"] == "${x}, 肺"
     assert shown["trainer"]["max_steps"] == 10000
+
+
+def test_checks_see_what_was_typed_not_a_stand_in() -> None:
+    with pytest.raises(ConfigError, match="size=banana is not a size"):
+        compose_jobs(
+            "imagegen",
+            ImagegenConfig,
+            read_command_line(["stage=generate", "prompt=a", "output=o", "size=banana"]),
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seed: ${oc.env:SECRET}",
+        "weights: ${oc.env:SECRET}",
+        "data: {volumes: 'a/${oc.env:SECRET}'}",
+        "weights: ${oc.decode:${oc.env:SECRET}}",
+        "weights: ${oc.env:NOT_SET,${oc.env:SECRET}}",
+    ],
+)
+def test_the_environment_is_neither_shown_nor_recorded(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SECRET", "hunter2")
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "own.yaml").write_text(f"# @package _global_\n{text}\n")
+    for more in ([], ["--cfg", "job"]):
+        assert door("--config-dir", str(tmp_path), "experiment=own", "stage=train", *more) == 2
+        shown = "".join(capsys.readouterr())
+        assert "${oc.env:SECRET} would record the value of a variable" in shown or "NOT_SET" in shown
+        assert "hunter2" not in shown
+    assert [path.name for path in tmp_path.iterdir()] == ["experiment"]
+    assert OmegaConf.create({"home": "${oc.env:SECRET}"}).home == "hunter2", "others may still use it"
+
+
+@pytest.mark.parametrize(
+    "word", ["seed=${oc.env:SECRET}", "experiment=${oc.env:SECRET}", "model=${oc.env:SECRET}"]
+)
+def test_nor_does_it_come_in_by_the_command_line(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    with pytest.raises(ConfigError) as caught:
+        compose("stage=train", word)
+    assert "hunter2" not in caught.value.sentence
+
+
+@pytest.mark.parametrize("name", ["input", "weights", "data.real"])
+def test_a_path_that_leads_nowhere_is_refused_before_the_run_begins(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (
+        door("stage=infer", "input=.", "output=out", f"{name}=no/such file") == 2 if name != "input" else True
+    )
+    assert door("stage=train", f"{name}=no/such file") == 2
+    assert f"triptych-nodule: {name}=no/such file cannot be read: No such file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert door("stage=train", f"{name}=") == 0, "nothing is no path"
+
+
+def test_bytes_that_are_not_utf8_are_for_paths_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = os.fsdecode(b"caf\xe9")
+    (tmp_path / odd).mkdir()
+    assert door("stage=infer", f"input={odd}", "output=out", f"run_dir={odd}/run") == 0
+    recorded = tmp_path / odd / "run"
+    assert yaml.safe_load((recorded / "config.yaml").read_text("utf-8"))["input"] == odd
+    monkeypatch.setattr(sys, "argv", ["triptych-nodule", f"input={odd}"])
+    assert door("stage=infer", f"input={odd}", "output=out", f"run_dir={odd}/run") == 0
+    assert json.loads((recorded / "provenance.json").read_text("utf-8"))["command"][1] == f"input={odd}"
+    words = ["stage=generate", f"prompt={odd}", "output=out"]
+    assert (
+        front_door("imagegen", "imagegen", ImagegenConfig, {"generate": "tests.core.verbs:done"}, words) == 2
+    )
+    assert (
+        capsys.readouterr().err
+        == "triptych-imagegen: prompt holds a byte that is not UTF-8: only a path may\n"
+    )
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from apps.nodule.config import NoduleConfig
 from core.free_text import Sealed
 
 
@@ -27,12 +26,12 @@ def test_tokens_open_inside_longer_texts_too() -> None:
     assert sealed.open(f"{token}/runs") == "${x}/runs"
 
 
-def test_texts_go_back_into_sections() -> None:
+def test_texts_go_back_into_composed_values() -> None:
     sealed = Sealed(["input", "data.volumes"])
-    config = NoduleConfig(stage="train")
-    config.input = sealed.seal("input=???").partition("=")[2]
-    config.data.volumes = sealed.seal("data.volumes=").partition("=")[2]
-    sealed.open_all(config)
-    assert config.input == "???"
-    assert config.data.volumes == ""
-    assert config.data.source == "mixed"
+    tokens = [sealed.seal(text).partition("=")[2] for text in ("input=???", "data.volumes=")]
+    content = {"input": tokens[0], "data": {"volumes": tokens[1], "sizes": [1, None]}, "names": [tokens[0]]}
+    assert sealed.open_all(content) == {
+        "input": "???",
+        "data": {"volumes": "", "sizes": [1, None]},
+        "names": ["???"],
+    }

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from core.errors import ConfigError
-from core.schema import MISSING, Section, describe_range, free_text, setting, walk
+from core.schema import MISSING, Section, build, describe_range, free_text, path_text, setting, value_at, walk
 
 
 @dataclass
@@ -76,3 +76,29 @@ def test_ranges_in_words() -> None:
     assert words["oven.note"] == ""
     assert describe_range({"low": 1, "unit": "steps"}) == "1 or more steps"
     assert describe_range({"high": 1}) == "at most 1"
+    assert describe_range({"low": 0, "high": 2**63 - 1}) == "0 to 9223372036854775807"
+
+
+def test_objects_are_built_from_plain_values_and_checked() -> None:
+    kitchen = build(Kitchen, {"task": "bake", "oven": {"heat": 200.0, "note": "${x}"}})
+    assert (value_at(kitchen, "oven.heat"), value_at(kitchen, "oven.note")) == (200.0, "${x}")
+    assert value_at(kitchen, "task") == "bake"
+    with pytest.raises(ConfigError, match=r"oven\.heat=2\.0 is out of range"):
+        build(Kitchen, {"oven": {"heat": 2.0}})
+    with pytest.raises(ConfigError, match='unknown field "cold" of Oven'):
+        build(Kitchen, {"oven": {"cold": 1}})
+
+
+def test_a_path_says_whether_it_is_read() -> None:
+    @dataclass
+    class Door(Section):
+        key: str | None = path_text(None, "file of the key", exists=True, deferred_by="later")
+        later: str | None = free_text(None, "when it is read")
+
+    fields = {path: field.metadata for path, field in walk(Door)}
+    assert (fields["key"]["path"], fields["key"]["exists"], fields["key"]["deferred_by"]) == (
+        True,
+        True,
+        "later",
+    )
+    assert (fields["later"]["path"], fields["later"]["free_text"]) == (False, True)

@@ -74,7 +74,7 @@ def test_bad_input_is_told_in_one_line(model: Path, capfd: pytest.CaptureFixture
     )
     assert _generate(Path("nowhere"), "prompt=red apple") == 2
     assert capfd.readouterr().err == (
-        "triptych-imagegen: nowhere holds no model_index.json: name a folder as diffusers' save_pretrained leaves it\n"
+        "triptych-imagegen: model.path=nowhere cannot be read: No such file or directory\n"
     )
     assert not Path("out").exists()
 

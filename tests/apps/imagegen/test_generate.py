@@ -20,8 +20,8 @@ from PIL.PngImagePlugin import PngInfo
 
 import apps.imagegen.generate as module
 from apps.imagegen.config import ImagegenConfig, ModelConfig
-from apps.imagegen.data.recipe import Recipe, RecipeError
-from apps.imagegen.generate import file_name, run, size_of
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.generate import file_name, run
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.pipeline_folder import load_pipeline
 from apps.imagegen.report.recipe_png import png_bytes, recipe_of
@@ -332,19 +332,6 @@ def test_replay_tells_what_it_cannot_make_again(model: Path, tmp_path: Path) -> 
         assert caught.value.sentence.startswith(start)
         assert caught.value.sentence.endswith(f"; what was drawn is {tmp_path / 'out' / path.name}")
         assert (tmp_path / "out" / path.name).read_bytes() == made.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("auto", (0, 0)), ("128x96", (128, 96)), (" 64X32 ", (64, 32)), ("64×32", (64, 32))]
-)
-def test_sizes_can_be_read(text: str, size: tuple[int, int]) -> None:
-    assert size_of(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "12", "12x", "x12", "1x2x3", "-1x2", "1e3x5", "١٢x٣٤", "9999999x1"])
-def test_what_is_no_size_is_told(text: str) -> None:
-    with pytest.raises(RecipeError, match="is no size: write WIDTHxHEIGHT, or auto"):
-        size_of(text)
 
 
 def test_names_sort_in_the_order_of_the_pictures() -> None:

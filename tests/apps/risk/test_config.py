@@ -23,10 +23,6 @@ def test_without_settings_the_embedded_markets_are_scored_by_the_champion() -> N
         ({"stage": "score", "data": DataConfig(path="a.csv")}, "leave data.sample null"),
         ({"stage": "score", "data": DataConfig(sample="mixture")}, "data=mixture is generated series"),
         (
-            {"stage": "score", "score": ScoreConfig(sql="postgresql://bank:secret@db/scores")},
-            "score.sql holds a password, and the config is recorded: put the password into ~/.pgpass",
-        ),
-        (
             {
                 "stage": "score",
                 "score": ScoreConfig(champion="evaluation"),

@@ -29,7 +29,7 @@ def test_a_value_out_of_range_is_refused(field: str, value: float, sentence: str
 @pytest.mark.parametrize("url", ["postgresql://me:secret@host/jobs", "postgresql+psycopg://me:secret@/jobs"])
 def test_a_password_is_not_taken_into_the_config(url: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"jobs\.database holds a password, and the config is recorded"
+        ConfigError, match=r"jobs\.database holds a password, and what is given is recorded"
     ) as caught:
         JobsConfig(database=url)
     assert "secret" not in caught.value.sentence
