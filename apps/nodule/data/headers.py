@@ -35,6 +35,7 @@ ITEM, SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
 META_START = 144  # preamble, DICM, and the element that holds the length of the rest
 VALID_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+MAX_UID = 64
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 
 
@@ -81,7 +82,7 @@ def read_header(path: Path) -> Header:
     header = Header(path, dataset, pixels, syntax)
     if (
         not VALID_UID.fullmatch(header.text("SeriesInstanceUID"))
-        or len(header.text("SeriesInstanceUID")) > 64
+        or len(header.text("SeriesInstanceUID")) > MAX_UID
     ):
         raise _no_series(header)
     return header

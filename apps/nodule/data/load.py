@@ -57,17 +57,17 @@ def load(item: SeriesItem) -> Volume:
 
 def _load_dicom(item: SeriesItem) -> Volume:
     plan = _plan([read_header(path) for path in item.files])
-    hu_DHW, sources = _decode(plan, inverted=False)
+    hu_DHW, sources, frames = _decode(plan, inverted=False)
     notes = plan.notes
     if not looks_like_hounsfield(hu_DHW):
         if not any(image.text("PhotometricInterpretation") == "MONOCHROME1" for image in plan.images):
             raise refuse("values_not_hu")
         # The standard inverts the display only, yet some writers invert the values: believe what is a chest.
-        hu_DHW, sources = _decode(plan, inverted=True)
+        hu_DHW, sources, frames = _decode(plan, inverted=True)
         if not looks_like_hounsfield(hu_DHW):
             raise refuse("values_not_hu")
         notes += (note("monochrome1_inverted"),)
-    return Volume(hu_DHW, plan.grid.affine, item.id, sources, notes)
+    return Volume(hu_DHW, plan.grid.affine, item.id, sources, notes, frames)
 
 
 def _plan(headers: Sequence[Header]) -> Plan:
@@ -100,8 +100,10 @@ def _notes(
     return tuple(notes)
 
 
-def _decode(plan: Plan, *, inverted: bool) -> tuple[np.ndarray, tuple[Dataset, ...]]:
-    """Return the volume (D, H, W) and the headers in D order; refuses repeated images that differ."""
+def _decode(
+    plan: Plan, *, inverted: bool
+) -> tuple[np.ndarray, tuple[Dataset, ...], tuple[tuple[int, int], ...]]:
+    """Return `Volume`'s hu_DHW, sources and frames; refuses repeated images that differ."""
     places = plan.grid.places
     whole = all(rescale.is_whole for rescale in plan.rescales)
     hu_DHW = np.empty((len(places), *plan.grid.shape_HW), dtype=np.int16 if whole else np.float32)
@@ -121,8 +123,10 @@ def _decode(plan: Plan, *, inverted: bool) -> tuple[np.ndarray, tuple[Dataset, .
     _each_frame(plan, repeats, compare, inverted=inverted)
     if differing:
         raise refuse("duplicates_differ", places=len(set(differing)))
-    ordered = dict.fromkeys(plan.frames[number].source for number in firsts)
-    return hu_DHW, tuple(headers[source] for source in ordered)
+    ordered = list(dict.fromkeys(plan.frames[number].source for number in firsts))
+    at = {source: position for position, source in enumerate(ordered)}
+    frames = tuple((at[plan.frames[number].source], plan.frames[number].index) for number in firsts)
+    return hu_DHW, tuple(headers[source] for source in ordered), frames
 
 
 def _each_frame(

@@ -22,6 +22,8 @@ class Volume:
     sources: DICOM headers without pixel data, one a slice in D order (one in all for a multi-frame object);
         empty where the source is no DICOM.
     notes: (code, sentence) of each repair or peculiarity that a reader should know.
+    frames: for each slice in D order the number of its object in `sources` and of its frame in that, both from 0;
+        empty where it is not known: slice d is then `sources[d]`, or is found by its position.
     """
 
     hu_DHW: np.ndarray
@@ -29,6 +31,7 @@ class Volume:
     uid: str
     sources: tuple[Dataset, ...] = ()
     notes: tuple[tuple[str, str], ...] = field(default=())
+    frames: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.hu_DHW.ndim != 3:

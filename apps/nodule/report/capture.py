@@ -18,7 +18,8 @@ from apps.nodule.models.findings import Finding
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.pictures import Plane, planes
 from apps.nodule.report.place import image_number, side_of_body
-from apps.nodule.report.source import reference_headers, stamp
+from apps.nodule.report.references import lossy_compression, references
+from apps.nodule.report.source import stamp
 from apps.nodule.report.uids import result_uid
 
 SERIES_NUMBER = 9103
@@ -32,11 +33,12 @@ _BOLD = "DejaVuSans-Bold"
 
 def captures(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> list[Dataset]:
     """Return one Secondary Capture (DICOM PS3.3 A.8.1, RGB) a finding, in the order of `findings`."""
-    headers = reference_headers(volume.sources, model) if findings else []
+    images = references(volume, model) if findings else []
     made = []
     for number, finding in enumerate(findings, start=1):
         instance = _instance(volume, draw(volume, finding, model, number, len(findings)), model, number)
-        instance.SourceImageSequence = [_reference(volume, headers, finding)]
+        image = images[image_number(volume, finding.candidate.centre_mm) - 1]
+        instance.SourceImageSequence = [image.write_to(Dataset())]
         made.append(instance)
     return made
 
@@ -104,11 +106,10 @@ def _font(size: int, face: str = "DejaVuSans") -> ImageFont.FreeTypeFont:
 
 
 def _instance(volume: Volume, rgb_HWC: np.ndarray, model: ModelInfo, number: int) -> Dataset:
-    source = volume.sources[0]
     uid = result_uid(volume.uid, model, "sc instance", number)
     instance = Dataset()
     instance.file_meta = _file_meta(uid)
-    stamp(instance, source, model)
+    stamp(instance, volume.sources[0], model)
     instance.SOPClassUID = SecondaryCaptureImageStorage
     instance.SOPInstanceUID = UID(uid)
     instance.Modality = "OT"
@@ -124,22 +125,9 @@ def _instance(volume: Volume, rgb_HWC: np.ndarray, model: ModelInfo, number: int
     # Figures and an outline are burned in, but nothing that names the patient (PS3.3 C.7.6.1.1.3).
     instance.BurnedInAnnotation = "NO"
     instance.RecognizableVisualFeatures = "NO"
-    instance.LossyImageCompression = str(source.get("LossyImageCompression") or "00")
-    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-        if keyword in source:
-            instance[keyword] = source[keyword]
+    instance.update(lossy_compression(volume))
     _set_pixels(instance, rgb_HWC)
     return instance
-
-
-def _reference(volume: Volume, headers: Sequence[Dataset], finding: Finding) -> Dataset:
-    """Name the image through the finding's centre (a multi-frame source as a whole): a viewer can go there."""
-    number = image_number(volume, finding.candidate.centre_mm)
-    header = headers[number - 1] if len(headers) == volume.hu_DHW.shape[0] else headers[0]
-    item = Dataset()
-    item.ReferencedSOPClassUID = header.SOPClassUID
-    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
-    return item
 
 
 def _file_meta(uid: str) -> FileMetaDataset:

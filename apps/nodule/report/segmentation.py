@@ -17,7 +17,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Finding
 from apps.nodule.report.model_info import ModelInfo
-from apps.nodule.report.source import MANUFACTURER, reference_headers, stamp
+from apps.nodule.report.references import name_sources, plane_of, references, slice_headers
+from apps.nodule.report.source import MANUFACTURER, stamp
 from apps.nodule.report.uids import result_uid
 
 SERIES_NUMBER = 9101
@@ -40,7 +41,8 @@ def segmentation(volume: Volume, findings: Sequence[Finding], model: ModelInfo) 
     if not findings:
         raise ValueError("a Segmentation needs at least one finding")
     slices = _touched(findings)
-    headers = reference_headers(volume.sources, model)
+    headers = slice_headers(volume, model)
+    plane = plane_of(volume)
     seg = hd.seg.Segmentation(
         source_images=headers,
         pixel_array=_pixels(volume, findings, slices),
@@ -59,12 +61,17 @@ def segmentation(volume: Volume, findings: Sequence[Finding], model: ModelInfo) 
         content_description="Lung nodules found by Triptych",
         series_description="Triptych lung nodules SEG",
         plane_positions=[
-            hd.PlanePositionSequence("PATIENT", position) for position in _positions(volume, slices)
+            hd.PlanePositionSequence("PATIENT", headers[d].ImagePositionPatient) for d in slices
         ],
-        plane_orientation=_orientation(volume),
-        pixel_measures=_measures(volume),
+        plane_orientation=hd.PlaneOrientationSequence("PATIENT", plane.orientation),
+        pixel_measures=hd.PixelMeasuresSequence(
+            pixel_spacing=plane.spacing_mm,
+            slice_thickness=plane.thickness_mm,
+            spacing_between_slices=plane.gap_mm,
+        ),
         omit_empty_frames=True,
     )
+    name_sources(seg, references(volume, model))
     _settle_dimension_uid(seg, result_uid(volume.uid, model, "seg dimensions"))
     stamp(seg, volume.sources[0], model)
     return seg
@@ -124,69 +131,6 @@ def _describe(volume: Volume, model: ModelInfo, index: int) -> SegmentDescriptio
         tracking_uid=tracking_uid(volume, model, index),
         display_color=_AMBER,
     )
-
-
-def _frame_positions(source: Dataset) -> np.ndarray:
-    """Positions of an enhanced multi-frame source's frames, (F, 3) mm."""
-    frames = source.PerFrameFunctionalGroupsSequence
-    return np.array([frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames], float)
-
-
-def _positions(volume: Volume, slices: np.ndarray) -> np.ndarray:
-    """Return ImagePositionPatient of each slice, (S, 3) mm: the source's own where it has one there."""
-    index_S3 = np.column_stack([slices, np.zeros((len(slices), 2))])
-    ours_S3 = volume.to_world(index_S3)
-    if len(volume.sources) == volume.hu_DHW.shape[0] and "ImagePositionPatient" in volume.sources[0]:
-        theirs = np.array([volume.sources[plane].ImagePositionPatient for plane in slices], float)
-    elif "PerFrameFunctionalGroupsSequence" in volume.sources[0]:
-        frames_F3 = _frame_positions(volume.sources[0])
-        nearest = np.linalg.norm(ours_S3[:, None] - frames_F3[None], axis=2).argmin(axis=1)
-        theirs = frames_F3[nearest]
-    else:
-        return ours_S3
-    # A slice that intake put in for a missing one has no source of its own: there the grid's place counts.
-    near = np.linalg.norm(theirs - ours_S3, axis=1) < 0.5 * volume.spacing_mm[0]
-    return np.where(near[:, None], theirs, ours_S3)
-
-
-def _orientation(volume: Volume) -> hd.PlaneOrientationSequence:
-    """Directions of rows and columns: the source's own numbers where the grid agrees with them."""
-    row = volume.affine[:3, 2] / volume.spacing_mm[2]
-    column = volume.affine[:3, 1] / volume.spacing_mm[1]
-    # Rounding keeps what a decimal string holds; adding zero turns -0.0 into 0.0.
-    ours = np.round(np.concatenate([row, column]), 10) + 0.0
-    theirs = _own(volume.sources[0], "PlaneOrientationSequence", "ImageOrientationPatient")
-    return hd.PlaneOrientationSequence("PATIENT", _agreed(ours, theirs))
-
-
-def _measures(volume: Volume) -> hd.PixelMeasuresSequence:
-    source = volume.sources[0]
-    ours = np.round(volume.spacing_mm[1:], 8)
-    normal = np.cross(volume.affine[:3, 2], volume.affine[:3, 1])
-    gap_mm = round(abs(float(volume.affine[:3, 0] @ normal / np.linalg.norm(normal))), 8)
-    thickness = _own(source, "PixelMeasuresSequence", "SliceThickness")
-    return hd.PixelMeasuresSequence(
-        pixel_spacing=_agreed(ours, _own(source, "PixelMeasuresSequence", "PixelSpacing")),
-        slice_thickness=float(thickness[0]) if thickness is not None and thickness[0] > 0 else gap_mm,
-        spacing_between_slices=gap_mm,
-    )
-
-
-def _own(source: Dataset, group: str, keyword: str) -> np.ndarray | None:
-    """Return an attribute of the source, (n,), from the header or a multi-frame object's shared groups."""
-    holder = source
-    if keyword not in holder and "SharedFunctionalGroupsSequence" in source:
-        shared = source.SharedFunctionalGroupsSequence[0]
-        holder = shared[group].value[0] if group in shared else shared
-    value = holder.get(keyword)
-    return None if value is None or value == "" else np.atleast_1d(np.asarray(value, float))
-
-
-def _agreed(ours: np.ndarray, theirs: np.ndarray | None) -> list[float]:
-    """Return the source's numbers if the grid's differ from them by rounding only, else the grid's."""
-    if theirs is None or theirs.shape != ours.shape or not np.allclose(ours, theirs, atol=1e-3):
-        return [float(value) for value in ours]
-    return [float(value) + 0.0 for value in theirs]
 
 
 def _settle_dimension_uid(seg: Dataset, uid: str) -> None:

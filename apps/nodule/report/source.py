@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
-from pydicom.uid import UID, CTImageStorage
+from pydicom.uid import UID
 
+from apps.nodule.data.headers import MAX_UID, VALID_UID
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.uids import result_uid
 
@@ -33,7 +35,6 @@ _PATIENT_AND_STUDY = (
     "PatientAge",
     "PatientSize",
     "PatientWeight",
-    "StudyInstanceUID",
     "StudyDate",
     "StudyTime",
     "StudyID",
@@ -42,7 +43,7 @@ _PATIENT_AND_STUDY = (
     "ReferringPhysicianName",
 )
 # Type 2: present in every result, empty where the source has none.
-_MAY_BE_EMPTY = (
+MAY_BE_EMPTY = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -53,26 +54,8 @@ _MAY_BE_EMPTY = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-_GEOMETRY = (
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "FrameOfReferenceUID",
-    "Modality",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
-)
+# Value representations of text (PS3.5 6.2); what is written as another in the source has no place in a result.
+_TEXTS = frozenset({"AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UT"})
 _DATE = re.compile(r"(1[89]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 # Where a source has no date at all (dates are type 1 in SR and SEG): the first day that no scanner can have used.
@@ -113,44 +96,21 @@ def _copy(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
     with warnings.catch_warnings(), disable_value_validation():
         warnings.simplefilter("ignore")
         for keyword in keywords:
-            if keyword in source:
-                element = source[keyword]
-                target[keyword] = DataElement(element.tag, element.VR, element.value)
+            element = source.get(tag_for_keyword(keyword) or 0)
+            if isinstance(element, DataElement) and element.VR in _TEXTS:
+                target[keyword] = DataElement(element.tag, dictionary_VR(element.tag), element.value)
 
 
-def reference_headers(sources: Iterable[Dataset], model: ModelInfo) -> list[Dataset]:
-    """Return headers with geometry and references only, and empty patient attributes.
-
-    highdicom builds from these: it would print patient attributes that it doubts, and it refuses some that real
-    scanners write. `stamp` fills in the true ones afterwards.
-    """
-    headers = []
-    for index, source in enumerate(sources):
-        header = Dataset()
-        _copy(source, header, _GEOMETRY)
-        for keyword in _MAY_BE_EMPTY:
-            setattr(header, keyword, None)
-        header.PositionReferenceIndicator = None
-        _name_what_is_nameless(header, model, index)
-        headers.append(header)
-    return headers
+def valid_uid(source: Dataset, keyword: str) -> UID | None:
+    """Return a UID of the source, or None where it is absent or no UID: results with such a one are not valid."""
+    text = str(source.get(keyword) or "").strip()
+    return UID(text) if VALID_UID.fullmatch(text) and len(text) <= MAX_UID else None
 
 
-def _name_what_is_nameless(header: Dataset, model: ModelInfo, index: int) -> None:
-    """Derive the UIDs that a careless source lacks; results cannot be written without."""
-    series = str(header.SeriesInstanceUID)
-    if not header.get("SOPClassUID"):
-        header.SOPClassUID = CTImageStorage
-    if not header.get("SOPInstanceUID"):
-        header.SOPInstanceUID = UID(result_uid(series, model, "source instance", index))
-    if not header.get("StudyInstanceUID"):
-        header.StudyInstanceUID = _study_uid(series, model)
-    if not header.get("FrameOfReferenceUID"):
-        header.FrameOfReferenceUID = UID(result_uid(series, model, "frame of reference"))
-
-
-def _study_uid(series: str, model: ModelInfo) -> UID:
-    return UID(result_uid(series, model, "study"))
+def study_uid(source: Dataset, model: ModelInfo) -> UID:
+    """Return the source's StudyInstanceUID, or one derived from its series where it has none."""
+    known = valid_uid(source, "StudyInstanceUID")
+    return known or UID(result_uid(str(source.SeriesInstanceUID), model, "study"))
 
 
 def stamp(instance: Dataset, source: Dataset, model: ModelInfo) -> None:
@@ -161,11 +121,10 @@ def stamp(instance: Dataset, source: Dataset, model: ModelInfo) -> None:
     if "SpecificCharacterSet" in instance:
         del instance.SpecificCharacterSet
     _copy(source, instance, _PATIENT_AND_STUDY)
-    for keyword in _MAY_BE_EMPTY:
+    for keyword in MAY_BE_EMPTY:
         if keyword not in instance:
             setattr(instance, keyword, None)
-    if not instance.get("StudyInstanceUID"):
-        instance.StudyInstanceUID = _study_uid(str(source.SeriesInstanceUID), model)
+    instance.StudyInstanceUID = study_uid(source, model)
     when = moment(source)
     for kind in ("InstanceCreation", "Content", "Series"):
         setattr(instance, f"{kind}Date", when.date)

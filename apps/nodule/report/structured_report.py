@@ -32,8 +32,9 @@ from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Finding
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.place import side_of_body
+from apps.nodule.report.references import Reference, evidence, references
 from apps.nodule.report.segmentation import tracking_uid
-from apps.nodule.report.source import MANUFACTURER, reference_headers, stamp
+from apps.nodule.report.source import MANUFACTURER, stamp
 from apps.nodule.report.uids import result_uid
 
 SERIES_NUMBER = 9102
@@ -53,10 +54,10 @@ def structured_report(
     """
     if bool(findings) != (seg is not None):
         raise ValueError("findings need their Segmentation, and only findings do")
-    headers = reference_headers(volume.sources, model)
+    images = references(volume, model)
     report = hd.sr.Comprehensive3DSR(
-        evidence=[*headers, *([_blank(seg)] if seg is not None else [])],
-        content=_content(volume, headers, findings, model, seg),
+        evidence=[*evidence(volume, model), *([_blank(seg)] if seg is not None else [])],
+        content=_content(volume, images, findings, model, seg),
         series_instance_uid=result_uid(volume.uid, model, "sr series"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=result_uid(volume.uid, model, "sr instance"),
@@ -81,7 +82,7 @@ def _blank(seg: Dataset) -> Dataset:
 
 def _content(
     volume: Volume,
-    headers: Sequence[Dataset],
+    images: Sequence[Reference],
     findings: Sequence[Finding],
     model: ModelInfo,
     seg: Dataset | None,
@@ -91,7 +92,7 @@ def _content(
         groups = [_placeholder(volume, model)]
     else:
         groups = [
-            _group(volume, finding, model, index, _segment(volume, headers, finding, seg, index))
+            _group(volume, finding, model, index, _segment(images, finding, seg, index))
             for index, finding in enumerate(findings)
         ]
     content = MeasurementReport(
@@ -148,25 +149,27 @@ def _group(
     )
 
 
-def _segment(
-    volume: Volume, headers: Sequence[Dataset], finding: Finding, seg: Dataset, index: int
-) -> ReferencedSegment:
+def _segment(images: Sequence[Reference], finding: Finding, seg: Dataset, index: int) -> ReferencedSegment:
     return ReferencedSegment(
         sop_class_uid=seg.SOPClassUID,
         sop_instance_uid=seg.SOPInstanceUID,
         segment_number=index + 1,
-        source_images=_source_images(volume, headers, finding),
+        source_images=_source_images(images, finding),
     )
 
 
-def _source_images(
-    volume: Volume, headers: Sequence[Dataset], finding: Finding
-) -> list[SourceImageForSegmentation]:
-    """Name the source images on which the finding has voxels; a multi-frame source as a whole."""
-    if len(headers) == volume.hu_DHW.shape[0]:
-        planes = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2))) + finding.corner_DHW[0]
-        headers = [headers[int(plane)] for plane in planes]
-    return [SourceImageForSegmentation(item.SOPClassUID, item.SOPInstanceUID) for item in headers]
+def _source_images(images: Sequence[Reference], finding: Finding) -> list[SourceImageForSegmentation]:
+    """Name the source images on which the finding has voxels, each object once with its frames."""
+    planes = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2))) + finding.corner_DHW[0]
+    frames: dict[tuple[str, str], list[int]] = {}
+    for image in (images[int(plane)] for plane in planes):
+        numbers = frames.setdefault((image.sop_class, image.sop_instance), [])
+        if image.frame is not None:
+            numbers.append(image.frame)
+    return [
+        SourceImageForSegmentation(sop_class, instance, sorted(numbers) or None)
+        for (sop_class, instance), numbers in frames.items()
+    ]
 
 
 def _placeholder(volume: Volume, model: ModelInfo) -> MeasurementsAndQualitativeEvaluations:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -118,10 +118,25 @@ def make_ball() -> Callable[..., Finding]:
 def enhanced() -> Volume:
     """The same scan as one enhanced multi-frame object whose frames are stored from head to feet."""
     plain = make_volume()
+    return Volume(plain.hu_DHW, plain.affine, plain.uid, (multiframe(plain, range(SHAPE[0] - 1, -1, -1)),))
+
+
+@pytest.fixture
+def several_objects() -> Volume:
+    """The same scan as four enhanced objects of ten frames each, the uppermost first."""
+    plain = make_volume()
+    objects = [multiframe(plain, range(first, first + 10)) for first in (30, 20, 10, 0)]
+    for number, item in enumerate(objects):
+        item.SOPInstanceUID = f"{UID_ROOT}.3.10{number}"
+    frames = tuple((3 - d // 10, d % 10) for d in range(SHAPE[0]))
+    return Volume(plain.hu_DHW, plain.affine, plain.uid, tuple(objects), frames=frames)
+
+
+def multiframe(plain: Volume, slices: Iterable[int]) -> Dataset:
+    """An Enhanced CT object whose frames are the slices given, in that order."""
     first = plain.sources[0]
     item = header(plain.affine, 0, {"PatientName": "Doe^Jane", "PatientID": "P1"})
     item.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
-    item.NumberOfFrames = SHAPE[0]
     orientation, measures = Dataset(), Dataset()
     orientation.ImageOrientationPatient = first.ImageOrientationPatient
     measures.PixelSpacing, measures.SliceThickness = first.PixelSpacing, first.SliceThickness
@@ -129,12 +144,13 @@ def enhanced() -> Volume:
     shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
     item.SharedFunctionalGroupsSequence = [shared]
     frames = []
-    for source in reversed(plain.sources):
+    for d in slices:
         position, frame = Dataset(), Dataset()
-        position.ImagePositionPatient = source.ImagePositionPatient
+        position.ImagePositionPatient = plain.sources[d].ImagePositionPatient
         frame.PlanePositionSequence = [position]
         frames.append(frame)
     item.PerFrameFunctionalGroupsSequence = frames
+    item.NumberOfFrames = len(frames)
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
         delattr(item, keyword)
-    return Volume(plain.hu_DHW, plain.affine, plain.uid, (item,))
+    return item

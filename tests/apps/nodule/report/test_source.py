@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import re
 import struct
 
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.filebase import DicomBytesIO
 
+from apps.nodule.data.quiet import quiet_libraries
 from apps.nodule.data.volume import Volume
 from apps.nodule.report.model_info import ModelInfo
-from apps.nodule.report.source import Moment, moment, reference_headers, stamp
+from apps.nodule.report.source import Moment, moment, stamp, valid_uid
 
 
 def dated(**values: str) -> Dataset:
@@ -41,21 +43,6 @@ def test_an_unreadable_date_is_passed_over() -> None:
     assert moment(source) == Moment("20190304", "000000")
 
 
-def test_reference_headers_hold_no_patient(volume: Volume, model: ModelInfo) -> None:
-    headers = reference_headers(volume.sources, model)
-    assert len(headers) == 40
-    assert all(not item.PatientName and not item.PatientID for item in headers)
-    assert [item.SOPInstanceUID for item in headers] == [item.SOPInstanceUID for item in volume.sources]
-
-
-def test_a_missing_frame_of_reference_is_derived(volume: Volume, model: ModelInfo) -> None:
-    for item in volume.sources:
-        del item.FrameOfReferenceUID
-    uids = {item.FrameOfReferenceUID for item in reference_headers(volume.sources, model)}
-    assert len(uids) == 1
-    assert uids.pop().startswith("2.25.")
-
-
 def test_stamp_fills_what_the_source_lacks_and_replaces_the_clock(volume: Volume, model: ModelInfo) -> None:
     instance = dated(ContentDate="20300101", ContentTime="010101", SpecificCharacterSet="ISO_IR 100")
     stamp(instance, volume.sources[0], model)
@@ -71,12 +58,31 @@ def test_stamp_fills_what_the_source_lacks_and_replaces_the_clock(volume: Volume
     assert detector.SoftwareVersions == "1.0.0"
 
 
+@pytest.mark.parametrize("value", ["", "ANON", "1.2.3/4", "1." * 40 + "1", "7"])
+def test_what_is_no_uid_is_replaced(volume: Volume, model: ModelInfo, value: str) -> None:
+    source = read(_explicit("0020000D", b"UI", value.encode()))
+    source.SeriesInstanceUID = volume.uid
+    instance = Dataset()
+    with quiet_libraries():
+        assert valid_uid(source, "StudyInstanceUID") is None
+        stamp(instance, source, model)
+    assert re.fullmatch(r"2\.25\.\d+", instance.StudyInstanceUID)
+
+
+def test_an_attribute_written_as_another_type_is_left_empty(volume: Volume, model: ModelInfo) -> None:
+    source = read(_explicit("00100020", b"US", b"\1\2"))
+    source.SeriesInstanceUID = volume.uid
+    instance = Dataset()
+    stamp(instance, source, model)
+    assert instance["PatientID"].VR == "LO"
+    assert not instance.PatientID
+
+
 def test_malformed_patient_values_pass_without_a_word(
     volume: Volume, model: ModelInfo, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # As read from a file: pydicom keeps such values raw and would warn, with the value, on first use.
-    source = dcmread(DicomBytesIO(_explicit("00100030", b"DA", b"12/03/1970") + _explicit("00100040", b"CS", b"male")),
-                     force=True)  # fmt: skip
+    source = read(_explicit("00100030", b"DA", b"12/03/1970") + _explicit("00100040", b"CS", b"male"))
     instance = Dataset()
     source.StudyInstanceUID = "1.2.3"
     stamp(instance, source, model)
@@ -85,5 +91,10 @@ def test_malformed_patient_values_pass_without_a_word(
     assert capfd.readouterr() == ("", "")
 
 
+def read(elements: bytes) -> Dataset:
+    return dcmread(DicomBytesIO(elements), force=True)
+
+
 def _explicit(tag: str, vr: bytes, value: bytes) -> bytes:
+    value += b"\0" * (len(value) % 2)
     return struct.pack("<HH2sH", int(tag[:4], 16), int(tag[4:], 16), vr, len(value)) + value

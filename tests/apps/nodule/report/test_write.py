@@ -23,8 +23,11 @@ FULL_SET = [
     "candidates.csv", "nodules.csv", "report.html", "report.json", "sc/01.dcm", "sc/02.dcm", "seg.dcm", "sr.dcm",
 ]  # fmt: skip
 
-# What a source may lack.
-BARE = ("PatientName", "PatientID", "StudyTime", "SeriesDate", "SeriesTime", "Manufacturer")
+# What a source may lack; a de-identified export lacks all of it.
+BARE = (
+    "PatientName", "PatientID", "StudyTime", "SeriesDate", "SeriesTime", "Manufacturer", "SliceThickness",
+    "SeriesNumber", "InstanceNumber",
+)  # fmt: skip
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -204,19 +207,21 @@ def dciodvfy(path: Path) -> tuple[str, list[str]]:
 @pytest.mark.skipif(
     shutil.which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed"
 )
-@pytest.mark.parametrize("kind", ["plain", "tilted", "enhanced", "overlapping", "bare", "nothing found"])
+@pytest.mark.parametrize(
+    "kind", ["plain", "tilted", "enhanced", "several", "overlapping", "bare", "nothing found"]
+)
 def test_validator_finds_no_error(
     tmp_path: Path,
     build: Callable[..., Volume],
     enhanced: Volume,
+    several_objects: Volume,
     find_two: Callable[[Volume], list[Finding]],
     make_ball: Callable[..., Finding],
     model: ModelInfo,
     kind: str,
 ) -> None:
-    volume = {"tilted": build(shear_y=0.6), "enhanced": enhanced}.get(kind) or build(
-        PatientBirthDate="19700102"
-    )
+    odd = {"tilted": build(shear_y=0.6), "enhanced": enhanced, "several": several_objects}
+    volume = odd.get(kind) or build(PatientBirthDate="19700102")
     findings = [] if kind == "nothing found" else find_two(volume)
     if kind == "overlapping":
         findings.append(make_ball(volume, (13, 33, 16), 8.0, 0.8))
