@@ -93,6 +93,11 @@ class ScoreConfig(Section):
         exists=True,
         deferred_by="schedule",
     )
+    name: str | None = free_text(
+        None,
+        "name of the scoring in that table, where a re-run replaces the rows of its name, as-of time, model and "
+        "target, and no others; null: one made of the output folder and the source of the data",
+    )
     champion: str | None = path_text(
         None,
         "folder that stage=evaluate wrote: its champion scores, if the weights hold it; null: that of the weights",

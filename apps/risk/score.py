@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import hashlib
 import json
 import time
@@ -29,6 +28,7 @@ from apps.risk.report.manifest import Facts
 from apps.risk.report.partition import read_batches, write_partition
 from apps.risk.report.score_rows import Settings, Tally, score_rows
 from apps.risk.report.scores import LAYOUT, UNITS
+from apps.risk.report.scoring_name import scoring_name
 from apps.risk.report.sql_sink import upsert
 from core.errors import ConfigError, ExitCode, InputError, output_error
 from core.runs.files import write_csv
@@ -99,7 +99,7 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
         )
     _write_aside(output, loaded, tally)
     if cfg.score.sql is not None:
-        _send(cfg.score.sql, cfg.score.sql_table, loaded.as_of.day, folder)
+        _send(cfg, loaded.as_of, folder)
     metrics = _metrics(loaded, tally)
     seconds = round(time.monotonic() - ready, 3)
     measured = {"seconds_model": round(ready - began, 3), "seconds_scoring": seconds}
@@ -232,11 +232,12 @@ def _plain(content: str, numbers: frozenset[str]) -> str:
     return json.dumps(row, ensure_ascii=False)
 
 
-def _send(url: str, table: str, date: datetime.date, folder: Path) -> None:
+def _send(cfg: RiskConfig, as_of: AsOf, folder: Path) -> None:
     """Bring a partition into a SQL table; a database that does not answer is asked again, with growing pauses."""
+    url, table, name = str(cfg.score.sql), cfg.score.sql_table, scoring_name(cfg)
     for pause_s in (*PAUSES_S, None):
         try:
-            upsert(url, table, date, LAYOUT, read_batches(folder))
+            upsert(url, table, name, as_of, LAYOUT, read_batches(folder))
         except InputError as error:
             if error.code != "sql_unreachable":
                 raise

@@ -53,7 +53,13 @@ class AsOf:
         """ISO 8601, as `as_of=` takes it: a date for the end of a day, with the offset where the time comes twice."""
         if self.moment.time() == _LAST_TIME and self.turn != 1:
             return self.day.isoformat()
-        return (self.moment if self.turn else self.moment.replace(tzinfo=None)).isoformat()
+        return self.exact
+
+    @property
+    def exact(self) -> str:
+        """ISO 8601 with the time of day always, with the offset where the time comes twice."""
+        moment = self.moment if self.turn else self.moment.replace(tzinfo=None)
+        return moment.isoformat()
 
     @property
     def label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -12,6 +13,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from apps.risk.data.columns import Columns, nearest
 from core.errors import InputError
+
+_BEFORE_SECRET, _AFTER_SECRET = r"(?:(?<=[:=\"'])|(?<=//))", r"(?=[:@&;\"'\s]|$)"
 
 
 def read_sql(
@@ -59,9 +62,14 @@ def _fetch(
 
 
 def show(address: URL) -> str:
-    """Return a URL without user, password and options."""
+    """Return a URL without user, password and options; of these the name of a libpq service stays."""
+    service = address.query.get("service")
     return URL.create(
-        address.drivername, host=address.host, port=address.port, database=address.database
+        address.drivername,
+        host=address.host,
+        port=address.port,
+        database=address.database,
+        query={} if service is None else {"service": service},
     ).render_as_string()
 
 
@@ -121,12 +129,16 @@ def _select(connection: sa.Connection, columns: Columns, table: str, shown: str)
 
 
 def told(error: SQLAlchemyError, address: URL) -> str:
-    """Return the first line of what the driver said, with whatever opens the database struck out."""
+    """Return the first line of what the driver said; what opens the database is struck out.
+
+    User, password and values of options are masked where they stand as a whole: quoted, or as a part of a URL or of
+    a connection string. A word of the sentence that contains or equals one of them stays.
+    """
     cause = getattr(error, "orig", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     text = lines[0] if lines else type(cause).__name__
     secrets = [address.username, address.password, *map(str, address.query.values())]
-    for secret in sorted({str(secret) for secret in secrets if secret}, key=len, reverse=True):
-        for form in (secret, quote(secret), quote_plus(secret)):
-            text = text.replace(form, "***")
+    forms = {form for one in secrets if one for form in (str(one), quote(str(one)), quote_plus(str(one)))}
+    for form in sorted(forms, key=len, reverse=True):
+        text = re.sub(_BEFORE_SECRET + re.escape(form) + _AFTER_SECRET, "***", text)
     return text

@@ -38,6 +38,7 @@ GROUPS_PER_FILE = 16
 _ROWS_PER_RUN = 1 << 18  # rows held in memory before they are sorted and put on the disk
 _ROWS_PER_BATCH = 1 << 13  # rows of each sorted run held in memory while the runs are merged
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+_RESERVED = {"scoring", "as_of_time", "as_of"}  # columns that SQL adds
 _STAGED = ".part"
 _ASIDE = ".old"
 
@@ -47,15 +48,21 @@ class Layout:
     """Columns and types of the files, and the columns that name a row.
 
     schema: without the as-of time, which the folder's name tells. key: sorted by these, in this order; text,
-    whole numbers or dates, no value missing, no two rows the same. A missing number is null (NaN becomes null).
+    whole numbers or dates, no value missing, no two rows the same. scope: columns, never missing, that say whose
+    rows they are: in a table that several scorings share a run replaces its own. A missing number is null (NaN
+    becomes null).
     """
 
     schema: pa.Schema
     key: tuple[str, ...]
+    scope: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.key or not set(self.key) <= set(self.schema.names) or "as_of" in self.schema.names:
-            raise InternalFault("score_layout", "the key must name columns, and as_of may not be one")
+        names = set(self.schema.names)
+        if not self.key or not {*self.key, *self.scope} <= names or names & _RESERVED:
+            raise InternalFault(
+                "score_layout", f"the key must name columns, and {', '.join(sorted(_RESERVED))} may be none"
+            )
         if any(pa.types.is_floating(self.schema.field(name).type) for name in self.key):
             raise InternalFault("score_layout", "the key may hold no floating-point number")
 

@@ -86,6 +86,7 @@ COLUMNS: dict[str, Column] = {
 LAYOUT = Layout(
     pa.schema([(name, column.type) for name, column in COLUMNS.items()]),
     key=("kind", "entity", "target", "step"),
+    scope=("model", "target"),
 )
 UNITS = {name: column.unit for name, column in COLUMNS.items()}
 

@@ -1,10 +1,14 @@
-"""Scores of one as-of date in a SQL table: all of them or none, and the same table after a second run."""
+"""Scores of one as-of time in a SQL table: all of them or none, and the same table after a second run.
+
+Several scorings share a table: a row belongs to the scoring, as-of time and scope columns (model, target) that it
+names, and a scoring replaces exactly what it owns.
+"""
 
 from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,11 +18,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from apps.risk.data.as_of_time import AsOf
 from apps.risk.data.sql import open_engine, parse_url, show, told
 from apps.risk.report.partition import Layout
+from apps.risk.report.sql_migration import is_of_old_layout, migration
 from core.errors import InputError
 
-AS_OF = "as_of"
+SCORING, AS_OF_TIME, AS_OF = "scoring", "as_of_time", "as_of"
 WAIT_S = 60  # for another writer's transaction in SQLite
 # Both write "on conflict" alike; Any, since SQLAlchemy has no common type for the two.
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -33,21 +39,25 @@ _TYPES: tuple[tuple[Any, sa.types.TypeEngine], ...] = (
 
 
 def upsert(
-    url: str, table: str, as_of: datetime.date, layout: Layout, batches: Iterable[pa.RecordBatch]
+    url: str, table: str, scoring: str, as_of: AsOf, layout: Layout, batches: Iterable[pa.RecordBatch]
 ) -> int:
-    """Let a table (`schema.table` too) hold exactly these rows of a date, and return how many there are.
+    """Let a table (`schema.table` too) hold exactly these rows of a scoring and as-of time; return how many there are.
 
-    The table is made where there is none, with the primary key (as_of, *layout.key). One transaction: new rows are
-    inserted, changed ones updated, those of the date that are no longer there deleted, equal ones not touched;
-    columns that the table has besides are kept. Writers of one date wait for each other. NaN and null become NULL.
+    The table is made where there is none: `scoring`, `as_of_time` (ISO 8601, the last instant that counts), `as_of`
+    (its date) and the layout's columns, with the primary key (scoring, as_of_time, *layout.scope, *layout.key). One
+    transaction: new rows are inserted, changed ones updated, equal ones not touched. Rows of the same scoring, time
+    and scope (model, target) that are no longer there are deleted, all others stand; columns that the table has
+    besides are kept. Writers of one scoring and time wait for each other. NaN and null become NULL.
     Raises InputError, without credentials: sql_unreachable for an outage (nothing was written, try again),
-    sql_schema for a table of other columns, sql_failed for what the database refuses.
+    sql_schema for a table of other columns (of the old layout with the statements that migrate it), sql_failed for
+    what the database refuses.
     """
+    owner = {SCORING: scoring, AS_OF_TIME: as_of.exact, AS_OF: as_of.day}
     address = parse_url(url)
     engine = _engine(address)
     try:
         with engine.begin() as connection:
-            return _replace(connection, _table(table, layout), as_of, layout, batches, show(address))
+            return _replace(connection, _table(table, layout), owner, layout, batches, show(address))
     except SQLAlchemyError as error:
         if isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False):
             raise InputError(
@@ -85,15 +95,23 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 def _table(name: str, layout: Layout) -> sa.Table:
     schema, _, plain = name.rpartition(".")
-    columns = [sa.Column(AS_OF, sa.Date(), primary_key=True, autoincrement=False)]
+    columns: list[sa.Column[Any]] = [
+        sa.Column(SCORING, sa.Text(), primary_key=True),
+        sa.Column(AS_OF_TIME, sa.Text(), primary_key=True),
+        sa.Column(AS_OF, sa.Date(), nullable=False),
+    ]
     for field in layout.schema:
-        in_key = field.name in layout.key
+        in_key = field.name in (*layout.scope, *layout.key)
         columns.append(
             sa.Column(
                 field.name, _sql_type(field), primary_key=in_key, autoincrement=False, nullable=not in_key
             )
         )
     return sa.Table(plain, sa.MetaData(), *columns, schema=schema or None)
+
+
+def _key(layout: Layout) -> list[str]:
+    return list(dict.fromkeys([SCORING, AS_OF_TIME, *layout.scope, *layout.key]))
 
 
 def _sql_type(field: pa.Field) -> sa.types.TypeEngine:
@@ -107,26 +125,38 @@ def _sql_type(field: pa.Field) -> sa.types.TypeEngine:
 def _replace(
     connection: sa.Connection,
     table: sa.Table,
-    as_of: datetime.date,
+    owner: Mapping[str, Any],
     layout: Layout,
     batches: Iterable[pa.RecordBatch],
     shown: str,
 ) -> int:
     _make(connection, table, layout, shown)
-    _lock(connection, f"{table.fullname} {as_of}")
+    _lock(connection, f"{table.fullname} {owner[SCORING]} {owner[AS_OF_TIME]}")
     with _staged(connection, table) as staged:
         rows = 0
         for batch in batches:
-            values = [{AS_OF: as_of, **_plain(row)} for row in batch.to_pylist()]
+            values = [{**owner, **_plain(row)} for row in batch.to_pylist()]
             if values:
                 connection.execute(staged.insert(), values)
             rows += len(values)
-        key = [AS_OF, *layout.key]
-        same = sa.and_(*(table.c[name] == staged.c[name] for name in key))
-        gone = sa.and_(table.c[AS_OF] == as_of, ~sa.exists().where(same))
-        connection.execute(sa.delete(table).where(gone))
+        key = _key(layout)
+        connection.execute(sa.delete(table).where(_gone(table, staged, owner, layout)))
         connection.execute(_merge(table, staged, key, connection.dialect.name))
     return rows
+
+
+def _gone(
+    table: sa.Table, staged: sa.Table, owner: Mapping[str, Any], layout: Layout
+) -> sa.ColumnElement[bool]:
+    """Say which rows of the scoring, time and scope are not among the staged ones."""
+
+    def staged_with(names: Sequence[str]) -> sa.Exists:
+        same = (table.c[name] == staged.c[name] for name in names)
+        return sa.exists().where(*same, table.c[SCORING] == staged.c[SCORING])
+
+    own = (table.c[name] == owner[name] for name in (SCORING, AS_OF_TIME))
+    in_scope = staged_with(layout.scope) if layout.scope else sa.true()
+    return sa.and_(*own, in_scope, ~staged_with(_key(layout)))
 
 
 def _merge(table: sa.Table, staged: sa.Table, key: Sequence[str], dialect: str) -> sa.Executable:
@@ -151,18 +181,22 @@ def _make(connection: sa.Connection, table: sa.Table, layout: Layout, shown: str
         table.metadata.create_all(connection, checkfirst=True)
     inspector = sa.inspect(connection)
     found = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
+    primary = inspector.get_pk_constraint(table.name, schema=table.schema)
+    if is_of_old_layout(found, primary["constrained_columns"], layout.key):
+        statements = migration(connection.dialect, table, _key(layout), found, primary["name"])
+        raise InputError("sql_schema", f"table {table.fullname} of {shown} {statements}")
     missing = [name for name in table.columns.keys() if name not in found]  # noqa: SIM118
     if missing:
         raise InputError(
             "sql_schema",
             f"table {table.fullname} of {shown} has no column {', '.join(missing)}: add it, or name another table",
         )
-    wanted = [AS_OF, *layout.key]
-    primary = inspector.get_pk_constraint(table.name, schema=table.schema)["constrained_columns"]
-    if sorted(primary) != sorted(wanted):
+    wanted = _key(layout)
+    if sorted(primary["constrained_columns"]) != sorted(wanted):
         raise InputError(
             "sql_schema",
-            f"table {table.fullname} of {shown} has the primary key ({', '.join(primary)}): wanted "
+            f"table {table.fullname} of {shown} has the primary key "
+            f"({', '.join(primary['constrained_columns'])}): wanted "
             f"({', '.join(wanted)})",
         )
 

@@ -215,6 +215,31 @@ def test_a_second_run_leaves_the_sql_table_as_it_is(tmp_path: Path) -> None:
     assert {row.as_of for row in rows} == {LAST}
 
 
+def test_scorings_of_other_series_and_models_share_a_sql_table(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/risk.db"
+    for name in ("ABC", "XY", "ABC"):
+        table = returns(len(name))
+        table["asset"] = [name[int(asset[1:])] for asset in table["asset"]]
+        (tmp_path / name).mkdir(exist_ok=True)
+        assert go(config(tmp_path / name, table, score_sql=url), tmp_path) == 0
+    other = config(tmp_path / "XY", score_sql=url, model_name="seasonal_naive", score_name="desk")
+    assert go(other, tmp_path) == 0
+    with sa.create_engine(url).connect() as connection:
+        found = connection.execute(
+            sa.text(
+                "select scoring, model, group_concat(distinct entity) from risk_scores where kind = 'entity' "
+                "group by scoring, model order by 3, 2"
+            )
+        ).all()
+    assert [(row[1], row[2]) for row in found] == [
+        ("historical_simulation", "A,B,C"),
+        ("historical_simulation", "X,Y"),
+        ("seasonal_naive", "X,Y"),
+    ]
+    assert len({row.scoring for row in found}) == 3
+    assert found[2].scoring == "desk"
+
+
 def test_a_database_that_does_not_answer_is_asked_again_and_then_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +12,11 @@ from sqlalchemy.engine import URL
 
 from apps.risk.data.columns import Columns
 from apps.risk.data.contracts import check
-from apps.risk.data.sql import read_sql, show
+from apps.risk.data.sql import read_sql, show, told
 from core.errors import InputError
+from tests.apps.risk.postgres import PASSWORD, free_port, postgres_server
 
 COLUMNS = Columns(entity="client", time="day", targets=("loss",), statics=("kind",), known_at="booked")
-PASSWORD = "s3cret/+pass"
 USER = "riskreader"
 
 
@@ -136,13 +130,10 @@ def test_a_url_is_shown_without_user_password_and_options() -> None:
 
 def test_a_database_that_is_down_tells_no_secret() -> None:
     pytest.importorskip("psycopg", reason="reading PostgreSQL needs psycopg")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = _url(port).render_as_string(hide_password=False)
+    url = _url(free_port()).render_as_string(hide_password=False)
     sentence = _refused(url, "sql_unreachable", table="loans")
     assert sentence.startswith(
-        f"postgresql+psycopg://127.0.0.1:{port}/postgres does not answer: connection failed"
+        f"postgresql+psycopg://127.0.0.1:{sa.make_url(url).port}/postgres does not answer: connection failed"
     )
     _no_secret(sentence)
 
@@ -151,44 +142,11 @@ def _url(port: int, password: str = PASSWORD) -> URL:
     return URL.create("postgresql", USER, password, "127.0.0.1", port, "postgres")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[int]:
-    """The port of a PostgreSQL server with one user; the server refuses to run as root."""
-    pytest.importorskip("psycopg", reason="reading PostgreSQL needs psycopg")
-    if shutil.which("initdb") is None or shutil.which("postgres") is None:
-        pytest.skip("no PostgreSQL server is installed")
-    folder = Path(tempfile.mkdtemp(prefix="risk-postgres-"))
-    owner = "nobody" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-    (folder / "password").write_text(PASSWORD)
-    if os.getuid() == 0:
-        for path in (folder, folder / "password"):
-            os.chown(path, pwd.getpwnam(owner).pw_uid, -1)
-    port = _free_port()
-    common = (
-        {"user": owner, "cwd": folder, "capture_output": True}
-        if os.getuid() == 0
-        else {"capture_output": True}
-    )
-    data = folder / "data"
-    subprocess.run(
-        ["initdb", "-D", data, "-U", USER, "-A", "scram-sha-256", f"--pwfile={folder}/password", "--no-sync"],
-        check=True,
-        **common,
-    )
-    settings = f"-F -c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
-    control = ["pg_ctl", "-D", data, "-w", "-l", folder / "log"]
-    subprocess.run([*control, "-o", settings, "start"], check=True, **{**common, "capture_output": False})
-    try:
-        yield port
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, **common)
-        shutil.rmtree(folder)
+    """The port of a PostgreSQL server with one user."""
+    with postgres_server(USER) as url:
+        yield int(url.port or 0)
 
 
 def test_a_table_a_view_and_a_query_of_postgresql(postgres: int) -> None:
@@ -214,6 +172,57 @@ def test_a_database_that_goes_away_stops_in_one_line(postgres: int) -> None:
     sentence = _refused(url, "sql_unreachable", query="select pg_terminate_backend(pg_backend_pid())")
     assert "terminating connection" in sentence
     _no_secret(sentence)
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "said", "shown"),
+    [
+        ("u", "e", "connection refused", "connection refused"),
+        ("use", "refused", "connection refused", "connection refused"),
+        ("conn", "connection", "connection refused: connection", "connection refused: connection"),
+        ("u", "pw", 'authentication failed for user "u"', 'authentication failed for user "***"'),
+        ("u", "pw", "cannot use postgresql://u:pw@host/db", "cannot use postgresql://***:***@host/db"),
+        ("u", "p/w", "cannot use postgresql://u:p%2Fw@host", "cannot use postgresql://***:***@host"),
+        ("u", "pw", "in: user=u password=pw", "in: user=*** password=***"),
+        ("u", "pw", "in: PWD=pw;UID=u", "in: PWD=***;UID=***"),
+        ("u", "a b", "in: password='a b' host=h", "in: password='***' host=h"),
+    ],
+)
+def test_credentials_are_masked_as_wholes_and_words_stay(
+    user: str, password: str, said: str, shown: str
+) -> None:
+    error = sa.exc.OperationalError("select 1", {}, Exception(f"{said}\nsecond line {password}"))
+    assert told(error, URL.create("postgresql", user, password, "host")) == shown
+
+
+def test_credentials_come_from_the_environment_a_password_file_and_a_service_file(
+    postgres: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = "select 1 as client, date '2024-01-31' as day, 1.5 as loss, 'x' as kind, null as booked"
+    plain = f"postgresql://{USER}@127.0.0.1:{postgres}/postgres"
+    assert "no password supplied" in _refused(plain, "sql_unreachable", query=query)
+    with monkeypatch.context() as patch:
+        patch.setenv("PGPASSWORD", PASSWORD)
+        assert len(read_sql(plain, COLUMNS, query=query)) == 1
+    with monkeypatch.context() as patch:
+        (tmp_path / "pgpass").write_text(f"127.0.0.1:{postgres}:*:{USER}:{PASSWORD}\n")
+        (tmp_path / "pgpass").chmod(0o600)
+        patch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
+        assert len(read_sql(plain, COLUMNS, query=query)) == 1
+    settings = {
+        "host": "127.0.0.1",
+        "port": postgres,
+        "dbname": "postgres",
+        "user": USER,
+        "password": PASSWORD,
+    }
+    lines = ["[desk]", *(f"{name}={value}" for name, value in settings.items())]
+    (tmp_path / "services").write_text("\n".join(lines) + "\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    assert len(read_sql("postgresql:///?service=desk", COLUMNS, query=query)) == 1
+    assert len(read_sql("postgresql://?service=desk", COLUMNS, query=query)) == 1
+    sentence = _refused("postgresql:///?service=risk", "sql_unreachable", query=query)
+    assert sentence.startswith("postgresql+psycopg:///?service=risk does not answer: ")
 
 
 def test_a_wrong_password_is_not_repeated(postgres: int) -> None:

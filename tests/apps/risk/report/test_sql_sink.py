@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,16 +14,15 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.report.partition import Layout, read_batches
 from apps.risk.report.sql_sink import upsert
 from core.errors import InputError
-from tests.apps.risk.report.partitions import DATE as AS_OF
-from tests.apps.risk.report.partitions import LAYOUT, write
+from tests.apps.risk.postgres import PASSWORD, free_port
+from tests.apps.risk.report.conftest import USER, run_sql
+from tests.apps.risk.report.partitions import DATE, LAYOUT, write
 
-PASSWORD = "s3cret/+pass"
-USER = "riskwriter"
-DATE = AS_OF.day
-OTHER = datetime.date(2024, 2, 29)
+OTHER = parse_as_of("2024-02-29")
 Rows = list[tuple[Any, ...]]
 
 
@@ -47,78 +40,28 @@ def _rows(url: str, table: str = "scores") -> Rows:
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
         found = connection.execute(sa.text(f"select * from {table} order by as_of, entity, step"))
-        rows = [(str(row[0]), *row[1:]) for row in found]
+        rows = [(str(row.as_of), *row[3:]) for row in found]
     engine.dispose()
     return rows
 
 
-def _run(url: str, *statements: str) -> None:
-    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(sa.text(statement))
-    engine.dispose()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server with one user; the server refuses to run as root."""
-    pytest.importorskip("psycopg", reason="writing PostgreSQL needs psycopg")
-    if shutil.which("initdb") is None or shutil.which("postgres") is None:
-        pytest.skip("no PostgreSQL server is installed")
-    folder = Path(tempfile.mkdtemp(prefix="risk-postgres-"))
-    (folder / "password").write_text(PASSWORD)
-    common: dict[str, Any] = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL}
-    if os.getuid() == 0:
-        common["user"] = "nobody"
-        for path in (folder, folder / "password"):
-            os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = folder / "data"
-    access = ["-U", USER, "-A", "scram-sha-256", f"--pwfile={folder}/password"]
-    subprocess.run(["initdb", "-D", data, *access, "--no-sync"], **common)
-    settings = (
-        f"-F -c timezone=UTC -c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
-    )
-    control = ["pg_ctl", "-D", data, "-w", "-l", folder / "log"]
-    subprocess.run([*control, "-o", settings, "start"], **common)
-    try:
-        url = URL.create("postgresql", USER, PASSWORD, "127.0.0.1", port, "postgres")
-        yield url.render_as_string(hide_password=False)
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **common)
-        shutil.rmtree(folder)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/scores.db"
-        return
-    address: str = request.getfixturevalue("postgres")
-    yield address
-    _run(address, "drop table if exists scores", "drop table if exists log")
-
-
 def test_a_table_is_made_and_a_second_run_gives_the_same(url: str) -> None:
-    assert upsert(url, "scores", DATE, LAYOUT, FIRST) == 3
+    assert upsert(url, "scores", "desk", DATE, LAYOUT, FIRST) == 3
     expected = [
         ("2024-01-31", "a", 1, 0.5, "ok"),
         ("2024-01-31", "a", 2, None, None),
         ("2024-01-31", "b", 1, 2.5, "ok"),
     ]
     assert _rows(url) == expected
-    assert upsert(url, "scores", DATE, LAYOUT, FIRST) == 3
+    assert upsert(url, "scores", "desk", DATE, LAYOUT, FIRST) == 3
     assert _rows(url) == expected
 
 
 def test_rows_are_changed_added_and_deleted_in_their_date_only(url: str) -> None:
-    upsert(url, "scores", DATE, LAYOUT, FIRST)
-    upsert(url, "scores", OTHER, LAYOUT, FIRST)
+    upsert(url, "scores", "desk", DATE, LAYOUT, FIRST)
+    upsert(url, "scores", "desk", OTHER, LAYOUT, FIRST)
     after = _batches(("a", 2, 9.0, None), ("b", 1, math.nan, "ok"), ("c", 1, 1.0, "ok"))
-    assert upsert(url, "scores", DATE, LAYOUT, after) == 3
+    assert upsert(url, "scores", "desk", DATE, LAYOUT, after) == 3
     assert _rows(url) == [
         ("2024-01-31", "a", 2, 9.0, None),
         ("2024-01-31", "b", 1, None, "ok"),
@@ -127,22 +70,22 @@ def test_rows_are_changed_added_and_deleted_in_their_date_only(url: str) -> None
         ("2024-02-29", "a", 2, None, None),
         ("2024-02-29", "b", 1, 2.5, "ok"),
     ]
-    assert upsert(url, "scores", DATE, LAYOUT, []) == 0
+    assert upsert(url, "scores", "desk", DATE, LAYOUT, []) == 0
     assert {row[0] for row in _rows(url)} == {"2024-02-29"}
 
 
 def test_equal_rows_are_not_touched_and_further_columns_stay(url: str) -> None:
-    upsert(url, "scores", DATE, LAYOUT, FIRST)
-    _run(url, "alter table scores add note text", "update scores set note = 'seen'")
+    upsert(url, "scores", "desk", DATE, LAYOUT, FIRST)
+    run_sql(url, "alter table scores add note text", "update scores set note = 'seen'")
     if url.startswith("sqlite"):
-        _run(
+        run_sql(
             url,
             "create table log (entity text)",
             "create trigger t after update on scores begin insert into log values (new.entity); end",
         )
     else:
-        _run(url, "create table log as select entity, xmin::text as v from scores")
-    upsert(url, "scores", DATE, LAYOUT, [*FIRST[:2], *_batches(("b", 1, 3.5, "ok"))])
+        run_sql(url, "create table log as select entity, xmin::text as v from scores")
+    upsert(url, "scores", "desk", DATE, LAYOUT, [*FIRST[:2], *_batches(("b", 1, 3.5, "ok"))])
     assert [row[3:] for row in _rows(url)] == [
         (0.5, "ok", "seen"),
         (None, None, "seen"),
@@ -161,7 +104,7 @@ def test_equal_rows_are_not_touched_and_further_columns_stay(url: str) -> None:
 
 def test_the_rows_of_a_partition_go_in_as_they_are(url: str, tmp_path: Path) -> None:
     folder = write(tmp_path, 30)
-    assert upsert(url, "scores", DATE, LAYOUT, read_batches(folder, 7)) == 60
+    assert upsert(url, "scores", "desk", DATE, LAYOUT, read_batches(folder, 7)) == 60
     table = pa.Table.from_batches(read_batches(folder)).to_pylist()
     assert _rows(url) == [("2024-01-31", *row.values()) for row in table]
 
@@ -170,14 +113,14 @@ def test_a_key_alone_and_dates_and_flags_are_columns_too(url: str) -> None:
     schema = pa.schema([("entity", pa.string()), ("step", pa.int64())])
     keys = pa.RecordBatch.from_pylist([{"entity": "a", "step": 1}], schema=schema)
     for _ in range(2):
-        assert upsert(url, "scores", DATE, Layout(schema, ("entity", "step")), [keys]) == 1
+        assert upsert(url, "scores", "desk", DATE, Layout(schema, ("entity", "step")), [keys]) == 1
     assert _rows(url) == [("2024-01-31", "a", 1)]
-    _run(url, "drop table scores")
+    run_sql(url, "drop table scores")
     when = datetime.datetime(2024, 1, 2, 3, tzinfo=datetime.UTC)
     row = {
         "entity": "a",
         "step": 1,
-        "day": DATE,
+        "day": DATE.day,
         "alert": True,
         "at": when,
         "naive": when.replace(tzinfo=None),
@@ -193,12 +136,52 @@ def test_a_key_alone_and_dates_and_flags_are_columns_too(url: str) -> None:
     )
     rows = [pa.RecordBatch.from_pylist([row], schema=schema)]
     for _ in range(2):
-        assert upsert(url, "scores", DATE, Layout(schema, ("entity", "step")), rows) == 1
+        assert upsert(url, "scores", "desk", DATE, Layout(schema, ("entity", "step")), rows) == 1
     found = _rows(url)[0]
     assert str(found[3]) == "2024-01-31"
     assert bool(found[4]) is True
     assert str(found[5]).startswith("2024-01-02 03:00:00")
     assert str(found[6]).startswith("2024-01-02 03:00:00")
+
+
+def test_each_scoring_model_target_and_time_owns_its_rows(url: str) -> None:
+    layout = Layout(
+        pa.schema([(name, pa.string()) for name in ("entity", "target", "model")]),
+        ("entity",),
+        ("model", "target"),
+    )
+
+    def write_rows(scoring: str, time: str, rows: list[tuple[str, str, str]]) -> None:
+        batch = [dict(zip(layout.schema.names, row, strict=True)) for row in rows]
+        batches = [pa.RecordBatch.from_pylist(batch, schema=layout.schema)]
+        upsert(url, "scores", scoring, parse_as_of(time, "Europe/Berlin"), layout, batches)
+
+    first = [("a", "x", "m"), ("b", "x", "m")]
+    write_rows("one", "2024-10-27", first)
+    write_rows("two", "2024-10-27", [("c", "x", "m")])
+    write_rows("one", "2024-10-27", [("a", "x", "n")])
+    write_rows("one", "2024-10-27", [("a", "y", "m")])
+    for hour in ("01:00+02:00", "02:00+02:00", "02:00+01:00"):
+        write_rows("one", f"2024-10-27T{hour}", first)
+    write_rows("one", "2024-10-27", [("b", "x", "m"), ("d", "x", "m")])  # a re-run: of its own, a is gone
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        found = connection.execute(sa.text("select * from scores order by 1, 2, 4, 6, 5")).all()
+    engine.dispose()
+    assert {str(row.as_of) for row in found} == {"2024-10-27"}
+    assert [(row.scoring, row.as_of_time[11:], row.entity, row.target, row.model) for row in found] == [
+        ("one", "01:00:00", "a", "x", "m"),
+        ("one", "01:00:00", "b", "x", "m"),
+        ("one", "02:00:00+01:00", "a", "x", "m"),
+        ("one", "02:00:00+01:00", "b", "x", "m"),
+        ("one", "02:00:00+02:00", "a", "x", "m"),
+        ("one", "02:00:00+02:00", "b", "x", "m"),
+        ("one", "23:59:59.999999", "a", "y", "m"),
+        ("one", "23:59:59.999999", "a", "x", "n"),
+        ("one", "23:59:59.999999", "b", "x", "m"),
+        ("one", "23:59:59.999999", "d", "x", "m"),
+        ("two", "23:59:59.999999", "c", "x", "m"),
+    ]
 
 
 def test_a_fault_in_mid_write_leaves_the_old_rows(url: str) -> None:
@@ -207,21 +190,21 @@ def test_a_fault_in_mid_write_leaves_the_old_rows(url: str) -> None:
         raise RuntimeError("scorer died")
 
     with pytest.raises(RuntimeError, match="scorer died"):
-        upsert(url, "scores", DATE, LAYOUT, broken())
-    upsert(url, "scores", DATE, LAYOUT, FIRST)
+        upsert(url, "scores", "desk", DATE, LAYOUT, broken())
+    upsert(url, "scores", "desk", DATE, LAYOUT, FIRST)
     before = _rows(url)
     with pytest.raises(RuntimeError, match="scorer died"):
-        upsert(url, "scores", DATE, LAYOUT, broken())
+        upsert(url, "scores", "desk", DATE, LAYOUT, broken())
     assert _rows(url) == before
 
 
 def test_a_refusal_of_the_last_statement_leaves_the_old_rows(url: str) -> None:
-    _run(
+    run_sql(
         url,
-        "create table scores (as_of date, entity text, step bigint, var float check (var < 100), code text, "
-        "primary key (as_of, entity, step))",
+        "create table scores (scoring text, as_of_time text, as_of date, entity text, step bigint, "
+        "var float check (var < 100), code text, primary key (scoring, as_of_time, entity, step))",
     )
-    upsert(url, "scores", DATE, LAYOUT, FIRST)
+    upsert(url, "scores", "desk", DATE, LAYOUT, FIRST)
     before = _rows(url)
     assert (
         _refused(url, _batches(("a", 1, 1000.0, "ok"))).code == "sql_failed"
@@ -233,7 +216,7 @@ def test_a_refusal_of_the_last_statement_leaves_the_old_rows(url: str) -> None:
 def test_a_second_writer_of_a_date_waits_and_then_wins_whole(url: str) -> None:
     one = _batches(*((f"a{number}", 1, 1.0, "one") for number in range(3)))
     two = _batches(*((f"a{number}", 1, 2.0, "two") for number in range(1, 5)))
-    upsert(url, "scores", DATE, LAYOUT, FIRST)
+    upsert(url, "scores", "desk", DATE, LAYOUT, FIRST)
     inside, go_on = threading.Event(), threading.Event()
     faults: list[BaseException] = []
 
@@ -245,7 +228,7 @@ def test_a_second_writer_of_a_date_waits_and_then_wins_whole(url: str) -> None:
 
     def work(batches: Iterable[pa.RecordBatch]) -> None:
         try:
-            upsert(url, "scores", DATE, LAYOUT, batches)
+            upsert(url, "scores", "desk", DATE, LAYOUT, batches)
         except BaseException as error:
             faults.append(error)
 
@@ -272,7 +255,7 @@ def test_two_first_writers_at_once_leave_one_whole_result(url: str) -> None:
         try:
             together.wait()
             rows = [(f"a{number}", 1, float(size), "ok") for number in range(size)]
-            upsert(url, "scores", DATE, LAYOUT, _batches(*rows))
+            upsert(url, "scores", "desk", DATE, LAYOUT, _batches(*rows))
         except BaseException as error:
             faults.append(error)
 
@@ -288,7 +271,7 @@ def test_two_first_writers_at_once_leave_one_whole_result(url: str) -> None:
 
 def _refused(url: str, batches: Any, table: str = "scores") -> InputError:
     with pytest.raises(InputError) as caught:
-        upsert(url, table, DATE, LAYOUT, batches)
+        upsert(url, table, "desk", DATE, LAYOUT, batches)
     sentence = caught.value.sentence
     assert "\n" not in sentence
     assert PASSWORD not in sentence
@@ -299,12 +282,12 @@ def _refused(url: str, batches: Any, table: str = "scores") -> InputError:
 
 
 def test_an_outage_in_mid_write_leaves_the_old_rows(postgres: str) -> None:
-    upsert(postgres, "scores", DATE, LAYOUT, FIRST)
+    upsert(postgres, "scores", "desk", DATE, LAYOUT, FIRST)
     before = _rows(postgres)
 
     def outage() -> Iterator[pa.RecordBatch]:
         yield from _batches(("z", 1, 1.0, "ok"))
-        _run(
+        run_sql(
             postgres,
             "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
             "and backend_type = 'client backend'",
@@ -315,16 +298,16 @@ def test_an_outage_in_mid_write_leaves_the_old_rows(postgres: str) -> None:
     assert error.code == "sql_unreachable"
     assert "failed while scores was written, which is as it was: " in error.sentence
     assert _rows(postgres) == before
-    assert upsert(postgres, "scores", DATE, LAYOUT, _batches(("z", 1, 1.0, "ok"))) == 1  # the caller's retry
+    assert (
+        upsert(postgres, "scores", "desk", DATE, LAYOUT, _batches(("z", 1, 1.0, "ok"))) == 1
+    )  # the caller's retry
     assert len(_rows(postgres)) == 1
-    _run(postgres, "drop table scores")
+    run_sql(postgres, "drop table scores")
 
 
 def test_a_server_that_is_down_is_told_without_its_credentials() -> None:
     pytest.importorskip("psycopg", reason="writing PostgreSQL needs psycopg")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address = URL.create("postgresql", USER, PASSWORD, "127.0.0.1", port, "db")
     error = _refused(address.render_as_string(hide_password=False), FIRST)
     assert error.code == "sql_unreachable"
@@ -336,7 +319,7 @@ def test_a_sqlite_database_that_another_holds_is_an_outage(
 ) -> None:
     monkeypatch.setattr("apps.risk.report.sql_sink.WAIT_S", 0.05)
     url = f"sqlite:///{tmp_path}/scores.db"
-    upsert(url, "scores", DATE, LAYOUT, FIRST)
+    upsert(url, "scores", "desk", DATE, LAYOUT, FIRST)
     engine = sa.create_engine(url)
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN EXCLUSIVE")
@@ -350,16 +333,20 @@ def test_what_cannot_take_the_scores_is_refused(url: str, tmp_path: Path) -> Non
     assert _refused("mysql://u:p@host/db", FIRST).sentence.endswith("wanted sqlite or postgresql")
     assert _refused("://", FIRST).code == "sql_url"
     assert _refused(f"sqlite:///{tmp_path}/none/scores.db", FIRST).code == "sql_unreachable"
-    _run(url, "create table scores (as_of date, entity text, step bigint, primary key (as_of, entity))")
+    run_sql(url, "create table scores (as_of date, entity text, step bigint, primary key (as_of, entity))")
     error = _refused(url, FIRST)
     assert error.code == "sql_schema"
-    assert "has no column var, code: add it" in error.sentence
-    _run(url, "alter table scores add var float", "alter table scores add code text")
+    assert "has no column scoring, as_of_time, var, code: add it" in error.sentence
+    run_sql(
+        url, *(f"alter table scores add {name} text" for name in ("scoring", "as_of_time", "var", "code"))
+    )
     error = _refused(url, FIRST)
     assert error.code == "sql_schema"
-    assert error.sentence.endswith("has the primary key (as_of, entity): wanted (as_of, entity, step)")
-    _run(url, "drop table scores")
+    assert error.sentence.endswith(
+        "has the primary key (as_of, entity): wanted (scoring, as_of_time, entity, step)"
+    )
+    run_sql(url, "drop table scores")
     assert _refused(url, [*FIRST, FIRST[0]]).code == "sql_failed"
     lists = pa.schema([*LAYOUT.schema, ("path", pa.list_(pa.float64()))])
     with pytest.raises(InputError, match="column path is of type list<item: double>, which SQL has not"):
-        upsert(url, "scores", DATE, Layout(lists, LAYOUT.key), [])
+        upsert(url, "scores", "desk", DATE, Layout(lists, LAYOUT.key), [])
