@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from omegaconf.resolvers import oc
 from core.command_line import CommandLine, read_command_line
 from core.config_faults import explain, unknown_field
 from core.credentials import refuse_password
-from core.errors import ConfigError, ExitCode, InputError
+from core.errors import ConfigError, ExitCode, InputError, TriptychError
 from core.free_text import Sealed
 from core.overrides import check_overrides, expand
 from core.schema import build, describe_range, value_at, walk
@@ -36,12 +36,14 @@ def front_door(
     stages: Mapping[str, str],
     argv: Sequence[str] | None = None,
     parts: Sequence[str] = (),
+    check: Callable[[Any], None] | None = None,
 ) -> int:
     """Run the command `triptych-<app>` and return its exit code.
 
     config_name: root file in `conf`, which also names the folder of the app's own groups. schema: dataclass of
     the whole config. stages: stage name → "module:function", imported only after the config is checked. parts:
     fields that name a part of the output (a date): jobs of a sweep that differ in them alone share one output.
+    check: raises a TriptychError for values that the schema cannot judge; called before the stage's imports.
     """
     command = f"triptych-{app}"
     try:
@@ -61,16 +63,18 @@ def front_door(
         return ExitCode.DONE
     codes: list[int] = []
     for job in jobs:
-        codes.append(_run(app, job, stages))
+        codes.append(_run(app, job, stages, check))
         if codes[-1] == INTERRUPTED:  # who stops one job of a sweep wants to stop them all
             break
     return worst(codes)
 
 
-def _run(app: str, job: Any, stages: Mapping[str, str]) -> int:
+def _run(app: str, job: Any, stages: Mapping[str, str], check: Callable[[Any], None] | None) -> int:
     try:
-        _check_inputs(job)  # only now: an earlier job of a sweep may have made them
-    except InputError as error:
+        check_inputs(job)  # only now: an earlier job of a sweep may have made them
+        if check is not None:
+            check(job)
+    except TriptychError as error:
         print(f"triptych-{app}: {error.sentence}", file=sys.stderr)
         return error.exit_code
     return run_stage(app, job, stages)
@@ -213,7 +217,7 @@ def _check_needs(config: Any) -> None:
             )
 
 
-def _check_inputs(config: Any) -> None:
+def check_inputs(config: Any) -> None:
     """Refuse a path that is to be read and leads nowhere, before anything heavy is imported."""
     for path, field in walk(config):
         text = value_at(config, path)

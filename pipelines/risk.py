@@ -13,9 +13,19 @@ STAGES = {name: f"apps.risk.{name}:run" for name in NAMES}
 PARTS = ("as_of",)  # a backfill, -m as_of=A,B, writes all its dates into one output
 
 
+def check(config: RiskConfig) -> None:
+    """Raise InputError for a wrong as_of=, before a table or a network is loaded."""
+    if config.as_of is not None and (config.data.zone or not config.data.columns):
+        from apps.risk.data.as_of_time import (
+            parse_as_of,  # it needs NumPy, which a wrong option need not wait for
+        )
+
+        parse_as_of(config.as_of, config.data.zone)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return front_door("risk", "risk", RiskConfig, STAGES, argv, PARTS)
+    return front_door("risk", "risk", RiskConfig, STAGES, argv, PARTS, check)
 
 
 if __name__ == "__main__":

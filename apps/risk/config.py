@@ -8,6 +8,7 @@ from typing import ClassVar
 from core.errors import ConfigError
 from core.schema import MISSING, Section, check_value, free_text, path_text, setting
 from core.training.config import TrainerConfig
+from core.zones import check_zone
 
 STAGES = ("train", "evaluate", "score", "backtest", "plan")
 TARGET_MODELS = (
@@ -189,6 +190,8 @@ class RiskConfig(Section):
         if (self.data.path is None) == (self.data.sample is None):
             wish = "leave data.sample null" if self.data.path else "add data=SAMPLE, or data.path=…"
             raise ConfigError("config_choice", f"one table is scored, a sample or data.path: {wish}")
+        check_zone("data.zone", self.data.zone)
+        check_zone("zone", self.zone)
         if self.score.champion is not None and self.model.name != "champion":
             raise ConfigError(
                 "config_choice",

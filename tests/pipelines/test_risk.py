@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 from apps.risk.config import STAGES as NAMES
 from apps.risk.config import RiskConfig
 from core.command_line import read_command_line
-from core.config import compose_jobs
+from core.config import check_inputs, compose_jobs
+from core.errors import InputError
 from core.schema import walk
 from pipelines.jobs import JOBS
 from pipelines.risk import PARTS, STAGES, main
@@ -50,6 +52,43 @@ def test_a_backfill_writes_all_its_dates_into_one_output() -> None:
     line = read_command_line(["-m", "stage=score", "as_of=2024-01-31,2024-02-29", "output=out"])
     jobs = compose_jobs("risk", RiskConfig, line, PARTS)
     assert [(job.as_of, job.output) for job in jobs] == [("2024-01-31", "out"), ("2024-02-29", "out")]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["as_of=2018-13-01"], "as_of=2018-13-01 is no date: wanted one such as 2024-06-30"),
+        (["as_of=yesterday"], "as_of=yesterday is no date"),
+        (["as_of="], "as_of= is no date"),
+        (["data.zone=Mars", "as_of=2018-12-31"], "data.zone=Mars is no time zone"),
+        (["data.path=no.csv", "data.sample=null"], "data.path=no.csv cannot be read: No such file"),
+        (["score.portfolios=no.csv"], "score.portfolios=no.csv cannot be read: No such file"),
+    ],
+)
+def test_a_wrong_date_or_path_ends_before_the_run_begins(
+    words: list[str],
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["stage=score", "output=out", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"triptych-risk: {line}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_schedule_reads_later_need_not_exist_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = read_command_line(
+        ["stage=score", "output=o", "data.sample=null", "data.path=no.csv", "schedule=0 6 * * *"]
+    )
+    (job,) = compose_jobs("risk", RiskConfig, line, PARTS)
+    check_inputs(job)
+    with pytest.raises(InputError, match=r"data\.path=no\.csv cannot be read"):
+        check_inputs(dataclasses.replace(job, schedule=None))
 
 
 def test_a_wrong_word_is_told_in_two_seconds_and_loads_nothing_heavy(tmp_path: Path) -> None:

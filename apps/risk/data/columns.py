@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import zoneinfo
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import yaml
 
 from core.errors import ConfigError, InputError
+from core.zones import is_zone
 
 # A reader of files puts here why a row could not be split into values; absent where all rows could.
 FAULT = "__fault__"
@@ -60,7 +60,7 @@ class Columns:
             raise ConfigError("config_choice", f"a column may not be called '{FAULT}' or have an empty name")
         if not self.labels:
             raise ConfigError("config_missing", "nothing to forecast: name a column in targets, or an event")
-        if self.zone is not None and not _is_zone(self.zone):
+        if self.zone is not None and not is_zone(self.zone):
             raise ConfigError(
                 "config_choice",
                 f"zone={self.zone} is no time zone: wanted a name such as Europe/Berlin or UTC",
@@ -157,11 +157,3 @@ def _name(value: Any, where: str) -> str | None:
     if isinstance(value, (list, tuple, dict)):
         raise ConfigError("config_type", f"{where} takes one name, not {len(value)}")
     return str(value)
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
