@@ -60,7 +60,8 @@ def write_manifest(folder: Path, facts: Facts) -> dict[str, Any]:
     paths = sorted(folder.glob(PARTS))
     if not paths:
         raise InternalFault("manifest_empty", "a partition needs at least one file, an empty table's too")
-    schema = pq.read_schema(paths[0])
+    with paths[0].open("rb") as stream:
+        schema = pq.read_schema(stream)
     if set(schema.names) != set(facts.units):
         named = ", ".join(sorted(set(schema.names) ^ set(facts.units)))
         raise InternalFault("manifest_units", f"columns and units differ: {named}")
@@ -148,9 +149,11 @@ def view_digest(frame: pd.DataFrame) -> str:
 
 
 def _file(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        rows = pq.read_metadata(stream).num_rows
     return {
         "bytes": path.stat().st_size,
-        "rows": pq.read_metadata(path).num_rows,
+        "rows": rows,
         "sha256": _sha256(path),
     }
 

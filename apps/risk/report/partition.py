@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from apps.risk.data.as_of_time import AsOf
 from apps.risk.report.manifest import INDEX, PARTS, Facts, summary, write_manifest
 from core.errors import InternalFault, output_error
+from core.paths import encodable
 from core.runs.files import write_json
 
 ROWS_PER_GROUP = 1 << 16
@@ -110,7 +111,7 @@ def write_partition(
 def read_batches(folder: Path, rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a partition in their order, a batch at a time."""
     for path in sorted(folder.glob(PARTS)):
-        with pq.ParquetFile(path) as file:
+        with encodable(path) as readable, pq.ParquetFile(readable) as file:
             yield from file.iter_batches(batch_size=rows)
 
 
@@ -160,14 +161,14 @@ def _sorted(staging: Path, layout: Layout, chunks: Iterable[pa.Table | pd.DataFr
 
 
 def _spill(path: Path, table: pa.Table) -> Path:
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+    with pa.OSFile(os.fsencode(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=_ROWS_PER_BATCH)
     return path
 
 
 @contextmanager
 def _opened(runs: list[Path]) -> Iterator[list[Iterator[pa.RecordBatch]]]:
-    files = [pa.OSFile(str(path), "rb") for path in runs]
+    files = [pa.OSFile(os.fsencode(path), "rb") for path in runs]
     try:
         yield [iter(pa.ipc.open_stream(file)) for file in files]
     finally:
@@ -201,6 +202,11 @@ def _key(rows: pa.RecordBatch | pa.Table, key: tuple[str, ...], row: int) -> tup
 
 
 def _write_files(folder: Path, layout: Layout, tables: Iterator[pa.Table]) -> None:
+    with encodable(folder) as writable:
+        _write_groups(writable, layout, tables)
+
+
+def _write_groups(folder: Path, layout: Layout, tables: Iterator[pa.Table]) -> None:
     writer: pq.ParquetWriter | None = None
     groups = 0
     schema = layout.schema.remove_metadata()
