@@ -23,6 +23,7 @@ from apps.imagegen.models.digests import pipeline_digest
 from apps.imagegen.models.schedulers import SCHEDULERS, check_noise
 from apps.imagegen.models.text import load_text_encoder, states_of
 from core.errors import InputError
+from core.paths import encodable
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "emoji"
 _ENCODERS = {"CLIPTextModel": "CLIPTokenizer", "BertModel": "BertTokenizer"}
@@ -102,7 +103,11 @@ def load_pipeline(folder: Path | None = None, device: str = "cpu") -> Pipeline:
     device: cpu, cuda, or auto. Raises InputError: weights_missing, weights_unreadable, weights_pickled (only pickled
     weights are there), pipeline_unknown (another kind of model).
     """
-    folder = EMBEDDED if folder is None else folder
+    with encodable(EMBEDDED if folder is None else folder) as readable:
+        return _load(readable, device)
+
+
+def _load(folder: Path, device: str) -> Pipeline:
     index = _index(folder)
     noise = _json(folder / "scheduler" / "scheduler_config.json")
     check_noise(noise)

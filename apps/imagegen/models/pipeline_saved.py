@@ -18,6 +18,7 @@ from torch import nn
 
 from apps.imagegen.models.pipeline_folder import Pipeline
 from core.errors import output_error
+from core.paths import encodable
 from core.runs.files import make_folder, write_json
 
 _INDEX = "model_index.json"
@@ -73,7 +74,8 @@ def _save(folder: Path, parts: Mapping[str, Any], noise: Mapping[str, Any]) -> N
     mode = (folder / _NOISE).stat().st_mode
     try:
         for name, part in parts.items():
-            part.save_pretrained(folder / name)
+            with encodable(folder) as writable:
+                part.save_pretrained(writable / name)
             for path in (folder / name).iterdir():
                 if path.name == "config.json":
                     told = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,13 @@ def test_a_place_that_cannot_be_written_is_named(folders: dict[str, Path], tmp_p
     with pytest.raises(InputError) as caught:
         save_pipeline(pipeline, tmp_path / "file" / "below")
     assert caught.value.code == "output_unwritable"
+
+
+@pytest.mark.parametrize("kind", ["ours", "sd15"])
+def test_a_folder_whose_name_is_not_utf8(kind: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9") / os.fsdecode(b"\xff")
+    pipeline = load_pipeline(folders[kind])
+    save_pipeline(pipeline, odd)
+    again = load_pipeline(odd)
+    assert again.digest == pipeline.digest
+    assert again.name == odd.name
