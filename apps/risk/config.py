@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from apps.risk.data.as_of_time import parse_as_of
+from apps.risk.data.max_age import parse_max_age
 from core.errors import ConfigError
 from core.schema import MISSING, Section, check_value, free_text, path_text, setting
 from core.training.config import TrainerConfig
@@ -55,6 +57,11 @@ class DataConfig(Section):
     zone: str | None = free_text(None, "time zone into which times with an offset are converted")
     time_format: str | None = free_text(None, "how times are written where not ISO 8601, as for strptime")
     bound: float = setting(1e15, "largest size of a plausible value; larger ones are set aside", above=0)
+    max_age: str | None = free_text(
+        None,
+        "age of a series' newest value at the as-of time above which stage=score refuses it, such as '3 steps', "
+        "'2 days' or '36 h'; off: any; null: 5 of its own steps, or twice their second longest (weekends, holidays)",
+    )
     oldest: int | None = setting(
         None, "steps by which a series may end before the last one; null allows all", unit="steps", low=0
     )
@@ -112,6 +119,13 @@ class ScoreConfig(Section):
         None, "mark a series whose one-step 1 % VaR lies below minus this; null marks none", above=0
     )
     chunk: int = setting(2000, "series scored at once", unit="series", low=1)
+    wait_h: float = setting(
+        6.0,
+        "time from when a scheduled scoring is due, in which it waits for input that is missing or too old",
+        unit="h",
+        low=0,
+        high=168,
+    )
     catch_up: int = setting(
         5, "due times that are made up for after downtime, for schedule=", unit="times", low=0, high=1000
     )
@@ -191,6 +205,9 @@ class RiskConfig(Section):
             wish = "leave data.sample null" if self.data.path else "add data=SAMPLE, or data.path=…"
             raise ConfigError("config_choice", f"one table is scored, a sample or data.path: {wish}")
         check_zone("data.zone", self.data.zone)
+        if self.as_of is not None:
+            parse_as_of(self.as_of, self.data.zone or "UTC")  # an offset may have its zone in data.columns
+        parse_max_age(self.data.max_age)
         check_zone("zone", self.zone)
         if self.score.champion is not None and self.model.name != "champion":
             raise ConfigError(

@@ -22,6 +22,7 @@ from apps.risk.data.holdings import Holdings, read_holdings
 from apps.risk.data.load import Loaded, load_panel, zone_of
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import parse_url
+from apps.risk.late_input import when_input_is_there
 from apps.risk.models.champions import champion_of, read_champions
 from apps.risk.models.risk_model import RiskModel, on_device
 from apps.risk.report.manifest import Facts
@@ -69,7 +70,7 @@ def job(config: dict[str, Any], due: str) -> dict[str, Any]:
     folder = str(Path(cfg.run_dir) / now.label) if cfg.run_dir else None
     record = open_run("risk", "score", folder, to_yaml(cfg), cfg.seed)
     with record.log:
-        return _score(cfg, record, now)
+        return when_input_is_there(lambda: _score(cfg, record, now), due, cfg.score.wait_h, record.log)
 
 
 def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
     model = _load_model(cfg, cfg.model.name, cfg.model.name)
     ready = time.monotonic()
     trained = model.described.get("event") or {}
-    loaded = load_panel(cfg.data, now or cfg.as_of, trained.get("categories"))
+    loaded = load_panel(cfg.data, now or cfg.as_of, trained.get("categories"), fresh=True)
     if champions is not None:
         model = _load_model(
             cfg,
@@ -161,7 +162,7 @@ def _facts(
         names.append(f"event: {model.event.name}")
     settings: dict[str, Any] = dataclasses.asdict(_settings(cfg))
     settings["as_of"] = loaded.as_of.text
-    settings["data"] = {"bound": cfg.data.bound, "oldest": cfg.data.oldest}
+    settings["data"] = {"bound": cfg.data.bound, "oldest": cfg.data.oldest, "max_age": cfg.data.max_age}
     settings["portfolios"] = None if holdings is None else _digest(holdings)
     return Facts(
         as_of=loaded.as_of,

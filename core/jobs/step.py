@@ -12,6 +12,7 @@ name. Outside a job all this costs nothing: `step` calls the function, `check` r
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
@@ -80,6 +81,16 @@ def check() -> None:
     running = _running.get()
     if running is not None and running.keeper.must_stop():
         raise JobStopped
+
+
+def pause(seconds: float) -> None:
+    """Wait; raise JobStopped afterwards, or at once, where the running job should stop."""
+    running = _running.get()
+    if running is None:
+        time.sleep(seconds)
+        return
+    running.keeper.pause(seconds)
+    check()
 
 
 def run_tries(

@@ -126,7 +126,7 @@ def test_three_due_dates_pass_and_three_results_are_there(
     monkeypatch.chdir(tmp_path)
     database = str(tmp_path / "jobs.sqlite")
     monkeypatch.setenv("TRIPTYCH_JOBS", database)
-    cfg = config(tmp_path, returns(3), schedule="0 6 * * 1-5", zone="Europe/Zurich")
+    cfg = config(tmp_path, returns(3), schedule="0 6 * * 1-5", zone="Europe/Zurich", data_max_age="off")
     clock = [datetime.now(UTC)]
     code, said = ended(start(cfg, tmp_path))
     assert (code, said) == (0, "")

@@ -20,7 +20,9 @@ from apps.risk.data.as_of_time import AsOf, end_of_day, last_at, parse_as_of
 from apps.risk.data.asof import as_of_doubtful, last_in_step, view
 from apps.risk.data.columns import Columns, columns_from, read_columns
 from apps.risk.data.contracts import Checked, check, refused_entities
+from apps.risk.data.freshness import age_refusals, ages, require_fresh
 from apps.risk.data.loan_book import generate_loan_book
+from apps.risk.data.max_age import parse_max_age
 from apps.risk.data.panel import Categories, Panel, build_panel, take
 from apps.risk.data.refusals import refusals
 from apps.risk.data.samples import Sample, load_sample
@@ -61,7 +63,12 @@ class Loaded:
 
 
 def load_panel(
-    cfg: DataConfig, as_of: str | AsOf | None = None, categories: Categories | None = None, seed: int = 0
+    cfg: DataConfig,
+    as_of: str | AsOf | None = None,
+    categories: Categories | None = None,
+    seed: int = 0,
+    *,
+    fresh: bool = False,
 ) -> Loaded:
     """Read a table or a sample as it was known at an instant.
 
@@ -69,7 +76,8 @@ def load_panel(
     generated loan book the last month of which the outcome is known), else the last time at which a label became
     known, or the end of its day where no series has two times in a day; refused where it lies far after all others
     (asof.last_in_step): one mistyped year would move everything into the future.
-    categories: those of the training, learned where it had none. seed: of the loan book. Raises ConfigError and
+    categories: those of the training, learned where it had none. seed: of the loan book. fresh: refuse
+    series, and the whole table, whose newest value is too old (freshness). Raises ConfigError and
     InputError, in one line.
     """
     table, columns, usual = _read(cfg, seed)
@@ -98,6 +106,13 @@ def load_panel(
         else refusals(panel, oldest=cfg.oldest, label=name)
         for name in columns.labels
     }
+    if fresh:
+        by_age = {name: ages(panel, name, now.wall, parse_max_age(cfg.max_age)) for name in columns.labels}
+        require_fresh(by_age, now.text)
+        by_label = {
+            name: dict(sorted({**age_refusals(panel, name, by_age[name]), **found}.items()))
+            for name, found in by_label.items()
+        }
     first = by_label[columns.labels[0]]
     hopeless = {
         name: told for name, told in first.items() if all(name in found for found in by_label.values())

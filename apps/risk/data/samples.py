@@ -180,7 +180,7 @@ def load_m4_hourly() -> Sample:
         about="414 hourly series of the M4 competition, 700 or 960 hours and 48 held out",
         source="M4 competition; Makridakis et al. 2020, doi:10.1016/j.ijforecast.2019.04.014",
         licence="as published by the competition's organisers",
-        as_of="2018-01-01",
+        as_of="2018-01-01T00:00",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.data.contracts import check
 from apps.risk.data.samples import DEFAULT, SAMPLES, Sample, load_sample
 from core.errors import InputError
@@ -88,6 +89,7 @@ def test_m4_series_are_known_until_one_hour(real_data: Path) -> None:
     date = pd.Timestamp(sample.as_of)
     held_out = table[table["time"] > date].groupby("series", observed=True).size()
     assert (held_out == 48).all()
+    assert parse_as_of(str(sample.as_of)).wall == date, "that hour, not the end of its day"
     first = table[table["series"] == "H1"].set_index("time")["value"]
     assert (first.iloc[0], first[date]) == (605, 684)  # the file's first and 700th value of H1
     assert first[date + pd.Timedelta(hours=1)] == 619  # the first one held out
