@@ -14,7 +14,11 @@ PARTS = ("as_of",)  # a backfill, -m as_of=A,B, writes all its dates into one ou
 
 
 def check(config: RiskConfig) -> None:
-    """Raise InputError for a wrong as_of=, before a table or a network is loaded."""
+    """Raise an error for a wrong as_of= or data.max_age=, before a table or a network is loaded."""
+    if config.data.max_age is not None:
+        from apps.risk.data.max_age import parse_max_age
+
+        parse_max_age(config.data.max_age)
     if config.as_of is not None and (config.data.zone or not config.data.columns):
         from apps.risk.data.as_of_time import (
             parse_as_of,  # it needs NumPy, which a wrong option need not wait for

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from apps.risk.data.as_of_time import parse_as_of
-from apps.risk.data.max_age import parse_max_age
 from core.errors import ConfigError
 from core.schema import MISSING, Section, check_value, free_text, path_text, setting
 from core.training.config import TrainerConfig
@@ -205,9 +203,6 @@ class RiskConfig(Section):
             wish = "leave data.sample null" if self.data.path else "add data=SAMPLE, or data.path=…"
             raise ConfigError("config_choice", f"one table is scored, a sample or data.path: {wish}")
         check_zone("data.zone", self.data.zone)
-        if self.as_of is not None:
-            parse_as_of(self.as_of, self.data.zone or "UTC")  # an offset may have its zone in data.columns
-        parse_max_age(self.data.max_age)
         check_zone("zone", self.zone)
         if self.score.champion is not None and self.model.name != "champion":
             raise ConfigError(
