@@ -10,7 +10,7 @@ from pathlib import Path
 
 from apps.nodule.config import NoduleConfig
 from apps.nodule.data.load import load
-from apps.nodule.data.series import SeriesItem, scan
+from apps.nodule.data.series import PART, SeriesItem, scan
 from apps.nodule.models.build import build_detector
 from apps.nodule.models.detector import Detector
 from apps.nodule.models.segment import segment
@@ -25,8 +25,12 @@ from core.runs.folder import Run, records_of
 from core.runs.log import pseudonym
 from core.stages import shown
 
-# reason: one stable code; detail: sentences for people; notes: codes of repairs and peculiarities, by spaces.
-SUMMARY_COLUMNS = ("series", "status", "reason", "detail", "notes", "files", "findings", "candidates")
+# series: the folder of the results. reason: one stable code; detail: sentences for people; notes: codes of repairs and
+# peculiarities, by spaces. study_uid, series_description: as the source has them, so that a person knows the row.
+SUMMARY_COLUMNS = (
+    "series", "status", "reason", "detail", "notes", "files", "findings", "candidates",
+    "study_uid", "series_description",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,22 @@ def run(cfg: NoduleConfig, run: Run) -> int:
             quarantine.add(item.id, outcome.code, outcome.sentence, _relative(item, source))
         else:
             quarantine.release(item.id)  # an earlier run may have met it with its fault
+        _remove_former_parts(item, output, quarantine)
         outcomes.append(outcome)
     write_csv(output / "summary.csv", SUMMARY_COLUMNS, [_row(outcome) for outcome in outcomes])
     return _finish(outcomes, run)
+
+
+def _remove_former_parts(item: SeriesItem, output: Path, quarantine: Quarantine) -> None:
+    """Remove what an earlier run wrote of the same series when it was whole and is now split, or the reverse."""
+    if item.kind != "dicom":
+        return
+    uid = item.series
+    parts = {path.name for path in output.glob(f"{uid}{PART}*")}
+    parts |= {path.stem for path in quarantine.folder.glob(f"{uid}{PART}*.json")}
+    for name in sorted(parts) if item.id == uid else [uid]:
+        remove_results(output / name)
+        quarantine.release(name)
 
 
 def _process(item: SeriesItem, detector: Detector, output: Path, run: Run) -> Outcome:
@@ -109,7 +126,8 @@ def _detect(item: SeriesItem, detector: Detector, output: Path) -> Outcome:
 def _row(outcome: Outcome) -> tuple[object, ...]:
     counts = ("" if n is None else n for n in (outcome.findings, outcome.candidates))
     reason = (outcome.code, outcome.sentence, outcome.notes)
-    return (outcome.item.id, outcome.status, *reason, len(outcome.item.files), *counts)
+    item = outcome.item
+    return (item.id, outcome.status, *reason, len(item.files), *counts, item.study, item.description)
 
 
 def _relative(item: SeriesItem, source: Path) -> list[str]:

@@ -54,7 +54,7 @@ def count_frames(dataset: Dataset) -> int:
     """Return the number of images in the object; an impossible NumberOfFrames counts as one."""
     try:
         return max(1, int(dataset.get("NumberOfFrames") or 1))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 1
 
 
@@ -101,7 +101,7 @@ def _numbers(dataset: Dataset | None, keyword: str, count: int) -> np.ndarray | 
 def _shape(dataset: Dataset) -> tuple[int, int] | None:
     try:
         rows, columns = int(dataset.Rows), int(dataset.Columns)
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError):
         return None
     return (rows, columns) if rows > 0 and columns > 0 else None
 

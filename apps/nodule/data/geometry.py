@@ -112,14 +112,15 @@ def _places(frames: list[Frame], along: np.ndarray) -> tuple[tuple[int, ...], ..
     return tuple(tuple(sorted(place)) for place in places)
 
 
-def _tolerance(step: float) -> float:
+def step_tolerance(step: float) -> float:
+    """Return how far a distance of slices may be off a regular step, mm."""
     return max(STEP_TOLERANCE_MM, STEP_TOLERANCE * step) + ROUNDING_MM
 
 
 def _check_steps(along: np.ndarray) -> None:
     steps = np.diff(along)
     median = float(np.median(steps))
-    tolerance = _tolerance(median)
+    tolerance = step_tolerance(median)
     odd = np.abs(steps - median) > tolerance
     if not odd.any():
         return
@@ -143,7 +144,7 @@ def _straight_step(positions_D3: np.ndarray) -> np.ndarray:
     step_3 = (positions_D3[-1] - positions_D3[0]) / (count - 1)
     line_D3 = positions_D3[0] + np.arange(count)[:, None] * step_3
     offset = float(np.abs(positions_D3 - line_D3).max())
-    if offset > _tolerance(float(np.linalg.norm(step_3))):
+    if offset > step_tolerance(float(np.linalg.norm(step_3))):
         raise refuse("uneven_positions", offset=offset)
     return step_3
 

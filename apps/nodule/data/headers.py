@@ -27,7 +27,10 @@ HEADER_KEYWORDS = [
     "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
     "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
     "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept",
-    "RescaleType", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "AcquisitionNumber", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentDate",
+    "ContentTime", "TemporalPositionIdentifier", "TriggerTime", "NominalPercentageOfCardiacPhase",
+    "ConvolutionKernel", "SliceThickness", "SeriesDescription",
 ]  # fmt: skip
 ByteOrder = Literal["little", "big"]
 PIXEL_DATA = 0x7FE00010
@@ -86,6 +89,22 @@ def read_header(path: Path) -> Header:
     ):
         raise _no_series(header)
     return header
+
+
+def read_object(header: Header) -> Dataset:
+    """Read one object whole, pixels included, within `quiet_libraries`.
+
+    Raises ItemRefused: unreadable_file, undecodable.
+    """
+    try:
+        dataset = dcmread(header.path, force=True)
+    except OSError:
+        raise refuse("unreadable_file") from None
+    except Exception:  # pydicom raises nearly anything on broken bytes and quotes values: no cause is kept
+        raise refuse("undecodable", images=1) from None
+    drop_broken(dataset)
+    dataset.file_meta.TransferSyntaxUID = header.syntax
+    return dataset
 
 
 def drop_broken(dataset: Dataset) -> None:

@@ -9,25 +9,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from apps.nodule.data.frames import Frame, frames_of
 from apps.nodule.data.geometry import Grid, grid_of
-from apps.nodule.data.headers import NATIVE, Header, drop_broken, read_header
-from apps.nodule.data.pixels import (
-    Rescale,
-    is_padding_tissue,
-    looks_like_hounsfield,
-    rescales_of,
-    stored_frames,
-    to_hounsfield,
-)
+from apps.nodule.data.headers import NATIVE, Header, read_header, read_object
+from apps.nodule.data.modality import Modality, rescales_of
+from apps.nodule.data.pixels import is_padding_tissue, looks_like_hounsfield, stored_frames, to_hounsfield
 from apps.nodule.data.quiet import native_stderr_muted, quiet_libraries
 from apps.nodule.data.reasons import note, refuse
-from apps.nodule.data.select import axial_images
 from apps.nodule.data.series import SeriesItem
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import read_volume_file
+from core.errors import ItemRefused
 
 THREADS = min(4, os.cpu_count() or 1)
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -39,7 +33,7 @@ class Plan:
 
     images: tuple[Header, ...]
     frames: tuple[Frame, ...]
-    rescales: tuple[Rescale, ...]
+    rescales: tuple[Modality, ...]
     grid: Grid
     notes: tuple[tuple[str, str], ...]
 
@@ -56,7 +50,7 @@ def load(item: SeriesItem) -> Volume:
 
 
 def _load_dicom(item: SeriesItem) -> Volume:
-    plan = _plan([read_header(path) for path in item.files])
+    plan = _plan(item)
     hu_DHW, sources, frames = _decode(plan, inverted=False)
     notes = plan.notes
     if not looks_like_hounsfield(hu_DHW):
@@ -70,29 +64,27 @@ def _load_dicom(item: SeriesItem) -> Volume:
     return Volume(hu_DHW, plan.grid.affine, item.id, sources, notes, frames)
 
 
-def _plan(headers: Sequence[Header]) -> Plan:
+def _plan(item: SeriesItem) -> Plan:
+    chosen = sorted({number for number, _ in item.slices})
+    read = {number: read_header(item.files[number]) for number in chosen}
     # By instance, not by file name: which of two equal images stays must not depend on where it lay.
-    images = sorted(axial_images(headers), key=lambda image: image.text("SOPInstanceUID"))
-    if not images:
-        raise refuse("no_pixel_data", files=len(headers), total=len(headers))
+    order = sorted(chosen, key=lambda number: (read[number].text("SOPInstanceUID"), number))
+    images = [read[number] for number in order]
     datasets = [image.dataset for image in images]
-    frames = frames_of(datasets)
+    wanted = set(item.slices)
+    frames = [frame for frame in frames_of(datasets) if (order[frame.source], frame.index) in wanted]
+    if len(frames) < len(wanted):  # the files have changed since they were listed
+        raise refuse("no_pixel_data", files=len(wanted) - len(frames), total=len(wanted))
     rescales = rescales_of(datasets, frames)
     grid = grid_of(frames)
-    notes = _notes(headers, images, frames, rescales, grid)
+    notes = (*item.notes, *_notes(images, frames, rescales, grid))
     return Plan(tuple(images), tuple(frames), tuple(rescales), grid, notes)
 
 
 def _notes(
-    headers: Sequence[Header],
-    images: Sequence[Header],
-    frames: Sequence[Frame],
-    rescales: Sequence[Rescale],
-    grid: Grid,
+    images: Sequence[Header], frames: Sequence[Frame], rescales: Sequence[Modality], grid: Grid
 ) -> tuple[tuple[str, str], ...]:
     notes = list(grid.notes)
-    if len(images) < len(headers):
-        notes.append(note("others_dropped", images=len(headers) - len(images)))
     if len(frames) > len(grid.places):
         notes.append(note("duplicates_dropped", images=len(frames) - len(grid.places)))
     if any(is_padding_tissue(images[f.source].dataset, r) for f, r in zip(frames, rescales, strict=True)):
@@ -137,30 +129,31 @@ def _each_frame(
     for number in numbers:
         by_source.setdefault(plan.frames[number].source, []).append(number)
 
-    def read(source: int) -> Dataset:
-        dataset = _read_object(plan.images[source])
+    broken: list[int] = []
+
+    def read(source: int) -> Dataset | None:
         wanted = by_source[source]
         indices = [plan.frames[number].index for number in wanted]
-        for number, stored_HW in zip(wanted, stored_frames(dataset, indices), strict=True):
-            use(number, to_hounsfield(stored_HW, dataset, plan.rescales[number], inverted=inverted))
+        done = 0
+        try:
+            dataset = read_object(plan.images[source])
+            for number, stored_HW in zip(wanted, stored_frames(dataset, indices), strict=True):
+                use(number, to_hounsfield(stored_HW, dataset, plan.rescales[number], inverted=inverted))
+                done += 1
+        except ItemRefused as refusal:
+            if refusal.code != "undecodable":
+                raise
+            broken.append(len(wanted) - done)  # all are counted, so that the sentence tells how much is lost
+            return None
         return _without_pixels(dataset)
 
     # The codecs of compressed syntaxes complain of broken data on stderr themselves.
     compressed = any(image.syntax not in NATIVE for image in plan.images)
     with native_stderr_muted() if compressed else nullcontext(), ThreadPoolExecutor(THREADS) as pool:
-        return dict(zip(by_source, pool.map(read, by_source), strict=True))
-
-
-def _read_object(image: Header) -> Dataset:
-    try:
-        dataset = dcmread(image.path, force=True)
-    except OSError:
-        raise refuse("unreadable_file") from None
-    except Exception:  # pydicom raises nearly anything on broken bytes and quotes values: no cause is kept
-        raise refuse("undecodable", images=1) from None
-    drop_broken(dataset)
-    dataset.file_meta.TransferSyntaxUID = image.syntax
-    return dataset
+        headers = dict(zip(by_source, pool.map(read, by_source), strict=True))
+    if broken:
+        raise refuse("undecodable", images=sum(broken))
+    return {source: header for source, header in headers.items() if header is not None}
 
 
 def _without_pixels(dataset: Dataset) -> Dataset:

@@ -7,64 +7,27 @@ C.8.2.1 (CT Image).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.pixels.utils import iter_pixels
 
-from apps.nodule.data.frames import Frame, group_item, is_multiframe
+from apps.nodule.data.frames import is_multiframe
+from apps.nodule.data.modality import Modality
 from apps.nodule.data.reasons import refuse
 
 # The least Hounsfield unit. Nothing is thinner than air (-1000); what lies lower is noise or a scanner's own
 # filling outside its field of view, often undeclared (LIDC-IDRI-0063: -2048 in a fifth of all voxels).
 AIR_HU = -1024
 MAX_HU = np.iinfo(np.int16).max
-MAX_SLOPE = 100.0
-MAX_INTERCEPT = 40000.0
 # A padding value that maps to here would turn tissue into air: some exporters leave 0 in the field.
 TISSUE_HU = (-900.0, 3071.0)
 # A chest holds lung, or air around it, and soft tissue; less than one voxel in a thousand is an accident.
 LUNG_HU = -500.0
 SOFT_TISSUE_HU = (-200.0, 300.0)
 LEAST_SHARE = 1e-3
-
-
-@dataclass(frozen=True)
-class Rescale:
-    """Slope and intercept of one frame: HU = slope * stored + intercept."""
-
-    slope: float
-    intercept: float
-
-    @property
-    def is_whole(self) -> bool:
-        """True where whole stored values give whole Hounsfield units."""
-        return self.slope.is_integer() and self.intercept.is_integer()
-
-
-def rescale_of(dataset: Dataset, index: int) -> Rescale | None:
-    """Return one frame's rescale, or None where it is missing or impossible."""
-    holder = (
-        group_item(dataset, index, "PixelValueTransformationSequence") if is_multiframe(dataset) else dataset
-    )
-    try:
-        slope, intercept = (float(holder[key].value) for key in ("RescaleSlope", "RescaleIntercept"))  # type: ignore[index]
-    except (KeyError, TypeError, ValueError):
-        return None
-    possible = (
-        np.isfinite([slope, intercept]).all() and 0 < slope <= MAX_SLOPE and abs(intercept) <= MAX_INTERCEPT
-    )
-    return Rescale(slope, intercept) if possible else None
-
-
-def rescales_of(datasets: Sequence[Dataset], frames: Sequence[Frame]) -> list[Rescale]:
-    """Return the rescale of each frame; raises ItemRefused("bad_rescale")."""
-    rescales = [rescale_of(datasets[frame.source], frame.index) for frame in frames]
-    known = [rescale for rescale in rescales if rescale is not None]
-    if len(known) < len(frames):
-        raise refuse("bad_rescale", images=len(frames) - len(known))
-    return known
+PARENCHYMA_HU = (-980.0, -500.0)
+CHEST_SHARE = 0.01
 
 
 def stored_frames(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarray]:
@@ -74,9 +37,9 @@ def stored_frames(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarra
     """
     if dataset.get("SamplesPerPixel", 1) != 1 or dataset.get("BitsAllocated") not in (8, 16, 32):
         raise refuse("unsupported_pixels")
-    shape = (dataset.Rows, dataset.Columns)
     done = 0
     try:
+        shape = (dataset.Rows, dataset.Columns)
         for values_HW in iter_pixels(dataset, indices=wanted if is_multiframe(dataset) else None, raw=True):
             if values_HW.shape != shape or values_HW.dtype.kind not in "iu":
                 break
@@ -89,7 +52,7 @@ def stored_frames(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarra
 
 
 def to_hounsfield(
-    stored_HW: np.ndarray, dataset: Dataset, rescale: Rescale, *, inverted: bool = False
+    stored_HW: np.ndarray, dataset: Dataset, rescale: Modality, *, inverted: bool = False
 ) -> np.ndarray:
     """Return one frame's Hounsfield units (H, W), int16 where the rescale is whole, else float32.
 
@@ -99,23 +62,29 @@ def to_hounsfield(
     values_HW = _significant_bits(stored_HW, dataset)
     if inverted:
         values_HW = _backwards(values_HW, dataset)
+    hu_HW = rescale.apply(values_HW)
     if rescale.is_whole:
-        wide_HW = values_HW.astype(np.int64 if values_HW.itemsize > 2 else np.int32)
-        wide_HW = wide_HW * int(rescale.slope) + int(rescale.intercept)
-        hu_HW = np.clip(wide_HW, AIR_HU, MAX_HU).astype(np.int16)
+        hu_HW = np.clip(hu_HW, AIR_HU, MAX_HU).astype(np.int16)
     else:
-        hu_HW = np.maximum(values_HW * rescale.slope + rescale.intercept, AIR_HU).astype(np.float32)
+        hu_HW = np.maximum(hu_HW, AIR_HU).astype(np.float32)
     padding_HW = _padding(stored_HW, dataset, rescale)
     if padding_HW is not None:
         hu_HW[padding_HW] = AIR_HU
     return hu_HW
 
 
+def whole_number(dataset: Dataset, keyword: str) -> int | None:
+    """Return an attribute that is one whole number, or None where it is absent or anything else."""
+    value = dataset.get(keyword)
+    return int(value) if isinstance(value, int) else None
+
+
 def _significant_bits(stored_HW: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Return values of the BitsStored bits that end at HighBit, with their sign (PS3.5 8.1.1)."""
     allocated = stored_HW.itemsize * 8
-    stored = int(dataset.get("BitsStored") or allocated)
-    above = allocated - 1 - int(dataset.get("HighBit", stored - 1))
+    stored = whole_number(dataset, "BitsStored") or allocated
+    high = whole_number(dataset, "HighBit")
+    above = allocated - 1 - (stored - 1 if high is None else high)
     values_HW = stored_HW.view(f"{'i' if _is_signed(dataset) else 'u'}{stored_HW.itemsize}")
     if not 0 < stored < allocated or not 0 <= above <= allocated - stored:
         return values_HW
@@ -123,7 +92,7 @@ def _significant_bits(stored_HW: np.ndarray, dataset: Dataset) -> np.ndarray:
 
 
 def _backwards(values_HW: np.ndarray, dataset: Dataset) -> np.ndarray:
-    bits = int(dataset.get("BitsStored") or values_HW.itemsize * 8)
+    bits = whole_number(dataset, "BitsStored") or values_HW.itemsize * 8
     ends = -1 if _is_signed(dataset) else 2**bits - 1
     return ends - values_HW.astype(np.int64)
 
@@ -138,33 +107,44 @@ def padding_range(dataset: Dataset) -> tuple[int, int] | None:
     The field is often written with the other sign than the pixels (63536 for -2000): it is taken modulo
     BitsAllocated.
     """
-    first = dataset.get("PixelPaddingValue")
-    last = dataset.get("PixelPaddingRangeLimit")
-    if not isinstance(first, int):
+    first = whole_number(dataset, "PixelPaddingValue")
+    last = whole_number(dataset, "PixelPaddingRangeLimit")
+    if first is None:
         return None
-    bits = int(dataset.get("BitsAllocated") or 16)
-    wrapped = [end % 2**bits for end in (first, last if isinstance(last, int) else first)]
+    bits = whole_number(dataset, "BitsAllocated") or 16
+    wrapped = [end % 2**bits for end in (first, first if last is None else last)]
     if _is_signed(dataset):
         wrapped = [end - 2**bits if end >= 2 ** (bits - 1) else end for end in wrapped]
     return min(wrapped), max(wrapped)
 
 
-def is_padding_tissue(dataset: Dataset, rescale: Rescale) -> bool:
+def is_padding_tissue(dataset: Dataset, rescale: Modality) -> bool:
     """Tell whether the declared padding overlaps the values of tissue, so that it must not be believed."""
     ends = padding_range(dataset)
     if ends is None:
         return False
-    low, high = (rescale.slope * end + rescale.intercept for end in ends)
+    low, high = (float(value) for value in rescale.apply(np.array(ends)))
     return low < TISSUE_HU[1] and high > TISSUE_HU[0]
 
 
-def _padding(stored_HW: np.ndarray, dataset: Dataset, rescale: Rescale) -> np.ndarray | None:
+def _padding(stored_HW: np.ndarray, dataset: Dataset, rescale: Modality) -> np.ndarray | None:
     """Return where the frame is padded (H, W), or None where no padding applies."""
     ends = padding_range(dataset)
     if ends is None or is_padding_tissue(dataset, rescale):
         return None
     values_HW = stored_HW.view(f"{'i' if _is_signed(dataset) else 'u'}{stored_HW.itemsize}")
     return (values_HW >= ends[0]) & (values_HW <= ends[1])
+
+
+def is_chest_scale(hu_DHW: np.ndarray) -> bool:
+    """Tell whether values lie where only a chest in HU has them: many in lung proper, many in soft tissue.
+
+    Stricter than `looks_like_hounsfield`, for values that the header calls another quantity: neither the filling
+    outside the field of view nor room air counts.
+    """
+    lung = float(((hu_DHW > PARENCHYMA_HU[0]) & (hu_DHW < PARENCHYMA_HU[1])).mean())
+    tissue = float(((hu_DHW > SOFT_TISSUE_HU[0]) & (hu_DHW < SOFT_TISSUE_HU[1])).mean())
+    return lung >= CHEST_SHARE and tissue >= CHEST_SHARE
 
 
 def looks_like_hounsfield(hu_DHW: np.ndarray) -> bool:

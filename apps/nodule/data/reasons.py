@@ -54,6 +54,9 @@ FAULT_SENTENCES = {
     "mixed_patients": "Images of {patients} patients carry the same series UID.",
     "mixed_studies": "Images of {studies} studies carry the same series UID.",
     "mixed_frames_of_reference": "The images of the series lie in {frames} frames of reference.",
+    "interleaved_grids": (
+        "The slices form {grids} interleaved grids, {offset:.2f} mm apart, and not each is a whole volume."
+    ),
     "no_geometry": "Position, orientation or pixel spacing is missing or impossible, images: {images}.",
     "mixed_sizes": "The images of the series have {sizes} different sizes.",
     "mixed_spacings": "The images of the series have {spacings} different pixel spacings.",
@@ -81,6 +84,15 @@ FAULT_SENTENCES = {
 NOTE_SENTENCES = {
     "duplicates_dropped": "Images that repeat another exactly and were dropped: {images}.",
     "others_dropped": "Objects in the series that are no axial CT images and were left out: {images}.",
+    "series_split": "The series holds {parts} stacks of images, separated by {by}; this result is of stack {number}.",
+    "interleaved": "The slices of the stacks interleave, {offset:.2f} mm apart.",
+    "rescale_type": (
+        "The header calls the values by another name than Hounsfield units; they lie where a chest in HU has them."
+    ),
+    "frames_of_reference": (
+        "The images name {frames} frames of reference, nearly one each; their positions form one regular grid."
+    ),
+    "frame_of_reference_absent": "Images that name no frame of reference and were taken to share it: {images}.",
     "gantry_tilt": "The gantry was tilted by {degrees:.1f} degrees; positions follow the tilt exactly.",
     "monochrome1_inverted": "The pixel values were stored inverted (MONOCHROME1) and were turned back.",
     "padding_ignored": "The declared padding value lies among the tissue values and was not used.",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from apps.nodule.data.frames import Frame, count_frames, frames_of, group_item
-from apps.nodule.data.geometry import degrees_off_axial, grid_of
+from apps.nodule.data.frames import Frame, count_frames, frames_of
+from apps.nodule.data.geometry import SAME_PLACE_MM, degrees_off_axial, grid_of
 from apps.nodule.data.headers import Header, Pixels, is_decodable
-from apps.nodule.data.pixels import rescales_of
-from apps.nodule.data.reasons import QUARANTINED, Reason, accept, fault, skip
+from apps.nodule.data.modality import is_named_hounsfield, rescales_of
+from apps.nodule.data.parts import Stack, interleaved_grids, offset_mm, stacks_of
+from apps.nodule.data.reasons import QUARANTINED, Reason, accept, fault, note, skip
+from apps.nodule.data.slices import MAX_OFF_AXIAL_DEGREES, has_plain_pixels, slices_among
+from apps.nodule.data.values import values_are_hounsfield
 from core.errors import ItemRefused
 
 CT_CLASSES = frozenset({
@@ -29,28 +34,115 @@ PROJECTIONS = frozenset(
 OTHER_QUANTITIES = frozenset(
     {"IODINE", "MATERIAL_DENSITY", "EFF_Z", "EFFECTIVE_Z", "ELECTRON_DENSITY", "PERFUSION"}
 )
-HOUNSFIELD_TYPES = frozenset({"", "HU", "US"})  # US: unspecified
 
 MIN_SLICES = 20
 MIN_EXTENT_MM = 40.0
 MAX_STEP_MM = 7.5
-MAX_OFF_AXIAL_DEGREES = 45.0
 MAX_VOXELS = 4_000_000_000  # 8 GB as int16
 
 
-def axial_images(headers: Sequence[Header]) -> list[Header]:
-    """Return the CT images of a series that may be slices: no localiser, report or capture among them."""
-    return [header for header in headers if _skip_of(header) is None]
+@dataclass(frozen=True)
+class Part:
+    """The verdict on a series, or on one of the stacks of images that it holds.
+
+    slices: (header in the list given, frame in its object), both from 0; empty unless it was judged as a stack.
+    left_out: headers that are no slices. notes: (code, sentence) of what a reader should know. number: from 1, or 0 for
+    a whole series.
+    """
+
+    reason: Reason
+    slices: tuple[tuple[int, int], ...] = ()
+    left_out: tuple[int, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    number: int = 0
 
 
-def judge(headers: Sequence[Header]) -> Reason:
-    """Return the verdict on the files of one series: rules first, then faults, then geometry."""
-    images = axial_images(headers)
-    if not images:
+def judge(headers: Sequence[Header]) -> list[Part]:
+    """Return the verdicts on the files of one series, within `quiet_libraries`: one, or one for each of its parts.
+
+    Rules come first, then faults, then geometry. Pixels are read only where the header calls the values
+    another quantity than Hounsfield units: a few images then decide.
+    """
+    # By instance, not by file name: nothing may depend on where a file lay.
+    order = sorted(range(len(headers)), key=lambda n: (headers[n].text("SOPInstanceUID"), n))
+    able = [n for n in order if _skip_of(headers[n]) is None]
+    if not able:
         verdict = _skip_of(headers[0])
         assert verdict is not None
-        return verdict
-    return _fault_of(images) or _judge_geometry(images)
+        return [Part(verdict)]
+    owners = _mixed_owners([headers[n] for n in able])
+    if owners is not None:
+        return [Part(owners)]
+    kept = {id(image) for image in slices_among([headers[n] for n in able])}
+    numbers = [n for n in able if id(headers[n]) in kept]
+    left_out = tuple(n for n in range(len(headers)) if n not in set(numbers))
+    notes = (note("others_dropped", images=len(left_out)),) if left_out else ()
+    parts = _judge_images([headers[n] for n in numbers], numbers)
+    return [
+        replace(part, notes=(*notes, *part.notes), left_out=left_out if number == 0 else ())
+        for number, part in enumerate(parts)
+    ]
+
+
+def _judge_images(images: Sequence[Header], numbers: Sequence[int]) -> list[Part]:
+    """Judge images that may be slices; `numbers`: their places in the list of the series' headers."""
+    total = sum(count_frames(image.dataset) for image in images)
+    verdict = _fault_of(images)
+    if verdict is None and total < MIN_SLICES:
+        verdict = skip("too_few_slices", slices=total, limit=MIN_SLICES)
+    if verdict is not None:
+        return [Part(verdict)]
+    datasets = [image.dataset for image in images]
+    try:
+        frames = frames_of(datasets)
+        degrees = min(degrees_off_axial(frame.orientation) for frame in frames)
+        if degrees > MAX_OFF_AXIAL_DEGREES:
+            return [Part(skip("not_axial", degrees=degrees, limit=MAX_OFF_AXIAL_DEGREES))]
+        rescales = rescales_of(datasets, frames)
+    except ItemRefused as refusal:
+        return [Part(Reason(QUARANTINED, refusal.code, refusal.sentence))]
+    notes: tuple[tuple[str, str], ...] = ()
+    if not all(is_named_hounsfield(datasets[frame.source], frame.index) for frame in frames):
+        if not values_are_hounsfield(images, frames, rescales):
+            return [Part(skip("not_hounsfield"))]
+        notes = (note("rescale_type"),)
+    return [replace(part, notes=(*notes, *part.notes)) for part in _judge_stacks(images, frames, numbers)]
+
+
+def _judge_stacks(images: Sequence[Header], frames: list[Frame], numbers: Sequence[int]) -> list[Part]:
+    stacks = stacks_of(images, frames, lambda stack: _judge_stack(images, stack))
+    parts = []
+    for position, stack in enumerate(stacks, start=1):
+        verdict = _judge_stack(images, stack.frames)
+        slices = tuple(sorted((numbers[frame.source], frame.index) for frame in stack.frames))
+        notes = _notes_on_frames_of_reference(images, stack.frames)
+        if len(stacks) > 1:
+            notes = (*_notes_on_split(stacks, position), *notes)
+        parts.append(Part(verdict, slices, (), notes, position if len(stacks) > 1 else 0))
+    return parts
+
+
+def _notes_on_split(stacks: Sequence[Stack], position: int) -> tuple[tuple[str, str], ...]:
+    split = note("series_split", parts=len(stacks), by=" and ".join(stacks[0].by), number=position)
+    offset = offset_mm(stacks)
+    return (split, note("interleaved", offset=offset)) if offset > SAME_PLACE_MM else (split,)
+
+
+def _frames_of_reference(images: Sequence[Header], frames: Sequence[Frame]) -> Counter[str]:
+    """How many images lie in each frame of reference; one that is not named counts as none."""
+    named = (images[frame.source].text("FrameOfReferenceUID") for frame in frames)
+    return Counter(uid for uid in named if uid)
+
+
+def _notes_on_frames_of_reference(
+    images: Sequence[Header], frames: Sequence[Frame]
+) -> tuple[tuple[str, str], ...]:
+    named = _frames_of_reference(images, frames)
+    if len(named) > 1:
+        return (note("frames_of_reference", frames=len(named)),)
+    if named and sum(named.values()) < len(frames):
+        return (note("frame_of_reference_absent", images=len(frames) - sum(named.values())),)
+    return ()
 
 
 def _skip_of(header: Header) -> Reason | None:
@@ -75,23 +167,22 @@ def _skip_of_type(header: Header) -> Reason | None:
         return skip("localiser")
     if types & PROJECTIONS:
         return skip("projection")
-    transformation = group_item(header.dataset, 0, "PixelValueTransformationSequence") or header.dataset
-    rescale_type = str(transformation.get("RescaleType") or "").strip().upper()
-    if types & OTHER_QUANTITIES or rescale_type not in HOUNSFIELD_TYPES:
-        return skip("not_hounsfield")
+    return skip("not_hounsfield") if types & OTHER_QUANTITIES else None
+
+
+def _mixed_owners(images: Sequence[Header]) -> Reason | None:
+    for code, keyword, name in (
+        ("mixed_patients", "PatientID", "patients"),
+        ("mixed_studies", "StudyInstanceUID", "studies"),
+    ):
+        values = {image.text(keyword) for image in images}
+        if len(values) > 1:
+            return fault(code, **{name: len(values)})
     return None
 
 
 def _fault_of(images: Sequence[Header]) -> Reason | None:
     total = len(images)
-    for code, keyword, name in (
-        ("mixed_patients", "PatientID", "patients"),
-        ("mixed_studies", "StudyInstanceUID", "studies"),
-        ("mixed_frames_of_reference", "FrameOfReferenceUID", "frames"),
-    ):
-        values = {image.text(keyword) for image in images}
-        if len(values) > 1:
-            return fault(code, **{name: len(values)})
     cut = sum(image.pixels is Pixels.CUT for image in images)
     if cut:
         return fault("truncated", files=cut, total=total)
@@ -100,37 +191,30 @@ def _fault_of(images: Sequence[Header]) -> Reason | None:
         return fault("no_pixel_data", files=absent, total=total)
     if not all(is_decodable(syntax) for syntax in {image.syntax for image in images}):
         return fault("unknown_syntax")
-    if not all(_has_plain_pixels(image) for image in images):
+    if not all(has_plain_pixels(image) for image in images):
         return fault("unsupported_pixels")
     return None
 
 
-def _has_plain_pixels(image: Header) -> bool:
-    """Tell whether a pixel is one number on a grey scale: neither colours nor indices of a palette."""
-    grey = image.text("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2", "")
-    return grey and image.dataset.get("SamplesPerPixel", 1) == 1
-
-
-def _judge_geometry(images: Sequence[Header]) -> Reason:
-    slices = sum(count_frames(image.dataset) for image in images)
-    if slices < MIN_SLICES:
-        return skip("too_few_slices", slices=slices, limit=MIN_SLICES)
+def _judge_stack(images: Sequence[Header], frames: list[Frame]) -> Reason:
+    """Return the verdict on images as one volume."""
+    if len(frames) < MIN_SLICES:
+        return skip("too_few_slices", slices=len(frames), limit=MIN_SLICES)
+    named = _frames_of_reference(images, frames)
+    # A writer that draws a new frame of reference for each image says nothing by it; two stacks in two frames may
+    # be a patient who was moved.
+    if 1 < len(named) <= len(frames) / 2:
+        return fault("mixed_frames_of_reference", frames=len(named))
     try:
-        datasets = [image.dataset for image in images]
-        frames = frames_of(datasets)
-        degrees = _least_off_axial(frames)
-        if degrees > MAX_OFF_AXIAL_DEGREES:
-            return skip("not_axial", degrees=degrees, limit=MAX_OFF_AXIAL_DEGREES)
-        rescales_of(datasets, frames)
         grid = grid_of(frames)
-        verdict = judge_extent(len(grid.places), grid.step_mm) or judge_size(len(grid.places), *grid.shape_HW)
-        return verdict or accept("ct_series", slices=len(grid.places))
     except ItemRefused as refusal:
+        grids = interleaved_grids(frames)
+        if len(grids) > 1:
+            offset = offset_mm([Stack(grid) for grid in grids])
+            return fault("interleaved_grids", grids=len(grids), offset=offset)
         return Reason(QUARANTINED, refusal.code, refusal.sentence)
-
-
-def _least_off_axial(frames: list[Frame]) -> float:
-    return min(degrees_off_axial(frame.orientation) for frame in frames)
+    verdict = judge_extent(len(grid.places), grid.step_mm) or judge_size(len(grid.places), *grid.shape_HW)
+    return verdict or accept("ct_series", slices=len(grid.places))
 
 
 def judge_extent(slices: int, step_mm: float) -> Reason | None:

@@ -13,14 +13,16 @@ from pathlib import Path
 from apps.nodule.data.files import FoundFile, Kind, find_files, path_hash, volume_suffix
 from apps.nodule.data.headers import Header, read_header
 from apps.nodule.data.quiet import quiet_libraries
-from apps.nodule.data.reasons import QUARANTINED, Reason, fault, skip
-from apps.nodule.data.select import judge
+from apps.nodule.data.reasons import ACCEPTED, QUARANTINED, Reason, fault, skip
+from apps.nodule.data.select import Part, judge
 from apps.nodule.data.volume_files import judge_volume
 from core.errors import ItemRefused
 
 # Names that the output folder needs for itself.
 RESERVED_IDS = frozenset({"quarantine", "summary.csv", ""})
 MAX_NAME_BYTES = 150
+# Between a SeriesInstanceUID and the number of one of several stacks of images in it.
+PART = "-part-"
 FAULT_OF_KIND = {Kind.EMPTY: "empty_file", Kind.FALSE_DICOM: "not_dicom", Kind.UNREADABLE: "unreadable_file"}
 
 
@@ -28,9 +30,13 @@ FAULT_OF_KIND = {Kind.EMPTY: "empty_file", Kind.FALSE_DICOM: "not_dicom", Kind.U
 class SeriesItem:
     """One input series.
 
-    id: SeriesInstanceUID, a volume file's stem, or `unreadable-<8 hex>` of the file's relative path.
+    id: SeriesInstanceUID (`<SeriesInstanceUID>-part-<n>` for one of several stacks of images in it), a volume file's
+        stem, or `unreadable-<8 hex>` of the file's relative path.
     status: accepted, skipped or quarantined; code and sentence say why, free of patient data.
     files: sorted by relative path. kind: dicom, volume or file (neither).
+    slices: the images of the volume as (number in `files`, frame in that object), both from 0; DICOM only.
+    notes: (code, sentence) of what was left out, split or doubted.
+    study: StudyInstanceUID, and description: SeriesDescription, as the header has them; empty for other files.
     """
 
     id: str
@@ -39,6 +45,15 @@ class SeriesItem:
     sentence: str
     files: tuple[Path, ...]
     kind: str
+    slices: tuple[tuple[int, int], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    study: str = ""
+    description: str = ""
+
+    @property
+    def series(self) -> str:
+        """The SeriesInstanceUID of a DICOM row, whole or part; the id of any other."""
+        return self.id.partition(PART)[0] if self.kind == "dicom" else self.id
 
 
 def scan(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[SeriesItem]:
@@ -51,7 +66,7 @@ def scan(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[SeriesItem]:
     found = find_files(folder, leave_out=leave_out)
     with quiet_libraries():
         series, broken = _group([file for file in found if file.kind is Kind.DICOM])
-        items = [_item(uid, judge(headers), [h.path for h in headers], "dicom") for uid, headers in series]
+        items = [item for uid, headers in series for item in _dicom_items(uid, headers)]
         items += _volumes(
             [file for file in found if file.kind is Kind.VOLUME], taken={uid for uid, _ in series}
         )
@@ -64,6 +79,32 @@ def scan(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[SeriesItem]:
 
 def _item(identity: str, reason: Reason, files: list[Path], kind: str) -> SeriesItem:
     return SeriesItem(identity, reason.status, reason.code, reason.sentence, tuple(files), kind)
+
+
+def _dicom_items(uid: str, headers: list[Header]) -> list[SeriesItem]:
+    """Return the row of a series, or one for each of its parts; what was left out counts with the first."""
+    return [_dicom_item(uid, headers, part) for part in judge(headers)]
+
+
+def _dicom_item(uid: str, headers: list[Header], part: Part) -> SeriesItem:
+    used = sorted({number for number, _ in part.slices} | set(part.left_out)) or list(range(len(headers)))
+    place = {number: position for position, number in enumerate(used)}
+    sentence = part.reason.sentence
+    if part.reason.status != ACCEPTED:  # an accepted series tells its notes with its results
+        sentence = " ".join([sentence, *(text for _, text in part.notes)])
+    first = headers[part.slices[0][0] if part.slices else 0]
+    return SeriesItem(
+        f"{uid}{PART}{part.number}" if part.number else uid,
+        part.reason.status,
+        part.reason.code,
+        sentence,
+        tuple(headers[number].path for number in used),
+        "dicom",
+        tuple((place[number], frame) for number, frame in part.slices),
+        part.notes,
+        first.text("StudyInstanceUID"),
+        first.text("SeriesDescription"),
+    )
 
 
 def _reason_of(kind: Kind) -> Reason:

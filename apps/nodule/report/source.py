@@ -11,6 +11,7 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
+from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from apps.nodule.data.headers import MAX_UID, VALID_UID
@@ -98,7 +99,21 @@ def _copy(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
         for keyword in keywords:
             element = source.get(tag_for_keyword(keyword) or 0)
             if isinstance(element, DataElement) and element.VR in _TEXTS:
-                target[keyword] = DataElement(element.tag, dictionary_VR(element.tag), element.value)
+                copied = _as_declared(element, dictionary_VR(element.tag))
+                if copied is not None:
+                    target[keyword] = copied
+
+
+def _as_declared(element: DataElement, vr: str) -> DataElement | None:
+    """Return an element in the value representation of the standard, or None where its text is none of that kind."""
+    if vr == element.VR:
+        return DataElement(element.tag, vr, element.value)
+    many = isinstance(element.value, MultiValue)
+    value = [str(part) for part in element.value] if many else str(element.value)
+    try:
+        return DataElement(element.tag, vr, value)
+    except ValueError:
+        return None
 
 
 def valid_uid(source: Dataset, keyword: str) -> UID | None:

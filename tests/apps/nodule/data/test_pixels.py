@@ -8,16 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 
-from apps.nodule.data.frames import frames_of
+from apps.nodule.data.modality import Rescale
 from apps.nodule.data.pixels import (
-    Rescale,
+    is_chest_scale,
     is_padding_tissue,
     looks_like_hounsfield,
     padding_range,
-    rescale_of,
-    rescales_of,
     stored_frames,
     to_hounsfield,
+    whole_number,
 )
 from core.errors import ItemRefused
 from tests.apps.nodule.data.dicom_samples import chest_series, chest_volume, enhanced_series, set_stored
@@ -122,29 +121,6 @@ def test_inverted_values_are_turned_back(signed: bool) -> None:
     assert to_hounsfield(stored, dataset, rescale, inverted=True).tolist() == hu.tolist()
 
 
-def test_rescale_of_each_frame() -> None:
-    enhanced = enhanced_series(chest_volume(), [3, 7])
-    assert [rescale_of(enhanced, index) for index in (0, 1)] == [Rescale(2.0, -1027.0), Rescale(2.0, -1031.0)]
-    assert rescale_of(chest_series()[0], 0) == PLAIN
-    assert PLAIN.is_whole
-    assert not Rescale(1.0, 0.5).is_whole
-
-
-@pytest.mark.parametrize(("slope", "intercept"), [("0", "0"), ("-1", "0"), ("1e9", "0"), ("1", "1e9"), ("nan", "0"),
-                                                  (None, "0"), ("1", None), ("", "0")])  # fmt: skip
-def test_impossible_rescale_is_refused(slope: str | None, intercept: str | None) -> None:
-    datasets = chest_series()[:3]
-    frames = frames_of(datasets)
-    for keyword, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
-        del datasets[1][keyword]
-        if value is not None:
-            setattr(datasets[1], keyword, float(value) if value else None)
-    with pytest.raises(ItemRefused) as caught:
-        rescales_of(datasets, frames)
-    assert caught.value.code == "bad_rescale"
-    assert caught.value.sentence == "The rescale to Hounsfield units is missing or impossible, images: 1."
-
-
 def test_stored_frames_come_in_the_order_wanted() -> None:
     enhanced = enhanced_series(chest_volume())
     whole = enhanced.pixel_array
@@ -184,3 +160,21 @@ def test_what_looks_like_a_chest() -> None:
     assert not looks_like_hounsfield(chest + 1024)
     assert not looks_like_hounsfield(np.zeros_like(chest))
     assert not looks_like_hounsfield(np.full_like(chest, -1000))
+
+
+def test_the_scale_of_a_chest_counts_no_filling() -> None:
+    chest = chest_volume().hu_DHW
+    assert is_chest_scale(chest)
+    density = np.where(chest < -500, -1024, chest // 10)  # air is filling, nothing lies where lung does
+    assert looks_like_hounsfield(density)
+    assert not is_chest_scale(density)
+    assert not is_chest_scale(chest + 1024)
+
+
+@pytest.mark.parametrize("value", [None, "", [1, 2], 1.5])
+def test_what_is_no_whole_number_counts_as_absent(value: object) -> None:
+    dataset = Dataset()
+    if value is not None:
+        dataset.add_new("BitsStored", "US" if value != 1.5 else "FD", value)
+    assert whole_number(dataset, "BitsStored") is None
+    assert whole_number(pixel_module(12), "BitsStored") == 12

@@ -26,7 +26,8 @@ def test_codes_are_frozen() -> None:
             "secondary_capture", "too_coarse", "too_few_slices", "too_short",
         ],
         "fault": [
-            "bad_rescale", "duplicates_differ", "empty_file", "missing_slices", "mixed_frames_of_reference",
+            "bad_rescale", "duplicates_differ", "empty_file", "interleaved_grids", "missing_slices",
+            "mixed_frames_of_reference",
             "mixed_orientations", "mixed_patients", "mixed_sizes", "mixed_spacings", "mixed_studies",
             "name_not_unicode",
             "no_geometry", "no_pixel_data", "no_uid", "not_dicom", "tilt_too_large", "too_large", "truncated",
@@ -36,14 +37,15 @@ def test_codes_are_frozen() -> None:
             "voxels_outside",
         ],
         "note": [
-            "duplicates_dropped", "gantry_tilt", "monochrome1_inverted", "others_dropped", "padding_ignored",
+            "duplicates_dropped", "frame_of_reference_absent", "frames_of_reference", "gantry_tilt", "interleaved",
+            "monochrome1_inverted", "others_dropped", "padding_ignored", "rescale_type", "series_split",
         ],
     }  # fmt: skip
 
 
 def test_no_code_means_two_things() -> None:
     codes = [code for table in TABLES.values() for code in table]
-    assert len(codes) == len(set(codes)) == 48
+    assert len(codes) == len(set(codes)) == 54
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

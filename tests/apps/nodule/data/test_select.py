@@ -12,7 +12,7 @@ from pydicom.uid import HTJ2KLossless, generate_uid
 from apps.nodule.data.headers import Header, Pixels, read_header
 from apps.nodule.data.quiet import quiet_libraries
 from apps.nodule.data.reasons import Reason
-from apps.nodule.data.select import axial_images, judge, judge_extent, judge_size
+from apps.nodule.data.select import judge, judge_extent, judge_size
 from tests.apps.nodule.data.dicom_samples import (
     chest_series,
     chest_volume,
@@ -34,8 +34,8 @@ def headers(datasets: list[Dataset]) -> list[Header]:
 
 
 def verdict(datasets: list[Dataset]) -> tuple[str, str, str]:
-    reason = judge(headers(datasets))
-    return reason.status, reason.code, reason.sentence
+    (part,) = judge(headers(datasets))
+    return part.reason.status, part.reason.code, part.reason.sentence
 
 
 def edited(edit: Callable[[int, Dataset], None], **header: object) -> list[Dataset]:
@@ -182,11 +182,13 @@ def test_faults_of_files() -> None:
     cut = Header(good[0].path, good[0].dataset, Pixels.CUT, good[0].syntax)
     absent = Header(good[0].path, good[0].dataset, Pixels.ABSENT, good[0].syntax)
     strange = Header(good[0].path, good[0].dataset, Pixels.PRESENT, HTJ2KLossless)
-    assert judge([cut, *good[1:]]) == Reason(
+    assert judge([cut, *good[1:]])[0].reason == Reason(
         "quarantined", "truncated", "Files that end before their data do: 1 of 24."
     )
-    assert judge([absent]) == Reason("quarantined", "no_pixel_data", "Images without pixel data: 1 of 1.")
-    assert judge([strange, *good[1:]]) == Reason(
+    assert judge([absent])[0].reason == Reason(
+        "quarantined", "no_pixel_data", "Images without pixel data: 1 of 1."
+    )
+    assert judge([strange, *good[1:]])[0].reason == Reason(
         "quarantined", "unknown_syntax", "The pixel data is in a transfer syntax that cannot be decoded."
     )
 
@@ -197,8 +199,10 @@ def test_a_localiser_among_the_slices_is_left_out(tmp_path: Path) -> None:
     datasets[0].ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
     with quiet_libraries():
         found = [read_header(path) for path in save(datasets, tmp_path)]
-    assert len(axial_images(found)) == 24
-    assert judge(found).status == "accepted"
+    (part,) = judge(found)
+    assert part.reason.status == "accepted"
+    assert (len(part.slices), part.left_out) == (24, (0,))
+    assert [code for code, _ in part.notes] == ["others_dropped"]
 
 
 def test_limits() -> None:
