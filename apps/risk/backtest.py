@@ -29,6 +29,7 @@ from apps.risk.models.garch import Walk
 from apps.risk.models.interface import TargetModel
 from apps.risk.models.portfolio_sum import EQUAL
 from apps.risk.models.risk_model import describe
+from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.models.walking import Asked, first_day, held, outcomes, walk_days, walk_paths
 from apps.risk.report import page
 from apps.risk.report.backtest_page import backtest_page
@@ -54,8 +55,12 @@ def run(cfg: RiskConfig, run: Run) -> int:
             "backtest_event",
             "this table has an event and no target: stage=evaluate judges models of an event, stage=backtest VaR",
         )
+    require_suited(cfg.model.name, loaded.columns)
+    require_group_used(loaded.columns, models.values())
+    seen: dict[str, str] = {}
     if not set(cfg.backtest.models) <= set(BASELINES):
-        warn_of_seen(describe(folder), "targets", last_dates(loaded.panel, cfg.backtest.days)[0], run.log)
+        first = last_dates(loaded.panel, cfg.backtest.days)[0]
+        seen = warn_of_seen(describe(folder), "targets", first, run.log)
     output = Path(str(cfg.output))
     found, rows, pages = {}, [], []
     for label in loaded.columns.targets:
@@ -67,11 +72,14 @@ def run(cfg: RiskConfig, run: Run) -> int:
         }
         rows += [[label, *cells(row)] for one in judged.values() for row in one.rows]
         rows += [[label, *cells(_silent(name, code))] for name, code in sorted(aside.items())]
-        pages.append(backtest_page(panel, label, judged, found[label], walks, cfg.backtest.days))
+        pages.append(
+            backtest_page(panel, label, judged, found[label], walks, cfg.backtest.days, seen.get("targets"))
+        )
     rejected = len(loaded.checked.rejected)
     aside = comparable(loaded, loaded.columns.targets[0])[1]
     metrics = {**_protocol(cfg, loaded, models), "targets": found, "rejected_rows": rejected}
     metrics["refused"] = dict(sorted(Counter(aside.values()).items()))
+    metrics["seen_in_training"] = seen
     write_csv(output / "backtest.csv", ("target", *COLUMNS), rows)
     write_json(output / "metrics.json", metrics)
     write_text(output / "report.html", page.joined(pages).render())

@@ -51,6 +51,10 @@ class DataConfig(Section):
     known: str | None = free_text(None, "columns known in advance, parted by commas")
     statics: str | None = free_text(None, "categories of the entity, parted by commas")
     static_numbers: str | None = free_text(None, "numbers of the entity, parted by commas")
+    group: str | None = free_text(
+        None,
+        "column of a word that related series share: riskformer looks at them together, else at each alone",
+    )
     known_at: str | None = free_text(None, "column of the date at which a row became known")
     zone: str | None = free_text(None, "time zone into which times with an offset are converted")
     time_format: str | None = free_text(None, "how times are written where not ISO 8601, as for strptime")

@@ -17,6 +17,7 @@ from apps.risk.models.candidates import candidates, trained_names
 from apps.risk.models.champions import CHAMPIONS
 from apps.risk.models.interface import EventModel
 from apps.risk.models.risk_model import RiskModel
+from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.report import page
 from apps.risk.report.evaluation_page import event_page, targets_page
 from apps.risk.report.event_evaluation import events, least_log_loss
@@ -37,11 +38,16 @@ def run(cfg: RiskConfig, run: Run) -> int:
     model = RiskModel.from_pretrained(folder)
     described = model.described
     loaded = load_panel(cfg.data, cfg.as_of, (described.get("event") or {}).get("categories"))
+    require_suited(cfg.model.name, loaded.columns)
+    require_group_used(loaded.columns, [model.targets])
     model.require(loaded.columns)
     output, metrics, champions, pages = Path(str(cfg.output)), {}, {}, []
     refused: Counter[str] = Counter()
+    seen: dict[str, str] = {}
     if loaded.columns.targets:
-        warn_of_seen(described, "targets", last_dates(loaded.panel, 2 * cfg.backtest.days)[0], run.log)
+        seen |= warn_of_seen(
+            described, "targets", last_dates(loaded.panel, 2 * cfg.backtest.days)[0], run.log
+        )
     for label in loaded.columns.targets:
         names = [*trained_names(described, "targets"), *BASELINES]
         models = candidates(names, folder, cfg.model.device, cfg.backtest.refit_every)
@@ -50,15 +56,15 @@ def run(cfg: RiskConfig, run: Run) -> int:
         parts, judged = targets(cfg, panel, label, models)
         metrics[label] = parts._asdict()
         champions[label] = chosen(parts.development)
-        pages.append(targets_page(label, parts, champions[label], judged))
+        pages.append(targets_page(label, parts, champions[label], judged, seen.get("targets")))
     if loaded.columns.event:
         label = loaded.columns.event
-        warn_of_seen(described, "event", loaded.as_of.wall, run.log)
+        seen |= warn_of_seen(described, "event", loaded.as_of.wall, run.log)
         models_of_event = {name: _event_model(folder, name) for name in trained_names(described, "event")}
         found = events(cfg, loaded, models_of_event, int((described.get("event") or {}).get("horizon", 1)))
         metrics[label] = {**found.parts._asdict(), "stability": found.stability}
         champions[label] = least_log_loss(found.parts.development)
-        pages.append(event_page(label, champions[label], found))
+        pages.append(event_page(label, champions[label], found, seen.get("event")))
     rejected = len(loaded.checked.rejected)
     told = {
         "as_of": loaded.as_of.text,
@@ -67,6 +73,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
         "refused": dict(sorted(refused.items())),
         "rejected_rows": rejected,
         "seed": cfg.seed,
+        "seen_in_training": seen,
     }
     write_json(output / "metrics.json", told)
     write_json(output / CHAMPIONS, champions)

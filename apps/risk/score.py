@@ -23,13 +23,16 @@ from apps.risk.data.load import Loaded, load_panel, zone_of
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import parse_url
 from apps.risk.late_input import when_input_is_there
+from apps.risk.models.baselines import BASELINES
 from apps.risk.models.champions import champion_of, read_champions
 from apps.risk.models.risk_model import RiskModel, on_device
+from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.report.manifest import Facts
 from apps.risk.report.partition import read_batches, write_partition
 from apps.risk.report.score_rows import Settings, Tally, score_rows
 from apps.risk.report.scores import LAYOUT, UNITS
 from apps.risk.report.scoring_name import scoring_name
+from apps.risk.report.seen_in_training import warn_of_seen
 from apps.risk.report.sql_sink import upsert
 from core.errors import ConfigError, ExitCode, InputError, output_error
 from core.runs.files import write_csv
@@ -90,13 +93,20 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
             champion_of(champions, loaded.columns.targets, TARGET_MODELS),
             champion_of(champions, (loaded.columns.event,) if loaded.columns.event else (), EVENT_MODELS),
         )
+    require_suited(cfg.model.name, loaded.columns)
+    require_group_used(loaded.columns, [model.targets])
     _check_fit(model, loaded.columns)
+    seen = _seen(model, loaded, run)
     event = (model.event, int(trained["horizon"])) if model.event is not None else None
     tally = Tally()
     rows = score_rows(loaded, model.targets, event, _settings(cfg), holdings, tally)
     with _one_core_each():
         folder = write_partition(
-            output, loaded.as_of, LAYOUT, rows, lambda: _facts(cfg, model, loaded, holdings, tally)
+            output,
+            loaded.as_of,
+            LAYOUT,
+            rows,
+            lambda: _facts(cfg, model, loaded, holdings, tally, seen),
         )
     _write_aside(output, loaded, tally)
     if cfg.score.sql is not None:
@@ -140,6 +150,17 @@ def _check_fit(model: RiskModel, columns: Columns) -> None:
     model.require(columns)
 
 
+def _seen(model: RiskModel, loaded: Loaded, run: Run) -> dict[str, str]:
+    """Warn where a trained model has seen days behind the as-of date, and return which part and until when."""
+    first = loaded.as_of.wall.astype("datetime64[D]") + 1
+    seen: dict[str, str] = {}
+    if loaded.columns.targets and model.targets is not None and model.targets.name not in BASELINES:
+        seen |= warn_of_seen(model.described, "targets", first, run.log)
+    if loaded.columns.event and model.event is not None:
+        seen |= warn_of_seen(model.described, "event", first, run.log)
+    return seen
+
+
 def _settings(cfg: RiskConfig) -> Settings:
     return Settings(
         horizon=cfg.model.horizon,
@@ -152,7 +173,12 @@ def _settings(cfg: RiskConfig) -> Settings:
 
 
 def _facts(
-    cfg: RiskConfig, model: RiskModel, loaded: Loaded, holdings: Holdings | None, tally: Tally
+    cfg: RiskConfig,
+    model: RiskModel,
+    loaded: Loaded,
+    holdings: Holdings | None,
+    tally: Tally,
+    seen: Mapping[str, str],
 ) -> Facts:
     refused = tally.refused(len(loaded.columns.labels))
     names = []
@@ -174,6 +200,7 @@ def _facts(
         rejected=Counter(loaded.checked.rejected["code"].tolist()),
         input_digest=loaded.digest,
         settings=settings,
+        seen_in_training=seen,
     )
 
 

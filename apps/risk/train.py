@@ -23,9 +23,10 @@ from apps.risk.data.windows import Windows
 from apps.risk.models.feed import code_counts, learn_levels
 from apps.risk.models.learning import Forecasting, WindowLessons, begin
 from apps.risk.models.risk_model import EVENT, RiskModel, save_riskformer, write_description
-from apps.risk.models.riskformer import RELATED, SHORTEST, RiskformerTargets, fit_residuals
+from apps.risk.models.riskformer import MOST_FITTED, SHORTEST, RiskformerTargets, fit_residuals
 from apps.risk.models.riskformer_covariates import RiskformerCovariates, covered
 from apps.risk.models.sizes import SIZES
+from apps.risk.models.suited import require_suited
 from apps.risk.models.transformer import RiskFormer
 from core.data.stream import BatchSource
 from core.errors import ConfigError, ExitCode, InputError
@@ -52,8 +53,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
         loaded = load_panel(cfg.data, cfg.as_of, seed=cfg.seed)
         parts = _of_a_table(cfg, run, folder, loaded)
     if run.rank == 0:
-        described = {"context": cfg.model.context, "horizon": cfg.model.horizon}
-        write_description(folder, {**described, **{kind: part[0] for kind, part in parts.items()}})
+        write_description(folder, {kind: part[0] for kind, part in parts.items()})
     run.write_metrics({kind: part[1] for kind, part in parts.items()})
     return ExitCode.DONE
 
@@ -63,6 +63,7 @@ Part = tuple[dict[str, Any], dict[str, Any]]  # what model.json says, and what m
 
 def _of_a_table(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded) -> dict[str, Part]:
     name, columns = cfg.model.name, loaded.columns
+    require_suited(name, columns)
     parts: dict[str, Part] = {}
     if columns.targets and name in ("champion", *NETWORKS):
         parts["targets"] = _network(cfg, run, folder, loaded, "riskformer" if name == "champion" else name)
@@ -170,7 +171,7 @@ def _fit(
 def _riskformer(net: RiskFormer, context: int, value_NT: np.ndarray, folder: Path) -> dict[str, Any]:
     """Fit the tails on the material's last steps, and write the network."""
     model = RiskformerTargets(net.eval(), context)
-    some_NT = value_NT[:RELATED, -(TAIL_STEPS + context + AHEAD) :]
+    some_NT = value_NT[:MOST_FITTED, -(TAIL_STEPS + context + AHEAD) :]
     if np.isfinite(some_NT[:, context:]).sum() > LEAST_RESIDUALS:
         residual_HQ, shapes = fit_residuals(model, some_NT, AHEAD)
         model = replace(model, residual_KQ=residual_HQ, shapes=shapes)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from apps.risk.data.mixture import FINETUNE, PRETRAIN
+from apps.risk.models.residual_tails import RECENT, WORTH
 from apps.risk.models.risk_model import RiskModel
-from apps.risk.models.riskformer import LEAST, RECENT
 from benchmarks.page import card_environment, device_words
 from benchmarks.record import newest
 from core.errors import InputError
@@ -31,7 +31,7 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
     return environment.get_template(TEMPLATE).render(
         **{part.replace("-", "_"): record for part, record in found.items()},
         first_look=first_look(records),
-        least=LEAST,
+        worth=WORTH,
         recent=RECENT,
         champion=described["targets"]["champion"],
         shares={"pretrain": PRETRAIN, "finetune": FINETUNE},

@@ -44,10 +44,10 @@ def split_rows(
 def hidden_ahead(columns: Columns) -> tuple[str, ...]:
     """Return the columns whose values a row ahead of the as-of date does not have.
 
-    In a table without known_at nobody can say since when an entity has its statics: they are hidden, too.
+    In a table without known_at nobody can say since when an entity has its statics or group: they are hidden, too.
     """
     values = (*columns.labels, *columns.observed)
-    return values if columns.known_at else (*values, *columns.statics, *columns.static_numbers)
+    return values if columns.known_at else (*values, *columns.words, *columns.static_numbers)
 
 
 def view(table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None = None) -> pd.DataFrame:
@@ -145,7 +145,7 @@ def _blank(table: pd.DataFrame, ahead_R: np.ndarray, columns: Columns) -> pd.Dat
     """Blank what rows ahead may not tell, and forget categories that no row has (they may be news)."""
     changed = {}
     hidden = hidden_ahead(columns) if ahead_R.any() else ()
-    for name in (columns.entity, *columns.features, *columns.statics, *columns.static_numbers):
+    for name in (columns.entity, *columns.features, *columns.words, *columns.static_numbers):
         column = table[name].mask(ahead_R) if name in hidden else table[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
             column = trim(column.array)

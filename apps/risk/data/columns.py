@@ -32,7 +32,8 @@ class Columns:
     from its own time on. targets: numbers to forecast. event: 0 or 1, 1 in the period in which the event (a
     default) happens. observed: numbers known up to the forecast's date. known: numbers known in advance (planned
     payments, holidays). statics: categories of the entity; static_numbers: numbers of the entity; of both the last
-    value known counts.
+    value known counts. group: a word that related entities share, however many they are, so that a model may look at
+    them together; an entity without one is looked at alone.
     zone: time zone into which times with an offset are converted; without it times are taken as written and one
     table has one offset. time_format: how times are written where they are not ISO 8601, as for strptime.
     """
@@ -45,6 +46,7 @@ class Columns:
     known: tuple[str, ...] = ()
     statics: tuple[str, ...] = ()
     static_numbers: tuple[str, ...] = ()
+    group: str | None = None
     known_at: str | None = None
     zone: str | None = None
     time_format: str | None = None
@@ -77,10 +79,15 @@ class Columns:
         return (*self.labels, *self.observed, *self.known)
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """Columns that hold words: statics, and the group."""
+        return (*self.statics, *((self.group,) if self.group else ()))
+
+    @property
     def all(self) -> tuple[str, ...]:
         """Every column that a table must have."""
         keys = (self.entity, self.time, *((self.known_at,) if self.known_at else ()))
-        return (*keys, *self.features, *self.statics, *self.static_numbers)
+        return (*keys, *self.features, *self.words, *self.static_numbers)
 
     def require(self, found: Iterable[str], where: str = "the table") -> None:
         """Raise InputError, naming the nearest column there is, where one is missing."""

@@ -149,7 +149,7 @@ def _read_values(
             number_R, bad_R = np.where(ahead_R, np.nan, number_R), bad_R & ~ahead_R
         faults.add("not_a_number", name, bad_R)
         rows.values[name] = number_R
-    for name in columns.statics:
+    for name in columns.words:
         code_R, rows.words[name] = parse.texts(table[name])
         rows.values[name] = np.where(ahead_R, -1, code_R) if name in hidden else code_R
 
@@ -204,10 +204,10 @@ def _accept(rows: _Rows, columns: Columns, later_R: np.ndarray, faults: Faults) 
     content: dict[str, object] = {columns.entity: trim(entity), columns.time: time_R[row_K]}
     if columns.known_at is not None and known_R is not None:
         content[columns.known_at] = known_R[row_K]
-    for name in (*columns.features, *columns.statics, *columns.static_numbers):
+    for name in (*columns.features, *columns.words, *columns.static_numbers):
         value_K = rows.values[name][row_K]
         content[name] = (
-            pd.Categorical.from_codes(value_K, rows.words[name]) if name in columns.statics else value_K
+            pd.Categorical.from_codes(value_K, rows.words[name]) if name in columns.words else value_K
         )
     return pd.DataFrame(content, copy=False)
 
@@ -243,7 +243,7 @@ def _refuse_duplicates(
     twin_K = np.append(same_K, False) | np.append(False, same_K)
     row_D = row_K[twin_K]
     run_D = np.cumsum(np.append(True, ~same_K))[twin_K]
-    names = (*columns.features, *columns.statics, *columns.static_numbers)
+    names = (*columns.features, *columns.words, *columns.static_numbers)
     content = pd.DataFrame({f"={name}": rows.values[name][row_D] for name in names}).assign(run=run_D)
     copy_D = content.duplicated().to_numpy()
     left_D = np.bincount(run_D[~copy_D], minlength=int(run_D.max()) + 1)[run_D]

@@ -196,7 +196,8 @@ def panel_digest(panel: Panel) -> str:
     time_T = panel.calendar_T.astype("datetime64[us]").astype(np.int64)
     for array in (panel.offset_N1, panel.past_N, panel.step_R, time_T):
         state.update(np.ascontiguousarray(array).data)
-    for array in (panel.value_RF, panel.code_NS, panel.number_NM):
+    groups = () if panel.group_N is None else (panel.group_N,)
+    for array in (panel.value_RF, panel.code_NS, panel.number_NM, *groups):
         state.update(np.ascontiguousarray(array).data)
     return state.hexdigest()
 

@@ -18,6 +18,7 @@ from core.errors import InternalFault
 
 Categories = Mapping[str, tuple[str, ...]]  # of each static, its words; code 1 is the first
 UNSEEN = 0  # code of a category that was not there in training, and of none
+ALONE = -1  # number of the group of an entity that belongs to none
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +28,9 @@ class Panel:
     entities: their names, sorted. offset_N1: int64 (N + 1,), rows of entity i are offset[i]:offset[i + 1], by
     time. past_N: how many of them are the past of the as-of date; the rest is known in advance only. step_R:
     int32, place in calendar_T. value_RF: float64, NaN where nothing is known. code_NS: int64, UNSEEN where the
-    category was not there in training. number_NM: float64, NaN where nothing is known. whole: entities of the
-    panel that this one is a part of; 0 where it is none. known_steps: steps of the calendar up to the as-of date; None
-    means all.
+    category was not there in training. number_NM: float64, NaN where nothing is known. group_N: int64,
+    entities of one number belong together, ALONE where one belongs to none; None means all alone. known_steps: steps of
+    the calendar up to the as-of date; None means all.
     """
 
     columns: Columns
@@ -42,7 +43,7 @@ class Panel:
     value_RF: np.ndarray
     code_NS: np.ndarray
     number_NM: np.ndarray
-    whole: int = 0
+    group_N: np.ndarray | None = None
     known_steps: int | None = None
 
     @property
@@ -103,6 +104,7 @@ def build_panel(
         value_RF=value_RF,
         code_NS=_codes(table, columns, categories, start_N),
         number_NM=_numbers(table, columns, start_N),
+        group_N=None if columns.group is None else _groups(table, columns.group, start_N),
         known_steps=None if as_of is None else int(np.searchsorted(calendar_T, as_of, side="right")),
     )
 
@@ -119,6 +121,7 @@ def take(panel: Panel, keep_N: np.ndarray) -> Panel:
         value_RF=panel.value_RF[keep_R],
         code_NS=panel.code_NS[keep_N],
         number_NM=panel.number_NM[keep_N],
+        group_N=None if panel.group_N is None else panel.group_N[keep_N],
     )
 
 
@@ -134,7 +137,7 @@ def part(panel: Panel, first: int, last: int) -> Panel:
         value_RF=panel.value_RF[begin:end],
         code_NS=panel.code_NS[first:last],
         number_NM=panel.number_NM[first:last],
-        whole=panel.whole or len(panel.entities),
+        group_N=None if panel.group_N is None else panel.group_N[first:last],
     )
 
 
@@ -184,6 +187,12 @@ def _numbers(table: pd.DataFrame, columns: Columns, start_N: np.ndarray) -> np.n
         number_R = table[name].to_numpy()
         number_NM[:, place] = number_R[_last(~np.isnan(number_R), start_N)]
     return number_NM
+
+
+def _groups(table: pd.DataFrame, name: str, start_N: np.ndarray) -> np.ndarray:
+    """Return the number of each entity's last known group, ALONE where none is known."""
+    code_R = table[name].cat.codes.to_numpy().astype(np.int64)  # -1, ALONE, where there is no word
+    return code_R[_last(code_R >= 0, start_N)]
 
 
 def _last(known_R: np.ndarray, start_N: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ def _read_parquet(path: Path, columns: Columns) -> pd.DataFrame:
     )
     columns.require(found.schema.names, str(path))
     content = found.to_table(columns=list(dict.fromkeys(columns.all)))
-    for name in (columns.entity, *columns.statics):
+    for name in (columns.entity, *columns.words):
         place = content.schema.get_field_index(name)
         if pa.types.is_integer(content.schema.field(place).type):  # pandas would make floats of ids with gaps
             content = content.set_column(place, name, content[name].cast(pa.string()))
@@ -92,7 +92,7 @@ def _read_csv(path: Path, columns: Columns) -> pd.DataFrame:
         bad.append((row.number - 2, f"{row.actual_columns} values, wanted {row.expected_columns}: {text}"))
         return "skip"
 
-    as_text = (columns.entity, columns.time, columns.known_at, *columns.statics)
+    as_text = (columns.entity, columns.time, columns.known_at, *columns.words)
     content = pa.csv.read_csv(
         path,
         # one thread: only then is a line that cannot be split told with its number

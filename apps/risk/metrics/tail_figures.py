@@ -27,6 +27,11 @@ from apps.risk.metrics.tail_scores import fissler_ziegel_loss, pinball_loss
 from apps.risk.metrics.traffic_light import traffic_light
 
 FEWEST_DAYS = 20
+# Exceedances that a true VaR must lead one to expect before a test of it says anything: those of the supervisor's own
+# test, 250 days at 1 % (Basel Committee 1996, publication 22). With 0.2 expected hardly any outcome speaks against it.
+FEWEST_EXPECTED = 2.5
+# Exceedances without which their independence cannot be looked at: the p-value is 1 whatever they did.
+FEWEST_SEEN = 2
 DRAWS = 999
 _NAN = math.nan
 
@@ -112,7 +117,8 @@ def tail_figures(
     """Return a row for each level. first: losses of the model to be compared with, None for that model itself.
 
     A day without return or without forecast does not count. Below 20 days that count, or 20 for the tests, those
-    figures are NaN; so are the Fissler–Ziegel loss and the tests of ES where an ES is 0 or above.
+    figures are NaN; so are the Fissler–Ziegel loss and the tests of ES where an ES is 0 or above, all tests where
+    `too_few_expected` holds, and that of independence below FEWEST_SEEN exceedances.
     """
     losses = tail_losses(return_T, var_TL, es_TL, level_L)
     counts_T = ~np.isnan(losses.pinball_TL).any(axis=1)
@@ -136,13 +142,18 @@ def tail_figures(
                     found |= _compared(name, mine_TL[:, place], other_TL[:, place], horizon)
         if tested >= FEWEST_DAYS:
             found |= _tested(return_T[test_T], var_TL[test_T, place], level, seed)
-        if draw_ST is not None:
+        if draw_ST is not None and not too_few_expected(level, tested):
             es_T = es_TL[test_T, place]
             one = acerbi_szekely_z1(return_T[test_T], var_TL[test_T, place], es_T, draw_ST)
             two = acerbi_szekely_z2(return_T[test_T], var_TL[test_T, place], es_T, level, draw_ST)
             found |= {"z1": one.statistic, "z1_p": one.p_value, "z2": two.statistic, "z2_p": two.p_value}
         rows.append(TailFigures(level=level, **found))  # type: ignore[arg-type]
     return rows
+
+
+def too_few_expected(level: float, days: int) -> bool:
+    """Return whether so few exceedances are expected of a true VaR that a test over these days says nothing."""
+    return round(level * days, 9) < FEWEST_EXPECTED
 
 
 def mean_losses(
@@ -191,18 +202,25 @@ def _compared(name: str, loss_T: np.ndarray, other_T: np.ndarray, horizon: int) 
 def _tested(return_T: np.ndarray, var_T: np.ndarray, level: float, seed: int) -> dict[str, float | int | str]:
     hit_T = exceedances(return_T, var_T)
     share = kupiec(hit_T, level)
-    alone = christoffersen_independence(hit_T)
-    both = christoffersen_conditional_coverage(hit_T, level)
-    quantile = dynamic_quantile(return_T, var_T, level, lags=LAGS, seed=seed)
-    return {
+    seen: dict[str, float | int | str] = {
         "exceedances": share.exceedances,
         "share": share.exceedances / share.days,
+    }
+    if too_few_expected(level, share.days):
+        return seen
+    if share.exceedances >= FEWEST_SEEN:
+        alone = christoffersen_independence(hit_T)
+        seen |= {
+            "independence": alone.statistic,
+            "independence_p": alone.p_value,
+            "independence_p_asymptotic": alone.p_asymptotic,
+        }
+    both = christoffersen_conditional_coverage(hit_T, level)
+    quantile = dynamic_quantile(return_T, var_T, level, lags=LAGS, seed=seed)
+    return seen | {
         "kupiec": share.statistic,
         "kupiec_p": share.p_value,
         "kupiec_p_asymptotic": share.p_asymptotic,
-        "independence": alone.statistic,
-        "independence_p": alone.p_value,
-        "independence_p_asymptotic": alone.p_asymptotic,
         "conditional": both.statistic,
         "conditional_p": both.p_value,
         "dq": quantile.statistic,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.signal import lfilter
 
 from apps.risk.models.forecast import PathForecast
 from apps.risk.models.historical_simulation import DECAY
@@ -76,7 +77,7 @@ def block_ranks(history_NT: np.ndarray, horizon: int, most: int = BLOCKS) -> np.
     if value_NT.shape[1] < blocks + horizon:
         value_NT = np.full((N, blocks + horizon), np.nan)
     ahead_NWH = np.lib.stride_tricks.sliding_window_view(value_NT[:, 1:], horizon, axis=1)[:, :blocks]
-    z_NHW = (ahead_NWH / _volatility(value_NT)[:, :blocks, None]).transpose(0, 2, 1)
+    z_NHW = (ahead_NWH / volatility_of(value_NT)[:, :blocks, None]).transpose(0, 2, 1)
     # a gap takes the place that a uniform draw would have, the same one in each series
     spread_W = np.arange(1, blocks + 1) * _GOLDEN % 1.0
     known_NH1 = np.isfinite(z_NHW).sum(axis=2, keepdims=True)
@@ -94,16 +95,15 @@ def _ranks(value_NHW: np.ndarray) -> np.ndarray:
     return rank_NHW
 
 
-def _volatility(value_NT: np.ndarray) -> np.ndarray:
+def volatility_of(value_NT: np.ndarray) -> np.ndarray:
     """Return the exponentially weighted root mean square up to each step, (N, T); over gaps it stays."""
-    square_NT = value_NT**2
-    known_NT = np.isfinite(square_NT)
-    mean_N = np.where(known_NT, square_NT, 0.0).sum(axis=1) / np.maximum(known_NT.sum(axis=1), 1)
-    current_N = np.where(mean_N > 0.0, mean_N, 1.0)
-    out_TN = np.empty(value_NT.T.shape)
-    keep_TN = np.where(known_NT, DECAY, 1.0).T
-    add_TN = np.where(known_NT, (1.0 - DECAY) * square_NT, 0.0).T
-    for t in range(value_NT.shape[1]):
-        current_N = keep_TN[t] * current_N + add_TN[t]
-        out_TN[t] = current_N
-    return np.sqrt(np.maximum(out_TN.T, np.finfo(np.float64).tiny))
+    known_NT = np.isfinite(value_NT)
+    count_NT = known_NT.cumsum(axis=1)
+    order_NT = np.argsort(~known_NT, axis=1, kind="stable")  # known values first, in their order
+    square_NK = np.where(known_NT, value_NT, 0.0)
+    square_NK = np.take_along_axis(square_NK, order_NT, axis=1) ** 2
+    mean_N1 = square_NK.sum(axis=1, keepdims=True) / np.maximum(count_NT[:, -1:], 1)
+    start_N1 = np.where(mean_N1 > 0.0, mean_N1, 1.0)
+    later_NK, _ = lfilter([1.0], [1.0, -DECAY], (1.0 - DECAY) * square_NK, axis=1, zi=DECAY * start_N1)
+    mean_NT = np.take_along_axis(np.concatenate([start_N1, later_NK], axis=1), count_NT, axis=1)
+    return np.sqrt(np.maximum(mean_NT, np.finfo(np.float64).tiny))

@@ -1,9 +1,9 @@
 """A trained model as a folder: `model.json` says what is in it, and which of its models is the champion.
 
-model.json: format; context, horizon; targets and event: {champion, models: {name: what its files need}, until: the
-last date of the training}; event too: columns, categories, horizon. Format 2 has a riskformer of targets that was
-trained on the columns of one table (covariates), 1 has none. Weights lie beside it as safetensors; nothing is a
-pickle. Baselines need no file.
+model.json: format; targets and event: {champion, models: {name: what its files need, context and horizon of each
+among it}, until: the last date of the training}; event too: columns, categories, horizon. Format 2 has a riskformer of
+targets that was trained on the columns of one table (covariates), 1 has none. Weights lie beside it as safetensors;
+nothing is a pickle. Baselines need no file.
 """
 
 from __future__ import annotations

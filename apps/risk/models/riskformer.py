@@ -1,41 +1,42 @@
 """riskformer as a model of targets: from a panel to joint futures, and a walk over days for backtests.
 
-The tails are filtered historical residuals, pooled over series (models/residual_tails.py): those of the panel's own
-last steps where it has enough, else those of the training.
+Each series is looked at alone, unless the table names groups of related ones (data.group): those see each other. What
+else is in the table, how much of it is scored at once and in what order changes no number of a series. The tails are
+filtered residuals of the training and the series' own last values (models/residual_tails.py).
 Legend: N entities, T past steps, C steps that the network sees, H steps ahead, Q quantile levels, D days of a walk,
-K steps ahead that residuals were taken of.
+K steps ahead that residuals were taken of, G groups of V entities each, R rows of the network.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from apps.risk.data.groups import together
 from apps.risk.data.history import history_NT
 from apps.risk.data.panel import Panel
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
-from apps.risk.models.garch import REFIT, Walk
+from apps.risk.models.garch import LONGEST_FIT, REFIT, Walk
 from apps.risk.models.paths import BLOCKS, QuantileStep, paths_from_quantiles
 from apps.risk.models.residual_tails import (
     LEVELS,
+    RECENT,
     Tails,
     by_step,
     fit_tails,
-    quantiles_of,
+    own_tails,
     residuals_of,
     walked,
     with_tails,
 )
 from apps.risk.models.transformer import RiskFormer, target_rows
 
-RELATED = 64  # a panel of no more series is looked at as one group: each sees what happened to the others
-RECENT = 500  # last steps of a panel whose residuals are looked at
-LEAST = 400  # residuals from which a panel's own are taken
+MOST_FITTED = 64  # series of a training that its tails are fitted on
 SHORTEST = 8  # known values within the context from which a forecast is made
 ROWS = 512  # rows that the network takes at once
-LOOKED_AT = 8192  # series times days from which residuals are taken: more would cost more than scoring itself
+WIDTH = 32  # the past is padded to a multiple: vector units round the last few of a row otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,74 +57,70 @@ class RiskformerTargets:
         """Return joint futures; nothing in them is drawn, so the seed changes nothing.
 
         Reasons of a refusal: all_missing, too_short. A series that never varied is forecast all the same: constant.
+        Raises InputError, group_too_large.
         """
         past_NT = history_NT(panel, label, max(self.context, BLOCKS + horizon))
-        related = (panel.whole or len(panel.entities)) <= RELATED
-        quantile_NHQ = self.quantiles(past_NT[:, None, -self.context :], horizon, related=related)[:, 0]
+        quantile_NHQ = self.quantiles(past_NT[:, None, -self.context :], horizon, panel.group_N)[:, 0]
+        if self.residual_KQ is not None:
+            quantile_NHQ = with_tails(quantile_NHQ, own_tails(past_NT, self.residual_KQ))
         return joint(quantile_NHQ, past_NT, self.context, paths, self.shapes)
 
-    def fitted(self, panel: Panel, label: str) -> RiskformerTargets:
-        """Return the model with residuals of the panel's last RECENT steps, or itself where they are too few.
-
-        Of more than RELATED series some, and of many dates some, that lie evenly.
-        """
-        past_NT = history_NT(panel, label, self.context + RECENT + self._ahead - 1)
-        if past_NT.shape[1] < self.context + self._ahead:
-            return self
-        N = len(past_NT)
-        some_N, every = looked_at(N, RECENT)
-        residual_HR = residuals(self, past_NT[some_N], self._ahead, every, related=N <= RELATED)
-        if min(len(residual_R) for residual_R in residual_HR) < LEAST:
-            return self
-        return replace(self, residual_KQ=quantiles_of(residual_HR))
-
-    @property
-    def _ahead(self) -> int:
-        return 1 if self.residual_KQ is None else len(self.residual_KQ)
+    def walk_panel(self, panel: Panel, label: str, days: int) -> Walk:
+        """Forecast the last `days` known steps one step ahead, each from what came before it."""
+        past_NT = history_NT(panel, label, days + LONGEST_FIT)
+        return self.walk(past_NT, past_NT.shape[1] - days, group_N=panel.group_N)
 
     def walk(
-        self, history_NT: np.ndarray, begin: int, level_L: np.ndarray = TAIL_LEVELS, every: int = REFIT
+        self,
+        history_NT: np.ndarray,
+        begin: int,
+        level_L: np.ndarray = TAIL_LEVELS,
+        every: int = REFIT,
+        group_N: np.ndarray | None = None,
     ) -> Walk:
         """Forecast steps begin … T - 1 one step ahead, each from the steps before it alone; D = T - begin.
 
-        every: steps for which residuals are kept, those of the RECENT steps before.
+        every: steps for which a series' tails are kept, those of the RECENT steps before.
         """
         N, T = history_NT.shape
         padded_NT = np.concatenate([np.full((N, self.context), np.nan), history_NT], axis=1)
-        first = max(begin - RECENT, 0)
-        window_NDC = np.lib.stride_tricks.sliding_window_view(padded_NT, self.context, axis=1)[:, first:T]
-        network_NDQ = replace(self, residual_KQ=None).quantiles(window_NDC, 1, related=N <= RELATED)[:, :, 0]
-        known_ND = np.isfinite(window_NDC).sum(axis=2)
-        return walk_of(
-            network_NDQ,
-            history_NT[:, first:],
-            known_ND,
-            begin - first,
-            level_L,
-            every,
-            Tails(self.residual_KQ, self.shapes),
-        )
+        window_NDC = np.lib.stride_tricks.sliding_window_view(padded_NT, self.context, axis=1)[:, :T]
+        first = max(begin - RECENT - 1, 0)
+        network_NDQ = np.full((N, T - first, len(self.net.levels)), np.nan)  # before begin none is asked for
+        network_NDQ[:, begin - first :] = self.quantiles(window_NDC[:, begin:], 1, group_N)[:, :, 0]
+        known_ND = np.isfinite(window_NDC[:, first:]).sum(axis=2)
+        tails = Tails(self.residual_KQ, self.shapes)
+        return walk_of(network_NDQ, history_NT[:, first:], known_ND, begin - first, level_L, every, tails)
 
-    def quantiles(self, past_NDC: np.ndarray, horizon: int, *, related: bool) -> np.ndarray:
-        """Return quantiles for N series at D dates, (N, D, H, Q) float64, rising along Q.
+    def quantiles(self, past_NDC: np.ndarray, horizon: int, group_N: np.ndarray | None = None) -> np.ndarray:
+        """Return the network's quantiles for N series at D dates, (N, D, H, Q) float64, rising along Q.
 
-        related: whether series of one date see each other; then N is at most RELATED.
+        group_N: series of one number see each other at each date, as apps.risk.data.panel has it; None: none does.
         """
         N, D, C = past_NDC.shape
-        out_RHQ = np.empty((D * N, horizon, len(self.net.levels)))
-        row_RC = past_NDC.transpose(1, 0, 2).reshape(D * N, C)  # date by date
-        dates = max(ROWS // N, 1) if related else 0
-        rows = dates * N if related else ROWS
+        out_NDHQ = np.empty((N, D, horizon, len(self.net.levels)))
+        for member_GV in together(group_N, N):
+            G, V = member_GV.shape
+            row_RC = past_NDC[member_GV].transpose(2, 0, 1, 3).reshape(D * G * V, C)  # date by date
+            quantile_RHQ = self._ask(row_RC, horizon, V)
+            out_NDHQ[member_GV] = quantile_RHQ.reshape(D, G, V, horizon, -1).transpose(1, 2, 0, 3, 4)
+        return out_NDHQ
+
+    def _ask(self, row_RC: np.ndarray, horizon: int, V: int) -> np.ndarray:
+        """Return quantiles (R, H, Q) of rows of which V neighbours at a time see each other."""
         device = next(self.net.parameters()).device
+        out_RHQ = np.empty((len(row_RC), horizon, len(self.net.levels)))
+        count = max(ROWS // V, 1) * V
+        pad = ((0, 0), (-row_RC.shape[1] % WIDTH, 0))
         with torch.inference_mode():
-            for first in range(0, D * N, rows):
-                past = torch.tensor(row_RC[first : first + rows], device=device)
+            for first in range(0, len(row_RC), count):
+                some_RC = np.pad(row_RC[first : first + count], pad, constant_values=np.nan)
+                past = torch.from_numpy(some_RC).to(device)
                 known = torch.isfinite(past)
-                group = torch.arange(len(past), device=device) // N if related and N > 1 else None
-                forecast = self.net(target_rows(past.nan_to_num(0.0), known, horizon, group))
-                out_RHQ[first : first + len(past)] = forecast.quantile_BHQ().cpu().numpy()
-        found_NDHQ = out_RHQ.reshape(D, N, horizon, -1).transpose(1, 0, 2, 3)
-        return with_tails(found_NDHQ, self.residual_KQ)
+                rows = target_rows(past.nan_to_num(0.0), known, horizon, None)
+                forecast = self.net(rows, V if V > 1 else None)
+                out_RHQ[first : first + count] = forecast.quantile_BHQ().cpu().numpy()
+        return out_RHQ
 
 
 def joint(
@@ -153,7 +150,7 @@ def walk_of(
     known_ND: values that the network saw, fewer than SHORTEST are refused.
     """
     network_NDQ = np.where((known_ND < SHORTEST)[..., None], np.nan, network_NDQ)
-    quantile_NDQ = walked(network_NDQ, came_ND, begin, every, RECENT, LEAST, tails.residual_KQ)
+    quantile_NDQ = walked(network_NDQ, came_ND, begin, every, tails.residual_KQ)
     step = QuantileStep(quantile_NDQ.reshape(-1, len(LEVELS)), LEVELS, tails.shapes)
     known_ND = known_ND[:, begin:]
     shape = (*known_ND.shape, len(level_L))
@@ -165,28 +162,14 @@ def walk_of(
     )
 
 
-def looked_at(entities: int, dates: int, most: int | None = None) -> tuple[np.ndarray, int]:
-    """Return the numbers of the entities whose residuals are taken, evenly spread, and each how-manieth date.
+def residuals(model: RiskformerTargets, value_NT: np.ndarray, horizon: int) -> list[np.ndarray]:
+    """Return the known residuals 1 … H steps after all dates of a history but its first C steps.
 
-    most: of all together; None takes LOOKED_AT.
+    value_NT: series on one calendar, more than C + H steps.
     """
-    some_N = np.unique(np.linspace(0, entities - 1, min(entities, RELATED)).round().astype(np.int64))
-    return some_N, max(-(-len(some_N) * dates // (most or LOOKED_AT)), 1)
-
-
-def residuals(
-    model: RiskformerTargets, value_NT: np.ndarray, horizon: int, every: int = 1, *, related: bool
-) -> list[np.ndarray]:
-    """Return the known residuals 1 … H steps after dates of a history but its first C steps.
-
-    value_NT: series on one calendar, more than C + H steps; at most RELATED of them where they are related. every:
-    each so-manieth date, counted from the last one.
-    """
-    first = (value_NT.shape[1] - model.context - horizon) % every
     window_NDC = np.lib.stride_tricks.sliding_window_view(value_NT, model.context, axis=1)[:, :-horizon]
     came_NDH = np.lib.stride_tricks.sliding_window_view(value_NT[:, model.context :], horizon, axis=1)
-    window_NDC, came_NDH = window_NDC[:, first::every], came_NDH[:, first::every]
-    network_NDHQ = replace(model, residual_KQ=None).quantiles(window_NDC, horizon, related=related)
+    network_NDHQ = model.quantiles(window_NDC, horizon)
     network_NDHQ[np.isfinite(window_NDC).sum(axis=2) < SHORTEST] = np.nan
     return by_step(residuals_of(network_NDHQ, came_NDH).reshape(-1, horizon))
 
@@ -195,6 +178,6 @@ def fit_residuals(
     model: RiskformerTargets, value_NT: np.ndarray, horizon: int
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Return quantiles of the residuals of a history, (H, Q), and the shapes of the tails beyond (`residuals`)."""
-    tails = fit_tails(residuals(model, value_NT, horizon, related=True))
+    tails = fit_tails(residuals(model, value_NT, horizon))
     assert tails.residual_KQ is not None  # they were just fitted
     return tails.residual_KQ, tails.shapes

@@ -26,8 +26,16 @@ from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import REFIT, Walk
 from apps.risk.models.network_file import load_weights, read_network, unreadable, write_network
 from apps.risk.models.paths import BLOCKS
-from apps.risk.models.residual_tails import Tails, by_step, fit_tails, quantiles_of, residuals_of, with_tails
-from apps.risk.models.riskformer import LEAST, LOOKED_AT, RECENT, ROWS, SHORTEST, joint, looked_at, walk_of
+from apps.risk.models.residual_tails import (
+    RECENT,
+    Tails,
+    by_step,
+    fit_tails,
+    own_tails,
+    residuals_of,
+    with_tails,
+)
+from apps.risk.models.riskformer import MOST_FITTED, ROWS, SHORTEST, joint, walk_of
 from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import RiskFormer, Rows
 from core.errors import InputError
@@ -79,22 +87,9 @@ class RiskformerCovariates:
         everyone_N = np.arange(len(panel.entities))
         network_NHQ = self._ask(panel, label, everyone_N, [steps_known(panel)], horizon).quantile_BHQ
         tails = self._tails(label)
-        quantile_NHQ = with_tails(network_NHQ, tails.residual_KQ)
-        return joint(quantile_NHQ, past_NT, self.context, paths, tails.shapes)
-
-    def fitted(self, panel: Panel, label: str) -> RiskformerCovariates:
-        """Return the model with residuals of the panel's last RECENT steps, or itself where they are too few.
-
-        Of many entities some, and of many dates some, that lie evenly.
-        """
-        tails = self._tails(label)
-        ahead = 1 if tails.residual_KQ is None else len(tails.residual_KQ)
-        most = max(LOOKED_AT // self._variables, 2 * LEAST)
-        residual_HR = self.residuals(panel, label, RECENT, ahead, most)
-        if min(len(residual_R) for residual_R in residual_HR) < LEAST:
-            return self
-        own = tails._replace(residual_KQ=quantiles_of(residual_HR))
-        return replace(self, tails={**self.tails, label: own})
+        if tails.residual_KQ is not None:
+            network_NHQ = with_tails(network_NHQ, own_tails(past_NT, tails.residual_KQ))
+        return joint(network_NHQ, past_NT, self.context, paths, tails.shapes)
 
     def with_fitted_tails(self, panel: Panel, steps: int, ahead: int, least: int) -> RiskformerCovariates:
         """Return the model with tails of each target of which `steps` last steps leave `least` residuals or more.
@@ -114,7 +109,7 @@ class RiskformerCovariates:
         most: forecasts that are made; then of many entities some and of many dates some, that lie evenly.
         """
         last = steps_known(panel) - ahead
-        some_N, every = looked_at(len(panel.entities), min(steps, max(last, 1)), most)
+        some_N, every = _looked_at(len(panel.entities), min(steps, max(last, 1)), most)
         date_D = np.arange(last, max(last - steps, 0), -every)[::-1]
         if not len(date_D):
             return [np.zeros(0)] * ahead
@@ -127,10 +122,10 @@ class RiskformerCovariates:
     ) -> Walk:
         """Forecast the last `days` known steps one step ahead, each from what came before it; D = days.
 
-        every: steps for which residuals are kept, those of the RECENT steps before.
+        every: steps for which a series' tails are kept, those of the RECENT steps before.
         """
         end, N = steps_known(panel), len(panel.entities)
-        first = max(end - days - RECENT, 0)
+        first = max(end - days - RECENT - 1, 0)
         found = self._ask(panel, label, np.arange(N), np.arange(first, end), 1)
         return walk_of(
             found.quantile_BHQ[:, 0].reshape(N, end - first, -1),
@@ -274,6 +269,12 @@ def origins_at(panel: Panel, step_D: np.ndarray) -> np.ndarray:
 def to(rows: Rows, device: torch.device) -> Rows:
     """Return the rows on a device."""
     return Rows(*(None if part is None else part.to(device) for part in rows))  # type: ignore[arg-type]
+
+
+def _looked_at(entities: int, dates: int, most: int) -> tuple[np.ndarray, int]:
+    """Return the numbers of the entities that tails are fitted on, evenly spread, and each how-manieth date."""
+    some_N = np.unique(np.linspace(0, entities - 1, min(entities, MOST_FITTED)).round().astype(np.int64))
+    return some_N, max(-(-len(some_N) * dates // most), 1)
 
 
 def _described(tails: Tails) -> dict[str, Any]:

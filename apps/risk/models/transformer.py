@@ -23,6 +23,8 @@ from apps.risk.models.attention import Attention, FeedForward, rotary
 from apps.risk.models.scaling import Scale, scale_of, scaled, unscaled
 from apps.risk.models.sizes import QUANTILE_LEVELS, Size
 
+ENOUGH = 8  # rows from which a matrix product rounds each row as it does among many
+
 
 class Kind(IntEnum):
     """What a row is."""
@@ -136,14 +138,15 @@ class RiskFormer(nn.Module):
         scale = scale_of(rows.past_BC, rows.known_BC)
         past = self._patches(scaled(rows.past_BC, scale), rows.known_BC, left=True, ahead=False)
         ahead = self._patches(scaled(rows.ahead_BH, scale), rows.known_BH, left=False, ahead=True)
-        x_BND = torch.cat([self._row(rows)[:, None], past.token_BND, ahead.token_BND], dim=1)
+        token_BND = self.patch(torch.cat([past.input_BNI, ahead.input_BNI], dim=1))
+        x_BND = torch.cat([self._row(rows)[:, None], token_BND], dim=1)
         seen_BN = torch.cat([rows.known_BC.new_ones(len(x_BND), 1), past.seen_BN, ahead.seen_BN], dim=1)
         # the horizon begins at position 0, and so does the row itself: a longer past of nothing changes nothing
-        first = -past.token_BND.shape[1]
+        first = -past.input_BNI.shape[1]
         position_N = torch.arange(first - 1, first - 1 + x_BND.shape[1], device=x_BND.device)
         position_N = torch.where(position_N < first, 0, position_N)
         rotary_2Nd = rotary(position_N, self.size.width // self.size.heads)
-        return Tokens(x_BND, seen_BN, rotary_2Nd, ahead.token_BND.shape[1], scale)
+        return Tokens(x_BND, seen_BN, rotary_2Nd, ahead.input_BNI.shape[1], scale)
 
     def _row(self, rows: Rows) -> Tensor:
         x_BD = self.kind(rows.kind_B) + self.level(rows.level_B2.to(self.level.weight.dtype))
@@ -160,13 +163,14 @@ class RiskFormer(nn.Module):
         z_BNP, known_BNP = z.unflatten(1, (-1, P)), known.unflatten(1, (-1, P))
         # a patch of the past in which nothing is known is not attended to; one to forecast always is
         seen_BN = torch.ones_like(known_BNP[..., 0]) if ahead else known_BNP.any(dim=-1)
-        return Patches(self.patch(z_BNP, known_BNP, ahead=ahead), seen_BN)
+        flag_BN1 = torch.full_like(z_BNP[..., :1], float(ahead))
+        return Patches(torch.cat([z_BNP, known_BNP.to(z_BNP.dtype), flag_BN1], dim=-1), seen_BN)
 
 
 class Patches(NamedTuple):
-    """Tokens of one stretch of time, and which may be attended to."""
+    """What the tokens of one stretch of time are made of, I numbers each, and which may be attended to."""
 
-    token_BND: Tensor
+    input_BNI: Tensor
     seen_BN: Tensor
 
 
@@ -180,11 +184,9 @@ class PatchEmbedding(nn.Module):
         self.out = nn.Linear(size.width, size.width)
         self.straight = nn.Linear(inputs, size.width)
 
-    def forward(self, z_BNP: Tensor, known_BNP: Tensor, *, ahead: bool) -> Tensor:
+    def forward(self, input_BNI: Tensor) -> Tensor:
         """Return (B, N, D)."""
-        flag = torch.full_like(z_BNP[..., :1], float(ahead))
-        x = torch.cat([z_BNP, known_BNP.to(z_BNP.dtype), flag], dim=-1)
-        return self.straight(x) + self.out(F.silu(self.hidden(x)))
+        return self.straight(input_BNI) + self.out(F.silu(self.hidden(input_BNI)))
 
 
 class Layer(nn.Module):
@@ -247,7 +249,9 @@ class QuantileHead(nn.Module):
 
     def forward(self, x_BND: Tensor) -> Tensor:
         """Return (B, N × P, Q), rising along Q."""
-        raw = self.linear(x_BND).unflatten(-1, (self.patch, self.quantiles)).flatten(1, 2)
+        # with few rows the product takes another kernel and other last bits: never so few, whoever else is asked
+        x_RD = F.pad(x_BND.flatten(0, 1), (0, 0, 0, ENOUGH))
+        raw = self.linear(x_RD)[:-ENOUGH].view(*x_BND.shape[:2], self.patch, self.quantiles).flatten(1, 2)
         half = self.quantiles // 2
         median = raw[..., half : half + 1]
         down = F.softplus(raw[..., :half]).flip(-1).cumsum(-1).flip(-1)

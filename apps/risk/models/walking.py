@@ -40,7 +40,7 @@ class Walking(Protocol):
 
 @runtime_checkable
 class WalkingPanels(Protocol):
-    """The same of a model that looks at more columns than one."""
+    """The same of a model that looks at more than one column, or at groups of entities."""
 
     def walk_panel(self, panel: Panel, label: str, days: int) -> Walk:
         """Return VaR and ES of the calendar's last `days` known steps, each from what came before it alone."""
@@ -103,11 +103,11 @@ def walk_days(model: TargetModel, panel: Panel, label: str, days: int) -> Walk:
     date by date.
     """
     begin = first_day(panel, days)
+    if isinstance(model, WalkingPanels):
+        return model.walk_panel(panel, label, days)
     if isinstance(model, Walking):
         past_NT = history_NT(panel, label, days + min(begin, LONGEST_FIT))
         return model.walk(past_NT, past_NT.shape[1] - days)
-    if isinstance(model, WalkingPanels):
-        return model.walk_panel(panel, label, days)
     nothing = np.zeros((0, len(panel.entities)))
     return walk_paths(model, panel, label, days, (1,), nothing)[Asked("entity", 1)]
 

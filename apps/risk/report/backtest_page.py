@@ -38,13 +38,17 @@ def backtest_page(
     overall: Mapping[str, Mapping[str, Any]],
     walks: Mapping[str, Walk],
     days: int,
+    seen: str | None = None,
 ) -> Page:
-    """Return the page of one target. overall: by "entity_1" and so on, of each model what `judged.overall` says."""
+    """Return the page of one target. overall: by "entity_1" and so on, of each model what `judged.overall` says.
+
+    seen: last date of a training that saw days of the walk; None where none did.
+    """
     end = steps_known(panel)
     time_D = panel.calendar_T[end - days : end]
     best = least(overall["entity_1"], 0.025)
     sections = [
-        _side_by_side(judged, overall),
+        page.marked_as_seen(_side_by_side(judged, overall), "targets", seen),
         _walked(panel, label, walks, best or next(iter(walks)), time_D),
     ]
     sections += [_tests(one) for one in judged.values()]

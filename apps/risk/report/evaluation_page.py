@@ -25,11 +25,13 @@ _SEEN = (
 )
 
 
-def targets_page(label: str, parts: Parts, champion: Mapping[str, Any], judged: Judged) -> Page:
-    """Return the page of one target. judged: the test, day by day."""
+def targets_page(
+    label: str, parts: Parts, champion: Mapping[str, Any], judged: Judged, seen: str | None = None
+) -> Page:
+    """Return the page of one target. judged: the test, day by day. seen: last date of a training that saw some."""
     best = str(champion["champion"])
     sections = [
-        Section("Test", _targets_blocks(parts.test)),
+        page.marked_as_seen(Section("Test", _targets_blocks(parts.test)), "targets", seen),
         Section("Development, by which the champion was chosen", _targets_blocks(parts.development)),
     ]
     rows = [row for row in judged.rows if row.figures.level == 0.01]
@@ -50,18 +52,22 @@ def targets_page(label: str, parts: Parts, champion: Mapping[str, Any], judged: 
     )
 
 
-def event_page(label: str, champion: Mapping[str, Any], found: Evaluated) -> Page:
-    """Return the page of an event."""
+def event_page(label: str, champion: Mapping[str, Any], found: Evaluated, seen: str | None = None) -> Page:
+    """Return the page of an event. seen: last date of a training that saw the as-of date."""
     parts, tables, stability = found
     best = str(champion["champion"])
     figures = [page.calibration(table, page.words(name)) for name, table in tables.items()]
     sections = [
-        Section(
-            "Test",
-            [
-                _credit_table(parts.test, "Clients of the test, with 95 % intervals over clients."),
-                Gallery(figures),
-            ],
+        page.marked_as_seen(
+            Section(
+                "Test",
+                [
+                    _credit_table(parts.test, "Clients of the test, with 95 % intervals over clients."),
+                    Gallery(figures),
+                ],
+            ),
+            "event",
+            seen,
         ),
         Section(
             "Development, by which the champion was chosen",

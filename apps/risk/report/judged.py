@@ -20,6 +20,7 @@ from apps.risk.metrics.tail_figures import (
     mean_losses,
     tail_figures,
     tail_losses,
+    too_few_expected,
 )
 from apps.risk.models.forecast import TAIL_LEVELS
 from apps.risk.models.garch import Walk
@@ -33,8 +34,9 @@ TESTS = ("kupiec", "independence", "conditional", "dq", "z2")
 class Row:
     """One model, entity (or portfolio), horizon and level. refused_days: with an outcome, without a forecast.
 
-    reason: the commonest code of those days, or why nothing can be said: no_outcome, too_few_days; '' where all is
-    well. figures: on the days on which every model that forecasts this entity at all has a forecast.
+    reason: the commonest code of those days, or why nothing can be said: no_outcome, too_few_days, or of the tests
+    alone too_few_expected (exceedances); '' where all is well. figures: on the days on which every model that
+    forecasts this entity at all has a forecast.
     """
 
     model: str
@@ -91,8 +93,10 @@ def judge(
             losses[model].append(mine)
             if first is None and model in speaking:
                 first = mine
+            silent = int(silent_D.sum())
             rows += [
-                Row(model, asked.kind, name, asked.steps, int(silent_D.sum()), reason, one) for one in figures
+                Row(model, asked.kind, name, asked.steps, silent, reason or _too_few(one), one)
+                for one in figures
             ]
     return Judged(asked, rows, losses)
 
@@ -102,7 +106,8 @@ def overall(judged: Judged, model: str, seed: int = 0) -> dict[str, Any]:
 
     pinball, fz: mean over entities of each day's loss, then over days, with the bounds of a 95 % interval over blocks
     of days; null where there is none. passed: of each test the share of entities whose p-value lies above 5 %.
-    share: exceedances by days, over all entities. refused: entities without a forecast.
+    share: exceedances by days, over all entities. refused: entities without a forecast. too_few: entities whose tests
+    say nothing at this level (metrics.tail_figures.too_few_expected); they count in no share of tests passed.
     """
     out: dict[str, Any] = {}
     means = _means(judged, model, seed)
@@ -113,6 +118,7 @@ def overall(judged: Judged, model: str, seed: int = 0) -> dict[str, Any]:
             **{name: found[place] for name, found in means.items()},
             "passed": {test: _passed(told, test) for test in TESTS},
             "share": _ratio(sum(one.exceedances for one in told), sum(one.test_days for one in told)),
+            "too_few": sum(bool(_too_few(one)) for one in told),
             "refused": sum(row.figures.days == 0 for row in mine),
             "entities": len(mine),
         }
@@ -163,6 +169,11 @@ def _means(judged: Judged, model: str, seed: int) -> dict[str, list[list[float |
         ]
         for name, found_L3 in zip(loss_TL, both, strict=True)
     }
+
+
+def _too_few(figures: TailFigures) -> str:
+    few = figures.test_days > 0 and too_few_expected(figures.level, figures.test_days)
+    return "too_few_expected" if few else ""
 
 
 def _passed(told: Sequence[TailFigures], test: str) -> float | None:

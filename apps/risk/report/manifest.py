@@ -36,7 +36,8 @@ class Facts:
     model_digest: SHA-256 of the weights and settings that scored. units: unit of each column of the files ("1"
     for a plain number, "" for a name). scored: entities in the files. refused, rejected: entities and input rows
     set aside, by reason code. input_digest: of the view that was scored (`view_digest`). settings: plain JSON,
-    those that matter for the result and no others.
+    those that matter for the result and no others. seen_in_training: targets, event → last date of a training that
+    saw days which are forecast here.
     """
 
     as_of: AsOf
@@ -48,6 +49,7 @@ class Facts:
     rejected: Mapping[str, int]
     input_digest: str
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    seen_in_training: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def write_manifest(folder: Path, facts: Facts) -> dict[str, Any]:
@@ -77,6 +79,7 @@ def write_manifest(folder: Path, facts: Facts) -> dict[str, Any]:
             "rejected_rows": _counts(facts.rejected),
         },
         "input": {"digest": facts.input_digest},
+        "seen_in_training": dict(facts.seen_in_training),
         "settings": dict(facts.settings),
         "files": {path.name: _file(path) for path in paths},
     }

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from apps.risk.metrics.credit import CalibrationTable
+from apps.risk.metrics.tail_figures import FEWEST_SEEN, too_few_expected
 from apps.risk.report import charts
 from apps.risk.report.judged import Row
-from core.reports.page import Bar, Column, Figure, Page, Table
+from apps.risk.report.seen_in_training import sentence
+from core.reports.page import Bar, Column, Figure, Notice, Page, Section, Table
 from core.reports.plots import figure, to_svg
 
 DISCLAIMER = (
@@ -24,8 +26,11 @@ DISCLAIMER = (
 )
 PASSED = (
     "Tests passed: percent of {whose} whose p-value lies above 5 %, of the share of exceedances, independence, dynamic "
-    "quantile and shortfall, in this order."
+    "quantile and shortfall, in this order. Too few: a true VaR would lead to fewer than 2.5 exceedances over these "
+    "days (those of the supervisor's 250 days at 1 %), or independence is asked of fewer than two; such a test says "
+    "nothing."
 )
+TOO_FEW = "too few"
 DASH = "\N{EN DASH}"
 _ZONES = {"green": "green", "yellow": "yellow", "red": "red", "": DASH}
 
@@ -85,7 +90,7 @@ def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption
                 interval(told["pinball"]),
                 interval(told["fz"], 3),
                 DASH if told["share"] is None else f"{100.0 * told['share']:.2f} %",
-                "/".join(percent(told["passed"][test]) for test in ("kupiec", "independence", "dq", "z2")),
+                _passed(told),
             ]
         )
     return Table(caption, columns, rows)
@@ -201,6 +206,16 @@ def losses(found: Mapping[str, Sequence[float | None] | None], title: str) -> Fi
         return Figure(to_svg(made, f"{title} of {len(bars)} models, with 95 % intervals"))
 
 
+def marked_as_seen(section: Section, part: str, until: str | None) -> Section:
+    """Return a section that begins with a warning where a training until that date saw its days."""
+    if until is None:
+        return section
+    text = sentence(part, until)
+    return dataclasses.replace(
+        section, blocks=[Notice(f"{text[0].upper()}{text[1:]}.", "warning"), *section.blocks]
+    )
+
+
 def joined(pages: Sequence[Page]) -> Page:
     """Return one page of several: title and key figures of the first, the sections of all under their pages' titles."""
     if len(pages) == 1:
@@ -213,25 +228,26 @@ def joined(pages: Sequence[Page]) -> Page:
     return dataclasses.replace(pages[0], sections=sections)
 
 
+def _passed(told: Mapping[str, Any]) -> str:
+    shares = [told["passed"][test] for test in ("kupiec", "independence", "dq", "z2")]
+    if told["too_few"] and not any(share is not None for share in shares):
+        return TOO_FEW
+    return "/".join(percent(share) for share in shares)
+
+
 def _row(row: Row) -> list[str | Bar]:
     told = row.figures
     if not told.test_days:
         return [row.entity, words(row.model), row.reason or DASH, *[DASH] * 7]
     expected = told.level * told.test_days
+    few = too_few_expected(told.level, told.test_days)
+    independence = TOO_FEW if told.exceedances < FEWEST_SEEN else plain(told.independence_p)
+    tests = [plain(told.kupiec_p), independence, *map(plain, (told.conditional_p, told.dq_p, told.z2_p))]
     return [
         words(row.entity),
         words(row.model),
         f"{told.exceedances} / {expected:.1f}",
-        _ZONES[told.zone],
-        *(
-            plain(p)
-            for p in (
-                told.kupiec_p,
-                told.independence_p,
-                told.conditional_p,
-                told.dq_p,
-                told.z2_p,
-                told.dm_pinball_p,
-            )
-        ),
+        TOO_FEW if few else _ZONES[told.zone],
+        *([TOO_FEW] * len(tests) if few else tests),
+        plain(told.dm_pinball_p),
     ]

@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from apps.risk.data.calendar import times_ahead
+from apps.risk.data.groups import slices
 from apps.risk.data.holdings import Holdings
 from apps.risk.data.load import Loaded
-from apps.risk.data.panel import Panel, part
+from apps.risk.data.panel import Panel
 from apps.risk.models.forecast import EventForecast, PathForecast
 from apps.risk.models.interface import EventModel, TargetModel
 from apps.risk.models.portfolio_sum import PortfolioSum
@@ -182,12 +183,10 @@ def _ahead_of_need(ask: Callable[[Panel], T], pieces: Iterator[Panel]) -> Iterat
 
 
 def _slices(panel: Panel, chunk: int) -> Iterator[Panel]:
-    """Yield a panel in slices; a job that is to stop does so between two of them."""
-    count = len(panel.entities)
-    starts = range(0, count, chunk)
-    for first in progress(starts, "slices"):
+    """Yield a panel in slices that part no group; a job that is to stop does so between two of them."""
+    for members in progress(slices(panel, chunk), "slices", total=-(-len(panel.entities) // chunk)):
         check()
-        yield part(panel, first, min(first + chunk, count))
+        yield members
 
 
 def _ahead(loaded: Loaded, horizon: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Days that a model saw in its training flatter it: one line of warning where it is judged on them."""
+"""Days that a model saw in its training flatter it: one line of warning where it scores or is judged on them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,28 @@ import numpy as np
 from core.runs.log import RunLog
 
 
-def warn_of_seen(described: Mapping[str, Any], part: str, first: np.datetime64, log: RunLog) -> None:
-    """Print a line to stderr, and log it, where the models of a part have seen the first day that they are judged on.
+def warn_of_seen(
+    described: Mapping[str, Any], part: str, first: np.datetime64, log: RunLog
+) -> dict[str, str]:
+    """Return {part: last date of the training} where the models of a part have seen the first day, else {}.
 
-    described: model.json; a part ("targets", "event") without `until` is not known to have seen anything.
+    Then print a line to stderr and log it, too. described: model.json; a part ("targets", "event") without `until` is
+    not known to have seen anything. first: the first day that is forecast.
     """
     until = (described.get(part) or {}).get("until")
     day = first.astype("datetime64[D]")
     if until is None or day > np.datetime64(until, "D"):
-        return
+        return {}
     log.event("seen_in_training", name=part)
-    print(
-        f"warning: models of {part} were trained on data until {until} and are judged on days from {day} on; figures "
-        "of days that they have seen flatter them",
-        file=sys.stderr,
-        flush=True,
+    # not sys.stderr, which is withheld while a stage runs: see core/silence.py
+    print(f"warning: {sentence(part, until, str(day))}", file=sys.__stderr__, flush=True)
+    return {part: until}
+
+
+def sentence(part: str, until: str, day: str | None = None) -> str:
+    """Return what page and terminal say of it. day: the first one that is forecast."""
+    days = "days before that" if day is None else f"days from {day} on"
+    return (
+        f"models of {part} were trained on data until {until} and forecast {days}: figures of days that they have "
+        "seen flatter them, and are not out of sample"
     )

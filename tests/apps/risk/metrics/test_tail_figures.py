@@ -12,7 +12,14 @@ from scipy.stats import norm
 from apps.risk.metrics.block_bootstrap import mean_loss_interval
 from apps.risk.metrics.coverage_tests import exceedances, kupiec
 from apps.risk.metrics.dynamic_quantile import dynamic_quantile
-from apps.risk.metrics.tail_figures import TailFigures, common_lags, mean_losses, tail_figures, tail_losses
+from apps.risk.metrics.tail_figures import (
+    TailFigures,
+    common_lags,
+    mean_losses,
+    tail_figures,
+    tail_losses,
+    too_few_expected,
+)
 from apps.risk.metrics.tail_scores import fissler_ziegel_loss, pinball_loss
 
 LEVELS = np.array([0.01, 0.025, 0.05])
@@ -101,3 +108,37 @@ def test_all_losses_share_the_days_drawn_in_blocks_of_a_horizon_at_least() -> No
 def test_lags_grow_with_the_days() -> None:
     assert [common_lags(days, 1) for days in (2, 100, 2500)] == [1, 4, 8]
     assert common_lags(100, 10) == 9
+
+
+@pytest.mark.parametrize(
+    ("level", "days", "few"),
+    [(0.01, 250, False), (0.01, 249, True), (0.025, 100, False), (0.025, 99, True), (0.05, 50, False)],
+)
+def test_tests_speak_from_the_exceedances_that_the_supervisor_expects(
+    level: float, days: int, few: bool
+) -> None:
+    assert too_few_expected(level, days) is few
+
+
+def test_a_test_of_too_few_expected_exceedances_says_nothing() -> None:
+    """Twenty sums over ten days expect 0.2 exceedances at 1 %: p was 1.000, and passed."""
+    return_T, var_TL, es_TL = (values[:200] for values in case())
+    rows = tail_figures(return_T, var_TL, es_TL, LEVELS, horizon=10)
+    tests = [field.name for field in dataclasses.fields(TailFigures) if field.name.endswith("_p")]
+    for row in rows:
+        assert row.test_days == 20
+        assert row.share == row.exceedances / 20
+        assert all(math.isnan(getattr(row, name)) for name in tests)
+        assert row.zone == ""
+        assert row.pinball > 0.0
+
+
+def test_independence_is_asked_of_two_exceedances_or_more() -> None:
+    """Of one there is one arrangement but for the ends: its p-value says nothing."""
+    _, var_TL, es_TL = case()
+    for hits, speaks in ((1, False), (2, True)):
+        calm_T = np.where(np.arange(DAYS) < hits, 1.01 * var_TL[:, 0], 0.0)
+        row = tail_figures(calm_T, var_TL, es_TL, LEVELS)[0]
+        assert row.exceedances == hits
+        assert math.isfinite(row.independence_p) is speaks
+        assert math.isfinite(row.kupiec_p)

@@ -58,7 +58,7 @@ def test_before_the_first_step_a_series_alone_is_forecast_as_by_the_weights_begu
     model = RiskformerCovariates(
         net, CONTEXT, HORIZON, panel.columns, panel.categories, learn_levels(windows(panel))
     )
-    found, wanted = (one.forecast(replace(panel, whole=1000), "seen", 3, 80, 0) for one in (model, series))
+    found, wanted = (one.forecast(panel, "seen", 3, 80, 0) for one in (model, series))
     np.testing.assert_array_equal(found.path_SNH, wanted.path_SNH)
     with_statics = begin(series.net, (3, 6))
     assert all(not weight.any() for weight in with_statics.statics.parameters())

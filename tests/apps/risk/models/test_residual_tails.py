@@ -7,8 +7,11 @@ from scipy.stats import norm
 
 from apps.risk.models.residual_tails import (
     LEVELS,
+    RECENT,
+    WORTH,
     by_step,
     fit_tails,
+    own_tails,
     quantiles_of,
     residuals_of,
     walked,
@@ -56,19 +59,45 @@ def test_fitted_tails_are_those_of_the_residuals() -> None:
     assert all(heavy > light for heavy, light in zip(tails.shapes, thin.shapes, strict=True))
 
 
-def test_a_walk_takes_the_residuals_before_each_date_alone() -> None:
+def test_own_values_move_the_tails_by_their_number_and_shape() -> None:
+    draw = np.random.default_rng(0)
+    stored_KQ = np.stack([Z_Q / INNER, 1.1 * Z_Q / INNER])
+    wild = draw.standard_t(3, size=RECENT + 1)
+    past_NT = np.stack(
+        [np.full(RECENT + 1, 3.0), wild, 100.0 * wild + 7.0, np.full(RECENT + 1, np.nan), wild]
+    )
+    past_NT[4, : -WORTH // 4 - 1] = np.nan
+    found_NKQ = own_tails(past_NT, stored_KQ)
+    np.testing.assert_array_equal(found_NKQ[[0, 3]], np.stack([stored_KQ] * 2))  # no shape of its own
+    np.testing.assert_allclose(found_NKQ[1], found_NKQ[2], atol=0.05)  # in any unit
+    assert (found_NKQ[1, :, 0] < stored_KQ[:, 0] - 0.1).all()  # a heavier tail than the normal one
+    np.testing.assert_allclose(found_NKQ[1, 1] - found_NKQ[1, 0], stored_KQ[1] - stored_KQ[0])
+    near, far = (np.abs(found_NKQ[n, 0, 0] - stored_KQ[0, 0]) for n in (4, 1))
+    assert 0.0 < near < far
+    for n in range(5):
+        np.testing.assert_array_equal(own_tails(past_NT[n : n + 1], stored_KQ)[0], found_NKQ[n])
+    np.testing.assert_array_equal(own_tails(past_NT[:, -1:], stored_KQ), np.stack([stored_KQ] * 5))
+
+
+def test_of_a_level_the_changes_count() -> None:
+    """A random walk's own values are those of a trend; its changes have heavy tails."""
+    change = np.random.default_rng(0).standard_t(3, size=RECENT)
+    level = np.concatenate([[50.0], 50.0 + change.cumsum()])
+    found = [own_tails(one[None], (Z_Q / INNER)[None]) for one in (level, np.append(0.0, change))]
+    np.testing.assert_allclose(found[0], found[1], atol=0.02)
+
+
+def test_a_walk_takes_the_values_before_each_date_alone() -> None:
     network_NDQ = np.tile(Z_Q, (2, 40, 1))
     came_ND = np.random.default_rng(0).normal(size=(2, 40))
     given_KQ = np.full((1, 21), 9.0)
-    walk = {least: walked(network_NDQ, came_ND, 30, 4, 20, least, given_KQ) for least in (40, 41)}
-    assert walk[40].shape == (2, 10, 21)
+    walk = walked(network_NDQ, came_ND, 30, 4, given_KQ)
+    assert walk.shape == (2, 10, 21)
     for day in (30, 34, 38):
-        seen_R = residuals_of(network_NDQ, came_ND)[:, day - 20 : day].ravel()
-        wanted = with_tails(network_NDQ[:, day : day + 4, None], np.quantile(seen_R, LEVELS)[None])[:, :, 0]
-        np.testing.assert_array_equal(walk[40][:, day - 30 : day - 26], wanted)
-    np.testing.assert_array_equal(walk[41], with_tails(network_NDQ[:, 30:, None], given_KQ)[:, :, 0])
+        tails_NKQ = own_tails(came_ND[:, :day], given_KQ)
+        wanted = with_tails(network_NDQ[:, day : day + 4, None], tails_NKQ[:, None])[:, :, 0]
+        np.testing.assert_array_equal(walk[:, day - 30 : day - 26], wanted)
+    np.testing.assert_array_equal(walked(network_NDQ, came_ND, 30, 4, None), network_NDQ[:, 30:])
     changed = came_ND.copy()
     changed[:, 34:] = 1e6
-    np.testing.assert_array_equal(
-        walked(network_NDQ, changed, 30, 4, 20, 40, given_KQ)[:, :5], walk[40][:, :5]
-    )
+    np.testing.assert_array_equal(walked(network_NDQ, changed, 30, 4, given_KQ)[:, :5], walk[:, :5])

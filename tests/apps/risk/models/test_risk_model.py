@@ -47,9 +47,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     for name, value in untrained().net.state_dict().items():
         assert torch.equal(model.targets.net.state_dict()[name], value)
     past = np.random.default_rng(0).normal(size=(2, 1, 32))
-    np.testing.assert_array_equal(
-        model.targets.quantiles(past, 3, related=True), untrained().quantiles(past, 3, related=True)
-    )
+    np.testing.assert_array_equal(model.targets.quantiles(past, 3), untrained().quantiles(past, 3))
 
 
 def test_the_embedded_folder_is_the_default() -> None:

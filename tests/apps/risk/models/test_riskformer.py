@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from apps.risk.data.columns import Columns
+from apps.risk.data.groups import slices
 from apps.risk.data.history import known_until
-from apps.risk.data.panel import Panel, build_panel, part
+from apps.risk.data.panel import ALONE, Panel, build_panel, part
 from apps.risk.models import riskformer
-from apps.risk.models.riskformer import RiskformerTargets
+from apps.risk.models.residual_tails import with_tails
 from tests.apps.risk.models.networks import untrained
 
 DAYS = pd.bdate_range("2024-01-01", periods=90)
@@ -44,34 +45,62 @@ def test_a_forecast_is_of_every_entity_and_the_same_twice(panel: Panel) -> None:
     assert np.isfinite(forecasts[0].tail(5).es_NL).all()
 
 
-def test_related_series_see_each_other_and_many_do_not(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = untrained()
-    together = model.forecast(panel, "target", 2, 80, 0).path_SNH[:, 1]
-    alone = model.forecast(part(panel, 1, 2), "target", 2, 80, 0).path_SNH[:, 0]
-    np.testing.assert_array_equal(alone.shape, together.shape)
-    monkeypatch.setattr(riskformer, "RELATED", 5)
-    whole = model.forecast(panel, "target", 2, 80, 0).path_SNH
-    assert not np.allclose(whole[:, 1], together)
-    for first in (0, 3):  # a part of a panel of six is no panel of three
-        some = model.forecast(part(panel, first, first + 3), "target", 2, 80, 0).path_SNH
-        np.testing.assert_allclose(some, whole[:, first : first + 3], rtol=1e-5, atol=1e-6)
+def _grouped(group_N: list[int], days: int = 60) -> Panel:
+    draw = np.random.default_rng(1)
+    panel = _panel({f"s{n:03d}": draw.normal(size=days) for n in range(len(group_N))})
+    return replace(panel, group_N=np.array(group_N))
 
 
-@pytest.mark.parametrize("least", [100, 10_000])
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
+def test_a_series_without_a_group_is_the_same_alone_and_among_any_number(count: int) -> None:
+    model = replace(untrained(), residual_KQ=np.tile(np.linspace(-1, 1, 21), (2, 1)))
+    whole = replace(_grouped([ALONE] * 130), group_N=None)
+    wanted = model.forecast(whole, "target", 2, 80, 0).path_SNH
+    found = model.forecast(part(whole, 130 - count, 130), "target", 2, 80, 0).path_SNH
+    np.testing.assert_allclose(found, wanted[:, 130 - count :], rtol=1e-12, atol=1e-12)
+
+
+def test_a_group_sees_itself_whole_whoever_else_is_there() -> None:
+    model, wide = untrained(), 70  # more than there ever were looked at together before
+    group_N = [7] * wide + [ALONE] * 5 + [2, 2, 3, 3, 3]
+    panel = _grouped(group_N)
+    found = model.forecast(panel, "target", 2, 80, 0).path_SNH
+    alone = model.forecast(replace(panel, group_N=None), "target", 2, 80, 0).path_SNH
+    np.testing.assert_allclose(found[:, wide : wide + 5], alone[:, wide : wide + 5], rtol=1e-12, atol=1e-12)
+    assert not np.allclose(found[:, :wide], alone[:, :wide])
+    for chunk in (1, 3, 71, 1000):
+        for piece in slices(panel, chunk):
+            place_N = [panel.entities.index(name) for name in piece.entities]
+            some = model.forecast(piece, "target", 2, 80, 0).path_SNH
+            np.testing.assert_allclose(some, found[:, place_N], rtol=1e-12, atol=1e-12)
+
+
+def test_a_walk_looks_at_groups_as_a_forecast_does() -> None:
+    panel, model = _grouped([0, 0, 0, ALONE, 1, 1]), untrained()
+    walk = model.walk_panel(panel, "target", 10)
+    single = model.forecast(known_until(panel, 55), "target", 1, 80, 0).tail(1)
+    np.testing.assert_allclose(walk.var_NDL[:, 5], single.var_NL, rtol=1e-6)
+    other = model.walk_panel(replace(panel, group_N=None), "target", 10)
+    assert [np.allclose(*both) for both in zip(walk.var_NDL, other.var_NDL, strict=True)] == [
+        *[False] * 3,
+        True,
+        *[False] * 2,
+    ]
+
+
+@pytest.mark.parametrize("residuals", [None, np.tile(np.linspace(-1, 1, 21), (2, 1))])
 def test_a_walk_is_a_forecast_of_each_day_from_the_days_before(
-    panel: Panel, least: int, monkeypatch: pytest.MonkeyPatch
+    panel: Panel, residuals: np.ndarray | None
 ) -> None:
-    """With residuals of the panel's own last steps, or those of the training where it has too few."""
-    monkeypatch.setattr(riskformer, "RECENT", 40)
-    monkeypatch.setattr(riskformer, "LEAST", least)
-    model = untrained()
+    """With the network's own tails, and with residuals of the training that the series' own values move."""
+    model = replace(untrained(), residual_KQ=residuals)
     value_NT = panel.value_RF[:, 0].reshape(6, 90).astype(np.float64)
     walk = model.walk(value_NT, 80, every=1)
     assert walk.var_NDL.shape == (6, 10, 3)
     assert (walk.es_NDL < walk.var_NDL).all()
     for day in (80, 85, 89):
         seen = known_until(panel, day)
-        single = model.fitted(seen, "target").forecast(seen, "target", 1, 80, 0).tail(1)
+        single = model.forecast(seen, "target", 1, 80, 0).tail(1)
         np.testing.assert_allclose(walk.var_NDL[:, day - 80], single.var_NL, rtol=1e-4)
         np.testing.assert_allclose(walk.es_NDL[:, day - 80], single.es_NL, rtol=1e-4)
     changed = value_NT.copy()
@@ -113,7 +142,8 @@ def test_tails_are_residuals_of_the_past_and_bulk_is_the_networks() -> None:
     assert 0.02 <= min(shapes) <= max(shapes) <= 0.6
     filtered = replace(model, residual_KQ=residual_HQ, shapes=shapes)
     window_NDC = np.lib.stride_tricks.sliding_window_view(value_NT, 32, axis=1)[:, 400:-1]
-    own, made = (m.quantiles(window_NDC, 1, related=True)[:, :, 0] for m in (model, filtered))
+    own = model.quantiles(window_NDC, 1)[:, :, 0]
+    made = with_tails(own[:, :, None], filtered.residual_KQ)[:, :, 0]
     np.testing.assert_array_equal(made[..., 4:17], own[..., 4:17])
     assert (np.diff(made, axis=-1) >= 0).all()
     for place, level in ((1, 0.01), (3, 0.05), (19, 0.99)):
@@ -124,49 +154,9 @@ def test_tails_are_residuals_of_the_past_and_bulk_is_the_networks() -> None:
     )
 
 
-def test_residuals_are_those_of_the_panels_own_last_steps_where_it_has_enough() -> None:
-    draw = np.random.default_rng(0)
-    calm, wild = draw.normal(size=(2, 90)), draw.standard_t(2, size=(2, 90))
-    stored = replace(untrained(), residual_KQ=np.tile(np.linspace(-1, 1, 21), (2, 1)))
-    panels = [_panel(dict(zip("ab", value, strict=True))) for value in (calm, wild)]
-    assert stored.fitted(panels[0], "target") is stored  # 2 × 57 residuals: too few
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(riskformer, "LEAST", 100)
-        fitted = [stored.fitted(panel, "target").residual_KQ for panel in panels]
-        seen = known_until(panels[0], 80)
-        later = panels[0].value_RF.copy()
-        later[np.tile(np.arange(90) >= 80, 2)] = 1e6
-        patch.setattr(riskformer, "LEAST", 50)
-        same = [stored.fitted(one, "target").residual_KQ for one in (seen, replace(seen, value_RF=later))]
-    assert fitted[0] is not None
-    assert fitted[1] is not None
-    assert fitted[0].shape == (2, 21)
-    assert fitted[1][0, 0] < fitted[0][0, 0] < -0.5
-    assert same[0] is not None
-    np.testing.assert_array_equal(*same)
-
-
-def test_of_many_series_and_dates_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = np.random.default_rng(0)
-    panel = _panel({f"s{number:02d}": draw.normal(size=90) for number in range(12)})
-    looked: list[tuple[int, ...]] = []
-    real = RiskformerTargets.quantiles
-
-    def counted(self: RiskformerTargets, past_NDC: np.ndarray, horizon: int, *, related: bool) -> np.ndarray:
-        looked.append(past_NDC.shape)
-        return real(self, past_NDC, horizon, related=related)
-
-    monkeypatch.setattr(RiskformerTargets, "quantiles", counted)
-    monkeypatch.setattr(riskformer, "RELATED", 6)
-    monkeypatch.setattr(riskformer, "LOOKED_AT", 6 * 250)
-    monkeypatch.setattr(riskformer, "LEAST", 10)
-    assert untrained().fitted(panel, "target").residual_KQ is not None
-    assert looked == [(6, 29, 32)]  # every second of the 90 - 32 dates with a whole context
-
-
 def test_a_series_that_ended_early_ends_in_nothing() -> None:
     draw = np.random.default_rng(0)
     value = draw.normal(size=90)
     panel = _panel({"a": value, "b": np.append(value[:60], np.full(30, np.nan))})
-    forecast = untrained().forecast(replace(panel, whole=1000), "target", 2, 80, 0)
+    forecast = untrained().forecast(panel, "target", 2, 80, 0)
     assert forecast.reason_N == ("", "too_short")  # two of the last 32 steps are known: 8 are needed

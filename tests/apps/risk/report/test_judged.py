@@ -47,6 +47,7 @@ def test_models_are_judged_on_the_same_days() -> None:
     rows = judged().rows
     keys = [(row.model, row.entity, row.figures.level) for row in rows]
     assert len(keys) == len(set(keys)) == 2 * 2 * 3
+    rows = [row for row in rows if row.figures.level == 0.05]
     days = {(row.model, row.entity): (row.figures.days, row.refused_days, row.reason) for row in rows}
     assert days == {
         ("true", "a"): (DAYS - 10, 0, ""),
@@ -105,3 +106,15 @@ def test_a_row_has_a_cell_for_each_column() -> None:
     told = dict(zip(COLUMNS, cells(row), strict=True))
     assert (told["model"], told["entity"], told["horizon"], told["reason"]) == ("late", "b", 1, "all_missing")
     assert (told["level"], told["days"], told["pinball"], told["zone"]) == ("0.01", 0, "", "")
+
+
+def test_tests_of_too_few_expected_exceedances_pass_nothing() -> None:
+    """110 and 120 days expect 1.1 and 1.2 exceedances at 1 %, and more than 2.5 at 2.5 %."""
+    rows = {row.figures.level: row for row in judged().rows if (row.model, row.entity) == ("true", "a")}
+    assert [rows[level].reason for level in (0.01, 0.025, 0.05)] == ["too_few_expected", "", ""]
+    figures = overall(judged(), "true")
+    assert figures["0.01"]["too_few"] == 2
+    assert set(figures["0.01"]["passed"].values()) == {None}
+    assert figures["0.01"]["share"] is not None
+    assert figures["0.05"]["too_few"] == 0
+    assert overall(judged(), "late")["0.01"]["too_few"] == 1, "of the other nothing is known at all"

@@ -77,6 +77,7 @@ def test_the_order_of_facts_changes_no_byte_and_each_fact_changes_the_digest(fol
             {"rejected": {}},
             {"input_digest": "00"},
             {"settings": {}},
+            {"seen_in_training": {"targets": "2024-02-01"}},
         )
     ]
     assert len(changes) == len(dataclasses.fields(Facts))

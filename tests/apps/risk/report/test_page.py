@@ -73,9 +73,25 @@ def test_models_stand_beside_each_other() -> None:
         "fz": None,
         "share": 0.0512,
         "passed": {"kupiec": 0.85, "independence": 1.0, "dq": None, "z2": 0.5},
+        "too_few": 1,
     }
-    table = models_table({"gjr_garch": {"0.05": told}}, 0.05, "At 5 %")
-    assert table.rows == [["gjr garch", "0.1000 (0.0900 to 0.1100)", "–", "5.12 %", "85/100/–/50"]]
+    silent = {**told, "passed": dict.fromkeys(told["passed"])}
+    found = {
+        "gjr_garch": {"0.05": told},
+        "late": {"0.05": silent},
+        "none": {"0.05": {**silent, "too_few": 0}},
+    }
+    rows = models_table(found, 0.05, "At 5 %").rows
+    assert rows[0] == ["gjr garch", "0.1000 (0.0900 to 0.1100)", "–", "5.12 %", "85/100/–/50"]
+    assert [row[4] for row in rows[1:]] == ["too few", "–/–/–/–"]
+
+
+def test_a_test_that_says_nothing_says_that_it_had_too_few() -> None:
+    ten_days = TailFigures(level=0.01, days=200, test_days=20, exceedances=0, share=0.0, dm_pinball_p=0.3)
+    once = dataclasses.replace(TESTED, exceedances=1)
+    rows = rows_table([Row("gjr_garch", "entity", "a", 10, 0, "", one) for one in (ten_days, once)], "").rows
+    assert rows[0][2:] == ["0 / 0.2", *["too few"] * 6, "0.300"]
+    assert rows[1][2:6] == ["1 / 12.5", "yellow", "0.048", "too few"]
 
 
 def test_clients_are_ranked_with_their_drivers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from apps.risk.data.panel import Panel
 from apps.risk.models.baselines import HistoricalSimulation
 from apps.risk.models.forecast import EventForecast, Reason
 from apps.risk.report.score_rows import SetAside, Settings, Tally, score_rows
+from tests.apps.risk.models.networks import untrained
 from tests.apps.risk.score_inputs import returns
 
 SETTINGS = Settings(horizon=3, paths=60, seed=0, chunk=2, alert_share=0.5, var_limit=None)
@@ -94,3 +96,24 @@ def test_a_label_of_which_nobody_is_left_has_its_refusals(label: str, tmp_path: 
     assert tally.refused(1) == dict.fromkeys(
         ["s000", "s001"], "too_short" if label == "gain" else "event_happened"
     )
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_chunks_and_the_order_of_rows_change_no_number(grouped: bool, tmp_path: Path) -> None:
+    """Sixty-five series, none of which was looked at as one of sixty-four would have been."""
+    table = returns(65)
+    table["sector"] = table["asset"].str[1:].astype(int) // 30  # groups of 30, 30 and 5
+    model = replace(untrained(), residual_KQ=np.tile(np.linspace(-1, 1, 21), (2, 1)))
+    found = []
+    for place, (chunk, some) in enumerate(
+        ((2000, table), (1, table), (64, table.sample(frac=1.0, random_state=0)), (7, table[::-1]))
+    ):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        one = loaded(folder, some, targets="gain", **({"group": "sector"} if grouped else {}))
+        tables = score_rows(one, model, None, replace(SETTINGS, chunk=chunk), None, Tally())
+        rows = pa.concat_tables(tables).to_pandas().sort_values(["kind", "entity", "step"])
+        found.append(rows.reset_index(drop=True))
+    assert set(found[0]["kind"]) == {"entity", "portfolio"}
+    for rows in found[1:]:
+        pd.testing.assert_frame_equal(rows, found[0], rtol=1e-12, atol=1e-12)
