@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from core.errors import ConfigError, ExitCode, TriptychError
@@ -100,7 +100,7 @@ _STAGES = {"work": "pipelines.jobs:work"}
 def _list(words: argparse.Namespace) -> str:
     from core.jobs.heartbeat import workers
     from core.jobs.queue import SHOWN, State, jobs
-    from core.jobs.schedule import schedules
+    from core.jobs.schedule import next_due, schedules
     from core.jobs.store import Store
 
     rows: list[tuple[object, ...]]
@@ -109,14 +109,20 @@ def _list(words: argparse.Namespace) -> str:
             rows = [("WORKER", "HOST", "PID", "SINCE", "SILENT")]
             rows += [(w.id, w.host, w.pid, _time(w.started), f"{w.silent_s:.1f} s") for w in workers(store)]
         elif words.what == "schedules":
-            rows = [("SCHEDULE", "CRON", "ZONE", "JOB", "QUEUE", "CATCH-UP", "THROUGH")]
+            now = datetime.now(UTC)
+            rows = [("SCHEDULE", "CRON", "ZONE", "JOB", "QUEUE", "CATCH-UP", "THROUGH", "NEXT")]
             for s in schedules(store):
-                rows.append((s.name, s.cron, s.zone, s.job, s.queue, s.catch_up, _time(s.through)))
+                dealt_with = (s.catch_up, _time(s.through), _time(next_due(s, now)))
+                rows.append((s.name, s.cron, s.zone, s.job, s.queue, *dealt_with))
         else:
-            rows = [("ID", "JOB", "STATE", "STARTS", "SUBMITTED", "STARTED", "ENDED", "REASON")]
+            header = "ID JOB STATE STARTS DUE SUBMITTED STARTED ENDED EXIT REASON OUTPUT"
+            rows = [tuple(header.split())]
             for job in jobs(store, State(words.state) if words.state else None, words.limit):
                 times = (_time(job.submitted), _time(job.started), _time(job.ended))
-                rows.append((job.id[:SHOWN], job.name, job.state, job.starts, *times, job.code or NOTHING))
+                exit_code = NOTHING if job.exit_code is None else job.exit_code
+                ending = (exit_code, job.code or NOTHING, job.output or NOTHING)
+                begin = (job.id[:SHOWN], job.name, job.state, job.starts, job.due or NOTHING)
+                rows.append((*begin, *times, *ending))
     return _table(rows)
 
 
@@ -224,7 +230,7 @@ def _table(rows: Sequence[Sequence[object]]) -> str:
 
 
 def _time(time: datetime | None) -> str:
-    return NOTHING if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return NOTHING if time is None else time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 if __name__ == "__main__":

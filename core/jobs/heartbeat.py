@@ -1,9 +1,15 @@
-"""Signs of life: one row a worker, and the jobs of those that fell silent, taken over by whoever notices first."""
+"""Signs of life: one row a worker, and the jobs of those that fell silent, taken over by whoever notices first.
+
+A worker's beat is a number that only grows. Whether it grows is watched by each worker's own monotonic clock, so that
+no clock that is set back or ahead, the database's or a machine's, makes the dead live or the living dead.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,13 +22,42 @@ from core.jobs.store import WORKERS, Store
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """One worker that gave a sign of life; silent_s is the time since the last one, in seconds."""
+    """One worker that gave a sign of life.
+
+    beat: number of the last sign. silent_s: seconds since then by the database's clock, for people to read.
+    """
 
     id: str
     host: str
     pid: int
     started: datetime
+    beat: float
     silent_s: float
+
+
+class Watch:
+    """How long each worker has been silent, as seen by one observer."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._looked = clock()
+        self._seen: dict[str, tuple[float, float]] = {}  # worker → its last beat, and when it was first seen
+
+    def silent_s(self, beats: Mapping[str, float], gap_s: float) -> dict[str, float]:
+        """Return worker → seconds for which its beat has been the same.
+
+        An observer that has not looked for gap_s (the machine was busy, the database away) begins anew: the others
+        may have been kept from beating by the same.
+        """
+        now = self._clock()
+        known = self._seen if now - self._looked < gap_s else {}
+        self._looked = now
+        fresh = {worker: (beat, now) for worker, beat in beats.items()}
+        self._seen = {
+            worker: known[worker] if known.get(worker, (None,))[0] == beat else fresh[worker]
+            for worker, beat in beats.items()
+        }
+        return {worker: now - since for worker, (_, since) in self._seen.items()}
 
 
 def workers(store: Store) -> list[WorkerInfo]:
@@ -30,13 +65,20 @@ def workers(store: Store) -> list[WorkerInfo]:
     silence = (store.now - WORKERS.c.beat).label("silent_s")
     rows = store.rows(sa.select(WORKERS, silence).order_by(WORKERS.c.started))
     return [
-        WorkerInfo(row.id, row.host, row.pid, datetime.fromtimestamp(row.started, UTC), float(row.silent_s))
+        WorkerInfo(
+            row.id,
+            row.host,
+            row.pid,
+            datetime.fromtimestamp(row.started, UTC),
+            row.beat,
+            max(float(row.silent_s), 0.0),
+        )
         for row in rows
     ]
 
 
 def beat(store: Store, worker: str) -> None:
-    """Give a sign of life."""
+    """Give a sign of life: the database's time, or a little more than the last beat where that clock went back."""
     row = {
         "id": worker,
         "host": socket.gethostname(),
@@ -44,7 +86,7 @@ def beat(store: Store, worker: str) -> None:
         "started": store.now,
         "beat": store.now,
     }
-    known = sa.update(WORKERS).where(WORKERS.c.id == worker).values(beat=store.now)
+    known = sa.update(WORKERS).where(WORKERS.c.id == worker).values(beat=_later(store.now))
     if not store.change(known):
         store.put(WORKERS, row)
 
@@ -54,24 +96,27 @@ def sign_off(store: Store, worker: str) -> None:
     store.change(sa.delete(WORKERS).where(WORKERS.c.id == worker))
 
 
-def take_over(store: Store, worker: str, dead_after_s: float) -> list[str]:
+def take_over(store: Store, worker: str, dead_after_s: float, watch: Watch) -> list[str]:
     """Let the jobs of silent workers wait again, and return their ids; call it before `beat`, in a launched runtime.
 
-    A worker that was silent itself for so long (the machine slept, the database was away) judges nobody this time:
-    the others are just as alive. Who is judged dead and is not, loses nothing but time: DBOS writes the outcome of
-    a job only for the worker that owns it, and steps are idempotent.
+    watch: kept between calls. A worker counts as dead when its beat has not changed for dead_after_s before the
+    watch's eyes, or when it holds a job without having a row. Who is judged dead and is not, loses nothing but time:
+    DBOS writes the outcome of a job only for the worker that owns it, and steps are idempotent.
     """
-    known = {info.id: info.silent_s for info in workers(store)}
-    if known.get(worker, dead_after_s) >= dead_after_s:
-        return []
+    silent_s = watch.silent_s({info.id: info.beat for info in workers(store)}, dead_after_s)
+    if worker not in silent_s:
+        return []  # before its own first beat nobody judges
     running = store.client.list_workflows(
         name=WORKFLOW, status="PENDING", load_input=False, load_output=False
     )
-    holders = {status.executor_id for status in running if status.executor_id}
-    dead = sorted(one for one in holders if known.get(one, dead_after_s) >= dead_after_s)
+    holders = {status.executor_id for status in running if status.executor_id} - {worker}
+    dead = sorted(one for one in holders if silent_s.get(one, dead_after_s) >= dead_after_s)
     # Not resume_workflow, which would also revive a job cancelled meanwhile, and forget how often one was lost.
     taken = [handle.workflow_id for one in dead for handle in DBOS._recover_pending_workflows([one])]
-    store.change(
-        sa.delete(WORKERS).where(WORKERS.c.id.in_([one for one, s in known.items() if s >= dead_after_s]))
-    )
+    gone = [one for one, silent in silent_s.items() if silent >= dead_after_s and one != worker]
+    store.change(sa.delete(WORKERS).where(WORKERS.c.id.in_(gone)))
     return taken
+
+
+def _later(now: sa.ColumnElement[float]) -> sa.ColumnElement[float]:
+    return sa.case((now > WORKERS.c.beat, now), else_=WORKERS.c.beat + 0.001)

@@ -8,7 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import EnqueueOptions, PortableWorkflowError, WorkflowSerializationFormat, WorkflowStatus
 
-from core.errors import InputError
+from core.errors import ExitCode, InputError, InternalFault
 from core.jobs.config import DEFAULT_QUEUE, check_name
 from core.jobs.store import APP, STEPS, Store
 
@@ -50,8 +50,9 @@ _STATES = {
 class Job:
     """One job as it stood when it was looked up.
 
-    starts: how often a worker took it up. code, sentence: why it failed, else empty. arguments and key are only
-    filled where one job is asked for. Times are UTC.
+    starts: how often a worker took it up. code, sentence: why it failed, or that it set inputs aside, else empty.
+    due: of a scheduled job, as its argument says it. output: folder that its arguments name. exit_code: as a command's,
+    once it has ended. arguments and key are only filled where one job is asked for. Times are UTC.
     """
 
     id: str
@@ -66,6 +67,9 @@ class Job:
     result: Any
     code: str
     sentence: str
+    due: str | None = None
+    output: str | None = None
+    exit_code: int | None = None
     arguments: Mapping[str, Any] | None = None
     key: str | None = None
 
@@ -110,10 +114,8 @@ def jobs(store: Store, state: State | None = None, limit: int | None = None) -> 
     """Return jobs, the latest submitted first, without arguments and keys."""
     wanted = [status for status, meaning in _STATES.items() if meaning == state] or None
     with store.answering():
-        found = store.client.list_workflows(
-            name=WORKFLOW, status=wanted, limit=limit, sort_desc=True, load_input=False
-        )
-    return [_job(status) for status in found]
+        found = store.client.list_workflows(name=WORKFLOW, status=wanted, limit=limit, sort_desc=True)
+    return [replace(_job(status), arguments=None, key=None) for status in found]
 
 
 def job(store: Store, beginning: str) -> Job:
@@ -198,7 +200,7 @@ def check_json(name: str, arguments: Mapping[str, Any]) -> None:
 def _job(status: WorkflowStatus) -> Job:
     attributes = status.attributes or {}
     state = _STATES[status.status]
-    code, sentence = _failure(status) if state is State.FAILED else ("", "")
+    exit_code, code, sentence = _ending(status, state)
     name, arguments, key = status.input["args"] if status.input else (attributes.get("job", ""), None, None)
     return Job(
         id=status.workflow_id,
@@ -213,9 +215,32 @@ def _job(status: WorkflowStatus) -> Job:
         result=status.output,
         code=code,
         sentence=sentence,
+        due=_text(arguments, "due"),
+        output=_text(arguments, "output") or _text((arguments or {}).get("config"), "output"),
+        exit_code=exit_code,
         arguments=arguments,
         key=key,
     )
+
+
+def _text(content: Any, name: str) -> str | None:
+    """Return a text of a mapping, None where there is none."""
+    value = content.get(name) if isinstance(content, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+def _ending(status: WorkflowStatus, state: State) -> tuple[int | None, str, str]:
+    """Return exit code, reason code and sentence of a job that has ended."""
+    if state is State.FAILED:
+        code, sentence = _failure(status)
+        ours = isinstance(status.error, PortableWorkflowError) and status.error.name != InternalFault.__name__
+        return int(InputError.exit_code if ours else ExitCode.FAULT), code, sentence
+    if state is not State.DONE:
+        return None, "", ""
+    exit_code = status.output.get("exit_code") if isinstance(status.output, Mapping) else None
+    if exit_code == ExitCode.QUARANTINED:
+        return exit_code, "quarantined", "it is done, and some inputs were set aside: its output lists them"
+    return exit_code if isinstance(exit_code, int) else int(ExitCode.DONE), "", ""
 
 
 def _failure(status: WorkflowStatus) -> tuple[str, str]:

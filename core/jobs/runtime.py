@@ -16,7 +16,7 @@ from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowSerializationFormat, 
 
 from core.errors import InputError, InternalFault, TriptychError, frames_of
 from core.jobs.config import JobsConfig
-from core.jobs.heartbeat import beat, sign_off, take_over
+from core.jobs.heartbeat import Watch, beat, sign_off, take_over
 from core.jobs.queue import SHOWN, WORKFLOW
 from core.jobs.schedule import tick
 from core.jobs.step import JobStopped, run_tries
@@ -52,6 +52,7 @@ class Worker:
         self._ended = threading.Event()
         self._running: list[str] = []  # a job twice, where it was cancelled and started again meanwhile
         self._idle: dict[str, float] = {}
+        self._watch = Watch()
 
     def run(self) -> bool:
         """Work until `stop` is called; return whether everything has ended.
@@ -158,7 +159,9 @@ class Worker:
                 "job_failed", item=item, name=name, code="fault", type=kind, where=where, frames=frames
             )
             raise InternalFault("fault", f"internal fault: {kind} at {where}") from None
-        self.event("job_done", item=item, name=name, seconds=round(time.monotonic() - began, 3))
+        exit_code = result.get("exit_code") if isinstance(result, dict) else None
+        ending = {"exit_code": exit_code} if isinstance(exit_code, int) else {}
+        self.event("job_done", item=item, name=name, seconds=round(time.monotonic() - began, 3), **ending)
         return result
 
     def _function(self, name: str) -> Callable[..., Any]:
@@ -193,7 +196,7 @@ class Worker:
 
     def _take_over(self) -> None:
         if not self._stopping.is_set():
-            for job in take_over(self.store, self.id, self.config.dead_after_s):
+            for job in take_over(self.store, self.id, self.config.dead_after_s, self._watch):
                 self.event("job_taken_over", item=job[:SHOWN])
 
     def _find_forgotten(self) -> None:

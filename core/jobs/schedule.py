@@ -30,6 +30,7 @@ from core.jobs.queue import check_json, submit
 from core.jobs.store import SCHEDULES, Store
 
 ON_TIME = timedelta(minutes=5)  # a due time seen later than this counts as missed
+LONGEST = timedelta(days=366 * 30)  # no due time is looked for farther ahead
 LEAP = timedelta(hours=3)  # no clock is put back by more
 _RANDOM = re.compile(r"[hr](\(|/|$)", re.IGNORECASE)  # croniter's fields that differ from worker to worker
 
@@ -151,6 +152,18 @@ def due_times(cron: str, zone: str, after: datetime, until: datetime) -> list[da
         if hourly and early < late:  # it comes twice
             found.add(late)
     return [time.astimezone(place) for time in sorted(found) if after < time <= until]
+
+
+def next_due(schedule: Schedule, now: datetime) -> datetime | None:
+    """Return the first due time that nobody has dealt with yet and that lies ahead; None where none comes soon."""
+    start = max(now, schedule.through)
+    span = timedelta(hours=1)
+    while span < LONGEST:
+        found = due_times(schedule.cron, schedule.zone, start, start + span)
+        if found:
+            return found[0]
+        span *= 4
+    return None
 
 
 def _submit_due(store: Store, schedule: Schedule, now: datetime) -> list[str]:

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 import pipelines.jobs as door
+from core.errors import InputError
 from core.jobs.queue import State, job, submit, wait
 from core.jobs.schedule import register, schedules
 from core.jobs.store import STEPS, Store
@@ -43,7 +45,9 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 
 
 def test_list_shows_jobs_schedules_and_workers(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, "list") == ["ID  JOB  STATE  STARTS  SUBMITTED  STARTED  ENDED  REASON"]
+    assert said(capsys, "list") == [
+        "ID  JOB  STATE  STARTS  DUE  SUBMITTED  STARTED  ENDED  EXIT  REASON  OUTPUT"
+    ]
     with working(store, {"fail": lambda: 1 / 0}) as worker:
         failed = submit(store, "fail", {"who": 1}, key="a secret key")
         wait(store, failed, 60)
@@ -61,13 +65,49 @@ def test_list_shows_jobs_schedules_and_workers(store: Store, capsys: pytest.Capt
     lines = said(capsys, "list")[1:]
     assert {line.split()[0] for line in lines} == {failed[:12], waiting[:12]}
     (line,) = said(capsys, "list", "--state", "failed")[1:]
-    assert re.fullmatch(rf"{failed[:12]}  fail  failed  1       {TIME}  {TIME}  {TIME}  fault", line)
+    assert re.fullmatch(
+        rf"{failed[:12]}  fail  failed  1       -    {TIME}  {TIME}  {TIME}  3     fault   -", line
+    )
     (line,) = said(capsys, "list", "--state", "waiting", "--limit", "1")[1:]
-    assert re.fullmatch(rf"{waiting[:12]}  a-longer.name  waiting  0       {TIME}  -        -      -", line)
-    assert said(capsys, "list", "schedules") == [
-        "SCHEDULE  CRON         ZONE           JOB   QUEUE    CATCH-UP  THROUGH",
-        "nightly   0 6 * * 1-5  Europe/Zurich  fail  default  1         2026-01-02T03:04:05Z",
+    assert re.fullmatch(
+        rf"{waiting[:12]}  a-longer.name  waiting  0       -    {TIME}  -        -      -     -       -", line
+    )
+    header, line = said(capsys, "list", "schedules")
+    assert header.split() == ["SCHEDULE", "CRON", "ZONE", "JOB", "QUEUE", "CATCH-UP", "THROUGH", "NEXT"]
+    assert line.startswith(
+        "nightly   0 6 * * 1-5  Europe/Zurich  fail  default  1         2026-01-02T03:04:05Z  "
+    )
+    comes = datetime.fromisoformat(line.split()[-1])
+    assert comes > datetime.now(UTC)
+    assert f"{comes.astimezone(ZoneInfo('Europe/Zurich')):%H:%M:%S}" == "06:00:00"
+
+
+def _score(config: dict[str, str], due: str, code: int) -> dict[str, int]:
+    if code == 2:
+        raise InputError("input_late", "the newest value is old")
+    return {"exit_code": code}
+
+
+def test_list_and_show_say_when_a_job_was_due_where_its_output_is_and_how_it_ended(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    due = "2026-01-02T06:00:00+01:00"
+    ended = {}
+    with working(store, {"score": _score}):
+        for code in (0, 2, 4):
+            arguments = {"config": {"output": f"/data/out{code}", "secret": "x"}, "due": due, "code": code}
+            ended[code] = submit(store, "score", arguments)
+            wait(store, ended[code], 60)
+    found = [line.split() for line in said(capsys, "list")[1:]]
+    assert [(line[2], line[4], *line[-3:]) for line in reversed(found)] == [
+        ("done", due, "0", "-", "/data/out0"),
+        ("failed", due, "2", "input_late", "/data/out2"),
+        ("done", due, "4", "quarantined", "/data/out4"),
     ]
+    shown = dict(line.split(maxsplit=1) for line in said(capsys, "show", ended[4]))
+    assert shown["exit_code"] == "4"
+    assert shown["sentence"] == "it is done, and some inputs were set aside: its output lists them"
+    assert (shown["due"], shown["output"]) == (due, "/data/out4")
 
 
 def test_show_tells_all_about_one_job(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,6 +129,9 @@ def test_show_tells_all_about_one_job(store: Store, capsys: pytest.CaptureFixtur
         "sentence": "-",
         "arguments": '{"a": "é", "b": 2}',
         "key": "k",
+        "due": "-",
+        "output": "-",
+        "exit_code": "-",
         "step": "load, 1970-01-01T00:00:00Z",
     }
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from core.jobs.heartbeat import beat, sign_off, take_over, workers
+from core.jobs.heartbeat import Watch, beat, sign_off, take_over, workers
 from core.jobs.queue import State, job, submit, wait
 from core.jobs.store import WORKERS, Store
 from tests.core.jobs.workers import until, working
@@ -45,30 +45,64 @@ def test_a_worker_is_known_from_its_first_beat_to_its_last(store: Store) -> None
     assert [info.id for info in workers(store)] == ["two"]
 
 
-@pytest.mark.parametrize(("silence", "dead"), [(2.0, False), (40.0, True), (None, True)])
-def test_the_jobs_of_the_dead_wait_again(store: Store, silence: float | None, dead: bool) -> None:
+@pytest.mark.parametrize("ahead_s", [None, 0.0, -40.0, 86400.0])
+def test_the_jobs_of_the_dead_wait_again_whatever_the_clock_says(store: Store, ahead_s: float | None) -> None:
+    """ahead_s: by how much the clock was set back since the last beat; None: no beat at all."""
     identity = claimed(store, "ghost")
-    if silence is not None:
+    if ahead_s is not None:
         beat(store, "ghost")
-        fall_silent(store, "ghost", silence)
-    with working(store, {"add": lambda a, b: a + b}, dead_after_s=30.0) as worker:
-        if dead:
-            found = wait(store, identity, 60)
-            assert (found.state, found.result, found.worker) == (State.DONE, 3, worker.id)
-            assert until(lambda: [info.id for info in workers(store)] == [worker.id])
-        else:
-            time.sleep(0.5)  # five looks
-            assert (job(store, identity).state, job(store, identity).worker) == (State.RUNNING, "ghost")
-            assert {info.id for info in workers(store)} == {worker.id, "ghost"}
+        fall_silent(store, "ghost", -ahead_s)
+    with working(store, {"add": lambda a, b: a + b}, dead_after_s=1.0) as worker:
+        found = wait(store, identity, 60)
+        assert (found.state, found.result, found.worker) == (State.DONE, 3, worker.id)
+        assert until(lambda: [info.id for info in workers(store)] == [worker.id])
 
 
-def test_who_was_silent_itself_judges_nobody(store: Store) -> None:
+@pytest.mark.parametrize("ahead_s", [0.0, -86400.0, 86400.0])
+def test_the_living_keep_their_jobs_whatever_the_clock_says(store: Store, ahead_s: float) -> None:
+    identity = claimed(store, "alive")
+    beat(store, "alive")
+    fall_silent(store, "alive", -ahead_s)
+    with working(store, {"add": lambda a, b: a + b}, dead_after_s=1.0) as worker:
+        end = time.monotonic() + 3.0
+        while time.monotonic() < end:
+            beat(store, "alive")
+            time.sleep(0.1)
+        assert (job(store, identity).state, job(store, identity).worker) == (State.RUNNING, "alive")
+        assert {info.id for info in workers(store)} == {worker.id, "alive"}
+
+
+def test_a_beat_only_grows(store: Store) -> None:
+    beats = []
+    for ahead_s in (0, 3600, 0, 0, -7200, 0):
+        if ahead_s:
+            fall_silent(store, "one", -ahead_s)
+        beat(store, "one")
+        beats.append(workers(store)[0].beat)
+    assert beats[1] > beats[0] + 3000
+    assert beats[1] < beats[2] < beats[3], "though the clock went back by an hour"
+    assert workers(store)[0].silent_s >= 0
+
+
+def test_silence_is_watched_by_the_observer_s_own_clock() -> None:
+    now = [100.0]
+    watch = Watch(lambda: now[0])
+
+    def look(after_s: float, **beats: float) -> dict[str, float]:
+        now[0] += after_s
+        return watch.silent_s(beats, 30.0)
+
+    assert look(0, a=5.0, b=7.0) == {"a": 0.0, "b": 0.0}
+    assert look(20, a=5.0, b=6.0) == {"a": 20.0, "b": 0.0}, "a change is a sign of life, also backwards"
+    assert look(20, a=5.0, b=6.0, c=1.0) == {"a": 40.0, "b": 20.0, "c": 0.0}
+    assert look(20, b=6.5) == {"b": 0.0}
+    assert look(10, a=5.0, b=6.5) == {"a": 0.0, "b": 10.0}, "who comes again is new"
+    assert look(30, a=5.0, b=6.5) == {"a": 0.0, "b": 0.0}, "who has not looked for so long judges nobody"
+
+
+def test_before_its_own_first_beat_nobody_judges(store: Store) -> None:
     claimed(store, "ghost")
-    assert take_over(store, "me", 30.0) == [], "not a single beat yet"
-    beat(store, "me")
-    fall_silent(store, "me", 60)
-    assert take_over(store, "me", 30.0) == []
-    assert [info.id for info in workers(store)] == ["me"]
+    assert take_over(store, "me", 30.0, Watch()) == []
 
 
 def test_a_job_that_its_worker_forgot_waits_again(store: Store) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.errors import InputError
 from core.jobs.queue import job, jobs
-from core.jobs.schedule import due_times, register, remove, schedules, tick
+from core.jobs.schedule import due_times, next_due, register, remove, schedules, tick
 from core.jobs.store import SCHEDULES, Store
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -155,6 +155,24 @@ def test_a_year_of_missed_minutes_costs_no_time(store: Store) -> None:
     ]
     # the due time itself and the five minutes before it are on time
     assert times == [back - minutes * MINUTE for minutes in range(7, -1, -1)]
+
+
+@pytest.mark.parametrize(
+    ("cron", "through", "comes"),
+    [
+        ("0 6 * * *", "2026-03-01T00:00", "2026-03-02T06:00"),
+        ("30 12 * * *", "2026-03-01T00:00", "2026-03-01T12:30"),
+        ("0 6 * * *", "2026-03-05T06:00", "2026-03-06T06:00"),  # the clock was set back since
+        ("0 0 29 2 *", "2026-03-01T00:00", "2028-02-29T00:00"),
+    ],
+)
+def test_the_next_due_time_is_the_first_that_nobody_has_dealt_with(
+    cron: str, through: str, comes: str, store: Store
+) -> None:
+    register(store, "s", cron, "UTC", "add", now=datetime.fromisoformat(f"{through}+00:00"))
+    (schedule,) = schedules(store)
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert next_due(schedule, now) == datetime.fromisoformat(f"{comes}+00:00")
 
 
 def test_a_worker_that_dies_before_it_takes_note_makes_no_second_job(store: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import InputError, InternalFault, ItemRefused
 from core.jobs.config import DatabaseAway
-from core.jobs.step import LONGEST_PAUSE_S, JobStopped, check, run_tries, step
+from core.jobs.step import LONGEST_PAUSE_S, JobStopped, check, pause, run_tries, step
 
 
 class Memory:
@@ -138,3 +138,17 @@ def test_a_result_that_is_no_json_is_a_fault_of_the_job(value: object) -> None:
 def test_a_name_used_twice_is_a_fault_of_the_job() -> None:
     with pytest.raises(InternalFault, match="step twin is called twice in one job"):
         run_tries(Memory(), lambda: [step("twin", lambda: 0), step("twin", lambda: 1)], {}, 1, 0)
+
+
+def test_a_job_that_pauses_stops_where_it_should() -> None:
+    memory = Memory()
+
+    def job() -> None:
+        pause(60.0)
+        memory.stop = True
+        pause(90.0)
+
+    with pytest.raises(JobStopped):
+        run_tries(memory, job, {}, 3, 0)
+    assert memory.pauses == [60.0, 90.0]
+    pause(0.0)
