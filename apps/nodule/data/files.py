@@ -17,10 +17,13 @@ from core.errors import InputError
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mhd", ".mha", ".nrrd", ".nhdr")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", ".dc3")
 # Left by operating systems beside the data; they say nothing about it.
-LITTER = frozenset({".ds_store", "thumbs.db", "desktop.ini", "dicomdir"})
+LITTER = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 LITTER_PREFIX = "._"
-# Media Storage Directory: a DICOMDIR under any name (PS3.10 8.6); it lists images and is none.
+# Media Storage Directory: a DICOMDIR under any name (PS3.10 8.6); it lists images and is none. A file with that
+# class or that name and without the list is what its other bytes say.
 DIRECTORY_CLASS = re.compile(rb"1\.2\.840\.10008\.1\.3\.10(?![0-9.])")
+# (0004,1220) DirectoryRecordSequence, in either byte order.
+DIRECTORY_RECORDS = re.compile(rb"\x04\x00\x20\x12|\x00\x04\x12\x20")
 DATA_FILE_FIELD = re.compile(
     rb"^(?:ElementDataFile\s*=|data ?file:)\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE
 )
@@ -64,8 +67,8 @@ def volume_suffix(name: str) -> str | None:
 def find_files(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[FoundFile]:
     """Return every file below a folder, or the one file given, sorted by relative path.
 
-    Links are followed, each folder is entered once, those of `leave_out` never. DICOMDIR, litter of operating systems
-    and the data files that a volume's header names are left out.
+    Links are followed, each folder is entered once, those of `leave_out` never. DICOMDIRs, litter of operating
+    systems and the data files that a volume's header names are left out.
     Raises InputError("input_missing") where there is no such path.
     """
     if not folder.exists():
@@ -158,9 +161,10 @@ def _kind_of_bytes(name: str, start: bytes) -> Kind:
     bare = re.fullmatch(r"\.?\d*", Path(lower).suffix) is not None
     if not start:
         return Kind.EMPTY if named_dicom or bare else Kind.OTHER
-    if start[128:PREAMBLE] == b"DICM" and DIRECTORY_CLASS.search(start, 0, META_BYTES):
+    is_part10 = start[128:PREAMBLE] == b"DICM"
+    if is_part10 and DIRECTORY_CLASS.search(start, 0, META_BYTES) and DIRECTORY_RECORDS.search(start):
         return Kind.DIRECTORY
-    if start[128:PREAMBLE] == b"DICM" or _starts_with_element(start):
+    if is_part10 or _starts_with_element(start):
         return Kind.DICOM
     if named_dicom or (bare and b"\0" in start):
         return Kind.FALSE_DICOM

@@ -1,6 +1,7 @@
-"""Is a NIfTI file whole? ITK fills what is missing from a cut one with nothing, and says nothing.
+"""Read a NIfTI file: its voxels as they are, and where they lie.
 
-Source: the NIfTI-1.1 and NIfTI-2 headers (nifti1.h, nifti2.h): dim, bitpix and vox_offset give the length.
+ITK turns what is no number into 0, does not look at a checksum, makes up an orientation where the file has none and
+refuses a sheared one; here each of these is told. Source: the NIfTI-1.1 and NIfTI-2 headers (nifti1.h, nifti2.h).
 """
 
 from __future__ import annotations
@@ -9,53 +10,194 @@ import gzip
 import math
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
+
+from apps.nodule.data.reasons import note, refuse
+
+GZIP = b"\x1f\x8b"
 HEADER_BYTES = 540
 CHUNK = 1 << 22
+TYPES = {
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
+CHANNELS = {128: 3, 2304: 4, 32: 2, 1792: 2}  # colours, complex numbers
+SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT
+UNIT_MM = {1: 1000.0, 3: 0.001}  # metres, micrometres; anything else is millimetres
+AGREED_MM = 0.01
+TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Where each field lies and how it is packed, in the two versions.
+FIELDS = {
+    348: {"dim": (40, "8h"), "type": (70, "h"), "pixdim": (76, "8f"), "offset": (108, "f"), "slope": (112, "2f"),
+          "units": (123, "B"), "codes": (252, "2h"), "quaternion": (256, "6f"), "rows": (280, "12f"),
+          "magic": (344, "3s")},
+    540: {"dim": (16, "8q"), "type": (12, "h"), "pixdim": (104, "8d"), "offset": (168, "q"), "slope": (176, "2d"),
+          "units": (500, "i"), "codes": (344, "2i"), "quaternion": (352, "6d"), "rows": (400, "12d"),
+          "magic": (4, "3s")},
+}  # fmt: skip
 
 
-def is_whole(path: Path) -> bool:
-    """Tell whether a .nii or .nii.gz file holds all the bytes that its header promises."""
-    try:
-        compressed = path.name.lower().endswith(".gz")
-        with gzip.open(path, "rb") if compressed else path.open("rb") as stream:
-            wanted = _promised_bytes(stream.read(HEADER_BYTES))
-        if wanted is None:
-            return False
-        return _unpacks_to(path, wanted) if compressed else path.stat().st_size >= wanted
-    except (OSError, EOFError, zlib.error):
-        return False
+@dataclass(frozen=True)
+class NiftiHeader:
+    """What the header says.
+
+    shape: voxels along x, y, z and further axes. channels: numbers a voxel. affine: (4, 4), index (x, y, z, 1) to LPS
+    mm, or None where it is impossible. is_oriented: False where the file has neither q-form nor s-form; axes are then
+    taken as L, P, S. notes: (code, sentence).
+    """
+
+    shape: tuple[int, ...]
+    channels: int
+    dtype: np.dtype
+    offset: int
+    slope: float
+    intercept: float
+    affine: np.ndarray | None
+    is_oriented: bool
+    notes: tuple[tuple[str, str], ...]
 
 
-def _promised_bytes(header: bytes) -> int | None:
-    """Return the length of the unpacked file, or None where this is no single-file NIfTI header."""
-    for order in "<>":
-        if len(header) >= 348 and struct.unpack(f"{order}i", header[:4])[0] == 348:
-            dims = struct.unpack(f"{order}8h", header[40:56])
-            bits = struct.unpack(f"{order}h", header[72:74])[0]
-            offset = struct.unpack(f"{order}f", header[108:112])[0]
-        elif len(header) >= HEADER_BYTES and struct.unpack(f"{order}i", header[:4])[0] == 540:
-            dims = struct.unpack(f"{order}8q", header[16:80])
-            bits = struct.unpack(f"{order}h", header[14:16])[0]
-            offset = struct.unpack(f"{order}q", header[168:176])[0]
-        else:
-            continue
-        if not math.isfinite(offset):
-            return None
-        return int(offset) + math.prod(max(1, dim) for dim in dims[1 : 1 + max(0, dims[0])]) * bits // 8
-    return None
-
-
-def _unpacks_to(path: Path, wanted: int) -> bool:
-    """The last four bytes of a whole gzip member tell its length (RFC 1952); else all is unpacked and counted."""
+def is_compressed(path: Path) -> bool:
+    """Tell by its first bytes whether a file is a gzip file."""
     with path.open("rb") as stream:
-        stream.seek(-4, 2)
-        told = int.from_bytes(stream.read(4), "little")
-    if told == wanted % 2**32:
-        return True
-    unpacked = 0
-    with gzip.open(path, "rb") as unpacker:
-        while chunk := unpacker.read(CHUNK):
-            unpacked += len(chunk)
-    return unpacked >= wanted
+        return stream.read(2) == GZIP
+
+
+def _open(path: Path) -> BinaryIO:
+    return gzip.open(path, "rb") if is_compressed(path) else path.open("rb")  # type: ignore[return-value]
+
+
+def read_nifti_header(path: Path) -> NiftiHeader:
+    """Read the header of a .nii or .nii.gz file, whichever its content is; raises ItemRefused("unreadable_volume")."""
+    try:
+        with _open(path) as stream:
+            header = _parse(stream.read(HEADER_BYTES))
+        named_compressed = path.name.lower().endswith(".gz")
+        if named_compressed == is_compressed(path):
+            return header
+    except (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError):
+        raise refuse("unreadable_volume") from None
+    return NiftiHeader(**{**vars(header), "notes": (note("name_not_content"), *header.notes)})
+
+
+def _parse(data: bytes) -> NiftiHeader:
+    for order in "<>":
+        size = struct.unpack(f"{order}i", data[:4])[0]
+        if size in FIELDS and len(data) >= size:
+            break
+    else:
+        raise ValueError("no NIfTI header")
+    get = {name: struct.unpack_from(order + form, data, at) for name, (at, form) in FIELDS[size].items()}
+    axes, kind = get["dim"][0], get["type"][0]
+    shape = tuple(int(length) for length in get["dim"][1 : 1 + axes])
+    if get["magic"][0][:2] != b"n+" or not 1 <= axes <= 7 or min(shape) < 1 or kind not in TYPES | CHANNELS:
+        raise ValueError("no single-file NIfTI of a known kind")
+    affine, is_oriented, notes = _placement(get, shape)
+    slope, intercept = get["slope"]
+    plain = slope == 0 or not math.isfinite(slope) or not math.isfinite(intercept)
+    return NiftiHeader(
+        shape,
+        CHANNELS.get(kind, 1),
+        np.dtype(order + TYPES.get(kind, "u1")),
+        int(get["offset"][0]),
+        1.0 if plain else slope,
+        0.0 if plain else intercept,
+        affine,
+        is_oriented,
+        notes,
+    )
+
+
+def _placement(
+    get: dict[str, tuple], shape: tuple[int, ...]
+) -> tuple[np.ndarray | None, bool, tuple[tuple[str, str], ...]]:
+    """Return affine (LPS), whether the file gives one, and notes; s-form and q-form are two ways to say it."""
+    unit = UNIT_MM.get(get["units"][0] & 7, 1.0)
+    scale = np.diag([unit, unit, unit, 1.0])
+    qform_code, sform_code = get["codes"]
+    forms = []
+    if sform_code > 0:
+        forms.append(np.vstack([np.reshape(get["rows"], (3, 4)), [0, 0, 0, 1]]))
+    if qform_code > 0:
+        forms.append(_from_quaternion(get["quaternion"], get["pixdim"]))
+    if not forms:
+        plain = np.diag([*(abs(step) for step in get["pixdim"][1:4]), 1.0])
+        return _possible(scale @ plain), False, (note("no_orientation"),)
+    if len(forms) == 2 and qform_code == SCANNER != sform_code:
+        forms.reverse()  # the scanner's own coordinates, not an atlas's
+    affines = [_possible(scale @ TO_LPS @ form) for form in forms]
+    usable = [affine for affine in affines if affine is not None]
+    if not usable:
+        return None, True, ()
+    corner = np.array([*(length - 1 for length in (*shape, 1, 1)[:3]), 1.0])
+    off_mm = max(float(np.abs((usable[0] - usable[-1]) @ point).max()) for point in (corner, [0, 0, 0, 1]))
+    return usable[0], True, (note("two_placements", off=off_mm),) if off_mm > AGREED_MM else ()
+
+
+def _from_quaternion(quaternion: tuple, pixdim: tuple) -> np.ndarray:
+    """Return the q-form (nifti1.h, METHOD 2)."""
+    b, c, d, *origin = quaternion
+    rest = 1.0 - (b * b + c * c + d * d)
+    a = math.sqrt(rest) if rest > 0 else 0.0
+    length = math.sqrt(a * a + b * b + c * c + d * d)
+    a, b, c, d = (part / length for part in (a, b, c, d))
+    turn = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    affine = np.eye(4)
+    affine[:3, :3] = turn * np.abs(pixdim[1:4]) * (1, 1, -1 if pixdim[0] < 0 else 1)
+    affine[:3, 3] = origin
+    return affine
+
+
+def _possible(affine: np.ndarray) -> np.ndarray | None:
+    return affine if np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-9 else None
+
+
+def read_nifti_voxels(path: Path, header: NiftiHeader) -> np.ndarray:
+    """Return the values (z, y, x), scaled as the header says; whole numbers stay whole where it does not scale.
+
+    Raises ItemRefused: truncated, damaged_file.
+    """
+    count, data = math.prod(header.shape[:3]), b""
+    try:
+        with _open(path) as stream:
+            stream.read(header.offset)
+            data = stream.read(count * header.dtype.itemsize)
+            while stream.read(CHUNK):  # the checksum stands at the end
+                pass
+    except gzip.BadGzipFile as error:
+        if not str(error).startswith(
+            "Not a gzipped file"
+        ):  # CRC or length is wrong; else bytes after the last member
+            raise refuse("damaged_file") from None
+    except zlib.error:
+        raise refuse("damaged_file") from None
+    except EOFError:
+        raise refuse("truncated", files=1, total=1) from None
+    except OSError:
+        raise refuse("unreadable_file") from None
+    if len(data) < count * header.dtype.itemsize:
+        raise refuse("truncated", files=1, total=1)
+    x, y, z = (*header.shape, 1, 1)[:3]
+    values_DHW = np.frombuffer(data, header.dtype).reshape(z, y, x)
+    values_DHW = values_DHW.astype(header.dtype.newbyteorder("="), copy=False)
+    if (header.slope, header.intercept) == (1.0, 0.0):
+        return values_DHW
+    return values_DHW * np.float64(header.slope) + header.intercept

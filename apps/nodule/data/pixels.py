@@ -13,6 +13,7 @@ from pydicom import Dataset
 from pydicom.pixels.utils import iter_pixels
 
 from apps.nodule.data.frames import is_multiframe
+from apps.nodule.data.jpeg_extended import extended_frames, is_extended_12_bit
 from apps.nodule.data.modality import Modality
 from apps.nodule.data.reasons import refuse
 
@@ -40,7 +41,7 @@ def stored_frames(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarra
     done = 0
     try:
         shape = (dataset.Rows, dataset.Columns)
-        for values_HW in iter_pixels(dataset, indices=wanted if is_multiframe(dataset) else None, raw=True):
+        for values_HW in _decoded(dataset, wanted):
             if values_HW.shape != shape or values_HW.dtype.kind not in "iu":
                 break
             yield np.ascontiguousarray(values_HW, dtype=values_HW.dtype.newbyteorder("="))
@@ -49,6 +50,12 @@ def stored_frames(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarra
         raise refuse("undecodable", images=len(wanted) - done) from None
     if done != len(wanted):
         raise refuse("undecodable", images=len(wanted) - done)
+
+
+def _decoded(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarray]:
+    if is_extended_12_bit(dataset):
+        return extended_frames(dataset, wanted)
+    return iter_pixels(dataset, indices=wanted if is_multiframe(dataset) else None, raw=True)
 
 
 def to_hounsfield(

@@ -72,6 +72,9 @@ FAULT_SENTENCES = {
     "bad_rescale": "The rescale to Hounsfield units is missing or impossible, images: {images}.",
     "values_not_hu": "The values are not Hounsfield units of a chest: they hold no air or no tissue.",
     "too_large": "The series has {billions:.1f} billion voxels; at most {limit:.0f} are processed.",
+    "damaged_file": "The compressed data is damaged: its checksum does not match.",
+    "volume_geometry": "The volume's axes or spacing are missing or impossible.",
+    "shear_too_large": "The volume's axes are sheared by {degrees:.1f} degrees; at most {limit:.0f} are processed.",
     "unreadable_volume": "The volume file cannot be read.",
     "name_not_unicode": "The path of the volume file is not UTF-8, and its reader takes no other; rename it.",
     "voxels_outside": "The volume's header names voxels outside its own folder.",
@@ -95,6 +98,13 @@ NOTE_SENTENCES = {
     "frame_of_reference_absent": "Images that name no frame of reference and were taken to share it: {images}.",
     "gantry_tilt": "The gantry was tilted by {degrees:.1f} degrees; positions follow the tilt exactly.",
     "monochrome1_inverted": "The pixel values were stored inverted (MONOCHROME1) and were turned back.",
+    "name_not_content": "The file's name and content differ on whether it is compressed; it was read by its content.",
+    "no_orientation": (
+        "The file does not say how its axes lie in the patient: they were taken as left, back, head; no side is given."
+    ),
+    "two_placements": "The file's s-form and q-form place it up to {off:.2f} mm apart; the scanner's own was used.",
+    "directions_straightened": "The directions of the axes were off by {off:.1e} and were made orthogonal.",
+    "sheared": "The volume's axes are sheared by {degrees:.1f} degrees; positions follow the shear exactly.",
     "padding_ignored": "The declared padding value lies among the tissue values and was not used.",
 }
 

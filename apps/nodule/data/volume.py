@@ -24,6 +24,7 @@ class Volume:
     notes: (code, sentence) of each repair or peculiarity that a reader should know.
     frames: for each slice in D order the number of its object in `sources` and of its frame in that, both from 0;
         empty where it is not known: slice d is then `sources[d]`, or is found by its position.
+    is_oriented: False where the source does not say how its axes lie in the patient: no side can be told.
     """
 
     hu_DHW: np.ndarray
@@ -32,6 +33,7 @@ class Volume:
     sources: tuple[Dataset, ...] = ()
     notes: tuple[tuple[str, str], ...] = field(default=())
     frames: tuple[tuple[int, int], ...] = ()
+    is_oriented: bool = True
 
     def __post_init__(self) -> None:
         if self.hu_DHW.ndim != 3:

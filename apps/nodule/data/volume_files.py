@@ -1,50 +1,75 @@
-"""Image volumes that are no DICOM: NIfTI, MetaImage and NRRD, read and written through SimpleITK.
+"""Image volumes that are no DICOM: NIfTI, MetaImage and NRRD.
 
-ITK turns NIfTI's RAS coordinates to LPS. A volume is brought to axes near L, P, S (only by swapping and
-flipping axes, so no voxel changes): slices rise towards the head as in DICOM, however the file stores them.
+NIfTI is read here (`nifti`), the others through SimpleITK. A volume is brought to axes near L, P, S (only by swapping
+and flipping axes, so no voxel changes): slices rise towards the head as in DICOM, however the file stores them.
 """
 
 from __future__ import annotations
 
+import re
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from apps.nodule.data import nifti
-from apps.nodule.data.files import volume_suffix, voxel_files
+from apps.nodule.data.files import HEADER_BYTES, volume_suffix, voxel_files
+from apps.nodule.data.nifti import CHUNK, NiftiHeader, read_nifti_header, read_nifti_voxels
 from apps.nodule.data.pixels import AIR_HU, MAX_HU, looks_like_hounsfield
 from apps.nodule.data.quiet import native_stderr_muted
-from apps.nodule.data.reasons import QUARANTINED, Reason, accept, fault, refuse
+from apps.nodule.data.reasons import QUARANTINED, Reason, accept, note, refuse
 from apps.nodule.data.select import judge_extent, judge_size
 from apps.nodule.data.volume import Volume
+from apps.nodule.data.volume_grid import near_lps, settled, to_lps
 from core.errors import ItemRefused
 
-LPS = "LPS"
 ORTHOGONAL = 1e-4
+# Without these a header says nothing of how its axes lie in the patient, and ITK makes something up.
+META_ORIENTATION = re.compile(rb"^(TransformMatrix|Orientation|Rotation)\s*=", re.MULTILINE)
+NRRD_ORIENTATION = re.compile(rb"^space:[\s\S]*^space directions:", re.MULTILINE)
+META_COMPRESSED = re.compile(rb"^CompressedData\s*=\s*True", re.MULTILINE | re.IGNORECASE)
+META_LOCAL = re.compile(rb"^ElementDataFile\s*=\s*LOCAL\s*?\r?\n", re.MULTILINE)
+ZLIB_OR_GZIP = 47
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a header says: voxels along x, y, z and more, channels, affine (x, y, z, 1) to LPS mm, and notes."""
+
+    size: tuple[int, ...]
+    channels: int
+    affine: np.ndarray
+    is_oriented: bool
+    notes: tuple[tuple[str, str], ...]
+    nifti: NiftiHeader | None
 
 
 def judge_volume(path: Path) -> Reason:
     """Return the verdict on a volume file from its header alone, within `quiet_libraries`."""
-    if not is_unicode(path):  # ITK ends the whole process
-        return fault("name_not_unicode")
-    if any(not data.resolve().is_relative_to(path.parent.resolve()) for data in voxel_files(path)):
-        return fault("voxels_outside")
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        with native_stderr_muted():
-            reader.ReadImageInformation()
-    except RuntimeError:
-        return fault("unreadable_volume")
-    size = [*reader.GetSize(), 1]
-    axes = reader.GetDimension()
-    if axes < 3 or (axes > 3 and max(size[3:]) > 1):
-        return fault("volume_axes", axes=axes)
-    if reader.GetNumberOfComponents() != 1:
-        return fault("volume_colour", channels=reader.GetNumberOfComponents())
-    slices, step = _slices(reader)
-    return judge_extent(slices, step) or judge_size(*size) or accept("ct_volume", slices=slices)
+        layout = _checked(path)
+        settled(layout.affine, layout.size[:3])
+    except ItemRefused as refusal:
+        return Reason(QUARANTINED, refusal.code, refusal.sentence)
+    axis = near_lps(layout.affine)[0][0]
+    slices, step = layout.size[axis], float(np.linalg.norm(layout.affine[:3, axis]))
+    return judge_extent(slices, step) or judge_size(*layout.size) or accept("ct_volume", slices=slices)
+
+
+def _checked(path: Path) -> Layout:
+    if not is_unicode(path):  # ITK ends the whole process
+        raise refuse("name_not_unicode")
+    if any(not data.resolve().is_relative_to(path.parent.resolve()) for data in voxel_files(path)):
+        raise refuse("voxels_outside")
+    is_nifti = (volume_suffix(path.name) or "").startswith(".nii")
+    layout = _nifti_layout(path) if is_nifti else _itk_layout(path)
+    axes = len(layout.size)
+    if layout.channels != 1:
+        raise refuse("volume_colour", channels=layout.channels)
+    if axes < 3 or max(layout.size[3:], default=1) > 1:
+        raise refuse("volume_axes", axes=axes)
+    return layout
 
 
 def is_unicode(path: Path) -> bool:
@@ -56,42 +81,88 @@ def is_unicode(path: Path) -> bool:
     return True
 
 
-def _slices(reader: sitk.ImageFileReader) -> tuple[int, float]:
-    """Return number and distance (mm) of the slices along the axis nearest to the body's long axis."""
+def _nifti_layout(path: Path) -> Layout:
+    header = read_nifti_header(path)
+    size, channels = list(header.shape), header.channels
+    if len(size) == 5 and size[3] == 1:  # the fifth axis counts the numbers of one voxel (nifti1.h)
+        size, channels = size[:3], channels * size[4]
+    if header.affine is None:
+        raise refuse("volume_geometry")
+    return Layout(tuple(size), channels, header.affine, header.is_oriented, header.notes, header)
+
+
+def _itk_layout(path: Path) -> Layout:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        with native_stderr_muted():
+            reader.ReadImageInformation()
+    except RuntimeError:
+        raise refuse("unreadable_volume") from None
     axes = reader.GetDimension()
-    directions = np.array(reader.GetDirection()).reshape(axes, axes)[:3, :3]
-    axis = int(np.abs(directions[2]).argmax())
-    return reader.GetSize()[axis], reader.GetSpacing()[axis]
+    affine = np.eye(4)
+    if axes >= 3:
+        directions = np.array(reader.GetDirection()).reshape(axes, axes)[:3, :3]
+        affine[:3, :3] = directions * np.array(reader.GetSpacing()[:3])
+        affine[:3, 3] = reader.GetOrigin()[:3]
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
+        raise refuse("volume_geometry")
+    is_oriented = _states_orientation(path)
+    notes = () if is_oriented else (note("no_orientation"),)
+    return Layout(reader.GetSize(), reader.GetNumberOfComponents(), affine, is_oriented, notes, None)
+
+
+def _states_orientation(path: Path) -> bool:
+    with path.open("rb") as stream:
+        text = stream.read(HEADER_BYTES)
+    wanted = META_ORIENTATION if path.name.lower().endswith((".mhd", ".mha")) else NRRD_ORIENTATION
+    return wanted.search(text) is not None
 
 
 def read_volume_file(path: Path, uid: str) -> Volume:
     """Read a volume file of Hounsfield units, within `quiet_libraries`.
 
-    Raises ItemRefused: unreadable_volume, truncated, volume_axes, volume_colour, volume_not_finite, values_not_hu.
+    Raises ItemRefused: unreadable_volume, truncated, damaged_file, volume_axes, volume_colour, volume_geometry,
+    volume_not_finite, shear_too_large, values_not_hu.
     """
-    verdict = judge_volume(path)
-    if verdict.status == QUARANTINED:
-        raise ItemRefused(verdict.code, verdict.sentence)
-    if (volume_suffix(path.name) or "").startswith(".nii") and not nifti.is_whole(path):
-        raise refuse("truncated", files=1, total=1)
+    layout = _checked(path)
+    values_zyx = read_nifti_voxels(path, layout.nifti) if layout.nifti else _itk_voxels(path)
+    values_DHW, affine = to_lps(values_zyx, layout.affine)
+    hu_DHW = _hounsfield(values_DHW)
+    index_affine, notes = settled(affine, hu_DHW.shape)
+    return Volume(hu_DHW, index_affine, uid, notes=(*layout.notes, *notes), is_oriented=layout.is_oriented)
+
+
+def _itk_voxels(path: Path) -> np.ndarray:
     try:
         with native_stderr_muted():
             image = sitk.ReadImage(str(path))
     except RuntimeError:
         raise refuse("unreadable_volume") from None
-    if image.GetDimension() > 3:
-        image = sitk.Extract(image, [*image.GetSize()[:3], *[0] * (image.GetDimension() - 3)])
-    image = sitk.DICOMOrient(image, LPS)
-    return Volume(_hounsfield(sitk.GetArrayFromImage(image)), affine_of(image), uid)
+    if path.name.lower().endswith((".mhd", ".mha")):
+        _check_stream(path)
+    values = sitk.GetArrayFromImage(image)
+    return values.reshape(values.shape[-3:])
 
 
-def affine_of(image: sitk.Image) -> np.ndarray:
-    """Return the (4, 4) affine from array index (d, h, w, 1) to LPS mm of a 3-D ITK image."""
-    columns = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    affine = np.eye(4)
-    affine[:3, :3] = columns[:, ::-1]  # ITK counts its axes x, y, z; arrays are D, H, W
-    affine[:3, 3] = image.GetOrigin()
-    return affine
+def _check_stream(path: Path) -> None:
+    """MetaIO goes on with what it has of a damaged stream: follow it to its checksum."""
+    with path.open("rb") as stream:
+        text = stream.read(HEADER_BYTES)
+    local = META_LOCAL.search(text)
+    files = voxel_files(path)
+    if not META_COMPRESSED.search(text) or not (local or len(files) == 1):
+        return
+    unpacker = zlib.decompressobj(ZLIB_OR_GZIP)
+    try:
+        with (path if local else files[0]).open("rb") as stream:
+            stream.seek(local.end() if local else 0)
+            while not unpacker.eof and (chunk := stream.read(CHUNK)):
+                unpacker.decompress(chunk)
+    except (OSError, zlib.error):
+        raise refuse("damaged_file") from None
+    if not unpacker.eof:
+        raise refuse("truncated", files=1, total=1)
 
 
 def _hounsfield(values_DHW: np.ndarray) -> np.ndarray:

@@ -165,7 +165,7 @@ def _nifti_header(volume: Volume, labels_DHW: np.ndarray) -> bytes:
     struct.pack_into("<8f", header, 76, 1.0, *(float(v) for v in volume.spacing_mm[::-1]), 0, 0, 0, 0)
     struct.pack_into("<3f", header, 108, 352.0, 1.0, 0.0)
     struct.pack_into("<B", header, 123, 2)
-    struct.pack_into("<2h", header, 252, 0, 1)
+    struct.pack_into("<2h", header, 252, 0, int(volume.is_oriented))
     struct.pack_into("<12f", header, 280, *(float(v) for v in ras[:3].ravel()))
     struct.pack_into("<4s", header, 344, b"n+1\0")
     return bytes(header)

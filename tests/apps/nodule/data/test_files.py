@@ -62,8 +62,8 @@ def test_order_is_by_relative_path(tmp_path: Path) -> None:
     assert relative == ["B.txt", "a.txt", "b/10.txt", "b/2.txt", "b/a/z.txt"]
 
 
-def test_litter_and_directories_of_media_are_left_out(tmp_path: Path) -> None:
-    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "DICOMDIR", "._1-001.dcm", "sub/.ds_store"):
+def test_litter_is_left_out(tmp_path: Path) -> None:
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._1-001.dcm", "sub/.ds_store"):
         write(tmp_path / name, b"\0\5\x16\7")
     assert find_files(tmp_path) == []
 
@@ -72,6 +72,23 @@ def test_a_directory_of_media_is_known_under_any_name() -> None:
     folder = Path(get_testdata_file("DICOMDIR")).parent
     assert (folder / "DICOMDIR-reordered").is_file()
     assert [name for name in kinds(folder) if name.startswith("DICOMDIR")] == []
+
+
+def test_a_directory_that_is_none_is_what_its_bytes_say(tmp_path: Path) -> None:
+    first, second = chest_series()[:2]
+    save([first], tmp_path, "x")[0].rename(tmp_path / "DICOMDIR")
+    second.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
+    save([second], tmp_path / "by class")
+    write(tmp_path / "text/DICOMDIR", b"a list")
+    write(tmp_path / "junk/DICOMDIR", b"\0\1\2\3" * 50)
+    write(tmp_path / "empty/DICOMDIR", b"")
+    assert kinds(tmp_path) == {
+        "DICOMDIR": Kind.DICOM,
+        "by class/000": Kind.DICOM,
+        "text/DICOMDIR": Kind.OTHER,
+        "junk/DICOMDIR": Kind.FALSE_DICOM,
+        "empty/DICOMDIR": Kind.EMPTY,
+    }
 
 
 def test_voxel_files_belong_to_their_header(tmp_path: Path) -> None:

@@ -26,26 +26,31 @@ def test_codes_are_frozen() -> None:
             "secondary_capture", "too_coarse", "too_few_slices", "too_short",
         ],
         "fault": [
-            "bad_rescale", "duplicates_differ", "empty_file", "interleaved_grids", "missing_slices",
+            "bad_rescale", "damaged_file", "duplicates_differ", "empty_file", "interleaved_grids", "missing_slices",
             "mixed_frames_of_reference",
             "mixed_orientations", "mixed_patients", "mixed_sizes", "mixed_spacings", "mixed_studies",
             "name_not_unicode",
-            "no_geometry", "no_pixel_data", "no_uid", "not_dicom", "tilt_too_large", "too_large", "truncated",
+            "no_geometry", "no_pixel_data", "no_uid", "not_dicom", "shear_too_large",
+            "tilt_too_large", "too_large", "truncated",
             "undecodable",
             "uneven_positions", "uneven_spacing", "unknown_syntax", "unreadable_file", "unreadable_volume",
-            "unsupported_pixels", "values_not_hu", "volume_axes", "volume_colour", "volume_not_finite",
+            "unsupported_pixels", "values_not_hu", "volume_axes", "volume_colour", "volume_geometry",
+            "volume_not_finite",
             "voxels_outside",
         ],
         "note": [
-            "duplicates_dropped", "frame_of_reference_absent", "frames_of_reference", "gantry_tilt", "interleaved",
-            "monochrome1_inverted", "others_dropped", "padding_ignored", "rescale_type", "series_split",
+            "directions_straightened", "duplicates_dropped",
+            "frame_of_reference_absent", "frames_of_reference", "gantry_tilt",
+            "interleaved",
+            "monochrome1_inverted", "name_not_content", "no_orientation", "others_dropped", "padding_ignored",
+            "rescale_type", "series_split", "sheared", "two_placements",
         ],
     }  # fmt: skip
 
 
 def test_no_code_means_two_things() -> None:
     codes = [code for table in TABLES.values() for code in table]
-    assert len(codes) == len(set(codes)) == 54
+    assert len(codes) == len(set(codes)) == 62
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

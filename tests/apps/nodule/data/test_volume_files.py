@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import SimpleITK as sitk
 from apps.nodule.data.quiet import quiet_libraries
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import (
-    affine_of,
     judge_volume,
     read_volume_file,
     to_image,
@@ -75,13 +75,6 @@ def test_a_file_stored_in_another_order_gives_the_same_volume(tmp_path: Path, co
     np.testing.assert_array_equal(sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(turned))
     np.testing.assert_allclose(back.GetDirection(), turned.GetDirection(), atol=1e-6)
     np.testing.assert_allclose(back.GetOrigin(), turned.GetOrigin(), atol=1e-3)
-
-
-def test_affine_agrees_with_itk() -> None:
-    image = to_image(oblique())
-    for d, h, w in ((0, 0, 0), (5, 7, 11), (23, 31, 39)):
-        expected = image.TransformIndexToPhysicalPoint((w, h, d))
-        np.testing.assert_allclose((affine_of(image) @ (d, h, w, 1))[:3], expected, atol=1e-9)
 
 
 def test_a_sheared_grid_cannot_be_written() -> None:
@@ -189,3 +182,102 @@ def test_rules_for_size_look_along_the_body(tmp_path: Path) -> None:
         "A CT volume of 24 slices.",
     ]
     assert [reason.status for reason in judged] == ["accepted", "skipped", "accepted"]
+
+
+def nifti(path: Path, affine_ras: np.ndarray | None, values: np.ndarray) -> Path:
+    """A NIfTI-1 file with this s-form, or with neither form, written by hand."""
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, *values.shape[::-1], 1, 1, 1, 1)
+    struct.pack_into("<2h", header, 70, 4 if values.dtype == np.int16 else 16, 8 * values.itemsize)
+    struct.pack_into("<4f", header, 76, 1, 0.7, 0.8, 2.5)
+    struct.pack_into("<3f", header, 108, 352, 1, 0)
+    if affine_ras is not None:
+        struct.pack_into("<2h", header, 252, 0, 1)
+        struct.pack_into("<12f", header, 280, *affine_ras[:3].ravel())
+    struct.pack_into("<4s", header, 344, b"n+1\0")
+    path.write_bytes(bytes(header) + values.tobytes())
+    return path
+
+
+def ras(affine: np.ndarray) -> np.ndarray:
+    """Index (d, h, w) to LPS as index (x, y, z) to RAS."""
+    return np.diag([-1.0, -1, 1, 1]) @ affine[:, [2, 1, 0, 3]]
+
+
+def read(path: Path) -> Volume:
+    with quiet_libraries():
+        assert judge_volume(path).status == "accepted", judge_volume(path).sentence
+        return read_volume_file(path, "x")
+
+
+def test_a_sheared_nifti_lies_where_the_sheared_dicom_lies(tmp_path: Path) -> None:
+    wanted = chest_volume(grid_affine(step=(0, 0.3, 2.4)))
+    got = read(nifti(tmp_path / "a.nii", ras(wanted.affine), wanted.hu_DHW))
+    np.testing.assert_array_equal(got.hu_DHW, wanted.hu_DHW)
+    np.testing.assert_allclose(got.affine, wanted.affine, atol=1e-5)
+    assert [code for code, _ in got.notes] == ["sheared"]
+
+
+def test_a_shear_beyond_the_limit_is_refused_as_such(tmp_path: Path) -> None:
+    wanted = chest_volume(grid_affine(step=(0, 2.4, 2.4)))
+    path = nifti(tmp_path / "a.nii", ras(wanted.affine), wanted.hu_DHW)
+    assert (judge_volume(path).status, judge_volume(path).code) == ("quarantined", "shear_too_large")
+
+
+def test_noise_in_the_directions_of_a_nifti(tmp_path: Path) -> None:
+    wanted = chest_volume()
+    affine = ras(wanted.affine)
+    affine[:3, :3] *= 1 + 2e-4 * np.array([[0, 1, -1], [1, 0, 1], [-1, 1, 0]])
+    affine[:3, :3] += 2e-4 * np.array([[0, 1, -1], [1, 0, 1], [-1, 1, 0]])
+    got = read(nifti(tmp_path / "a.nii", affine, wanted.hu_DHW))
+    assert [code for code, _ in got.notes] == ["directions_straightened"]
+    corners = np.array([(0, 0, 0), (23, 31, 39)])
+    np.testing.assert_allclose(got.to_world(corners), wanted.to_world(corners), atol=0.05)
+
+
+def test_a_volume_without_orientation_says_so(tmp_path: Path) -> None:
+    hu_DHW = chest_volume().hu_DHW
+    paths = [nifti(tmp_path / "a.nii", None, hu_DHW)]
+    write_volume_file(chest_volume(), tmp_path / "b.mhd")
+    text = (tmp_path / "b.mhd").read_text()
+    (tmp_path / "b.mhd").write_text(
+        "".join(x for x in text.splitlines(True) if not x.startswith("TransformMatrix"))
+    )
+    write_volume_file(chest_volume(), tmp_path / "c.nrrd")
+    head, _, data = (tmp_path / "c.nrrd").read_bytes().partition(b"\n\n")
+    lines = [x for x in head.splitlines() if not x.startswith((b"space", b"kinds"))]
+    (tmp_path / "c.nrrd").write_bytes(b"\n".join([*lines, b"spacings: 0.7 0.8 2.5"]) + b"\n\n" + data)
+    for path in [*paths, tmp_path / "b.mhd", tmp_path / "c.nrrd"]:
+        got = read(path)
+        assert not got.is_oriented, path
+        assert [code for code, _ in got.notes] == ["no_orientation"], path
+        np.testing.assert_array_equal(got.hu_DHW, hu_DHW)
+    for suffix in (".nii.gz", ".mhd", ".nrrd"):
+        write_volume_file(chest_volume(), tmp_path / f"good{suffix}")
+        assert read(tmp_path / f"good{suffix}").is_oriented, suffix
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_no_number_is_refused_in_every_format(tmp_path: Path, suffix: str) -> None:
+    values = chest_volume().hu_DHW.astype(np.float32)
+    values[3, 4, 5], values[3, 4, 6] = np.nan, np.inf
+    assert refusal(write(tmp_path / f"a{suffix}", values)) == (
+        "volume_not_finite",
+        "Voxels that are no finite number: 2.",
+    )
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha", ".mhd", ".nrrd"])
+def test_a_wrong_checksum_is_refused_in_every_format(tmp_path: Path, suffix: str) -> None:
+    write_volume_file(chest_volume(), tmp_path / f"a{suffix}")
+    path = tmp_path / ("a.zraw" if suffix == ".mhd" else f"a{suffix}")
+    data = bytearray(path.read_bytes())
+    data[-2 if suffix in (".mha", ".mhd") else -6] ^= 0xFF
+    path.write_bytes(data)
+    assert refusal(tmp_path / f"a{suffix}")[0] in ("damaged_file", "unreadable_volume")
+
+
+def test_impossible_geometry_is_refused(tmp_path: Path) -> None:
+    path = nifti(tmp_path / "a.nii", np.zeros((4, 4)), chest_volume().hu_DHW)
+    assert refusal(path) == ("volume_geometry", "The volume's axes or spacing are missing or impossible.")
