@@ -25,7 +25,7 @@ from core.errors import ConfigError, ExitCode, InputError, TriptychError
 from core.free_text import Sealed
 from core.overrides import check_overrides, expand
 from core.schema import build, describe_range, value_at, walk
-from core.stages import INTERRUPTED, run_stage, to_yaml, worst
+from core.stages import INTERRUPTED, TERMINATED, run_stage, to_yaml, worst
 from core.usage import usage
 
 
@@ -64,7 +64,7 @@ def front_door(
     codes: list[int] = []
     for job in jobs:
         codes.append(_run(app, job, stages, check))
-        if codes[-1] == INTERRUPTED:  # who stops one job of a sweep wants to stop them all
+        if codes[-1] in (INTERRUPTED, TERMINATED):  # who stops one job of a sweep wants to stop them all
             break
     return worst(codes)
 

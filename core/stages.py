@@ -17,10 +17,12 @@ from typing import Any
 import yaml
 
 from core.errors import ExitCode, InputError, TriptychError, output_error
-from core.runs.folder import Run, open_run
+from core.runs.folder import SETTINGS, Run, open_run
 from core.silence import silenced
+from core.stop import Stopped, stoppable
 
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
+TERMINATED = 143  # and after SIGTERM
 _DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,7 +42,7 @@ def run_stage(app: str, config: Any, stages: Mapping[str, str]) -> int:
         print(f"{command}: internal fault: {type(error).__name__} at {_frames(error)[-1]}", file=sys.stderr)
         return ExitCode.FAULT
     started = time.monotonic()
-    with silenced() as counts:
+    with stoppable(), silenced() as counts:
         code, line = _call(stages[config.stage], config, run)
     if line:
         print(f"{command}: {line}", file=sys.stderr)
@@ -55,7 +57,7 @@ def run_stage(app: str, config: Any, stages: Mapping[str, str]) -> int:
 
 def worst(codes: Sequence[int]) -> int:
     """Return the exit code of several jobs: an interruption, else a fault, bad input, quarantine, done."""
-    order = [ExitCode.DONE, ExitCode.QUARANTINED, ExitCode.BAD_INPUT, ExitCode.FAULT, INTERRUPTED]
+    order = [ExitCode.DONE, ExitCode.QUARANTINED, ExitCode.BAD_INPUT, ExitCode.FAULT, TERMINATED, INTERRUPTED]
     return int(max(codes, key=order.index))
 
 
@@ -70,8 +72,10 @@ def _call(target: str, config: Any, run: Run) -> tuple[int, str]:
     try:
         run.log.event("started", stage=config.stage, seed=config.seed)
         return int(_verb(target)(config, run)), ""
-    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
-        return INTERRUPTED, f"interrupted; run_dir={run.path} takes the run up again"
+    except Stopped as stop:
+        return stop.exit_code, _stopped(stop.name, stop.saved, run)
+    except (KeyboardInterrupt, SystemExit):  # of a library that takes signals by itself
+        return INTERRUPTED, _stopped("Ctrl-C", "", run)
     except TriptychError as error:
         if error.exit_code == ExitCode.FAULT:
             return ExitCode.FAULT, _fault(error, run)
@@ -83,6 +87,14 @@ def _call(target: str, config: Any, run: Run) -> tuple[int, str]:
         return ExitCode.FAULT, _fault(error, run)
     except Exception as error:
         return ExitCode.FAULT, _fault(error, run)
+
+
+def _stopped(signal: str, saved: str, run: Run) -> str:
+    """Say what ended the run, and how it goes on: from its run folder where that holds a training."""
+    what = f"stopped by {signal}" + (f", {saved}" if saved else "")
+    if (run.path / SETTINGS).is_file():
+        return f"{what}; the same command with run_dir={run.path} resumes it"
+    return f"{what}; nothing is kept to resume from: run the same command again"
 
 
 def _verb(target: str) -> Callable[[Any, Run], int]:

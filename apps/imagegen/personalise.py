@@ -17,7 +17,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,6 @@ from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.adapter_file import SUFFIX, write_adapter
 from apps.imagegen.models.adapters import AdapterShelf
 from apps.imagegen.models.autoencoder import encode
-from apps.imagegen.models.digests import weights_digest
 from apps.imagegen.models.drawing import Wanted, draw_all
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.lora_learning import Personalising, add_adapter, take_adapter
@@ -52,8 +51,12 @@ from core.progress import progress
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.files import make_folder, write_bytes
 from core.runs.folder import Run
+from core.runs.training import Checkpoints, Source, Training
+from core.training.digests import arrays_digest, weights_digest
 from core.training.fit import Fitted, fit
 
+# what the adapter learns from, and what the model draws beforehand of its own
+DECIDING = ("seed", "token", "steps", "guidance", "scheduler", "personalise", "trainer")
 _AT_ONCE = 32  # pictures that the engine is given at a time
 _OWN_ON_SHEET, _ON_SHEET = 4, 8
 
@@ -61,16 +64,24 @@ _OWN_ON_SHEET, _ON_SHEET = 4, 8
 def run(cfg: ImagegenConfig, run: Run) -> int:
     """Learn an adapter into `cfg.output`; return 4 where a picture was set aside, else 0.
 
-    A run that was cut off goes on by the same command with the same run_dir. Raises InputError as
-    `read_own_pictures`, `check_token` and `load_pipeline` do, and token_too_long.
+    A run that was cut off is resumed by the same command with the same run_dir. Raises InputError as
+    `read_own_pictures`, `check_token` and `load_pipeline` do, and token_too_long; ConfigError where the run folder
+    holds a training with other settings, pictures or another model.
     """
     began = time.monotonic()
+    training = Training(run, cfg, DECIDING)
     output, token = Path(str(cfg.output)), check_token(str(cfg.token))
     _check_writable(output)
     pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
     pictures, refused = read_own_pictures(Path(str(cfg.images)), pipeline.own_size)
     _check_length(pipeline, token)
     model = weights_digest(pipeline.unet.state_dict())
+    checkpoints = training.begin(
+        {
+            "images": Source(cfg.images, _digest_of(pictures)),
+            "model.path": Source(cfg.model.path, pipeline.digest),
+        }
+    )
     prompts = _sheet_prompts(pictures, token)
     with Engine(pipeline) as engine:
         prior = _prior(cfg, run, engine, [class_prompt(one.caption, token) for one in pictures])
@@ -80,7 +91,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     drawn = time.monotonic()
     lessons = _lessons(cfg, pipeline, pictures, prior, token)
     told = {"model": model, "token": token, "rank": str(cfg.personalise.rank), "pictures": str(len(pictures))}
-    data, fitted = _learn(cfg, run, pipeline, lessons, told, _mark(cfg, pictures, told))
+    data, fitted = _learn(cfg, run, pipeline, lessons, told, checkpoints / "adapter")
     learned = time.monotonic()
     name = stem_of(token)
     write_bytes(output / f"{name}{SUFFIX}", data)
@@ -219,17 +230,18 @@ def _states(pipeline: Pipeline, texts: Sequence[str]) -> np.ndarray:
         return pipeline.states(texts).half().numpy()
 
 
-def _mark(cfg: ImagegenConfig, pictures: Sequence[OwnPicture], told: dict[str, str]) -> str:
-    """Return what tells one training from another: a run folder that is used again goes on with its own only."""
-    settings = [told, cfg.seed, asdict(cfg.personalise), asdict(cfg.trainer)]
-    whole = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for one in pictures:
-        whole.update(json.dumps([one.caption, one.rgb_HWC.shape]).encode() + one.rgb_HWC.tobytes())
-    return whole.hexdigest()[:12]
+def _digest_of(pictures: Sequence[OwnPicture]) -> str:
+    captions = np.array([one.caption for one in pictures], str)
+    return arrays_digest([captions, *(one.rgb_HWC for one in pictures)])
 
 
 def _learn(
-    cfg: ImagegenConfig, run: Run, pipeline: Pipeline, lessons: OwnLessons, told: dict[str, str], mark: str
+    cfg: ImagegenConfig,
+    run: Run,
+    pipeline: Pipeline,
+    lessons: OwnLessons,
+    told: dict[str, str],
+    checkpoints: Checkpoints,
 ) -> tuple[bytes, Fitted]:
     """Return the adapter's file; the pipeline is as before then."""
     noise = pipeline.scheduler_config
@@ -239,8 +251,7 @@ def _learn(
         module = Personalising(
             pipeline.unet, alpha_S, str(noise.get("prediction_type", "epsilon")), cfg.trainer
         )
-        folder = run.checkpoints_dir / f"adapter-{mark}"
-        fitted = fit(module, lessons.lesson, cfg.trainer, folder, run.log, cfg.seed)
+        fitted = fit(module, lessons.lesson, cfg.trainer, checkpoints, run.log, cfg.seed)
     finally:
         updates = take_adapter(pipeline.unet)
     return write_adapter(

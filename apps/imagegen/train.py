@@ -1,7 +1,7 @@
 """stage=train: the autoencoder on crops of captioned pictures, then the denoiser on their latents.
 
-The pipeline folder is left as `model` in the run folder; model.path=FOLDER takes it. A training that was cut off goes
-on by the same command with the same run_dir.
+The pipeline folder is left as `model` in the run folder; model.path=FOLDER takes it. A training that was cut off is
+resumed by the same command with the same run_dir.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from diffusers import AutoencoderKL
 
 from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.data.lessons import captioned, crops_of, texts_of
-from apps.imagegen.data.pictures import TRAIN, PictureSet, load_pictures
+from apps.imagegen.data.pictures import TRAIN, PictureSet, load_pictures, pictures_digest
 from apps.imagegen.models.autoencoder import encode, new_autoencoder, standardise
 from apps.imagegen.models.denoiser import new_denoiser, new_scheduler
 from apps.imagegen.models.learning import Compressing, Denoising
@@ -26,16 +26,24 @@ from apps.imagegen.models.text import TOKENS, WIDTH, load_text_encoder, states_o
 from core.errors import ExitCode
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.folder import Run
+from core.runs.training import Checkpoints, Source, Training
+from core.training.digests import weights_digest
 from core.training.fit import Fitted, fit
 
 
 def run(cfg: ImagegenConfig, run: Run) -> int:
-    """Train both networks and leave a pipeline folder. metrics.json tells of each its steps, loss and seconds."""
+    """Train both networks and leave a pipeline folder. metrics.json holds steps, loss and seconds of each.
+
+    Raises ConfigError where the run folder holds a training with other settings or pictures.
+    """
+    training = Training(run, cfg, ("seed", "model.edge", "autoencoder", "trainer"))
     cache = Path(cfg.data.cache)
     pictures = load_pictures(cache, cfg.model.edge).part(TRAIN)
     state_MTD = _states(texts_of(pictures.pictures), cache)
-    autoencoder, first = _autoencoder(cfg, run, pictures)
-    latent_NLhw = _latents(autoencoder, pictures, run)
+    checkpoints = training.begin({"data.cache": Source(cfg.data.cache, pictures_digest(pictures, cfg.seed))})
+    autoencoder, first = _autoencoder(cfg, run, pictures, checkpoints / "autoencoder")
+    mark = weights_digest(autoencoder.state_dict())
+    latent_NLhw = _latents(autoencoder, pictures, run, mark)
     torch.manual_seed(cfg.seed + 1)
     denoiser, scheduler = new_denoiser(cfg.model.edge, WIDTH), new_scheduler()
     lessons = captioned(pictures.pictures, latent_NLhw, state_MTD)
@@ -43,7 +51,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
         Denoising(denoiser, scheduler.alphas_cumprod, cfg.trainer),
         lessons.lesson,
         cfg.trainer,
-        run.checkpoints_dir / "denoiser",
+        (checkpoints / "denoiser").begun_from(mark),
         run.log,
         cfg.seed + 1,
     )
@@ -61,7 +69,9 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     return ExitCode.DONE
 
 
-def _autoencoder(cfg: ImagegenConfig, run: Run, pictures: PictureSet) -> tuple[AutoencoderKL, Fitted]:
+def _autoencoder(
+    cfg: ImagegenConfig, run: Run, pictures: PictureSet, checkpoints: Checkpoints
+) -> tuple[AutoencoderKL, Fitted]:
     """Train the autoencoder, or load it where it is trained, and give its latents one scale."""
     torch.manual_seed(cfg.seed)
     net = new_autoencoder(cfg.model.edge)
@@ -69,7 +79,7 @@ def _autoencoder(cfg: ImagegenConfig, run: Run, pictures: PictureSet) -> tuple[A
         Compressing(net, cfg.autoencoder),
         crops_of(pictures),
         cfg.autoencoder,
-        run.checkpoints_dir / "autoencoder",
+        checkpoints,
         run.log,
         cfg.seed,
     )
@@ -79,12 +89,12 @@ def _autoencoder(cfg: ImagegenConfig, run: Run, pictures: PictureSet) -> tuple[A
     return net, fitted
 
 
-def _latents(net: AutoencoderKL, pictures: PictureSet, run: Run) -> np.ndarray:
-    """Return latents of all pictures; made once of a run."""
+def _latents(net: AutoencoderKL, pictures: PictureSet, run: Run, mark: str) -> np.ndarray:
+    """Return latents of all pictures; made once of an autoencoder, whose digest `mark` is."""
     path = run.path / "latents.npz"
     kept = read_arrays(path)
-    if kept is None:
-        kept = {"latent": encode(net, torch.from_numpy(pictures.rgb_NHWC)).numpy()}
+    if kept is None or kept.keys() != {"latent", "mark"} or str(kept["mark"]) != mark:
+        kept = {"latent": encode(net, torch.from_numpy(pictures.rgb_NHWC)).numpy(), "mark": np.array(mark)}
         if run.rank == 0:
             write_arrays(path, kept)
     return kept["latent"]

@@ -2,7 +2,7 @@
 
 1. The proposal network learns on patches of whole context.
 2. It looks at all training lungs; where it errs, it learns on, and the judge learns there.
-Each round checkpoints; a run that was cut off goes on by the same command with the same run_dir.
+Each round checkpoints; a run that was cut off is resumed by the same command with the same run_dir.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from apps.nodule.models.heatmap import encode, judge_loss, proposal_loss
 from apps.nodule.models.mining import mine
 from core.errors import ExitCode
 from core.runs.folder import Run
+from core.runs.training import Checkpoints, Source, Training
 from core.training.config import TrainerConfig
+from core.training.digests import arrays_digest, weights_digest
 from core.training.fit import Fitted, fit
 from core.training.optimizer import optimizer_and_schedule
 
@@ -37,6 +39,7 @@ PROPOSAL_EDGE = 64
 PROPOSAL_JITTER = 20.0
 JUDGE_JITTER = 2.5
 JUDGE_BATCHES = 2  # its cubes are small: it takes this many times the batch
+READ = ("data.volumes", "data.annotations", "data.real", "data.cache")  # compared by what is read
 HIT_MM = 2.0  # a judge's cube this near to a centre, or within its radius, shows the nodule
 
 
@@ -110,19 +113,24 @@ def judge_sample(maker: PatchMaker) -> Callable[[np.random.Generator], tuple[np.
 def run(cfg: NoduleConfig, run: Run) -> int:
     """Train on the configured material and leave `compact.safetensors` in the run folder.
 
-    metrics.json tells of each round the steps, the mean loss of its last hundred, and the seconds.
+    metrics.json holds for each round the steps, the mean loss of its last hundred, and the seconds. Raises ConfigError
+    where the run folder holds a training with other settings or data.
     """
+    training = Training(run, cfg, ("seed", "data", "trainer"), but=READ)
     torch.manual_seed(cfg.seed)
     net = load_compact(cfg.model, cfg.weights).net.train() if cfg.weights else CompactNet()
     net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a sixth less time a step
     material = load_training_set(cfg.data, cfg.seed, run.log)
-    rounds = {"proposal": _train_proposal(net.proposal, material, cfg, run, "proposal", FIRST, seed=cfg.seed)}
+    checkpoints = training.begin(_sources(cfg, net, material))
+    rounds = {
+        "proposal": _train_proposal(net.proposal, material, cfg, run, checkpoints / "proposal", FIRST, 0)
+    }
     mine(net, material, run.path / "tempting.npz", run.log)
-    rounds["proposal_again"] = _train_proposal(
-        net.proposal, material, cfg, run, "proposal_again", AGAIN, seed=cfg.seed + 1
-    )
+    again = (checkpoints / "proposal_again").begun_from(weights_digest(net.proposal.state_dict()))
+    rounds["proposal_again"] = _train_proposal(net.proposal, material, cfg, run, again, AGAIN, 1)
     mine(net, material, run.path / "tempting_again.npz", run.log)
-    rounds["judge"] = _train_judge(net.judge, material, cfg, run, seed=cfg.seed + 2)
+    judge = (checkpoints / "judge").begun_from(weights_digest(net.proposal.state_dict()))
+    rounds["judge"] = _train_judge(net.judge, material, cfg, run, judge, 2)
     if run.rank == 0:
         save_compact(net, run.path / "compact.safetensors", {})
     run.write_metrics(
@@ -136,25 +144,41 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     return ExitCode.DONE
 
 
+def _sources(cfg: NoduleConfig, net: CompactNet, material: TrainingSet) -> dict[str, Source]:
+    """Return what the training reads, by the option that names it."""
+    data, scenes, others = cfg.data, material.scenes, (*material.specimens, *material.cubes)
+    volumes = {"folder": ("data.volumes", data.volumes), "mixed": ("data.real", data.real)}
+    name, value = volumes.get(data.source, ("data.source", data.source))
+    lungs = [array for one in scenes for array in (one.hu_DHW, one.airy_M3, one.dense_M3)]
+    known = [array for one in scenes for array in (one.centres_N3, one.diameters_N)]
+    return {
+        name: Source(value, arrays_digest([*lungs, *(one.hu_DHW for one in others)])),
+        "data.annotations": Source(data.annotations, arrays_digest(known)),
+        "weights": Source(cfg.weights, weights_digest(net.state_dict()) if cfg.weights else ""),
+    }
+
+
 def _train_proposal(
     net: ProposalNet,
     material: TrainingSet,
     cfg: NoduleConfig,
     run: Run,
-    name: str,
+    checkpoints: Checkpoints,
     shares: dict[str, float],
-    seed: int,
+    number: int,
 ) -> Fitted:
-    module = Proposing(net, _round(cfg.trainer, name))
+    module = Proposing(net, _round(cfg.trainer, checkpoints.path.name))
     maker = material.maker(PROPOSAL_EDGE, PROPOSAL_JITTER, shares)
-    return fit(module, proposal_sample(maker), module.config, run.checkpoints_dir / name, run.log, seed)
+    return fit(module, proposal_sample(maker), module.config, checkpoints, run.log, cfg.seed + number)
 
 
-def _train_judge(net: JudgeNet, material: TrainingSet, cfg: NoduleConfig, run: Run, seed: int) -> Fitted:
+def _train_judge(
+    net: JudgeNet, material: TrainingSet, cfg: NoduleConfig, run: Run, checkpoints: Checkpoints, number: int
+) -> Fitted:
     trainer = _round(cfg.trainer, "judge")
     module = Judging(net, replace(trainer, batch_size=JUDGE_BATCHES * trainer.batch_size))
     maker = material.maker(CROP, JUDGE_JITTER, JUDGE)
-    return fit(module, judge_sample(maker), module.config, run.checkpoints_dir / "judge", run.log, seed)
+    return fit(module, judge_sample(maker), module.config, checkpoints, run.log, cfg.seed + number)
 
 
 def _round(trainer: TrainerConfig, name: str) -> TrainerConfig:

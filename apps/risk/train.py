@@ -1,7 +1,7 @@
 """stage=train: riskformer on a mixture or on your own table, pytorch-forecasting's networks, models of an event.
 
-The model folder is left as `model` in the run folder; weights=FOLDER takes it. A training that was cut off goes on by
-the same command with the same run_dir.
+The model folder is left as `model` in the run folder; weights=FOLDER takes it. A training that was cut off is resumed
+by the same command with the same run_dir.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import torch
 
 from apps.risk.config import EVENT_MODELS, RiskConfig
 from apps.risk.data.history import history_NT, last_dates
-from apps.risk.data.load import Loaded, load_panel
+from apps.risk.data.load import Loaded, load_panel, panel_digest
 from apps.risk.data.mixture import FINETUNE, OWN, PRETRAIN, UNTIL, Material, Mixture, load_material
 from apps.risk.data.panel import fill_gaps
 from apps.risk.data.windows import Windows
 from apps.risk.models.feed import code_counts, learn_levels
 from apps.risk.models.learning import Forecasting, WindowLessons, begin
-from apps.risk.models.risk_model import EVENT, RiskModel, save_riskformer, write_description
+from apps.risk.models.risk_model import EVENT, RiskModel, model_digest, save_riskformer, write_description
 from apps.risk.models.riskformer import MOST_FITTED, SHORTEST, RiskformerTargets, fit_residuals
 from apps.risk.models.riskformer_covariates import RiskformerCovariates, covered
 from apps.risk.models.sizes import SIZES
@@ -31,7 +31,9 @@ from apps.risk.models.transformer import RiskFormer
 from core.data.stream import BatchSource
 from core.errors import ConfigError, ExitCode, InputError
 from core.runs.folder import Run
+from core.runs.training import Checkpoints, Source, Training
 from core.training.config import TrainerConfig
+from core.training.digests import arrays_digest, weights_digest
 from core.training.fit import Fitted, fit
 
 ROUNDS = {
@@ -42,16 +44,23 @@ AHEAD = 16  # steps of returns that a lesson looks ahead
 TAIL_STEPS = 1000  # last steps of the material that the tails are fitted on
 LEAST_RESIDUALS = 2000  # values from which tails are fitted; with fewer the network's own stay
 NETWORKS = ("riskformer", "tft", "deepar")
+OWN_ROUND = "own"  # the one round of a training on a table of the user's own
+READ = ("data.path", "data.columns")  # compared by what is read
+UNREAD = ("model.paths", "model.device")  # of forecasting: they do not decide the weights
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
-    """Train what the config names and leave it in the run folder. Raises ConfigError where that needs no training."""
+    """Train what the config names and leave it in the run folder.
+
+    Raises ConfigError where that needs no training, or the run folder holds one with other settings or data.
+    """
+    training = Training(run, cfg, ("seed", "as_of", "data", "model", "trainer"), but=(*READ, *UNREAD))
     folder = run.path / "model"
     if cfg.data.sample == "mixture":
-        parts = {"targets": _pretrained(cfg, run, folder)}
+        parts = {"targets": _pretrained(cfg, run, folder, training)}
     else:
         loaded = load_panel(cfg.data, cfg.as_of, seed=cfg.seed)
-        parts = _of_a_table(cfg, run, folder, loaded)
+        parts = _of_a_table(cfg, run, folder, loaded, training)
     if run.rank == 0:
         write_description(folder, {kind: part[0] for kind, part in parts.items()})
     run.write_metrics({kind: part[1] for kind, part in parts.items()})
@@ -61,37 +70,59 @@ def run(cfg: RiskConfig, run: Run) -> int:
 Part = tuple[dict[str, Any], dict[str, Any]]  # what model.json says, and what metrics.json says
 
 
-def _of_a_table(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded) -> dict[str, Part]:
+def _of_a_table(
+    cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, training: Training
+) -> dict[str, Part]:
     name, columns = cfg.model.name, loaded.columns
     require_suited(name, columns)
-    parts: dict[str, Part] = {}
-    if columns.targets and name in ("champion", *NETWORKS):
-        parts["targets"] = _network(cfg, run, folder, loaded, "riskformer" if name == "champion" else name)
-    if columns.event and name in ("champion", *EVENT_MODELS):
-        parts["event"] = _event(cfg, run, folder, loaded)
-    if not parts:
+    forecasts = bool(columns.targets) and name in ("champion", *NETWORKS)
+    has_event = columns.event is not None and name in ("champion", *EVENT_MODELS)
+    if not (forecasts or has_event):
         raise ConfigError(
             "config_choice", f"model={name} needs no training for this table: score with it at once"
         )
+    begins = model_digest(Path(cfg.weights) if cfg.weights else None) if forecasts else ""
+    checkpoints = training.begin(
+        {
+            "data.path": Source(cfg.data.path or cfg.data.sample, panel_digest(loaded.everyone)),
+            "weights": Source(cfg.weights, begins),
+        }
+    )
+    parts: dict[str, Part] = {}
+    if forecasts:
+        network = "riskformer" if name == "champion" else name
+        parts["targets"] = _network(cfg, run, folder, loaded, network, checkpoints)
+    if has_event:
+        parts["event"] = _event(cfg, run, folder, loaded, checkpoints)
     until = str(last_dates(loaded.everyone, 1)[0].astype("datetime64[D]"))
     return {kind: ({**told, "until": until}, figures) for kind, (told, figures) in parts.items()}
 
 
-def _pretrained(cfg: RiskConfig, run: Run, folder: Path) -> Part:
+def _pretrained(cfg: RiskConfig, run: Run, folder: Path, training: Training) -> Part:
     """Train riskformer on the mixture in two rounds: everything, then mostly returns."""
     torch.manual_seed(cfg.seed)
     net = RiskFormer(SIZES[cfg.model.size])
     material, missing = load_material()
+    series = [
+        material.returns_NT,
+        *(one for kind in sorted(material.levels) for one in material.levels[kind]),
+    ]
+    checkpoints = training.begin({"data.sample": Source("mixture", arrays_digest(series))})
     fitted: dict[str, Fitted] = {}
     for place, (name, (shares, steps, rate)) in enumerate(ROUNDS.items()):
         mixture = Mixture(material, shares, cfg.model.context, AHEAD)
         trainer = _round(cfg.trainer, steps, rate)
-        fitted[name] = _fit(net, mixture, trainer, run, name, cfg.seed + place)
+        part = checkpoints / name
+        if fitted:
+            part = part.begun_from(weights_digest(net.state_dict()))
+        fitted[name] = _fit(net, mixture, trainer, run, part, cfg.seed + place)
     told = _riskformer(net, cfg.model.context, material.returns_NT, folder)
     return {**told, "until": UNTIL}, {"rounds": _asdicts(fitted), "missing": missing, "until": UNTIL}
 
 
-def _network(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, name: str) -> Part:
+def _network(
+    cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, name: str, checkpoints: Checkpoints
+) -> Part:
     """Go on from given weights with one's own series, or train a network of pytorch-forecasting."""
     label = loaded.columns.targets[0]
     panel = loaded.panel_of(label)
@@ -99,7 +130,7 @@ def _network(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, name: str)
         from apps.risk.models.forecasting_training import train_forecasting  # an extra, and slow to import
 
         other, importance = train_forecasting(
-            name, panel, label, cfg.model, cfg.trainer, run.checkpoints_dir / name, run.log, cfg.seed
+            name, panel, label, cfg.model, cfg.trainer, checkpoints / name, run.log, cfg.seed
         )
         other.save(folder / name)
         return {"champion": name, "models": {name: {"label": label}}}, {"importance": importance}
@@ -111,17 +142,22 @@ def _network(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, name: str)
             "config_choice", f"weights={cfg.weights} holds no riskformer of targets to go on from"
         )
     if covered(loaded.columns):
-        return _covariates(cfg, run, folder, loaded, before)
+        return _covariates(cfg, run, folder, loaded, before, checkpoints / OWN_ROUND)
     net = before.net if isinstance(before, RiskformerTargets) else begin(before.net, ())
     own_NT = history_NT(panel, label, len(panel.calendar_T))
     mixture = Mixture(Material(own_NT, own_NT=own_NT), OWN, before.context, cfg.model.horizon)
-    fitted = _fit(net.train(), mixture, cfg.trainer, run, "own", cfg.seed)
+    fitted = _fit(net.train(), mixture, cfg.trainer, run, checkpoints / OWN_ROUND, cfg.seed)
     told = _riskformer(net, before.context, own_NT, folder)
-    return told, {"rounds": _asdicts({"own": fitted})}
+    return told, {"rounds": _asdicts({OWN_ROUND: fitted})}
 
 
 def _covariates(
-    cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, before: RiskformerTargets | RiskformerCovariates
+    cfg: RiskConfig,
+    run: Run,
+    folder: Path,
+    loaded: Loaded,
+    before: RiskformerTargets | RiskformerCovariates,
+    checkpoints: Checkpoints,
 ) -> Part:
     """Go on from given weights with all targets of a table, its covariates and statics."""
     panel, horizon = loaded.everyone, cfg.model.horizon
@@ -136,21 +172,21 @@ def _covariates(
     else:
         net, levels = begin(before.net, code_counts(panel)), learn_levels(windows)
     lessons = WindowLessons(windows, levels)
-    fitted = _fit(net.train(), lessons, cfg.trainer, run, "own", cfg.seed)
+    fitted = _fit(net.train(), lessons, cfg.trainer, run, checkpoints, cfg.seed)
     model = RiskformerCovariates(
         net.eval(), before.context, horizon, panel.columns, panel.categories, levels
     ).with_fitted_tails(panel, TAIL_STEPS, min(horizon, AHEAD), LEAST_RESIDUALS)
     told = {"champion": "riskformer", "models": {"riskformer": model.save(folder)}}
-    return told, {"rounds": _asdicts({"own": fitted})}
+    return told, {"rounds": _asdicts({OWN_ROUND: fitted})}
 
 
-def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded) -> Part:
+def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, checkpoints: Checkpoints) -> Part:
     """Fit the models of the event; the champion is the one of least log loss on development clients."""
     from apps.risk.models.event_training import fit_event_models  # scikit-learn is slow to import
 
     names = EVENT_MODELS if cfg.model.name == "champion" else (cfg.model.name,)
     fitted = fit_event_models(
-        loaded.everyone, cfg.model.horizon, names, cfg.trainer, run.checkpoints_dir / EVENT, run.log, cfg.seed
+        loaded.everyone, cfg.model.horizon, names, cfg.trainer, checkpoints / EVENT, run.log, cfg.seed
     )
     told = {
         "champion": fitted.champion,
@@ -163,9 +199,9 @@ def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded) -> Part:
 
 
 def _fit(
-    net: RiskFormer, data: BatchSource, trainer: TrainerConfig, run: Run, name: str, seed: int
+    net: RiskFormer, data: BatchSource, trainer: TrainerConfig, run: Run, checkpoints: Checkpoints, seed: int
 ) -> Fitted:
-    return fit(Forecasting(net, trainer), data, trainer, run.checkpoints_dir / name, run.log, seed)
+    return fit(Forecasting(net, trainer), data, trainer, checkpoints, run.log, seed)
 
 
 def _riskformer(net: RiskFormer, context: int, value_NT: np.ndarray, folder: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from apps.risk.models.event_training import CONTEXT, known_origins, learn, log_l
 from apps.risk.report.feature_stability import feature_stability
 from core.bootstrap import bootstrap
 from core.runs.log import RunLog
+from core.runs.training import Checkpoints
 from core.training.config import TrainerConfig
 
 BESIDE = "scorecard"  # what a gain in recall is measured against
@@ -113,7 +114,7 @@ def out_of_fold(
         for fold, (seen, unseen) in enumerate(splits):
             batch = gather(windows, origins.where(unseen))
             for name in names:
-                folder = Path(scratch) / f"{name}-{fold}"
+                folder = Checkpoints(Path(scratch) / f"{name}-{fold}")
                 model = learn(name, windows, origins.where(seen), trainer, folder, log, seed=fold)
                 pd[name][unseen] = model.probability(batch, windows.panel.columns)
     return pd

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from core.stop import ignore_signals
+
 
 @runtime_checkable
 class BatchSource(Protocol):
@@ -71,9 +73,10 @@ def stream_loader(stream: IterableDataset[Any], workers: int) -> DataLoader[Any]
         batch_size=stream.batch_size if isinstance(stream, SampleStream) else None,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=_prepare_worker if workers else None,
     )
 
 
-def _one_thread(_: int) -> None:
+def _prepare_worker(_: int) -> None:
     torch.set_num_threads(1)
+    ignore_signals()  # sent to the whole group of processes: the training ends after its step, and its workers then

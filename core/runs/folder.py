@@ -5,11 +5,12 @@ runs/<app>/<stage>/<time>/
 ├── provenance.json   packages, device, commit, seed, command
 ├── metrics.json      numbers of the run
 ├── log.jsonl         events (rank 0; log.rank1.jsonl … for the others)
-└── checkpoints/
+└── checkpoints/      of a training, with the settings that it was begun with (core/runs/training.py)
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.errors import InputError, output_error
+from core.errors import ConfigError, InputError, output_error
 from core.runs.files import make_folder, write_json, write_text
 from core.runs.log import RunLog
 from core.runs.provenance import provenance
@@ -25,26 +26,69 @@ from core.runs.provenance import provenance
 INHERITED = "TRIPTYCH_RUN_DIR"  # how the processes that a trainer starts find the folder of the first one
 
 
-class Run:
-    """An open run folder. An existing folder is taken up again: log and checkpoints stay."""
+SETTINGS = Path("checkpoints", "settings.json")
 
-    def __init__(self, path: Path, config_yaml: str = "", seed: int | None = None) -> None:
+
+class Run:
+    """An open run folder. An existing folder is used again: log and checkpoints stay.
+
+    A folder that holds a training keeps its records until `record` is called. stage: what runs now. command: how
+    lines for the terminal begin. Raises ConfigError where the folder holds a training of another stage, or one whose
+    settings are not known.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config_yaml: str = "",
+        seed: int | None = None,
+        *,
+        stage: str = "",
+        command: str = "triptych",
+    ) -> None:
         self.path = make_folder(path)
         self.rank = process_rank()
-        if self.rank == 0:
-            write_text(self.path / "config.yaml", config_yaml)
-            write_json(self.path / "provenance.json", provenance(seed, sys.argv))
+        self._config_yaml, self._seed, self._command = config_yaml, seed, command
+        held = held_training(self.path)
+        if held is not None and stage and held["stage"] != stage:
+            raise ConfigError(
+                "run_dir_settings",
+                f"{path} holds the record of stage={held['stage']}: name another run_dir for stage={stage}",
+            )
+        self._recorded = held is None
+        if self._recorded:
+            self._write_records()
         self.log = RunLog(self.path / (f"log.rank{self.rank}.jsonl" if self.rank else "log.jsonl"))
 
-    @property
-    def checkpoints_dir(self) -> Path:
-        """Folder of checkpoints, made when first asked for."""
-        return make_folder(self.path / "checkpoints")
+    def record(self) -> None:
+        """Record config and provenance of this run in place of those of the run before, whose metrics go."""
+        if not self._recorded:
+            self._recorded = True
+            self._write_records()
+            if self.rank == 0:
+                (self.path / "metrics.json").unlink(missing_ok=True)
+
+    def say(self, line: str) -> None:
+        """Show a line on the terminal, once for all processes of the run."""
+        if (
+            self.rank == 0 and sys.__stderr__ is not None
+        ):  # not sys.stderr, which a stage withholds: core/silence.py
+            print(f"{self._command}: {line}", file=sys.__stderr__, flush=True)
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Write metrics.json; only the first of several processes does."""
+        """Write metrics.json; only the first of several processes does. Those of a finished training stay."""
+        path = self.path / "metrics.json"
+        if not self._recorded and path.exists():
+            self.say(
+                f"{self.path} held this training already, finished: nothing was trained, its records stay"
+            )
+        elif self.rank == 0:
+            write_json(path, dict(metrics))
+
+    def _write_records(self) -> None:
         if self.rank == 0:
-            write_json(self.path / "metrics.json", dict(metrics))
+            write_text(self.path / "config.yaml", self._config_yaml)
+            write_json(self.path / "provenance.json", provenance(self._seed, sys.argv))
 
     def close(self) -> None:
         """Close the log."""
@@ -63,9 +107,33 @@ def open_run(app: str, stage: str, run_dir: str | None, config_yaml: str, seed: 
         raise InputError("run_dir", "several processes need one run folder: add run_dir=FOLDER")
     else:
         path = _new_folder(records_of(app) / stage)
-    run = Run(path, config_yaml, seed)
+    run = Run(path, config_yaml, seed, stage=stage, command=f"triptych-{app}")
     os.environ[INHERITED] = str(path.absolute())
     return run
+
+
+def held_training(folder: Path) -> dict[str, Any] | None:
+    """Return what the training in a run folder was begun with; None where there are no checkpoints.
+
+    Raises ConfigError where there are some, and what they were begun with is missing or damaged.
+    """
+    try:
+        held = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if not any(path.suffix in (".ckpt", ".safetensors") for path in (folder / "checkpoints").rglob("*")):
+            return None
+        held = None
+    except (OSError, ValueError):
+        held = None
+    parts = {"stage": str, "settings": dict, "steps": dict, "sources": dict}
+    whole = isinstance(held, dict) and all(isinstance(held.get(name), kind) for name, kind in parts.items())
+    if whole and all(isinstance(one, dict) and "digest" in one for one in held["sources"].values()):
+        return dict(held)
+    raise ConfigError(
+        "run_dir_settings",
+        f"{folder / SETTINGS}, which says how the training in this folder was begun, is missing or damaged: "
+        f"name another run_dir, or delete {folder / 'checkpoints'} to train from the beginning",
+    )
 
 
 def records_of(app: str) -> Path:

@@ -12,22 +12,24 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, Timer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
-from safetensors import safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch.utils.data import DataLoader
 
 from core.data.stream import BatchSource, SampleStream, stream_loader
-from core.errors import ConfigError
+from core.errors import ConfigError, InternalFault
 from core.runs.files import write_bytes
 from core.runs.log import RunLog
+from core.runs.training import Checkpoints
+from core.stop import Stopped, StopRequest
 from core.training.checkpoint import AtomicCheckpoints, RandomState, plain_tensors
 from core.training.config import TrainerConfig
 from core.training.progress import TrainingProgress
 from core.training.quiet import quiet_lightning
+from core.training.resume import WEIGHTS, Start, begin, ended, folder_of, newest_checkpoint
+from core.training.saving import LAST, Saving
 
-WEIGHTS = "weights.safetensors"
 MakeSample = Callable[[np.random.Generator], Any]
 Data = MakeSample | BatchSource
 
@@ -36,7 +38,7 @@ Data = MakeSample | BatchSource
 class Fitted:
     """How a training ended.
 
-    steps: fewer than wished where the time was up. loss: mean of the last hundred steps of the first process, None
+    steps: fewer than requested where the time was up. loss: mean of the last hundred steps of the first process, None
     where it was not finite. seconds: spent in training, over all resumes.
     """
 
@@ -46,70 +48,84 @@ class Fitted:
 
 
 def fit(
-    module: pl.LightningModule, data: Data, trainer: TrainerConfig, folder: Path, log: RunLog, seed: int
+    module: pl.LightningModule,
+    data: Data,
+    trainer: TrainerConfig,
+    folder: Path | Checkpoints,
+    log: RunLog,
+    seed: int,
 ) -> Fitted:
     """Train `module` up to `trainer.max_steps`; its weights are the averaged ones then.
 
-    data: makes one sample of a generator, or gives a stream of whole batches. folder: checkpoints; one that is
-    there already is gone on from, and a training that had ended is only loaded.
-    Raises ConfigError where several processes were started to train one device each.
+    data: makes one sample of a generator, or gives a stream of whole batches. folder: checkpoints; a training that
+    was cut off is resumed from the newest whole one, one that had ended is trained on where more steps are wanted,
+    and else only loaded. Raises Stopped after a signal, when the step under way is saved; ConfigError where several
+    processes were started to train one device each; InputError where checkpoints are there and none is usable.
     """
-    finished = folder / WEIGHTS
-    if not finished.is_file():
-        with quiet_lightning():
-            _train(module, data, trainer, folder, log, seed)
-    module.load_state_dict(load_file(finished))
-    with safe_open(finished, framework="pt") as stored:
-        told = stored.metadata()
-    loss = float(told["loss"]) if told["loss"] else None
-    return Fitted(int(told["steps"]), loss, float(told["seconds"]))
+    checkpoints = folder if isinstance(folder, Checkpoints) else Checkpoints(folder)
+    path = folder_of(checkpoints)
+    end = ended(checkpoints, path, module)
+    if end is None or not end.is_all_of(trainer.max_steps, trainer.max_minutes):
+        start = newest_checkpoint(checkpoints, path, module)
+        checkpoints.on_train()
+        with quiet_lightning(), StopRequest() as stop:
+            _train(module, data, trainer, path, log, seed, checkpoints, start, stop)
+        end = ended(checkpoints, path, module)
+        if end is None:
+            raise InternalFault("weights_missing", "a training ended and its weights cannot be read")
+        if stop.number:
+            raise Stopped(stop.number, f"saved at its last step, {end.steps}")
+    module.load_state_dict(end.state)
+    return Fitted(end.steps, end.loss, end.seconds)
 
 
 def _train(
-    module: pl.LightningModule, data: Data, trainer: TrainerConfig, folder: Path, log: RunLog, seed: int
+    module: pl.LightningModule,
+    data: Data,
+    trainer: TrainerConfig,
+    folder: Path,
+    log: RunLog,
+    seed: int,
+    checkpoints: Checkpoints,
+    start: Start | None,
+    stop: StopRequest,
 ) -> None:
     """Train to the end and write the weights; the file that holds them says that this training has ended."""
     pl.seed_everything(seed, workers=True, verbose=False)
     watch = TrainingProgress(trainer, log)
-    runner = build_trainer(trainer, folder, watch)
-    last = folder / "last.ckpt"
-    stream = StreamData(data, trainer, seed)
-    begun = _load(last)["global_step"] if last.is_file() else None
-    runner.fit(module, datamodule=stream, ckpt_path=None if begun is None else last, weights_only=False)
-    if runner.global_step == begun:
+    saved = start.step if start is not None and start.path.name == LAST else None
+    saving = Saving(folder, trainer.checkpoint_every_steps, checkpoints.identity, stop, saved)
+    runner = build_trainer(trainer, folder, watch, saving)
+    if runner.is_global_zero:
+        begin(checkpoints, folder)
+    runner.fit(
+        module,
+        datamodule=StreamData(data, trainer, seed),
+        ckpt_path=None if start is None else start.path,
+        weights_only=True,
+    )
+    if start is not None and runner.global_step == start.step:
         # cut off behind its last step: Lightning then does nothing more, and leaves the weights not averaged
-        module.load_state_dict(_load(last)["state_dict"])
+        module.load_state_dict(start.state)
     if runner.global_step < trainer.max_steps:
         log.event("out_of_time", step=runner.global_step, steps=trainer.max_steps)
     if runner.is_global_zero:
-        told = {
+        metadata = {
             "steps": str(runner.global_step),
+            "minutes": "" if runner.global_step >= trainer.max_steps else repr(trainer.max_minutes),
             "loss": "" if watch.loss is None else repr(watch.loss),
             "seconds": f"{watch.seconds:.3f}",
+            "mark": checkpoints.identity,
         }
-        write_bytes(folder / WEIGHTS, save(plain_tensors(module), metadata=told))
+        write_bytes(folder / WEIGHTS, save(plain_tensors(module), metadata=metadata))
     runner.strategy.barrier()
 
 
-def _load(checkpoint: Path) -> dict[str, Any]:
-    kept: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    return kept
-
-
-def build_trainer(trainer: TrainerConfig, folder: Path, watch: TrainingProgress) -> pl.Trainer:
-    """Turn the config into a Trainer that keeps its newest checkpoint in `folder`."""
-    callbacks: list[Callback] = [
-        ModelCheckpoint(
-            dirpath=folder,
-            filename="step-{step}",
-            every_n_train_steps=trainer.checkpoint_every_steps,
-            save_last=True,
-            save_top_k=1,
-            auto_insert_metric_name=False,
-        ),
-        RandomState(),
-        watch,
-    ]
+def build_trainer(
+    trainer: TrainerConfig, folder: Path, watch: TrainingProgress, saving: Saving
+) -> pl.Trainer:
+    """Turn the config into a Trainer that keeps its newest checkpoints in `folder`."""
+    callbacks: list[Callback] = [saving, RandomState(), watch]
     if trainer.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=trainer.ema_decay))
     if trainer.max_minutes:

@@ -84,6 +84,16 @@ def load_pictures(cache: Path, edge: int) -> PictureSet:
     return PictureSet(tuple(pictures), kept["rgb"][order])
 
 
+def pictures_digest(pictures: PictureSet, seed: int) -> str:
+    """Return what tells one set of training pictures and seed from another."""
+    whole = hashlib.sha256(pictures.rgb_NHWC.tobytes())
+    told = [
+        [one.code, [[caption.text, caption.share] for caption in one.captions]] for one in pictures.pictures
+    ]
+    whole.update(json.dumps([seed, told]).encode())
+    return whole.hexdigest()[:16]
+
+
 def everyday_prompts() -> list[dict[str, str]]:
     """Return prompts that the model should know, each with the code of a picture that shows it."""
     with EVERYDAY.open(encoding="utf-8", newline="") as stream:

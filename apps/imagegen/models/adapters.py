@@ -25,9 +25,9 @@ from apps.imagegen.models.adapter_file import (
     read_adapter,
     read_bytes,
 )
-from apps.imagegen.models.digests import weights_digest
 from apps.imagegen.models.pipeline_folder import Pipeline
 from core.errors import InputError
+from core.training.digests import weights_digest
 
 _PICKLED = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
 _NAMED = 20  # names that a sentence lists

@@ -1,4 +1,4 @@
-"""What says that two models are the same, whichever files and precision their weights came from."""
+"""What says that two pipelines are the same, whichever files and precision their weights came from."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.training.digests import weights_digest
+
 _UNUSED = ("pooler.",)  # of a text encoder: made of its states, which alone are looked at
-
-
-def weights_digest(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of a network's weights as float32, whichever file and precision they came from."""
-    whole = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        whole.update(name.encode())
-        whole.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    return whole.hexdigest()
 
 
 def pipeline_digest(

@@ -14,7 +14,6 @@ Legend: N pictures, V views, H rows, W columns, C channels, F what is seen, K te
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +26,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from apps.imagegen.data.pictures import PictureSet
+from apps.imagegen.data.pictures import PictureSet, pictures_digest
 from apps.imagegen.models.inception import Inception
 from apps.imagegen.models.scorer_lessons import SEEN, Lessons, lessons_of, read, seen
 from apps.imagegen.models.text import WIDTH as READ
 from apps.imagegen.models.text import load_text_encoder
 from core.runs.log import RunLog
+from core.runs.training import Checkpoints
 from core.training.config import TrainerConfig
-from core.training.fit import WEIGHTS, fit
+from core.training.fit import fit
 from core.training.optimizer import optimizer_and_schedule
+from core.training.resume import WEIGHTS, ended
 
-VERSION = 1  # of how it is trained; a change of this file, or of its lessons, counts it up
+VERSION = 2  # of how it is trained; a change of this file, or of its lessons, counts it up
 TRAINING = TrainerConfig(
     max_steps=400,
     batch_size=256,
@@ -133,11 +134,11 @@ def load_scorer(
     pictures: training pictures alone. A training that was cut off goes on. Raises InputError as writing does.
     """
     tokenizer, encoder = load_text_encoder()
-    folder = cache / f"scorer-{VERSION}-{_digest_of(pictures, seed)}"
+    folder = cache / f"scorer-{VERSION}-{pictures_digest(pictures, seed)}"
     torch.manual_seed(seed)
     module = Matching(Heads())
     source: Lessons | None = None
-    if not (folder / WEIGHTS).is_file():
+    if ended(Checkpoints(folder), folder, module) is None:
         source = lessons_of(pictures, inception, tokenizer, encoder, folder / "seen.npz", seed)
         module.heads.learn_scale(source.seen_VF, source.read_MD)
     fit(module, source.lesson if source else _no_lesson, TRAINING, folder, log, seed)
@@ -148,13 +149,3 @@ def load_scorer(
 
 def _no_lesson(rng: np.random.Generator) -> Any:
     raise AssertionError(f"a training that had ended asks for a lesson from {rng}")
-
-
-def _digest_of(pictures: PictureSet, seed: int) -> str:
-    """Return what tells one set of lessons from another."""
-    whole = hashlib.sha256(pictures.rgb_NHWC.tobytes())
-    told = [
-        [one.code, [[caption.text, caption.share] for caption in one.captions]] for one in pictures.pictures
-    ]
-    whole.update(json.dumps([seed, told]).encode())
-    return whole.hexdigest()[:16]

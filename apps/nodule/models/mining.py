@@ -18,29 +18,37 @@ from apps.nodule.models.detector import choose_device
 from core.progress import progress
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.log import RunLog
+from core.training.digests import weights_digest
 
 MOST_A_SCENE = 150
+MARK = "network"  # in the file: the digest of the network whose errors it holds
 CLEAR_MM = 5.0  # beyond a known nodule's radius
 
 
 def mine(net: CompactNet, material: TrainingSet, path: Path, log: RunLog) -> None:
-    """Fill `tempting_K3` of every scene; what `path` holds already is taken from there, unless it is damaged."""
-    found = _read(path, len(material.scenes))
+    """Fill `tempting_K3` of every scene.
+
+    What `path` holds of this network already is taken from there, unless it is damaged.
+    """
+    mark = weights_digest(net.proposal.state_dict())
+    found = _read(path, mark, len(material.scenes))
     if found is None:
         detector = CompactDetector(net, "", 0.5, ModelConfig(), choose_device("auto"))
         found = [_tempting(detector, scene) for scene in progress(material.scenes, "looking for errors")]
         net.train()
-        write_arrays(path, {f"arr_{i}": places for i, places in enumerate(found)})
+        write_arrays(path, {**{f"arr_{i}": places for i, places in enumerate(found)}, MARK: np.array(mark)})
     for scene, places in zip(material.scenes, found, strict=True):
         scene.tempting_K3 = places
     log.event("mined", count=sum(len(s.tempting_K3) for s in material.scenes))
 
 
-def _read(path: Path, scenes: int) -> list[np.ndarray] | None:
-    """Return the places of each scene; None where the file is absent, damaged or of other scenes."""
+def _read(path: Path, mark: str, scenes: int) -> list[np.ndarray] | None:
+    """Return the places of each scene; None where the file is absent, damaged, of another network or other scenes."""
     kept = read_arrays(path)
     names = [f"arr_{i}" for i in range(scenes)]
-    return [kept[name] for name in names] if kept is not None and list(kept) == names else None
+    if kept is None or list(kept) != [*names, MARK] or str(kept[MARK]) != mark:
+        return None
+    return [kept[name] for name in names]
 
 
 def _tempting(detector: CompactDetector, scene: Scene) -> np.ndarray:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
@@ -28,6 +27,7 @@ from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import RiskFormer, Rows
 from core.data.stream import steps_of_worker
 from core.runs.log import RunLog
+from core.runs.training import Checkpoints
 from core.training.config import TrainerConfig
 from core.training.fit import fit
 from core.training.optimizer import optimizer_and_schedule
@@ -144,7 +144,7 @@ def fit_riskformer_event(
     windows: Windows,
     origins: Origins,
     trainer: TrainerConfig,
-    folder: Path,
+    folder: Checkpoints,
     log: RunLog,
     seed: int,
     start: RiskFormer | None = None,

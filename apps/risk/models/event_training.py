@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +27,7 @@ from apps.risk.models.scorecard import fit_scorecard
 from apps.risk.models.transformer import RiskFormer
 from core.errors import InputError
 from core.runs.log import RunLog
+from core.runs.training import Checkpoints
 from core.training.config import TrainerConfig
 
 CONTEXT = 24  # times of the past that are looked at
@@ -60,7 +60,7 @@ def fit_event_models(
     horizon: int,
     names: Sequence[str],
     trainer: TrainerConfig,
-    folder: Path,
+    folder: Checkpoints,
     log: RunLog,
     seed: int,
     *,
@@ -134,7 +134,7 @@ def learn(
     windows: Windows,
     origins: Origins,
     trainer: TrainerConfig,
-    folder: Path,
+    folder: Checkpoints,
     log: RunLog,
     seed: int,
     *,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -18,6 +17,7 @@ from apps.risk.data.windows import Windows, WindowStream
 from apps.risk.models.forecasting_models import ForecastingModel, learning_windows
 from apps.risk.models.forecasting_networks import ForecastingNet, description_of, network_batch
 from core.runs.log import RunLog
+from core.runs.training import Checkpoints
 from core.training.config import TrainerConfig
 from core.training.fit import fit
 from core.training.optimizer import optimizer_and_schedule
@@ -67,13 +67,13 @@ def train_forecasting(
     label: str,
     model_cfg: ModelConfig,
     trainer: TrainerConfig,
-    folder: Path,
+    folder: Checkpoints,
     log: RunLog,
     seed: int,
 ) -> tuple[ForecastingModel, dict[str, dict[str, float]]]:
     """Train tft or deepar on the panel's past; return the model and the importance of its variables.
 
-    folder: checkpoints; a training that was cut off goes on. Raises InputError, too_short, where no series has a
+    folder: checkpoints; a training that was cut off is resumed. Raises InputError, too_short, where no series has a
     window: SHORTEST steps (or a shorter context) and the horizon.
     """
     told = description_of(name, panel, label, model_cfg.context, model_cfg.horizon)

@@ -66,7 +66,7 @@ class RiskModel:
             targets=_targets(place, described.get("targets"), targets),
             event=_event(place, described.get("event"), event),
             described=described,
-            digest=_digest(place, targets, event),
+            digest=model_digest(place, targets, event),
         )
         if model.targets is None and model.event is None:
             raise InputError("model_unknown", f"{place} holds no model: train one by stage=train")
@@ -184,7 +184,9 @@ def _told(folder: Path, part: Mapping[str, Any], name: str) -> Mapping[str, Any]
     return models[name]
 
 
-def _digest(folder: Path, *words: str) -> str:
+def model_digest(folder: Path | None, *words: str) -> str:
+    """Return the SHA-256 of a model folder's files, by default the embedded one's, and of some words."""
+    folder = folder or DEFAULT
     total = hashlib.sha256("\n".join(words).encode())
     for path in sorted(folder.rglob("*")):
         if path.suffix in (".json", ".safetensors", ".skops"):

@@ -83,7 +83,7 @@ def test_a_resumed_training_ends_with_the_weights_of_an_unbroken_one(
     assert same(weights(tmp_path), weights(unbroken))
     assert losses(tmp_path) == losses(unbroken)
     ends = [torch.load(f / "checkpoints" / "last.ckpt", weights_only=False) for f in (tmp_path, unbroken)]
-    assert [end["global_step"] for end in ends] == [8, 8]
+    assert [end["global_step"] for end in ends] == [9, 9]
     assert ends[0]["lr_schedulers"] == ends[1]["lr_schedulers"]
     first, second = (end["optimizer_states"][0] for end in ends)
     assert first["param_groups"] == second["param_groups"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.imagegen.models.digests import pipeline_digest, weights_digest
+from apps.imagegen.models.digests import pipeline_digest
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from tests.apps.imagegen.tiny import tiny_pipeline
 
@@ -15,13 +15,6 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 def of(one: Pipeline, **noise: object) -> str:
     settings = {**one.scheduler_config, **noise}
     return pipeline_digest(one.tokenizer, one.text_encoder, one.unet, one.vae, settings)
-
-
-def test_half_precision_and_order_do_not_count(pipeline: Pipeline) -> None:
-    weights = pipeline.unet.state_dict()
-    rounded = {name: tensor.half() for name, tensor in weights.items()}
-    assert weights_digest(rounded) == weights_digest({n: t.float() for n, t in reversed(rounded.items())})
-    assert weights_digest(rounded) != weights_digest(weights)
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
