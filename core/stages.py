@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from core.errors import ExitCode, InputError, TriptychError, output_error
-from core.runs.folder import SETTINGS, Run, open_run
+from core.runs.folder import Run, held_training, open_run
 from core.silence import silenced
 from core.stop import Stopped, stoppable
 
@@ -92,7 +92,7 @@ def _call(target: str, config: Any, run: Run) -> tuple[int, str]:
 def _stopped(signal: str, saved: str, run: Run) -> str:
     """Say what ended the run, and how it goes on: from its run folder where that holds a training."""
     what = f"stopped by {signal}" + (f", {saved}" if saved else "")
-    if (run.path / SETTINGS).is_file():
+    if held_training(run.path) is not None:
         return f"{what}; the same command with run_dir={run.path} resumes it"
     return f"{what}; nothing is kept to resume from: run the same command again"
 

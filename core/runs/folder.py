@@ -117,12 +117,11 @@ def held_training(folder: Path) -> dict[str, Any] | None:
 
     Raises ConfigError where there are some, and what they were begun with is missing or damaged.
     """
+    files = (folder / "checkpoints").rglob("*")
+    if not any(path.suffix in (".ckpt", ".safetensors") for path in files):
+        return None
     try:
         held = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if not any(path.suffix in (".ckpt", ".safetensors") for path in (folder / "checkpoints").rglob("*")):
-            return None
-        held = None
     except (OSError, ValueError):
         held = None
     parts = {"stage": str, "settings": dict, "steps": dict, "sources": dict}

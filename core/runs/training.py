@@ -103,7 +103,13 @@ class Training:
     def _train(self) -> None:
         """Record the run that trains now, and the steps it trains to."""
         if self._old is not None:
+            grown = [
+                f"{name} {_shown(self._old['steps'], name)} → {n}" for name, n in self._new["steps"].items()
+            ]
+            if self._old["steps"] != self._new["steps"]:
+                self._run.say(f"{self._run.path} trains on: {', '.join(grown)}")
             self._write()
+            self._old = self._new
         self._run.record()
 
     def _write(self) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from apps.nodule.config import NoduleConfig
 from core.stages import run_stage, shown, to_yaml, worst
 from tests.core.verbs import CANARY
+
+STOPPED = "triptych-nodule: stopped by {}; nothing is kept to resume from: run the same command again\n"
 
 
 def lines(run_dir: Path) -> list[dict[str, Any]]:
@@ -44,18 +47,28 @@ def test_a_stage_leaves_a_whole_run_folder(tmp_path: Path, capsys: pytest.Captur
         ("quarantined", 4, ""),
         ("bad_input", 2, "triptych-nodule: input does not exist\n"),
         ("refused", 2, "triptych-nodule: the only file is cut short\n"),
-        ("interrupted", 130, "triptych-nodule: interrupted; run_dir={run} takes the run up again\n"),
-        ("leaving", 130, "triptych-nodule: interrupted; run_dir={run} takes the run up again\n"),
+        ("interrupted", 130, STOPPED.format("Ctrl-C")),
+        ("leaving", 130, STOPPED.format("Ctrl-C")),
+        ("ctrl_c", 130, STOPPED.format("Ctrl-C")),
+        ("terminated", 143, STOPPED.format("SIGTERM")),
         ("full_disk", 2, "triptych-nodule: the disk of {out} is full\n"),
         ("write_below_file", 2, "triptych-nodule: {out} lies below a file, not a folder\n"),
     ],
 )
 def test_each_end_has_its_code_and_at_most_one_line(
-    verb: str, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    verb: str,
+    code: int,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     out = tmp_path / "out"
     if verb == "write_below_file":
         out.write_text("a file")
+    if verb == "ctrl_c":  # a job in the background of a shell ignores it from its start
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     assert run(verb, tmp_path, output=str(out)) == code
     assert capsys.readouterr().err == said.format(run=tmp_path / "run", out=out)
     assert lines(tmp_path / "run")[-1]["exit_code"] == code
@@ -138,7 +151,14 @@ def test_source_files_are_named_without_the_machines_folders() -> None:
 
 
 def test_the_worst_of_several_jobs() -> None:
-    assert [worst(codes) for codes in ([0, 0], [0, 4], [4, 2], [2, 3, 4], [3, 130])] == [0, 4, 2, 3, 130]
+    assert [worst(codes) for codes in ([0, 0], [0, 4], [4, 2], [2, 3, 4], [3, 130], [143, 3])] == [
+        0,
+        4,
+        2,
+        3,
+        130,
+        143,
+    ]
 
 
 def test_the_config_is_written_in_the_order_of_its_fields() -> None:

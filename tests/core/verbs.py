@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,18 @@ def nothing(config: Any, run: Run) -> Any:
 
 def interrupted(config: Any, run: Run) -> int:
     raise KeyboardInterrupt
+
+
+def ctrl_c(config: Any, run: Run) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+    return 0
+
+
+def terminated(config: Any, run: Run) -> int:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+    return 0
 
 
 def leaving(config: Any, run: Run) -> int:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InputError
-from core.runs.folder import INHERITED, Run, open_run, process_rank
+from core.errors import ConfigError, InputError
+from core.runs.files import write_json
+from core.runs.folder import INHERITED, SETTINGS, Run, open_run, process_rank
 
 
 def test_a_run_without_a_name_gets_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,17 +25,88 @@ def test_a_run_without_a_name_gets_the_time(tmp_path: Path, monkeypatch: pytest.
         assert json.loads((path / "provenance.json").read_text())["seed"] == 1
 
 
-def test_an_old_folder_is_taken_up_again(tmp_path: Path) -> None:
-    first = open_run("nodule", "train", str(tmp_path / "mine"), "a: 1\n", None)
-    (first.checkpoints_dir / "last.ckpt").write_text("kept")
+def test_an_old_folder_is_used_again(tmp_path: Path) -> None:
+    first = open_run("nodule", "evaluate", str(tmp_path / "mine"), "a: 1\n", None)
     first.log.event("started")
     first.close()
-    second = open_run("nodule", "train", str(tmp_path / "mine"), "a: 2\n", None)
+    second = open_run("nodule", "evaluate", str(tmp_path / "mine"), "a: 2\n", None)
     second.log.event("started")
     second.close()
-    assert (second.checkpoints_dir / "last.ckpt").read_text() == "kept"
     assert (second.path / "config.yaml").read_text() == "a: 2\n"
     assert len((second.path / "log.jsonl").read_text().splitlines()) == 2
+
+
+def _trained(folder: Path) -> Path:
+    """Return a run folder as a finished training leaves it."""
+    run = open_run("nodule", "train", str(folder), "a: 1\n", 1)
+    held = {"stage": "train", "settings": {}, "steps": {}, "sources": {}}
+    write_json(folder / SETTINGS, held)
+    (folder / "checkpoints" / "part").mkdir()
+    (folder / "checkpoints" / "part" / "last.ckpt").write_bytes(b"x")
+    run.write_metrics({"loss": 1})
+    run.close()
+    return folder
+
+
+def test_the_records_of_a_training_stay_until_another_one_trains(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = _trained(tmp_path / "mine")
+    names = ("config.yaml", "provenance.json", "metrics.json")
+    before = {name: (folder / name).read_bytes() for name in names}
+    run = open_run("nodule", "train", str(folder), "a: 2\n", 2)
+    run.write_metrics({"loss": 2})
+    assert {name: (folder / name).read_bytes() for name in names} == before
+    said = f"triptych-nodule: {folder} held this training already, finished: nothing was trained, its records stay"
+    assert capfd.readouterr().err == f"{said}\n"
+    run.record()
+    assert (folder / "config.yaml").read_text() == "a: 2\n"
+    assert json.loads((folder / "provenance.json").read_text())["seed"] == 2
+    assert not (folder / "metrics.json").exists()  # they were of the training before
+    run.write_metrics({"loss": 2})
+    run.close()
+    assert json.loads((folder / "metrics.json").read_text()) == {"loss": 2}
+    assert capfd.readouterr().err == ""
+
+
+def test_another_stage_does_not_take_the_folder_of_a_training(tmp_path: Path) -> None:
+    folder = _trained(tmp_path / "mine")
+    with pytest.raises(
+        ConfigError, match="holds the record of stage=train: name another run_dir for stage=eval"
+    ):
+        open_run("nodule", "evaluate", str(folder), "a: 2\n", None)
+    assert (folder / "config.yaml").read_text() == "a: 1\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"stage": "train"}',
+        b'{"stage":"train","settings":{},"steps":{},"sources":{"a":1}}',
+    ],
+)
+def test_checkpoints_of_unknown_settings_are_refused(tmp_path: Path, content: bytes | None) -> None:
+    folder = _trained(tmp_path / "mine")
+    (folder / SETTINGS).unlink()
+    if content is not None:
+        (folder / SETTINGS).write_bytes(content)
+    with pytest.raises(
+        ConfigError, match=r"settings\.json, which says how .* is missing or damaged: name another"
+    ):
+        open_run("nodule", "train", str(folder), "a: 2\n", None)
+    assert (folder / "config.yaml").read_text() == "a: 1\n"
+
+
+def test_settings_without_a_checkpoint_bind_nobody(tmp_path: Path) -> None:
+    folder = _trained(tmp_path / "mine")
+    (folder / "checkpoints" / "part" / "last.ckpt").unlink()
+    open_run("nodule", "train", str(folder), "a: 2\n", None).close()
+    assert (folder / "config.yaml").read_text() == "a: 2\n"
 
 
 def test_metrics_are_written(tmp_path: Path) -> None:

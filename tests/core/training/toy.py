@@ -20,6 +20,7 @@ from torch.utils.data import IterableDataset
 from core.data.stream import BatchSource, steps_of_worker
 from core.runs.folder import process_rank
 from core.runs.log import RunLog
+from core.stop import Stopped
 from core.training.config import TrainerConfig
 from core.training.fit import Fitted, fit
 from core.training.optimizer import optimizer_and_schedule
@@ -112,7 +113,11 @@ def main(argv: list[str]) -> None:
         return make(rng)
 
     fields = {name: int(value) if value.isdigit() else value for name, value in pairs.items()}
-    module, _ = train(Path(argv[0]), slow, plain=plain, **fields)
+    try:
+        module, _ = train(Path(argv[0]), slow, plain=plain, **fields)
+    except Stopped as stop:
+        print(stop.name, stop.saved, flush=True)
+        sys.exit(stop.exit_code)
     rank = process_rank()
     torch.save(module.state_dict(), Path(argv[0]) / f"weights.rank{rank}.pt")
 
