@@ -165,12 +165,11 @@ def launch_of(config: RiskConfig) -> Launch:
         else:
             lacks.append(f"{name}={value}")
             found[name] = ALWAYS.get(name, "ddp" if wish.ranks > 1 else "single")
-    here = min(wish.ranks, GPUS_A_MACHINE)
-    machines = math.ceil(wish.ranks / GPUS_A_MACHINE)
+    machines = machines_of(wish.ranks)
+    here = wish.ranks // machines
     start = ["torchrun", f"--nproc-per-node={here}"]
     if machines > 1:
         start += [f"--nnodes={machines}", "--rdzv-backend=c10d", "--rdzv-endpoint=HOST:29500"]
-        lacks.append(f"{machines} machines")
     words = [
         "stage=train",
         f"model={config.model.size}",
@@ -181,10 +180,23 @@ def launch_of(config: RiskConfig) -> Launch:
         f"trainer.batch_size={wish.batch_size}",
         "trainer.ema_decay=0",
         *(f"trainer.{name}={value}" for name, value in found.items() if name in known),
-        f"run_dir=runs/risk/train/{config.model.size}",
+        f"run_dir=runs/risk/train/{_name_of(config, found)}",
     ]
     command = shlex.join([*start, "-m", "pipelines.risk", *words])
     return Launch(command, tuple(lacks), Spread(ranks=wish.ranks, **found))
+
+
+def machines_of(ranks: int) -> int:
+    """Return the fewest machines, of GPUS_A_MACHINE at most, that share so many ranks evenly."""
+    fewest = math.ceil(ranks / GPUS_A_MACHINE)
+    return next(count for count in range(fewest, ranks + 1) if ranks % count == 0)
+
+
+def _name_of(config: RiskConfig, found: dict[str, str]) -> str:
+    """Return a folder name with all that decides the weights: a run folder takes one training."""
+    model, wish = config.model, config.plan
+    words = [model.size, f"context-{model.context}", f"horizon-{model.horizon}", f"batch-{wish.batch_size}"]
+    return "_".join([*words, found["precision"], found["strategy"], f"ranks-{wish.ranks}"])
 
 
 def table(figures: dict[str, Any]) -> str:

@@ -116,11 +116,13 @@ class Mixture:
         return MixtureStream(self, seed, batch_size, first_step, rank, world)
 
     def lesson(self, seed: int, number: int, size: int) -> Lesson:
-        """Return batch `number`, of `size` series, a multiple of MEMBERS."""
+        """Return batch `number`, of `size` series; of a number that is no multiple of MEMBERS the last group is cut."""
         draw = np.random.default_rng([seed, number])
         until = np.cumsum([share for share, _ in self._makers])
         _, make = self._makers[int(np.searchsorted(until, draw.uniform() * until[-1], side="right"))]
-        return _worn(draw, make(draw, size))
+        whole = -(-size // MEMBERS) * MEMBERS
+        lesson = _worn(draw, make(draw, whole))
+        return lesson if size == whole else _first(lesson, size)
 
     def _simulated(self, draw: np.random.Generator, size: int) -> Lesson:
         groups = size // MEMBERS
@@ -182,6 +184,12 @@ class MixtureStream(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Lesson]:
         for step in steps_of_worker(self.first_step):
             yield self.mixture.lesson(self.seed, step * self.world + self.rank, self.batch_size)
+
+
+def _first(lesson: Lesson, size: int) -> Lesson:
+    """Return the first series of a lesson, their groups numbered anew."""
+    cut = Lesson(*(part[:size] for part in lesson))
+    return cut._replace(group_B=torch.unique(cut.group_B, return_inverse=True)[1])
 
 
 def _series(sample: Sample, hold_out: int = 0, share: float = 1.0) -> list[np.ndarray]:

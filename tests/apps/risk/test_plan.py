@@ -13,7 +13,7 @@ import torch
 from apps.risk.config import ModelConfig, PlanConfig, RiskConfig
 from apps.risk.models.sizes import QUANTILE_LEVELS, SIZES
 from apps.risk.models.transformer import RiskFormer, target_rows
-from apps.risk.plan import Launch, forward_flop, launch_of, plan, run, step_of, table, tokens_of
+from apps.risk.plan import Launch, forward_flop, launch_of, machines_of, plan, run, step_of, table, tokens_of
 from core.command_line import read_command_line
 from core.config import compose_jobs
 from core.errors import ConfigError, InputError
@@ -124,12 +124,26 @@ def test_the_command_composes_to_what_was_planned(size: str, words: dict[str, An
     assert job.run_dir is not None
 
 
+def test_ranks_are_spread_evenly_over_machines() -> None:
+    counts = {1: 1, 8: 1, 9: 3, 12: 2, 13: 13, 16: 2, 20: 4, 65536: 8192}
+    assert {ranks: machines_of(ranks) for ranks in counts} == counts
+    command = launch_of(config(ranks=12, strategy="ddp")).command
+    assert "--nproc-per-node=6 --nnodes=2" in command
+    assert composed(launch_of(config(ranks=12, strategy="ddp"))).trainer.devices == 6
+
+
+def test_commands_that_train_other_weights_have_other_run_folders() -> None:
+    plans = [{}, {"batch_size": 4}, {"context": 128}, {"precision": "fp32"}, {"ranks": 2, "strategy": "ddp"}]
+    folders = {composed(launch_of(config(**words))).run_dir for words in plans}
+    assert len(folders) == len(plans)
+
+
 def test_the_command_says_what_the_training_cannot_do_yet() -> None:
     assert launch_of(config()).lacks == ()
     assert launch_of(config(ranks=8, strategy="ddp")).lacks == ()
     asked = config(ranks=16, strategy="ddp", optimizer="adamw_bf16")
     launch = launch_of(asked)
-    assert launch.lacks == ("optimizer=adamw_bf16", "2 machines")
+    assert launch.lacks == ("optimizer=adamw_bf16",)
     assert "--nnodes=2" in launch.command
     figures = plan(config(ranks=8, strategy="ddp", optimizer="adamw_bf16"))
     assert figures["launch_gib_per_rank"] > figures["gib_per_rank"]["total"]

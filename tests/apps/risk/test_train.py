@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from apps.risk import backtest, evaluate, score, train
-from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, RiskConfig
+from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, PlanConfig, RiskConfig
 from apps.risk.data import load, mixture
 from apps.risk.data.loan_book import COLUMNS
 from apps.risk.models import risk_model
@@ -24,6 +25,9 @@ from apps.risk.models.risk_model import RiskModel, save_riskformer, write_descri
 from apps.risk.models.riskformer import RiskformerTargets
 from apps.risk.models.riskformer_covariates import RiskformerCovariates
 from apps.risk.models.sizes import QUANTILE_LEVELS
+from apps.risk.plan import launch_of
+from core.command_line import read_command_line
+from core.config import compose_jobs
 from core.errors import ConfigError, InputError
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
@@ -240,3 +244,21 @@ def test_what_needs_no_training_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="model=gjr_garch needs no training"):
         train.run(cfg, run)
     run.close()
+
+
+@pytest.mark.parametrize(("batch_size", "context"), [(4, 64), (1, 8), (13, 30)])
+def test_what_the_plan_prints_trains(tmp_path: Path, batch_size: int, context: int) -> None:
+    """The command of stage=plan, but for its number of steps, in this process."""
+    planned = RiskConfig(
+        stage="plan",
+        model=ModelConfig(name="riskformer", context=context),
+        plan=PlanConfig(ranks=1, strategy="single", batch_size=batch_size),
+    )
+    words = shlex.split(launch_of(planned).command)
+    line = read_command_line([*words[words.index("pipelines.risk") + 1 :], "trainer.max_steps=4"])
+    (job,) = compose_jobs("risk", RiskConfig, line)
+    model = _train(job, tmp_path)
+    assert isinstance(model.targets, RiskformerTargets)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["targets"]
+    assert [told["steps"] for told in metrics["rounds"].values()] == [3, 1]
+    assert all(told["loss"] > 0 for told in metrics["rounds"].values())

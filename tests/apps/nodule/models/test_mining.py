@@ -12,6 +12,7 @@ from apps.nodule.data.phantom.contours import load_shapes
 from apps.nodule.data.training.scenes import Scene, make_scene
 from apps.nodule.data.training.training_set import TrainingSet
 from apps.nodule.models.compact import CompactNet
+from apps.nodule.models.compact_detector import CompactDetector
 from apps.nodule.models.mining import CLEAR_MM, MOST_A_SCENE, mine
 from core.runs.log import RunLog
 from tests.apps.nodule.bodies import Ball, Body, small_scan
@@ -65,8 +66,13 @@ def test_what_was_found_is_kept_and_damage_is_mended(tmp_path: Path) -> None:
     (first,) = look(net(), material(), tmp_path)
     path = tmp_path / "tempting.npz"
     whole = path.read_bytes()
-    (kept,) = look(net(seed=1), material(), tmp_path)  # another network is not asked
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CompactDetector, "propose", None)  # it is not asked again
+        (kept,) = look(net(), material(), tmp_path)
     assert np.array_equal(kept, first)
+    (other,) = look(net(seed=1), material(), tmp_path)
+    assert not np.array_equal(other, first)  # what tempts another network is its own
+    assert path.read_bytes() != whole
     for data in (whole[:-30], b"", b"no archive"):
         path.write_bytes(data)
         (again,) = look(net(), material(), tmp_path)

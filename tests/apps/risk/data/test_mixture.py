@@ -48,6 +48,17 @@ def test_every_kind_comes_and_is_whole(small: Mixture) -> None:
     assert any(not lesson.known_BC.all() for lesson in lessons)
 
 
+@pytest.mark.parametrize("size", [1, 3, 4, 7, 9, 20])
+def test_a_batch_of_any_size_is_the_first_of_whole_groups(small: Mixture, size: int) -> None:
+    for number in range(30):
+        whole, cut = small.lesson(0, number, -(-size // MEMBERS) * MEMBERS), small.lesson(0, number, size)
+        for name in ("past_BC", "known_BC", "label_BKH", "counts_BKH"):
+            assert torch.equal(getattr(cut, name), getattr(whole, name)[:size])
+        same = whole.group_B[:size, None] == whole.group_B[None, :size]
+        assert torch.equal(cut.group_B[:, None] == cut.group_B[None], same)
+        assert set(cut.group_B.tolist()) == set(range(int(cut.group_B.max()) + 1))
+
+
 def test_a_level_continues_what_the_network_has_seen() -> None:
     made = Mixture(Material(RETURNS, {"hourly": LEVELS["hourly"]}), {"hourly": 1.0}, 64, 8)
     lesson = made.lesson(0, 0, 64)
