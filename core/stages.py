@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from core.errors import ExitCode, InputError, TriptychError, output_error
-from core.runs.folder import Run, held_training, open_run
+from core.runs.folder import Run, held_training, is_helper, open_run
 from core.silence import silenced
 from core.stop import Stopped, stoppable
 
@@ -73,6 +73,10 @@ def _call(target: str, config: Any, run: Run) -> tuple[int, str]:
         run.log.event("started", stage=config.stage, seed=config.seed)
         return int(_verb(target)(config, run)), ""
     except Stopped as stop:
+        if (
+            run.rank
+        ):  # the first process says it; a helper of Lightning's that fails would get that one killed
+            return ExitCode.DONE if is_helper() else stop.exit_code, ""
         return stop.exit_code, _stopped(stop.name, stop.saved, run)
     except (KeyboardInterrupt, SystemExit):  # of a library that takes signals by itself
         return INTERRUPTED, _stopped("Ctrl-C", "", run)

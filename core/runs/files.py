@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,26 +57,15 @@ def make_folder(path: Path) -> Path:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    # mkstemp makes files of mode 600; results should follow the user's umask like any other file.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    # named before it is made: a signal at any moment leaves nothing behind
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("xb") as stream:
             stream.write(data)
             stream.flush()
-            os.fchmod(stream.fileno(), 0o666 & ~_umask())
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
         raise
-
-
-def _umask() -> int:
-    # The mask can only be read by setting it; /proc tells it without that race between threads.
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return int(status.partition("Umask:")[2].split()[0], 8)
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

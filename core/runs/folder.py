@@ -148,6 +148,11 @@ def process_rank() -> int:
     return 0
 
 
+def is_helper() -> bool:
+    """Return whether Lightning started this process beside the first one, which alone reports to the user."""
+    return process_rank() > 0 and not any(name in os.environ for name in ("RANK", "SLURM_PROCID"))
+
+
 def _new_folder(parent: Path) -> Path:
     """Make a folder that no other run has: two that start in the same moment get different names."""
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")

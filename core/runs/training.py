@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from core.errors import ConfigError
 from core.runs.files import write_json
 from core.runs.folder import SETTINGS, Run, held_training
-from core.schema import walk
+from core.schema import value_at, walk
 
 FREE = (
     "max_minutes",
@@ -149,10 +149,7 @@ def deciding(config: Any, parts: Sequence[str], but: Sequence[str] = ()) -> dict
     for path, field in walk(config):
         below = any(path == part or path.startswith(f"{part}.") for part in parts)
         if below and path not in but and field.name not in FREE:
-            value = config
-            for name in path.split("."):
-                value = getattr(value, name)
-            found[path] = value
+            found[path] = value_at(config, path)
     return found
 
 

@@ -150,6 +150,15 @@ def test_source_files_are_named_without_the_machines_folders() -> None:
     assert shown(pytest.__file__) == "<site>/pytest/__init__.py"
 
 
+@pytest.mark.parametrize(("name", "code"), [("LOCAL_RANK", 0), ("RANK", 143)])
+def test_the_first_of_several_processes_says_what_stopped_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, code: int
+) -> None:
+    monkeypatch.setenv(name, "1")
+    assert run("terminated", tmp_path) == code
+    assert capsys.readouterr().err == ""
+
+
 def test_the_worst_of_several_jobs() -> None:
     assert [worst(codes) for codes in ([0, 0], [0, 4], [4, 2], [2, 3, 4], [3, 130], [143, 3])] == [
         0,

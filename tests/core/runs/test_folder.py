@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import ConfigError, InputError
 from core.runs.files import write_json
-from core.runs.folder import INHERITED, SETTINGS, Run, open_run, process_rank
+from core.runs.folder import INHERITED, SETTINGS, Run, is_helper, open_run, process_rank
 
 
 def test_a_run_without_a_name_gets_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +151,16 @@ def test_the_rank_is_what_the_launcher_says(monkeypatch: pytest.MonkeyPatch) -> 
     for name, rank in (("LOCAL_RANK", 1), ("SLURM_PROCID", 2), ("RANK", 3)):
         monkeypatch.setenv(name, str(rank))
         assert process_rank() == rank
+
+
+def test_a_helper_is_what_lightning_starts_beside_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_helper()
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert not is_helper()
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert is_helper()
+    monkeypatch.setenv("RANK", "1")  # of torchrun, which wants to know how each process ended
+    assert not is_helper()
 
 
 def test_a_folder_that_cannot_be_made_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
