@@ -46,7 +46,7 @@ LEAST_RESIDUALS = 2000  # values from which tails are fitted; with fewer the net
 NETWORKS = ("riskformer", "tft", "deepar")
 OWN_ROUND = "own"  # the one round of a training on a table of the user's own
 READ = ("data.path", "data.columns")  # compared by what is read
-UNREAD = ("model.paths", "model.device")  # of forecasting: they do not decide the weights
+UNREAD = ("data.max_age", "model.paths", "model.device")  # they do not decide the weights
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
