@@ -104,25 +104,27 @@ def _list(words: argparse.Namespace) -> str:
     from core.jobs.store import Store
 
     rows: list[tuple[object, ...]]
+    now = datetime.now(UTC)
     with Store(words.database) as store:
         if words.what == "workers":
             rows = [("WORKER", "HOST", "PID", "SINCE", "SILENT")]
             rows += [(w.id, w.host, w.pid, _time(w.started), f"{w.silent_s:.1f} s") for w in workers(store)]
         elif words.what == "schedules":
-            now = datetime.now(UTC)
             rows = [("SCHEDULE", "CRON", "ZONE", "JOB", "QUEUE", "CATCH-UP", "THROUGH", "NEXT")]
             for s in schedules(store):
                 dealt_with = (s.catch_up, _time(s.through), _time(next_due(s, now)))
                 rows.append((s.name, s.cron, s.zone, s.job, s.queue, *dealt_with))
         else:
-            header = "ID JOB STATE STARTS DUE SUBMITTED STARTED ENDED EXIT REASON OUTPUT"
+            header = "ID JOB STATE STARTS DUE NEXT SUBMITTED STARTED ENDED EXIT REASON OUTPUT"
             rows = [tuple(header.split())]
+            comes = {s.name: _time(next_due(s, now)) for s in schedules(store)}
             for job in jobs(store, State(words.state) if words.state else None, words.limit):
                 times = (_time(job.submitted), _time(job.started), _time(job.ended))
                 exit_code = NOTHING if job.exit_code is None else job.exit_code
                 ending = (exit_code, job.code or NOTHING, job.output or NOTHING)
-                begin = (job.id[:SHOWN], job.name, job.state, job.starts, job.due or NOTHING)
-                rows.append((*begin, *times, *ending))
+                begin = (job.id[:SHOWN], job.name, job.state, job.starts)
+                due = (job.due or NOTHING, comes.get(job.schedule or "", NOTHING))
+                rows.append((*begin, *due, *times, *ending))
     return _table(rows)
 
 

@@ -123,7 +123,8 @@ class ScoreConfig(Section):
     chunk: int = setting(2000, "series scored at once", unit="series", low=1)
     wait_h: float = setting(
         6.0,
-        "time from when a scheduled scoring is due, in which it waits for input that is missing or too old",
+        "time from when a scheduled scoring is due, in which it waits for input that is missing or too "
+        "old; it keeps its place in the worker meanwhile",
         unit="h",
         low=0,
         high=168,

@@ -51,8 +51,8 @@ class Job:
     """One job as it stood when it was looked up.
 
     starts: how often a worker took it up. code, sentence: why it failed, or that it set inputs aside, else empty.
-    due: of a scheduled job, as its argument says it. output: folder that its arguments name. exit_code: as a command's,
-    once it has ended. arguments and key are only filled where one job is asked for. Times are UTC.
+    due, schedule: of a scheduled job, when it was due and by which. output: folder that its arguments name. exit_code:
+    as a command's, once it has ended. arguments and key are only filled where one job is asked for. Times are UTC.
     """
 
     id: str
@@ -68,6 +68,7 @@ class Job:
     code: str
     sentence: str
     due: str | None = None
+    schedule: str | None = None
     output: str | None = None
     exit_code: int | None = None
     arguments: Mapping[str, Any] | None = None
@@ -202,6 +203,7 @@ def _job(status: WorkflowStatus) -> Job:
     state = _STATES[status.status]
     exit_code, code, sentence = _ending(status, state)
     name, arguments, key = status.input["args"] if status.input else (attributes.get("job", ""), None, None)
+    due = _text(arguments, "due")
     return Job(
         id=status.workflow_id,
         name=name,
@@ -215,7 +217,8 @@ def _job(status: WorkflowStatus) -> Job:
         result=status.output,
         code=code,
         sentence=sentence,
-        due=_text(arguments, "due"),
+        due=due,
+        schedule=key.removesuffix(f"@{due}") if key and due and key.endswith(f"@{due}") else None,
         output=_text(arguments, "output") or _text((arguments or {}).get("config"), "output"),
         exit_code=exit_code,
         arguments=arguments,

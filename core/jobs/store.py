@@ -166,7 +166,8 @@ def _checked(text: str) -> sa.URL:
     if url.get_backend_name() not in ("sqlite", "postgresql") or not url.database:
         raise InputError(
             "jobs_database",
-            "the database of jobs is neither a file nor a URL like postgresql://user@host/name: mend the setting",
+            "the database of jobs is neither a file nor a URL like postgresql://user@host/name or "
+            "postgresql:///name?service=desk: correct it",
         )
     return url
 

@@ -19,7 +19,7 @@ import pytest
 import pipelines.jobs as door
 from core.errors import InputError
 from core.jobs.queue import State, job, submit, wait
-from core.jobs.schedule import register, schedules
+from core.jobs.schedule import next_due, register, schedules
 from core.jobs.store import STEPS, Store
 from pipelines.jobs import main
 from tests.core.jobs.workers import QUICK, ROOT, until, working
@@ -46,7 +46,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 
 def test_list_shows_jobs_schedules_and_workers(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "list") == [
-        "ID  JOB  STATE  STARTS  DUE  SUBMITTED  STARTED  ENDED  EXIT  REASON  OUTPUT"
+        "ID  JOB  STATE  STARTS  DUE  NEXT  SUBMITTED  STARTED  ENDED  EXIT  REASON  OUTPUT"
     ]
     with working(store, {"fail": lambda: 1 / 0}) as worker:
         failed = submit(store, "fail", {"who": 1}, key="a secret key")
@@ -66,11 +66,12 @@ def test_list_shows_jobs_schedules_and_workers(store: Store, capsys: pytest.Capt
     assert {line.split()[0] for line in lines} == {failed[:12], waiting[:12]}
     (line,) = said(capsys, "list", "--state", "failed")[1:]
     assert re.fullmatch(
-        rf"{failed[:12]}  fail  failed  1       -    {TIME}  {TIME}  {TIME}  3     fault   -", line
+        rf"{failed[:12]}  fail  failed  1       -    -     {TIME}  {TIME}  {TIME}  3     fault   -", line
     )
     (line,) = said(capsys, "list", "--state", "waiting", "--limit", "1")[1:]
     assert re.fullmatch(
-        rf"{waiting[:12]}  a-longer.name  waiting  0       -    {TIME}  -        -      -     -       -", line
+        rf"{waiting[:12]}  a-longer.name  waiting  0       -    -     {TIME}  -        -      -     -       -",
+        line,
     )
     header, line = said(capsys, "list", "schedules")
     assert header.split() == ["SCHEDULE", "CRON", "ZONE", "JOB", "QUEUE", "CATCH-UP", "THROUGH", "NEXT"]
@@ -93,16 +94,19 @@ def test_list_and_show_say_when_a_job_was_due_where_its_output_is_and_how_it_end
 ) -> None:
     due = "2026-01-02T06:00:00+01:00"
     ended = {}
+    register(store, "nightly", "0 6 * * *", "Europe/Zurich", "score")
     with working(store, {"score": _score}):
         for code in (0, 2, 4):
             arguments = {"config": {"output": f"/data/out{code}", "secret": "x"}, "due": due, "code": code}
-            ended[code] = submit(store, "score", arguments)
+            ended[code] = submit(store, "score", arguments, key=f"nightly@{due}" if code == 4 else None)
             wait(store, ended[code], 60)
     found = [line.split() for line in said(capsys, "list")[1:]]
-    assert [(line[2], line[4], *line[-3:]) for line in reversed(found)] == [
-        ("done", due, "0", "-", "/data/out0"),
-        ("failed", due, "2", "input_late", "/data/out2"),
-        ("done", due, "4", "quarantined", "/data/out4"),
+    (schedule,) = schedules(store)
+    comes = f"{next_due(schedule, datetime.now(UTC)):%Y}"
+    assert [(line[2], line[4], line[5][:4], *line[-3:]) for line in reversed(found)] == [
+        ("done", due, "-", "0", "-", "/data/out0"),
+        ("failed", due, "-", "2", "input_late", "/data/out2"),
+        ("done", due, comes, "4", "quarantined", "/data/out4"),
     ]
     shown = dict(line.split(maxsplit=1) for line in said(capsys, "show", ended[4]))
     assert shown["exit_code"] == "4"
@@ -130,6 +134,7 @@ def test_show_tells_all_about_one_job(store: Store, capsys: pytest.CaptureFixtur
         "arguments": '{"a": "é", "b": 2}',
         "key": "k",
         "due": "-",
+        "schedule": "-",
         "output": "-",
         "exit_code": "-",
         "step": "load, 1970-01-01T00:00:00Z",
