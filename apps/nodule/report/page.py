@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from pydicom import Dataset
 
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.pictures import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, overviews, planes
-from apps.nodule.report.place import image_number, side_of_body, source_image
+from apps.nodule.report.place import find_side, image_number, source_image
+from apps.nodule.report.source import study_date
 from apps.nodule.report.tables import notes
 from core.reports.page import (
     Bar,
@@ -55,6 +57,7 @@ def series_page(
         eyebrow="Triptych \N{MIDDLE DOT} lung nodules on CT",
         tiles=_tiles(volume, findings, model),
         sections=[
+            _about(volume),
             _at_a_glance(volume, findings),
             *([_one_by_one(volume, findings)] if findings else []),
             _technical(volume, candidates, findings, model),
@@ -99,6 +102,17 @@ def _anchor(number: int) -> str:
     return f"nodule-{number}"
 
 
+def _about(volume: Volume) -> Section:
+    """Which scan this is, and what a reader must know of it before its findings."""
+    source = volume.sources[0] if volume.sources else Dataset()
+    facts = [
+        ("Series description", str(source.get("SeriesDescription") or "").strip() or "none given"),
+        ("Study date", study_date(source) or "none given"),
+    ]
+    notices = [Notice(sentence, "warning") for _, sentence in volume.notes]
+    return Section("This scan", [Facts(facts), *notices])
+
+
 def _at_a_glance(volume: Volume, findings: Sequence[Finding]) -> Section:
     figures = []
     for view in overviews(volume, findings):
@@ -126,7 +140,7 @@ def _row(volume: Volume, finding: Finding, number: int) -> list[str | Bar | Link
         Bar(candidate.probability, f"{candidate.probability:.2f}"),
         f"{candidate.diameter_mm:.1f}",
         f"{finding.volume_mm3:.0f}",
-        side_of_body(volume, candidate.centre_mm) or "\N{EN DASH}",
+        find_side(volume, candidate.centre_mm).name or "not known",
         str(image_number(volume, candidate.centre_mm)),
         _position(candidate.centre_mm),
     ]
@@ -173,9 +187,8 @@ def _facts(volume: Volume, finding: Finding) -> list[tuple[str, str]]:
         ("Outlined on slices", _range(int(planes_in[0]), int(planes_in[-1]))),
         ("Position x, y, z", f"{_position(candidate.centre_mm)} mm"),
     ]
-    side = side_of_body(volume, candidate.centre_mm)
-    if side:
-        facts.insert(0, ("Side", side))
+    side = find_side(volume, candidate.centre_mm)
+    facts.insert(0, ("Side", side.name or f"not known: {side.why}"))
     header = source_image(volume, image)
     if header is not None and header.get("InstanceNumber") is not None:
         facts.insert(-1, ("Instance number", str(header.InstanceNumber)))
@@ -204,8 +217,5 @@ def _technical(
             ("Series", volume.uid),
         ]
     )
-    remarks = [Notice(sentence, "warning") for _, sentence in volume.notes]
-    heading = Text("Repairs and peculiarities of this series:" if remarks else "The series needed no repair.")
-    if not findings:
-        remarks += [Notice(sentence) for _, sentence in notes(volume, findings)[len(volume.notes) :]]
-    return Section("How it was made", [facts, heading, *remarks, Notice(DISCLAIMER)])
+    remarks = [Notice(sentence) for _, sentence in notes(volume, findings)[len(volume.notes) :]]
+    return Section("How it was made", [facts, *remarks, Notice(DISCLAIMER)])

@@ -82,6 +82,12 @@ def moment(source: Dataset) -> Moment:
     return chosen
 
 
+def study_date(source: Dataset) -> str | None:
+    """Return the study's date as YYYY-MM-DD, or None where the source gives none that can be read."""
+    date = str(source.get("StudyDate") or "").strip()
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if _DATE.fullmatch(date) else None
+
+
 def _time_on(source: Dataset, date: str) -> str:
     """Return the first readable time that the source gives for that date."""
     for kind in ("Series", "Study", "Acquisition", "Content"):

@@ -11,7 +11,7 @@ import numpy as np
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.report.model_info import ModelInfo
-from apps.nodule.report.place import image_number, side_of_body, source_image
+from apps.nodule.report.place import find_side, image_number, source_image
 from core.runs.files import write_csv, write_json
 
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "probability", "diameter_mm")
@@ -90,9 +90,8 @@ def _finding(volume: Volume, finding: Finding, number: int) -> dict[str, Any]:
         "image": image,
         "mask_images": {"first": int(planes[0]) + 1, "last": int(planes[-1]) + 1},
     }
-    side = side_of_body(volume, candidate.centre_mm)
-    if side:
-        result["side"] = side
+    side = find_side(volume, candidate.centre_mm)
+    result |= {"side": side.name} if side.name else {"side_unknown": side.why}
     header = source_image(volume, image)
     if header is not None and header.get("SOPInstanceUID"):
         result["sop_instance_uid"] = str(header.SOPInstanceUID)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from apps.nodule.data.volume import Volume
@@ -77,3 +78,31 @@ def test_page_holds_no_patient_attribute(volume: Volume, findings: list[Finding]
     for item in volume.sources:
         item.PatientName, item.PatientID, item.InstitutionName = "CANARY^Name", "CANARY-ID", "CANARY Hospital"
     assert "CANARY" not in render(volume, findings, model)
+
+
+def test_page_says_which_scan_it_is_and_what_to_know_first(
+    volume: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
+    for item in volume.sources:
+        item.SeriesDescription = "Thorax <lung> & B60f"
+    html = render(volume, findings, model)
+    assert "<dt>Series description</dt><dd>Thorax &lt;lung&gt; &amp; B60f</dd>" in html
+    assert "<dt>Study date</dt><dd>2019-03-04</dd>" in html
+    assert html.count("One slice was missing.") == 1
+    assert html.index("One slice was missing.") < html.index("At a glance")
+
+
+def test_page_of_a_scan_without_description_or_date(volume: Volume, model: ModelInfo) -> None:
+    for item in volume.sources:
+        item.StudyDate = ""
+    for seen in (volume, replace(volume, sources=())):
+        html = render(seen, [], model)
+        assert "<dt>Series description</dt><dd>none given</dd>" in html
+        assert "<dt>Study date</dt><dd>none given</dd>" in html
+
+
+def test_page_says_why_a_side_is_not_known(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+    html = render(replace(volume, is_oriented=False, sources=()), findings, model)
+    assert html.count("not known: the file does not say how its axes lie in the patient") == 2
+    assert "<dd>left</dd>" not in html
+    assert "<dd>right</dd>" not in html

@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from apps.nodule.data.volume import Volume
-from apps.nodule.report.place import image_number, side_of_body, source_image
+from apps.nodule.report.place import (
+    BETWEEN,
+    JOINED,
+    NO_BODY,
+    NO_LUNG,
+    NO_ORIENTATION,
+    Side,
+    find_side,
+    image_number,
+    side_of_body,
+    source_image,
+)
 
 
 @pytest.mark.parametrize(("column", "side"), [(5, "right"), (58, "left"), (32, None)])
@@ -27,6 +40,37 @@ def test_no_body_has_no_side() -> None:
     assert (
         side_of_body(Volume(np.full((4, 8, 8), -1000, np.int16), np.eye(4), "air"), (100.0, 0.0, 0.0)) is None
     )
+
+
+@pytest.mark.parametrize(("column", "side"), [(26, "right"), (20, "right"), (37, "left"), (44, "left")])
+def test_near_the_middle_the_lung_decides(volume: Volume, column: int, side: str) -> None:
+    """As in the apex, where the lungs lie within 20 mm of the middle."""
+    x, y, z = volume.to_world(np.array([[20, 30, column]]))[0]
+    assert abs(x) < 21
+    assert find_side(volume, (float(x), float(y), float(z))) == Side(side)
+
+
+def test_a_shifted_mediastinum_is_no_matter(volume: Volume) -> None:
+    """The right lung reaches over the middle of the body: what lies in it is right."""
+    hu_DHW = np.full(volume.hu_DHW.shape, 30, np.int16)
+    hu_DHW[:, 8:56, 4:38] = -850
+    hu_DHW[:, 8:56, 44:60] = -850
+    shifted = Volume(hu_DHW, volume.affine, "shifted")
+    x, y, z = volume.to_world(np.array([[20, 30, 35]]))[0]
+    assert find_side(shifted, (float(x), float(y), float(z))).name == "right"
+
+
+def test_it_says_why_there_is_no_side(volume: Volume) -> None:
+    middle = tuple(float(v) for v in volume.to_world(np.array([[20, 30, 31.5]]))[0])
+    solid = Volume(np.full(volume.hu_DHW.shape, 30, np.int16), volume.affine, "solid")
+    joined = volume.hu_DHW.copy()
+    joined[:, 8:56, 4:60] = -850
+    air = Volume(np.full((4, 8, 8), -1000, np.int16), np.eye(4), "air")
+    unknown = replace(volume, is_oriented=False)
+    cases = ((volume, BETWEEN), (solid, NO_LUNG), (air, NO_BODY), (unknown, NO_ORIENTATION),
+             (Volume(joined, volume.affine, "joined"), JOINED))  # fmt: skip
+    for seen, why in cases:
+        assert find_side(seen, middle) == Side(None, why)
 
 
 def test_images_count_from_one_and_stay_inside(volume: Volume) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from apps.nodule.data.volume import Volume
@@ -33,6 +34,7 @@ def test_report_says_what_was_found(volume: Volume, findings: list[Finding], mod
     assert first["mask_images"] == {"first": 12, "last": 14}
     assert first["sop_instance_uid"] == volume.sources[12].SOPInstanceUID
     assert second["number"] == 2
+    assert (first["side"], second["side"]) == ("right", "left")
     assert content["notes"] == [{"code": "gap_filled", "sentence": "One slice was missing."}]
 
 
@@ -52,3 +54,10 @@ def test_no_finding_is_said(volume: Volume, model: ModelInfo) -> None:
     content = report(volume, [], [], model)
     assert content["findings"] == []
     assert [note["code"] for note in content["notes"]] == ["gap_filled", "no_segmentation"]
+
+
+def test_a_side_that_is_not_known_says_why(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
+    content = report(replace(volume, is_oriented=False), [], findings, model)
+    for finding in content["findings"]:
+        assert "side" not in finding
+        assert finding["side_unknown"] == "the file does not say how its axes lie in the patient"
