@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from apps.risk.score import job
-from core.errors import ConfigError
+from core.errors import ConfigError, InputError
 from core.jobs.schedule import due_times, schedules
 from core.jobs.store import Store
 from tests.apps.risk.score_inputs import DAYS, config, files, go, returns, scores
@@ -116,3 +116,26 @@ def test_a_schedule_takes_no_date_and_an_old_one_is_to_be_registered_again(tmp_p
     old = {"stage": "score", "output": "o", "data": {"sample": "markets", "window": 3}}
     with pytest.raises(ConfigError, match="has a field 'window' of old: register it again"):
         job(config=old, due="2024-02-26T06:00:00+01:00")
+
+
+def test_a_scheduled_scoring_waits_for_new_data_and_fails_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    new = returns(2).assign(day=2 * list(pd.date_range(end=now.date(), periods=DAYS).strftime("%Y-%m-%d")))
+    cfg = dataclasses.asdict(config(tmp_path, returns(2), score_wait_h=0.0))
+    with pytest.raises(InputError, match=r"no series is up to date.* waits for its input until") as caught:
+        job(cfg, now.isoformat())
+    assert caught.value.code == "input_late"
+    assert not (tmp_path / "out" / "scores").exists(), "data of years ago are not scored as of today"
+    pauses: list[float] = []
+
+    def data_arrive(seconds: float) -> None:
+        pauses.append(seconds)
+        config(tmp_path, new)
+
+    monkeypatch.setattr("apps.risk.late_input.pause", data_arrive)
+    cfg = dataclasses.asdict(config(tmp_path, returns(2)))
+    assert job(cfg, now.isoformat())["exit_code"] == 0
+    assert pauses == [60.0]
+    assert partitions(tmp_path / "out") == [f"{now:%Y-%m-%dT%H-%M-%S}"]
