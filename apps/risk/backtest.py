@@ -22,6 +22,7 @@ from apps.risk.data.history import last_dates
 from apps.risk.data.holdings import read_holdings
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.panel import Panel
+from apps.risk.data.set_aside import report_rejected
 from apps.risk.metrics.tail_figures import TailFigures
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.candidates import candidates
@@ -33,11 +34,13 @@ from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.models.walking import Asked, first_day, held, outcomes, walk_days, walk_paths
 from apps.risk.report import page
 from apps.risk.report.backtest_page import backtest_page
+from apps.risk.report.input_notes import input_notes
 from apps.risk.report.judged import COLUMNS, Judged, Row, cells, judge, overall
 from apps.risk.report.seen_in_training import warn_of_seen
 from core.errors import ExitCode, InputError
 from core.runs.files import write_csv, write_json, write_text
 from core.runs.folder import Run
+from core.terminal import print_note
 
 Found = dict[Asked, Judged]
 
@@ -50,6 +53,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
     folder = None if cfg.weights is None else Path(cfg.weights)
     models = candidates(cfg.backtest.models, folder, cfg.model.device, cfg.backtest.refit_every)
     loaded = load_panel(cfg.data, cfg.as_of)
+    report_rejected(loaded.checked, loaded.columns, cfg.data.max_rejected, run)
     if not loaded.columns.targets:
         raise InputError(
             "backtest_event",
@@ -57,6 +61,8 @@ def run(cfg: RiskConfig, run: Run) -> int:
         )
     require_suited(cfg.model.name, loaded.columns)
     require_group_used(loaded.columns, models.values())
+    for note in input_notes(loaded, models.values()):
+        print_note(note)
     seen: dict[str, str] = {}
     if not set(cfg.backtest.models) <= set(BASELINES):
         first = last_dates(loaded.panel, cfg.backtest.days)[0]

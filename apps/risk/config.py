@@ -58,6 +58,20 @@ class DataConfig(Section):
     known_at: str | None = free_text(None, "column of the date at which a row became known")
     zone: str | None = free_text(None, "time zone into which times with an offset are converted")
     time_format: str | None = free_text(None, "how times are written where not ISO 8601, as for strptime")
+    decimal: str | None = setting(
+        None,
+        "mark before fractions; null reads what can be one number only, and sets 1,234 aside",
+        choices=("point", "comma"),
+    )
+    encoding: str | None = free_text(
+        None, "encoding of a CSV file that is neither in UTF-8 nor in UTF-16, such as latin-1 or cp1252"
+    )
+    max_rejected: float = setting(
+        0.05,
+        "share of rows that may be set aside; with more nothing is done. Second copies of a row do not count",
+        low=0,
+        high=1,
+    )
     bound: float = setting(1e15, "largest size of a plausible value; larger ones are set aside", above=0)
     max_age: str | None = free_text(
         None,

@@ -12,6 +12,7 @@ from apps.risk.config import RiskConfig
 from apps.risk.data.comparable import comparable
 from apps.risk.data.history import last_dates
 from apps.risk.data.load import load_panel
+from apps.risk.data.set_aside import report_rejected
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.candidates import candidates, trained_names
 from apps.risk.models.champions import CHAMPIONS
@@ -21,11 +22,13 @@ from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.report import page
 from apps.risk.report.evaluation_page import event_page, targets_page
 from apps.risk.report.event_evaluation import events, least_log_loss
+from apps.risk.report.input_notes import input_notes, unseen_notes
 from apps.risk.report.seen_in_training import warn_of_seen
 from apps.risk.report.target_evaluation import chosen, targets
 from core.errors import ExitCode
 from core.runs.files import write_json, write_text
 from core.runs.folder import Run
+from core.terminal import print_note
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
@@ -38,6 +41,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
     model = RiskModel.from_pretrained(folder)
     described = model.described
     loaded = load_panel(cfg.data, cfg.as_of, (described.get("event") or {}).get("categories"))
+    report_rejected(loaded.checked, loaded.columns, cfg.data.max_rejected, run)
     require_suited(cfg.model.name, loaded.columns)
     require_group_used(loaded.columns, [model.targets])
     model.require(loaded.columns)
@@ -51,6 +55,9 @@ def run(cfg: RiskConfig, run: Run) -> int:
     for label in loaded.columns.targets:
         names = [*trained_names(described, "targets"), *BASELINES]
         models = candidates(names, folder, cfg.model.device, cfg.backtest.refit_every)
+        if label == loaded.columns.targets[0]:
+            for note in input_notes(loaded, models.values()):
+                print_note(note)
         panel, aside = comparable(loaded, label)
         refused.update(aside.values())
         parts, judged = targets(cfg, panel, label, models)
@@ -61,6 +68,8 @@ def run(cfg: RiskConfig, run: Run) -> int:
         label = loaded.columns.event
         seen |= warn_of_seen(described, "event", loaded.as_of.wall, run.log)
         models_of_event = {name: _event_model(folder, name) for name in trained_names(described, "event")}
+        for note in unseen_notes(loaded.unseen, ", ".join(models_of_event)):
+            print_note(note)
         found = events(cfg, loaded, models_of_event, int((described.get("event") or {}).get("horizon", 1)))
         metrics[label] = {**found.parts._asdict(), "stability": found.stability}
         champions[label] = least_log_loss(found.parts.development)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import time
 import typing
 from collections import Counter
@@ -20,13 +19,14 @@ from apps.risk.data.as_of_time import AsOf, parse_as_of
 from apps.risk.data.columns import Columns
 from apps.risk.data.holdings import Holdings, read_holdings
 from apps.risk.data.load import Loaded, load_panel, zone_of
-from apps.risk.data.parse import MISSING_WORDS
+from apps.risk.data.set_aside import LIST, rejected_rows, report_rejected
 from apps.risk.data.sql import parse_url
 from apps.risk.late_input import when_input_is_there
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.champions import champion_of, read_champions
 from apps.risk.models.risk_model import RiskModel, on_device
 from apps.risk.models.suited import require_group_used, require_suited
+from apps.risk.report.input_notes import input_notes
 from apps.risk.report.manifest import Facts
 from apps.risk.report.partition import read_batches, write_partition
 from apps.risk.report.score_rows import Settings, Tally, score_rows
@@ -38,10 +38,11 @@ from core.errors import ConfigError, ExitCode, InputError, output_error
 from core.runs.files import write_csv
 from core.runs.folder import Run, open_run
 from core.stages import to_yaml
+from core.terminal import print_note
 
 JOB = "risk.score"
 # What was set aside: rows of the input (its number counts from 0), entities and portfolios without numbers.
-ASIDE = ("kind", "row", "entity", "column", "code", "sentence", "content")
+ASIDE = ("kind", *LIST)
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between tries of a database that does not answer
 _PATHS = (
     *("output", "run_dir", "weights", "data.path", "data.columns"),
@@ -87,6 +88,8 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
     ready = time.monotonic()
     trained = model.described.get("event") or {}
     loaded = load_panel(cfg.data, now or cfg.as_of, trained.get("categories"), fresh=True)
+    listed_in = _aside_path(output, loaded)
+    report_rejected(loaded.checked, loaded.columns, cfg.data.max_rejected, run, listed_in)
     if champions is not None:
         model = _load_model(
             cfg,
@@ -96,6 +99,8 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
     require_suited(cfg.model.name, loaded.columns)
     require_group_used(loaded.columns, [model.targets])
     _check_fit(model, loaded.columns)
+    for note in input_notes(loaded, [model.targets] if model.targets is not None else (), model.event):
+        print_note(note)
     seen = _seen(model, loaded, run)
     event = (model.event, int(trained["horizon"])) if model.event is not None else None
     tally = Tally()
@@ -223,15 +228,14 @@ def _metrics(loaded: Loaded, tally: Tally) -> dict[str, Any]:
     }
 
 
+def _aside_path(output: Path, loaded: Loaded) -> Path:
+    return output / "quarantine" / f"as_of={loaded.as_of.label}.csv"
+
+
 def _write_aside(output: Path, loaded: Loaded, tally: Tally) -> None:
     """Write quarantine/as_of=LABEL.csv, or remove it where nothing was set aside and an earlier run left one."""
-    path = output / "quarantine" / f"as_of={loaded.as_of.label}.csv"
-    rejected = loaded.checked.rejected
-    numbers = frozenset((*loaded.columns.features, *loaded.columns.static_numbers))
-    rows = [
-        ("row", one.row, _text(one.entity), one.column, one.code, one.sentence, _plain(one.content, numbers))
-        for one in rejected.itertuples(index=False)
-    ]
+    path = _aside_path(output, loaded)
+    rows = [("row", *row) for row in rejected_rows(loaded.checked, loaded.columns)]
     rows += [(one.kind, "", one.name, one.label, one.code, one.sentence, "") for one in sorted(tally.aside)]
     try:
         if rows:
@@ -242,22 +246,6 @@ def _write_aside(output: Path, loaded: Loaded, tally: Tally) -> None:
                 path.parent.rmdir()
     except OSError as error:
         raise output_error(error, output) from error
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _plain(content: str, numbers: frozenset[str]) -> str:
-    """Spell numbers one way: a reader of CSV tells 7 as 7.0 where the whole column is numbers, later rows included."""
-    row = json.loads(content)
-    for name in numbers & row.keys():
-        if row[name] in (*MISSING_WORDS, None):
-            row[name] = None
-            continue
-        with contextlib.suppress(ValueError):
-            row[name] = repr(float(row[name]))
-    return json.dumps(row, ensure_ascii=False)
 
 
 def _send(cfg: RiskConfig, as_of: AsOf, folder: Path) -> None:

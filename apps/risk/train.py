@@ -19,6 +19,7 @@ from apps.risk.data.history import history_NT, last_dates
 from apps.risk.data.load import Loaded, load_panel, panel_digest
 from apps.risk.data.mixture import FINETUNE, OWN, PRETRAIN, UNTIL, Material, Mixture, load_material
 from apps.risk.data.panel import fill_gaps
+from apps.risk.data.set_aside import report_rejected
 from apps.risk.data.windows import Windows
 from apps.risk.models.feed import code_counts, learn_levels
 from apps.risk.models.learning import Forecasting, WindowLessons, begin
@@ -46,7 +47,12 @@ LEAST_RESIDUALS = 2000  # values from which tails are fitted; with fewer the net
 NETWORKS = ("riskformer", "tft", "deepar")
 OWN_ROUND = "own"  # the one round of a training on a table of the user's own
 READ = ("data.path", "data.columns")  # compared by what is read
-UNREAD = ("data.max_age", "model.paths", "model.device")  # they do not decide the weights
+UNREAD = (
+    "data.max_age",
+    "data.max_rejected",
+    "model.paths",
+    "model.device",
+)  # they do not decide the weights
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
@@ -57,13 +63,14 @@ def run(cfg: RiskConfig, run: Run) -> int:
     training = Training(run, cfg, ("seed", "as_of", "data", "model", "trainer"), but=(*READ, *UNREAD))
     folder = run.path / "model"
     if cfg.data.sample == "mixture":
-        parts = {"targets": _pretrained(cfg, run, folder, training)}
+        parts, rejected = {"targets": _pretrained(cfg, run, folder, training)}, 0
     else:
         loaded = load_panel(cfg.data, cfg.as_of, seed=cfg.seed)
-        parts = _of_a_table(cfg, run, folder, loaded, training)
+        report_rejected(loaded.checked, loaded.columns, cfg.data.max_rejected, run)
+        parts, rejected = _of_a_table(cfg, run, folder, loaded, training), len(loaded.checked.rejected)
     if run.rank == 0:
         write_description(folder, {kind: part[0] for kind, part in parts.items()})
-    run.write_metrics({kind: part[1] for kind, part in parts.items()})
+    run.write_metrics({**{kind: part[1] for kind, part in parts.items()}, "rejected_rows": rejected})
     return ExitCode.DONE
 
 

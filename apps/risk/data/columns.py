@@ -35,7 +35,8 @@ class Columns:
     value known counts. group: a word that related entities share, however many they are, so that a model may look at
     them together; an entity without one is looked at alone.
     zone: time zone into which times with an offset are converted; without it times are taken as written and one
-    table has one offset. time_format: how times are written where they are not ISO 8601, as for strptime.
+    table has one offset. time_format: how times are written where they are not ISO 8601, as for strptime. decimal:
+    "point" or "comma", the mark before fractions, where a table's numbers do not tell (apps.risk.data.numerals).
     """
 
     entity: str = "entity"
@@ -50,6 +51,7 @@ class Columns:
     known_at: str | None = None
     zone: str | None = None
     time_format: str | None = None
+    decimal: str | None = None
 
     def __post_init__(self) -> None:
         names = self.all
@@ -62,6 +64,10 @@ class Columns:
             raise ConfigError("config_choice", f"a column may not be called '{FAULT}' or have an empty name")
         if not self.labels:
             raise ConfigError("config_missing", "nothing to forecast: name a column in targets, or an event")
+        if self.decimal not in (None, "point", "comma"):
+            raise ConfigError(
+                "config_choice", f"decimal={self.decimal} is no mark before fractions: wanted point or comma"
+            )
         if self.zone is not None and not is_zone(self.zone):
             raise ConfigError(
                 "config_choice",

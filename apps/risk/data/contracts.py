@@ -15,7 +15,9 @@ import pandera.pandas as pandera
 from apps.risk.data import parse
 from apps.risk.data.asof import hidden_ahead, nothing_known, split_rows, trim
 from apps.risk.data.columns import FAULT, Columns
+from apps.risk.data.event_labels import event_numbers
 from apps.risk.data.faults import Faults, nothing_left
+from apps.risk.data.numerals import Numbers, numbers
 from core.errors import InputError
 
 BOUND = 1e15
@@ -28,17 +30,22 @@ class Checked:
     accepted: the declared columns, sorted by entity and time (and known_at): entity and statics category, times
     datetime64[us], the rest float64 with NaN where nothing is known. rejected: faults.REJECTED; `row` counts from 0
     the rows of the input that exist at the as-of date, `content` is the row as JSON. later: rows that become known
-    after it. A clean table is not copied: accepted may share memory with it, so copy before you change it.
+    after it. notes: sentences on how values were read that are not written plainly. A clean table is not copied:
+    accepted may share memory with it, so copy before you change it.
     """
 
     accepted: pd.DataFrame
     rejected: pd.DataFrame
     later: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
 class _Rows:
-    """The rows of a table, read. code_R: place in `entities`, -1 where none. known: when each became known."""
+    """The rows of a table, read. code_R: place in `entities`, -1 where none. known: when each became known.
+
+    written: of each column of numbers, how it was read.
+    """
 
     code_R: np.ndarray
     entities: list[str]
@@ -46,6 +53,7 @@ class _Rows:
     known: parse.Times | None
     values: dict[str, np.ndarray] = field(default_factory=dict)  # numbers, or codes of statics
     words: dict[str, list[str]] = field(default_factory=dict)  # of each static
+    written: dict[str, Numbers] = field(default_factory=dict)
 
     @property
     def known_R(self) -> np.ndarray | None:
@@ -73,7 +81,7 @@ def check(
     rows = _read_keys(table, columns, faults)
     later_R, ahead_R = _place_in_time(rows, columns, as_of)
     _refuse_odd_zones(rows, columns, later_R, faults)
-    _read_values(rows, table, columns, ahead_R, faults)
+    _read_values(rows, table, columns, later_R, ahead_R, faults)
     _check_values(rows, columns, bound, faults)
     if as_of is not None and columns.known_at:
         for name in (*columns.labels, *columns.observed):
@@ -83,7 +91,7 @@ def check(
     rejected = faults.rejected(table, columns, (rows.code_R, rows.entities), later_R, unread)
     if not len(accepted):
         raise nothing_left(rejected)
-    return Checked(accepted, rejected, int(later_R.sum()))
+    return Checked(accepted, rejected, int(later_R.sum()), _notes(rows, table, columns, later_R, faults))
 
 
 def refused_entities(checked: Checked, columns: Columns) -> dict[str, tuple[str, str]]:
@@ -140,18 +148,45 @@ def _refuse_odd_zones(rows: _Rows, columns: Columns, later_R: np.ndarray, faults
 
 
 def _read_values(
-    rows: _Rows, table: pd.DataFrame, columns: Columns, ahead_R: np.ndarray, faults: Faults
+    rows: _Rows,
+    table: pd.DataFrame,
+    columns: Columns,
+    later_R: np.ndarray,
+    ahead_R: np.ndarray,
+    faults: Faults,
 ) -> None:
     hidden = hidden_ahead(columns) if columns.known_at is None and ahead_R.any() else ()
     for name in (*columns.features, *columns.static_numbers):
-        number_R, bad_R = parse.numbers(table[name])
+        seen_R = ~(later_R | ahead_R) if name in hidden else ~later_R
+        if name == columns.event:
+            read = event_numbers(table[name], seen_R, columns.decimal)
+        else:
+            read = numbers(table[name], columns.decimal)
         if name in hidden:
-            number_R, bad_R = np.where(ahead_R, np.nan, number_R), bad_R & ~ahead_R
-        faults.add("not_a_number", name, bad_R)
-        rows.values[name] = number_R
+            read = read.where(~ahead_R)
+        faults.add("not_a_number", name, read.bad_R)
+        faults.add("number_unclear", name, read.unclear_R | read.contradicted_R(seen_R))
+        rows.values[name], rows.written[name] = read.value_R, read
     for name in columns.words:
         code_R, rows.words[name] = parse.texts(table[name])
         rows.values[name] = np.where(ahead_R, -1, code_R) if name in hidden else code_R
+
+
+def _notes(
+    rows: _Rows, table: pd.DataFrame, columns: Columns, later_R: np.ndarray, faults: Faults
+) -> tuple[str, ...]:
+    kept_R = (faults.number_R == 0) & ~later_R
+    notes = list(table.attrs.get("notes", ()))
+    notes += [note for name, read in rows.written.items() for note in read.notes(name, table[name], kept_R)]
+    if columns.time_format is not None:
+        for name, times in ((columns.time, rows.time), (columns.known_at, rows.known)):
+            if name is not None and times is not None and (times.bad_R & ~later_R).any():
+                bad, total = int((times.bad_R & ~later_R).sum()), int((~later_R).sum())
+                notes.append(
+                    f"data.time_format={columns.time_format} does not read {bad} of {total} times of {name}: those "
+                    "that it reads may be misread, too, with day and month exchanged; check how they are written"
+                )
+    return tuple(notes)
 
 
 def value_schema(columns: Columns, bound: float = BOUND) -> pandera.DataFrameSchema:

@@ -24,9 +24,12 @@ REASONS = {
     "time_value": "{column} is no time: wanted ISO 8601 such as 2024-03-31, or name the time_format",
     "time_zone": "{column} has another offset than most rows: name a zone into which times are converted",
     "not_a_number": "{column} is no number: wanted one such as 1234.5, or nothing where it is not known",
+    "number_unclear": "{column} may be one of two numbers, as 1,234 may be 1234 or 1.234: name the mark before "
+    "fractions, data.decimal=point or data.decimal=comma",
     "infinite": "{column} is infinite: leave it empty where it is not known",
     "out_of_range": "{column} is larger in size than a plausible value: mend its unit, or leave it empty",
-    "event_value": "{column} is neither 0 nor 1: an event happened, did not, or is not known yet (empty)",
+    "event_value": "{column} is neither 0 nor 1: wanted 1 where the event happened, 0 where it did not, and nothing "
+    "where it is not known yet",
     "future_dated": "{column} holds a value later than the as-of date by which it claims to be known",
     "duplicate_row": "the row is there more than once: one copy is kept",
     "duplicate_key": "other rows of this entity and time have other values: keep one, or tell when each became known",

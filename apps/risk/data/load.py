@@ -44,6 +44,7 @@ class Loaded:
     """What is scored, and what is not.
 
     panel: entities of which at least one label can be forecast. refused: the others. everyone: both, to learn from.
+    unseen: static → number of entities with a category that the given ones lack, and those categories.
     refused_by: of each label all entities that cannot be forecast by it, those of `refused` too. checked: rows set
     aside, among others. digest: SHA-256 of all that the panel held before entities were refused.
     """
@@ -56,6 +57,7 @@ class Loaded:
     digest: str
     everyone: Panel
     refused_by: Mapping[str, Refused] = field(default_factory=dict)
+    unseen: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
 
     def panel_of(self, label: str) -> Panel:
         """Return the entities that can be forecast by a label."""
@@ -127,6 +129,7 @@ def load_panel(
         digest=panel_digest(panel),
         everyone=panel,
         refused_by={label: dict(sorted({**lost, **found}.items())) for label, found in by_label.items()},
+        unseen=_unseen(seen, columns, trained),
     )
 
 
@@ -205,7 +208,10 @@ def panel_digest(panel: Panel) -> str:
 def _read(cfg: DataConfig, seed: int) -> tuple[pd.DataFrame, Columns, str | None]:
     """Return a table, its columns, and the as-of date that it has by itself."""
     if cfg.sample is not None:
-        named = next((name for name in ("table", "columns", *ROLES) if getattr(cfg, name) is not None), None)
+        named = next(
+            (name for name in ("table", "columns", "encoding", *ROLES) if getattr(cfg, name) is not None),
+            None,
+        )
         if named is not None:
             raise ConfigError(
                 "config_choice",
@@ -215,7 +221,8 @@ def _read(cfg: DataConfig, seed: int) -> tuple[pd.DataFrame, Columns, str | None
         sample = _loan_book(seed) if cfg.sample == "loan_book" else load_sample(cfg.sample)
         return sample.table, sample.columns, sample.as_of
     columns = configured_columns(cfg)
-    return read_table(str(cfg.path), columns, table=cfg.table), columns, None
+    table = read_table(str(cfg.path), columns, table=cfg.table, encoding=cfg.encoding)
+    return table, columns, None
 
 
 def _loan_book(seed: int) -> Sample:
@@ -237,6 +244,17 @@ def _within_days(table: pd.DataFrame, columns: Columns) -> bool:
     code_R, time_R = table[columns.entity].cat.codes.to_numpy(), table[columns.time].to_numpy()
     day_R = time_R.astype("datetime64[D]")
     return bool(((code_R[1:] == code_R[:-1]) & (day_R[1:] == day_R[:-1]) & (time_R[1:] != time_R[:-1])).any())
+
+
+def _unseen(
+    seen: pd.DataFrame, columns: Columns, trained: Categories
+) -> dict[str, tuple[int, tuple[str, ...]]]:
+    found = {}
+    for name in columns.statics:
+        words = tuple(word for word in seen[name].cat.categories if word not in trained.get(name, (word,)))
+        if words:
+            found[name] = (int(seen.loc[seen[name].isin(words), columns.entity].nunique()), words)
+    return found
 
 
 def _any_after(table: pd.DataFrame, columns: Columns, date: np.datetime64) -> bool:

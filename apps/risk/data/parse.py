@@ -1,6 +1,7 @@
-"""Cells to text, numbers and times, each judged by itself: what one cell becomes never depends on another.
+"""Cells to text and times, each judged by itself: what one cell becomes never depends on another.
 
 That is what lets a later row change nothing of an earlier one. Work is done once for each distinct value.
+Numbers: apps.risk.data.numerals.
 Legend: R rows. Faults are masks, never exceptions: the contract gives them their reasons.
 """
 
@@ -11,13 +12,11 @@ import datetime
 import decimal
 import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 # Words that mean "no value" in a number or a time; in a text, only nothing at all does.
 MISSING_WORDS = ("", "-", "NA", "N/A", "#N/A", "NaN", "nan", "NaT", "null", "NULL", "None", "none", "<NA>")
@@ -50,32 +49,12 @@ def texts(values: pd.Series) -> tuple[np.ndarray, list[str]]:
 
     Whole numbers lose '.0', so that an id reads the same in a column that a gap has turned into floats.
     """
-    code_R, uniques = _factorize(values)
-    words = [_text(value) for value in _objects(uniques)]
-    distinct = sorted({word for word in words if word})
-    place = {word: number for number, word in enumerate(distinct)}
+    code_R, objects = distinct(values)
+    words = [_text(value) for value in objects]
+    names = sorted({word for word in words if word})
+    place = {word: number for number, word in enumerate(names)}
     renamed = np.array([place.get(word, -1) for word in words] + [-1], dtype=np.int32)
-    return renamed[code_R], distinct
-
-
-def numbers(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return float64 (R,), NaN where nothing is written, and a mask of cells that are no number.
-
-    Infinity is a number here; the contract refuses it. Dates and text are none. '1,5' is none: wanted is '1.5'.
-    """
-    kind = values.dtype.kind
-    if kind in "biuf":
-        return _floats(values), np.zeros(len(values), dtype=bool)
-    if kind in "mM":
-        return np.full(len(values), np.nan), values.notna().to_numpy(dtype=bool)
-    if isinstance(values.dtype, pd.StringDtype):
-        try:
-            array = pa.array(values, type=pa.large_string(), from_pandas=True).cast(pa.float64())
-        except pa.ArrowInvalid:
-            pass  # some cell needs a closer look
-        else:
-            return _positive_zero(array.to_numpy(zero_copy_only=False)), np.zeros(len(values), dtype=bool)
-    return _by_value(values, _number)
+    return renamed[code_R], names
 
 
 def times(values: pd.Series, zone: str | None = None, time_format: str | None = None) -> Times:
@@ -94,8 +73,8 @@ def times(values: pd.Series, zone: str | None = None, time_format: str | None = 
     if dtype.kind == "M" and isinstance(dtype, np.dtype):
         wall_R = values.to_numpy().astype(_MICRO, copy=False)
         return Times(wall_R, np.isnat(wall_R), np.zeros(size, dtype=bool), np.full(size, NAIVE, np.int16))
-    code_R, uniques = _factorize(values)
-    words = [_text(value) for value in _objects(uniques)]
+    code_R, objects = distinct(values)
+    words = [_text(value) for value in objects]
     wall_U, kind_U = _parse(words, zone, time_format)
     empty_U = np.array([word in MISSING_WORDS for word in words], dtype=bool)
     wall_R = np.append(wall_U, np.datetime64("NaT", "us"))[code_R]
@@ -103,8 +82,11 @@ def times(values: pd.Series, zone: str | None = None, time_format: str | None = 
     return Times(wall_R, empty_R, np.isnat(wall_R) & ~empty_R, np.append(kind_U, NAIVE)[code_R])
 
 
-def _factorize(values: pd.Series) -> tuple[np.ndarray, Any]:
-    return pd.factorize(values.map(_plain) if values.dtype == object else values, size_hint=SIZE_HINT)
+def distinct(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """Return the place of each row's cell among the distinct ones, (R,), -1 where nothing is written, and those."""
+    plain = values.map(_plain) if values.dtype == object else values
+    code_R, uniques = pd.factorize(plain, size_hint=SIZE_HINT)
+    return code_R, list(uniques.to_numpy(dtype=object)) if hasattr(uniques, "to_numpy") else uniques.tolist()
 
 
 def _plain(value: Any) -> Any:
@@ -124,10 +106,6 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, collections.abc.Hashable) else str(value)
 
 
-def _objects(uniques: Any) -> list[Any]:
-    return list(uniques.to_numpy(dtype=object)) if hasattr(uniques, "to_numpy") else uniques.tolist()
-
-
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
@@ -136,41 +114,6 @@ def _text(value: Any) -> str:
     if isinstance(value, (datetime.date, np.datetime64)):
         return pd.Timestamp(value).isoformat()
     return str(value)
-
-
-def _number(value: Any) -> float:
-    """Return the number a cell means, NaN for nothing; raise ValueError or TypeError for no number."""
-    if isinstance(value, str):
-        word = value.strip()
-        if word in MISSING_WORDS:
-            return math.nan
-        if "_" in word:  # Python reads 1_000, other readers do not
-            raise ValueError
-        return float(word)
-    if isinstance(value, (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)):
-        raise TypeError
-    return float(value)
-
-
-def _floats(values: pd.Series) -> np.ndarray:
-    return _positive_zero(np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan)))
-
-
-def _positive_zero(number_R: np.ndarray) -> np.ndarray:
-    """Replace -0.0, which equals 0.0 and yet has other bytes; no copy where there is none."""
-    return number_R + 0.0 if (np.signbit(number_R) & (number_R == 0.0)).any() else number_R
-
-
-def _by_value(values: pd.Series, read: Callable[[Any], float]) -> tuple[np.ndarray, np.ndarray]:
-    code_R, uniques = _factorize(values)
-    objects = _objects(uniques)
-    number_U, bad_U = np.full(len(objects) + 1, np.nan), np.zeros(len(objects) + 1, dtype=bool)
-    for place, value in enumerate(objects):
-        try:
-            number_U[place] = read(value)
-        except (ValueError, TypeError, OverflowError):
-            bad_U[place] = True
-    return _positive_zero(number_U)[code_R], bad_U[code_R]
 
 
 def _parse(words: list[str], zone: str | None, time_format: str | None) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,6 @@ a line that cannot be split becomes an empty row with its text in the column FAU
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,25 +16,35 @@ import pyarrow.csv
 import pyarrow.dataset
 
 from apps.risk.data.columns import FAULT, Columns
+from apps.risk.data.csv_layout import csv_layout, not_in
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import read_sql
 from core.errors import InputError
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
-_SEPARATORS = (",", ";", "\t", "|")
-_HEAD = 1 << 16  # bytes in which a header must end
 
 
 def read_table(
-    source: str, columns: Columns, *, table: str | None = None, query: str | None = None
+    source: str,
+    columns: Columns,
+    *,
+    table: str | None = None,
+    query: str | None = None,
+    encoding: str | None = None,
 ) -> pd.DataFrame:
     """Read the declared columns of a table; row i of the result is row i of the source.
 
-    source: path of a CSV (parted by comma, semicolon, tab or bar; .gz too) or Parquet file, folder of Parquet
-    files, or URL of a database, with the name of a table or a query. Raises InputError where it cannot be read,
+    source: path of a CSV (separated by comma, semicolon, tab or bar; .gz too) or Parquet file, folder of Parquet
+    files, or URL of a database, with the name of a table or a query. encoding: of a CSV file that is neither in
+    UTF-8 nor in UTF-16. The result's attrs["notes"] say what was skipped. Raises InputError where it cannot be read,
     in one line without user name or password.
     """
+    if encoding is not None and not source.lower().endswith(CSV_ENDINGS):
+        raise InputError(
+            "encoding_unread",
+            f"data.encoding= is for CSV files, and {Path(source).name} is none: leave it out",
+        )
     if "://" in source:
         return read_sql(source, columns, table=table, query=query)
     path = Path(source)
@@ -47,8 +55,12 @@ def read_table(
         if not path.exists():
             raise InputError("table_missing", f"{source} does not exist: name a file, a folder or a database")
         if name.endswith(CSV_ENDINGS):
-            return _read_csv(path, columns)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+            return _read_csv(path, columns, encoding)
+    except UnicodeError as error:
+        raise not_in(source, encoding or "utf-16") from error
+    except (OSError, pa.ArrowException) as error:
+        if "invalid UTF8" in str(error) and name.endswith(CSV_ENDINGS):
+            raise not_in(source, "utf-8") from error
         raise InputError("table_unreadable", f"{source} cannot be read: {_first_line(error)}") from error
     raise InputError(
         "format_unknown",
@@ -77,30 +89,42 @@ def _read_parquet(path: Path, columns: Columns) -> pd.DataFrame:
     return content.to_pandas(date_as_object=False, ignore_metadata=True)
 
 
-def _read_csv(path: Path, columns: Columns) -> pd.DataFrame:
-    names, separator, rows = _header(path)
+def _read_csv(path: Path, columns: Columns, encoding: str | None) -> pd.DataFrame:
+    layout = csv_layout(path, columns, encoding)
+    names = layout.names
     columns.require(names, str(path))
     doubled = [name for name in columns.all if names.count(name) > 1]
     if doubled:
         raise InputError("column_doubled", f"{path} has '{doubled[0]}' more than once: rename one of them")
-    if not rows:
+    if not layout.rows:
         return pd.DataFrame(columns=list(columns.all), dtype=object)
     bad: list[tuple[int, str]] = []
 
     def set_aside(row: pa.csv.InvalidRow) -> str:
         text = row.text.rstrip("\r\n")
-        bad.append((row.number - 2, f"{row.actual_columns} values, wanted {row.expected_columns}: {text}"))
+        bad.append(
+            (
+                row.number - 1 - layout.skip,
+                f"{row.actual_columns} values, wanted {row.expected_columns}: {text}",
+            )
+        )
         return "skip"
 
-    as_text = (columns.entity, columns.time, columns.known_at, *columns.words)
+    as_text = [columns.entity, columns.time, columns.known_at, *columns.words]
+    if columns.decimal == "comma":  # 1.234 would be taken for a number otherwise
+        as_text += [*columns.features, *columns.static_numbers]
     content = pa.csv.read_csv(
         path,
         # one thread: only then is a line that cannot be split told with its number
         read_options=pa.csv.ReadOptions(
-            column_names=_distinct(names), skip_rows=1, use_threads=False, block_size=1 << 22
+            column_names=_distinct(names),
+            skip_rows=layout.skip,
+            use_threads=False,
+            block_size=1 << 22,
+            encoding=layout.encoding,
         ),
         parse_options=pa.csv.ParseOptions(
-            delimiter=separator, newlines_in_values=True, invalid_row_handler=set_aside
+            delimiter=layout.separator, newlines_in_values=True, invalid_row_handler=set_aside
         ),
         convert_options=pa.csv.ConvertOptions(
             include_columns=list(columns.all),
@@ -113,7 +137,10 @@ def _read_csv(path: Path, columns: Columns) -> pd.DataFrame:
         ),
     )
     frame = content.to_pandas()
-    return _with_faults(frame, bad) if bad else frame
+    frame = _with_faults(frame, bad) if bad else frame
+    if layout.above:
+        frame.attrs["notes"] = (f"lines above the header of {path.name} that were skipped: {layout.above}",)
+    return frame
 
 
 def _with_faults(frame: pd.DataFrame, bad: Sequence[tuple[int, str]]) -> pd.DataFrame:
@@ -126,18 +153,6 @@ def _with_faults(frame: pd.DataFrame, bad: Sequence[tuple[int, str]]) -> pd.Data
     text_R = np.full(len(good_R), None, dtype=object)
     text_R[place_B] = [text for _, text in bad]
     return whole.assign(**{FAULT: text_R})
-
-
-def _header(path: Path) -> tuple[list[str], str, bool]:
-    """Return the names of a CSV's columns, what parts them, and whether any row follows."""
-    with pa.input_stream(str(path), compression="detect") as stream:
-        head = stream.read(_HEAD).decode("utf-8-sig", errors="replace")
-    line = head.splitlines()[0] if head.strip() else ""
-    if not line.strip():
-        raise InputError("table_empty", f"{path} has no header line")
-    separator = max(_SEPARATORS, key=line.count)
-    names = next(csv.reader(io.StringIO(line), delimiter=separator))
-    return [name.strip() for name in names], separator, bool(head[len(line) :].strip())
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -1,19 +1,17 @@
-"""Cells to text, numbers and times: what each may look like, and that none depends on another."""
+"""Cells to text and times: what each may look like, and that none depends on another."""
 
 from __future__ import annotations
 
 import datetime
-import decimal
 import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.risk.data.parse import NAIVE, numbers, texts, times
+from apps.risk.data.parse import NAIVE, texts, times
 
 DAY = datetime.date(2024, 3, 31)
 BERLIN = pd.Timestamp("2024-07-01 12:00", tz="Europe/Berlin")
@@ -44,21 +42,6 @@ NO_TIMES = [
     *(1704067200, 1e18, math.inf, [1, 2], "150001"),
 ]
 EMPTY = [None, math.nan, pd.NaT, pd.NA, "", "  ", "NA", "null", "NaT"]
-
-NUMBERS: list[tuple[Any, float]] = [
-    ("1", 1.0),
-    (" 2.5 ", 2.5),
-    ("+3", 3.0),
-    ("1e5", 1e5),
-    ("-inf", -math.inf),
-    (True, 1.0),
-    (decimal.Decimal("1.25"), 1.25),
-    (b"7", 7.0),
-    (2**60, 2.0**60),
-    (np.float32(0.5), 0.5),
-    (complex(4, 0), 4.0),
-]
-NO_NUMBERS = ["abc", "1,5", "1_000", "0x10", "1 2", DAY, BERLIN, 1j, 10**400, [1.0], datetime.timedelta(1)]
 
 
 def column(*cells: Any) -> pd.Series:
@@ -113,38 +96,6 @@ def test_a_format_reads_other_dates() -> None:
     assert (zoned.wall_R[0], zoned.kind_R[0]) == (np.datetime64("2024-01-31T10:00"), 60)
 
 
-def test_numbers_are_read_and_what_is_none_is_told() -> None:
-    number_R, bad_R = numbers(column(*[cell for cell, _ in NUMBERS], *NO_NUMBERS, *EMPTY))
-    assert number_R[: len(NUMBERS)].tolist() == [number for _, number in NUMBERS]
-    assert np.isnan(number_R[len(NUMBERS) :]).all()
-    wanted = [False] * len(NUMBERS) + [True] * len(NO_NUMBERS) + [False] * len(EMPTY)
-    assert bad_R.tolist() == wanted
-
-
-@pytest.mark.parametrize(
-    "dtype", ["int64", "Int64", "Float32", "float32", "bool", "boolean", "category", "str"]
-)
-def test_each_kind_of_column_gives_the_same_numbers(dtype: str) -> None:
-    number_R, bad_R = numbers(pd.Series([1, 0, 1]).astype(dtype))
-    assert number_R.dtype == np.float64
-    assert number_R.tolist() == [1.0, 0.0, 1.0]
-    assert not bad_R.any()
-
-
-def test_missing_values_of_typed_columns_become_nan() -> None:
-    for values in (pd.array([1, None], "Int64"), pd.array(["1", None], "str"), [1.0, None]):
-        number_R, bad_R = numbers(pd.Series(values))
-        assert number_R[0] == 1.0
-        assert np.isnan(number_R[1])
-        assert not bad_R.any()
-
-
-def test_dates_are_no_numbers() -> None:
-    number_R, bad_R = numbers(pd.Series(pd.to_datetime(["2024-01-01", None])))
-    assert np.isnan(number_R).all()
-    assert bad_R.tolist() == [True, False]
-
-
 def test_an_id_reads_the_same_as_text_as_number_and_beside_a_gap() -> None:
     for values in ([1, 2, 10], [1.0, 2.0, 10.0], ["1", " 2", "10 "], pd.Categorical([1, 2, 10])):
         code_R, words = texts(pd.Series(values))
@@ -163,7 +114,7 @@ def test_texts_keep_leading_zeros_and_words_that_only_look_missing() -> None:
 
 
 CELLS = st.one_of(
-    st.sampled_from([*[cell for cell, _, _ in TIMES], *NO_TIMES, *EMPTY, *[cell for cell, _ in NUMBERS]]),
+    st.sampled_from([*[cell for cell, _, _ in TIMES], *NO_TIMES, *EMPTY]),
     st.floats(),
     st.integers(-(10**20), 10**20),
     st.text(max_size=8),
@@ -178,9 +129,6 @@ CELLS = st.one_of(
 def test_equal_cells_that_are_written_otherwise_stay_apart() -> None:
     noon = pd.Timestamp("2024-01-01 12:00", tz="UTC")
     assert times(column(noon, noon.tz_convert("Asia/Tokyo"))).kind_R.tolist() == [0, 540]
-    assert numbers(column(0.0, -0.0, "-0", 1, True))[0].tobytes() == np.array([0.0, 0, 0, 1, 1]).tobytes()
-    assert numbers(pd.Series([-0.0, 1.0]))[0].tobytes() == np.array([0.0, 1.0]).tobytes()
-    assert numbers(pd.Series(["-0", "1"]))[0].tobytes() == np.array([0.0, 1.0]).tobytes()
 
 
 @settings(max_examples=200, deadline=None)
@@ -191,22 +139,8 @@ def test_a_cell_does_not_depend_on_the_others(mine: list[Any], other: list[Any])
     assert np.array_equal(alone.wall_R.view("i8"), beside.wall_R[:size].view("i8"))
     assert np.array_equal(alone.kind_R, beside.kind_R[:size])
     assert np.array_equal(alone.bad_R, beside.bad_R[:size])
-    first, bad = numbers(column(*mine))
-    again, still = numbers(column(*mine, *other))
-    assert first.tobytes() == again[:size].tobytes()
-    assert np.array_equal(bad, still[:size])
     code, words = texts(column(*mine))
     more, all_words = texts(column(*mine, *other))
     assert [words[c] if c >= 0 else None for c in code] == [
         all_words[c] if c >= 0 else None for c in more[:size]
     ]
-
-
-def test_text_columns_read_numbers_to_the_last_bit() -> None:
-    # one bad cell sends all others through another reader
-    drawn = np.random.default_rng(0).normal(size=500) * 10.0 ** np.arange(-250, 250)
-    cells = [repr(number) for number in drawn.tolist()]
-    fast, _ = numbers(pd.Series(cells, dtype="str"))
-    slow, bad = numbers(pd.Series([*cells, "x"], dtype="str"))
-    assert fast.tobytes() == slow[:500].tobytes() == np.array([float(cell) for cell in cells]).tobytes()
-    assert bad.sum() == 1

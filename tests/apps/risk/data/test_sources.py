@@ -173,7 +173,7 @@ def test_whole_number_ids_keep_all_digits_beside_a_gap(tmp_path: Path) -> None:
             "column_missing",
             "has no column 'loss': did you mean 'lost'?",
         ),
-        ("t.csv", HEADER.encode() + b"\xff,2024-01-01,1,1,1,k\n", "table_unreadable", "invalid UTF8 data"),
+        ("t.csv", HEADER.encode() + b"\xff,2024-01-01,1,1,1,k\n", "table_unreadable", "not written in UTF-8"),
         ("t.csv.gz", TEXT, "table_unreadable", "t.csv.gz cannot be read"),
         ("t.parquet", TEXT, "table_unreadable", "t.parquet cannot be read"),
         (

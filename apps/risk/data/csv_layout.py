@@ -1,0 +1,121 @@
+"""How a CSV file is laid out: its encoding, what stands above its header, what separates its columns.
+
+All of it is read from the file's beginning, so that no later row changes it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from apps.risk.data.columns import Columns
+from core.errors import InputError
+
+SEPARATORS = (",", ";", "\t", "|")
+HEAD = 1 << 16  # bytes in which a header must end
+MOST_ABOVE = 50  # lines that may stand above the header
+_BOMS = (  # the longer first: that of UTF-32 begins as that of UTF-16 does
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SEP_LINE = re.compile(r'"?sep=(.)"?\s*')  # of Excel
+
+
+class Layout(NamedTuple):
+    """names: of the columns. skip: lines up to the end of the header. above: lines of text that it skips.
+
+    rows: whether any row follows.
+    """
+
+    names: list[str]
+    separator: str
+    skip: int
+    above: int
+    rows: bool
+    encoding: str
+
+
+def csv_layout(path: Path, columns: Columns, encoding: str | None = None) -> Layout:
+    """Find the header: the first line that names every declared column, else the first line that is no comment.
+
+    encoding: None is UTF-16 or UTF-32 where the bytes show it, else UTF-8. Raises InputError for a file without a
+    header line or of another encoding, and OSError.
+    """
+    with pa.input_stream(str(path), compression="detect") as stream:
+        head = stream.read(HEAD)
+    codec = _known(encoding) if encoding else _shown(head)
+    text = head.decode(codec, errors="replace").removeprefix("\ufeff")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    first: Layout | None = None
+    separator, above = "", 0
+    for number, line in enumerate(lines[:MOST_ABOVE]):
+        told = _SEP_LINE.fullmatch(line)
+        if told is not None:
+            separator = told[1]
+        elif line.strip():
+            found = _header_at(lines, number, separator or _most_frequent(line), above, codec)
+            if set(columns.all) <= set(found.names):
+                return found
+            first = first or (None if line.startswith("#") else found)
+            above += 1
+    if first is None:
+        raise InputError("table_empty", f"{path} has no header line")
+    if "\ufffd" in "".join(first.names):
+        raise not_in(path, codec)
+    return first
+
+
+def not_in(path: Path | str, encoding: str) -> InputError:
+    """Return the error of a file whose bytes are of another encoding."""
+    return InputError(
+        "table_unreadable",
+        f"{path} is not written in {encoding.upper()}: name its encoding, such as data.encoding=latin-1 or "
+        "data.encoding=cp1252",
+    )
+
+
+def _header_at(lines: list[str], number: int, separator: str, above: int, encoding: str) -> Layout:
+    reader = csv.reader(io.StringIO("\n".join(lines[number:])), delimiter=separator)
+    names = [name.strip() for name in next(reader)]
+    skip = number + reader.line_num  # a name may span lines
+    rows = any(line.strip() for line in lines[skip:])
+    return Layout(names, separator, skip, above, rows, encoding)
+
+
+def _most_frequent(line: str) -> str:
+    return max(SEPARATORS, key=line.count)
+
+
+def _known(encoding: str) -> str:
+    try:
+        found = codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        found = None
+    if found is None or not found._is_text_encoding:  # zip and base64 are codecs, too
+        raise InputError(
+            "encoding_unknown",
+            f"data.encoding={encoding} is no encoding known here: wanted one such as latin-1, cp1252 or utf-16",
+        )
+    return found.name
+
+
+def _shown(head: bytes) -> str:
+    """Return what a byte-order mark says, or every other byte of Latin text in UTF-16, which is nought."""
+    for bom, name in _BOMS:
+        if head.startswith(bom):
+            return name
+    even, odd = head[0::2], head[1::2]
+    if odd and odd.count(0) > len(odd) / 2 and not even.count(0):
+        return "utf-16-le"
+    if even and even.count(0) > len(even) / 2 and not odd.count(0):
+        return "utf-16-be"
+    return "utf-8"
