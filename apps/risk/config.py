@@ -58,6 +58,14 @@ class DataConfig(Section):
     known_at: str | None = free_text(None, "column of the date at which a row became known")
     zone: str | None = free_text(None, "time zone into which times with an offset are converted")
     time_format: str | None = free_text(None, "how times are written where not ISO 8601, as for strptime")
+    outcome_after: int | None = setting(
+        None,
+        "for a table of one row for each entity, all of one time: months after it at which the event became known; "
+        "null: later rows of an entity tell of it",
+        unit="months",
+        low=1,
+        high=600,
+    )
     decimal: str | None = setting(
         None,
         "mark before fractions; null reads what can be one number only, and sets 1,234 aside",

@@ -191,6 +191,11 @@ def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, checkpoints:
     """Fit the models of the event; the champion is the one of least log loss on development clients."""
     from apps.risk.models.event_training import fit_event_models  # scikit-learn is slow to import
 
+    if cfg.data.outcome_after is not None and cfg.model.horizon != 1:
+        raise ConfigError(
+            "config_choice",
+            "data.outcome_after= puts the outcome one step of the calendar ahead: add model.horizon=1",
+        )
     names = EVENT_MODELS if cfg.model.name == "champion" else (cfg.model.name,)
     fitted = fit_event_models(
         loaded.everyone, cfg.model.horizon, names, cfg.trainer, checkpoints / EVENT, run.log, cfg.seed

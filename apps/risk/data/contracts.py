@@ -30,13 +30,14 @@ class Checked:
     accepted: the declared columns, sorted by entity and time (and known_at): entity and statics category, times
     datetime64[us], the rest float64 with NaN where nothing is known. rejected: faults.REJECTED; `row` counts from 0
     the rows of the input that exist at the as-of date, `content` is the row as JSON. later: rows that become known
-    after it. notes: sentences on how values were read that are not written plainly. A clean table is not copied:
-    accepted may share memory with it, so copy before you change it.
+    after it. total: rows that exist at it. notes: sentences on how values were read that are not written plainly. A
+    clean table is not copied: accepted may share memory with it, so copy before you change it.
     """
 
     accepted: pd.DataFrame
     rejected: pd.DataFrame
     later: int
+    total: int
     notes: tuple[str, ...] = ()
 
 
@@ -91,7 +92,9 @@ def check(
     rejected = faults.rejected(table, columns, (rows.code_R, rows.entities), later_R, unread)
     if not len(accepted):
         raise nothing_left(rejected)
-    return Checked(accepted, rejected, int(later_R.sum()), _notes(rows, table, columns, later_R, faults))
+    later = int(later_R.sum())
+    notes = _notes(rows, table, columns, later_R, faults)
+    return Checked(accepted, rejected, later, len(table) - later, notes)
 
 
 def refused_entities(checked: Checked, columns: Columns) -> dict[str, tuple[str, str]]:

@@ -20,6 +20,7 @@ from apps.risk.data.as_of_time import AsOf, end_of_day, last_at, parse_as_of
 from apps.risk.data.asof import as_of_doubtful, last_in_step, view
 from apps.risk.data.columns import Columns, columns_from, read_columns
 from apps.risk.data.contracts import Checked, check, refused_entities
+from apps.risk.data.cross_section import outcomes_apart
 from apps.risk.data.freshness import age_refusals, ages, require_fresh
 from apps.risk.data.loan_book import generate_loan_book
 from apps.risk.data.max_age import parse_max_age
@@ -86,9 +87,9 @@ def load_panel(
     asked = as_of if as_of is not None else usual
     if asked is not None:
         now = asked if isinstance(asked, AsOf) else parse_as_of(asked, columns.zone)
-        checked = check(table, columns, now.wall, cfg.bound)
+        checked = _judge(cfg, table, columns, now.wall)
     else:
-        checked = check(table, columns, None, cfg.bound)
+        checked = _judge(cfg, table, columns, None)
         since_R = known_since(checked, columns)
         last, in_step = np.datetime64(since_R.max(), "us"), last_in_step(since_R)
         if in_step < last:
@@ -97,7 +98,7 @@ def load_panel(
         within_days = _within_days(checked.accepted, columns)
         now = last_at(wall, columns.zone) if within_days else end_of_day(wall.date(), columns.zone)
         if _any_after(checked.accepted, columns, now.wall):
-            checked = check(table, columns, now.wall, cfg.bound)
+            checked = _judge(cfg, table, columns, now.wall)
     seen = view(checked.accepted, columns, now.wall)
     trained = categories or {}
     words = {name: trained.get(name) or tuple(seen[name].cat.categories) for name in columns.statics}
@@ -209,7 +210,11 @@ def _read(cfg: DataConfig, seed: int) -> tuple[pd.DataFrame, Columns, str | None
     """Return a table, its columns, and the as-of date that it has by itself."""
     if cfg.sample is not None:
         named = next(
-            (name for name in ("table", "columns", "encoding", *ROLES) if getattr(cfg, name) is not None),
+            (
+                name
+                for name in ("table", "columns", "encoding", "outcome_after", *ROLES)
+                if getattr(cfg, name) is not None
+            ),
             None,
         )
         if named is not None:
@@ -244,6 +249,13 @@ def _within_days(table: pd.DataFrame, columns: Columns) -> bool:
     code_R, time_R = table[columns.entity].cat.codes.to_numpy(), table[columns.time].to_numpy()
     day_R = time_R.astype("datetime64[D]")
     return bool(((code_R[1:] == code_R[:-1]) & (day_R[1:] == day_R[:-1]) & (time_R[1:] != time_R[:-1])).any())
+
+
+def _judge(cfg: DataConfig, table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None) -> Checked:
+    checked = check(table, columns, as_of, cfg.bound)
+    return (
+        checked if cfg.outcome_after is None else outcomes_apart(checked, columns, cfg.outcome_after, as_of)
+    )
 
 
 def _unseen(

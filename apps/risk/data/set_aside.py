@@ -33,7 +33,7 @@ def report_rejected(
         return
     if checked.notes:
         print_note("; ".join(checked.notes))
-    rejected, total = checked.rejected, len(checked.accepted) + len(checked.rejected)
+    rejected, total = checked.rejected, checked.total
     if not len(rejected):
         return
     counts = rejected["code"].value_counts(sort=False).sort_values(ascending=False, kind="stable")

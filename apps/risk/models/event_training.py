@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from apps.risk.data.features import features_of, pick, telling
-from apps.risk.data.outcomes import Origins, event_origins
+from apps.risk.data.outcomes import Origins, event_origins, outcomes_missing
 from apps.risk.data.panel import Panel, fill_gaps
 from apps.risk.data.windows import Windows
 from apps.risk.models.boosting import fit_boosting
@@ -75,6 +75,12 @@ def fit_event_models(
     origins = known_origins(windows, seed)
     parts = part(origins, windows.panel, horizon)
     learned, chosen = origins.where(parts.learn_N), origins.where(parts.choose_N)
+    if not len(learned) or not len(chosen):
+        raise InputError(
+            "event_too_rare",
+            f"there are {len(origins)} outcomes of the event to learn from, too few to keep some apart for the choice "
+            "of the model: add entities or times",
+        )
     batch = gather(windows, chosen)
     figures: dict[str, dict[str, float]] = {}
     for name in names:
@@ -100,10 +106,12 @@ def fit_event_models(
 def known_origins(windows: Windows, seed: int) -> Origins:
     """Return the origins to learn from: all, or MOST of them drawn. Raises InputError event_unknown."""
     origins = event_origins(windows.panel, windows.horizon)
-    if not len(origins):
+    missing = outcomes_missing(windows.panel)
+    if missing or not len(origins):
         raise InputError(
             "event_unknown",
-            f"there is no date of which it is known whether the event came within {windows.horizon} steps: take a "
+            missing
+            or f"there is no date of which it is known whether the event came within {windows.horizon} steps: take a "
             "later as-of date, or a shorter model.horizon",
         )
     if len(origins) <= MOST:

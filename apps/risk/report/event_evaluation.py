@@ -18,7 +18,7 @@ from apps.risk.config import RiskConfig
 from apps.risk.data.features import features_of
 from apps.risk.data.history import known_until
 from apps.risk.data.load import Loaded
-from apps.risk.data.outcomes import Origins, event_origins
+from apps.risk.data.outcomes import Origins, event_origins, outcomes_missing
 from apps.risk.data.panel import Panel, fill_gaps, take
 from apps.risk.data.windows import Windows
 from apps.risk.metrics.credit import CalibrationTable, calibration_table, credit_figures_with_intervals
@@ -53,10 +53,12 @@ def events(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], ho
     if not models:
         raise InputError("model_unsuited", "the weights hold no model of an event: train one by stage=train")
     origins = event_origins(panel, horizon)
-    if not len(origins):
+    missing = outcomes_missing(panel)
+    if missing or not len(origins):
         raise InputError(
             "outcome_unknown",
-            f"no outcome within {horizon} steps is known as of {loaded.as_of.text}: take a later as_of",
+            missing
+            or f"no outcome within {horizon} steps is known as of {loaded.as_of.text}: take a later as_of",
         )
     found: list[Figures] = []
     tables: dict[str, CalibrationTable] = {}

@@ -8,7 +8,7 @@ import pytest
 
 from apps.risk.data.columns import Columns
 from apps.risk.data.loan_book import generate_loan_book
-from apps.risk.data.outcomes import event_origins
+from apps.risk.data.outcomes import event_origins, outcomes_missing
 from tests.apps.risk.data.panels import frame, panel_of
 
 EVENT = Columns(targets=(), event="default")
@@ -110,3 +110,13 @@ def test_some_of_them() -> None:
     found = event_origins(panel_of(book_of(*(("a", day, 0.0) for day in (1, 2, 3))), EVENT), 1)
     assert len(found) == 2
     assert found.where(np.array([False, True])).origin_B.tolist() == [2]
+
+
+def test_a_table_that_can_tell_of_no_outcome_says_why() -> None:
+    one = outcomes_missing(panel_of(book_of(("a", 1, 0.0), ("b", 2, 1.0)), EVENT))
+    assert str(one).startswith("each entity has one row, so that no row tells what came after it")
+    always = [(name, month, 1.0 if month == 2 else None) for name in "ab" for month in (1, 2)]
+    assert str(outcomes_missing(panel_of(book_of(*always), EVENT))).startswith(
+        "default is 1 wherever it is known, in 2"
+    )
+    assert outcomes_missing(panel_of(book_of(*always, ("c", 1, 0.0), ("c", 2, 0.0)), EVENT)) is None
