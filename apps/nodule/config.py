@@ -23,7 +23,12 @@ class ModelConfig(Section):
         None, "probability from which a candidate is a finding; null takes the weights' own", low=0, high=1
     )
     candidate_threshold: float = setting(0.02, "lowest probability in candidates.csv", low=0, high=1)
-    max_candidates: int = setting(100, "most candidates kept a scan, best first", low=1, high=10000)
+    max_candidates: int | None = setting(
+        None,
+        "most candidates kept a scan, best first; null: 30, or up to 100 where more may be findings",
+        low=1,
+        high=10000,
+    )
     tile: int = setting(
         160, "slices (compact) or edge of the cube (retinanet) seen at once", unit="voxels", low=32, high=512
     )

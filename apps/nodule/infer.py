@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apps.nodule.config import NoduleConfig
@@ -113,7 +113,9 @@ def _process(item: SeriesItem, detector: Detector, output: Path, run: Run) -> Ou
 
 def _detect(item: SeriesItem, detector: Detector, output: Path) -> Outcome:
     volume = load(item)
-    candidates = detector.detect(volume)
+    detection = detector.detect(volume)
+    volume = replace(volume, notes=(*volume.notes, *detection.notes))
+    candidates = detection.candidates
     findings = [segment(volume, c) for c in candidates if c.probability >= detector.threshold]
     model = ModelInfo(detector.name, detector.version, detector.threshold)
     write_results(output / item.id, volume, candidates, findings, model)

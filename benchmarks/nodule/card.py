@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.nodule.metrics.froc import RATES
-from apps.nodule.models.compact_detector import PROPOSALS
+from apps.nodule.models.compact_detector import MOST
 from benchmarks.page import card_environment, device_words
 from benchmarks.record import newest
 from core.errors import InputError
@@ -36,7 +36,10 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
     environment.filters.update(share=share_words, ci=interval_words, device=device_words, short=_short)
     environment.globals["missed"] = missed_words
     return environment.get_template(TEMPLATE).render(
-        shipped=shipped, other=other, rates=[f"{rate:g}" for rate in RATES], most_judged=PROPOSALS
+        shipped=shipped,
+        other=other,
+        rates=[f"{rate:g}" for rate in RATES],
+        most_judged=MOST,
     )
 
 

@@ -211,7 +211,7 @@ def second_series(detector: CompactDetector, real: Path, looks: Looks) -> list[d
 
 
 def _detect(detector: CompactDetector, item: SeriesItem) -> list[Candidate]:
-    return detector.detect(load(item))
+    return detector.detect(load(item)).candidates
 
 
 _FIELDS = ("scan_K", "centre_K3", "diameter_K")

@@ -14,12 +14,15 @@ from torch import nn
 from apps.nodule.data.lung_box import LungBox
 from apps.nodule.models.compact_detector import CompactDetector
 from apps.nodule.models.findings import Candidate
-from apps.nodule.models.tiling import suppress
 from core.runs.files import write_json
 
 APP = Path(__file__).resolve().parents[2] / "apps" / "nodule"
 SHARED_CODE = ("data/lung_box.py", "data/lungs.py", "data/resample.py", "models/tiling.py")
-COMPACT_CODE = (*SHARED_CODE, "models/compact.py", "models/compact_detector.py", "models/heatmap.py")
+COMPACT_CODE = (
+    *SHARED_CODE,
+    *("models/compact.py", "models/compact_detector.py", "models/heatmap.py"),
+    *("models/masses.py", "models/radial.py", "models/segment.py"),
+)
 BLOB_CODE = (*SHARED_CODE, "models/blob.py")
 
 
@@ -71,12 +74,5 @@ def blob_looks(folder: Path) -> Looks:
 
 
 def look_in_box(detector: CompactDetector, box: LungBox) -> list[Candidate]:
-    """Do what `CompactDetector.detect` does, from a lung that is cut out already."""
-    centres, diameters, scores = detector.judge(box.grid.hu_DHW, detector.propose(box))
-    kept = suppress(centres, diameters, scores)
-    kept = kept[scores[kept] >= detector.floor][: detector.most]
-    world = box.grid.to_world(np.asarray(centres)[kept].reshape(-1, 3))
-    return [
-        Candidate((float(x), float(y), float(z)), float(d), float(p))
-        for (x, y, z), d, p in zip(world, diameters[kept], scores[kept], strict=True)
-    ]
+    """Do what `CompactDetector.detect` does for nodules, from a lung that is cut out already."""
+    return detector.nodules(box)[0]

@@ -66,7 +66,7 @@ def seen_by_blob(phantoms: Sequence[HeldOut], cache: Path) -> list[list[Candidat
 
 
 def _look(detector: Detector, phantom: HeldOut) -> list[Candidate]:
-    return detector.detect(phantom.volume())
+    return detector.detect(phantom.volume()).candidates
 
 
 def matched_on(phantoms: Sequence[HeldOut], found: Sequence[Sequence[Candidate]]) -> Matched:

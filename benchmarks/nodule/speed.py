@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 from torch.utils.flop_counter import FlopCounterMode
 
 from apps.nodule.data.load import load
-from apps.nodule.data.lung_box import lung_box
+from apps.nodule.data.lung_box import locate_lungs
 from apps.nodule.data.series import scan
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.compact import SPACING_MM
-from apps.nodule.models.compact_detector import CompactDetector
+from apps.nodule.models.compact_detector import FEWEST, CompactDetector
+from apps.nodule.models.masses import find_masses
 from apps.nodule.models.segment import segment
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.write import write_results
@@ -75,10 +76,12 @@ def whole_command(folder: Path, weights: str | None) -> dict[str, float]:
 
 def parts(detector: CompactDetector, volume: Volume, seconds: dict[str, float]) -> None:
     """Take a volume to its results, noting the seconds of each part."""
-    box = _timed(seconds, "lungs", lambda: lung_box(volume, SPACING_MM))
-    proposals = _timed(seconds, "propose", lambda: detector.propose(box))
+    located = _timed(seconds, "lungs", lambda: locate_lungs(volume))
+    box = _timed(seconds, "resample", lambda: located.fine(SPACING_MM))
+    proposals = _timed(seconds, "propose", lambda: detector.propose(box, FEWEST))
     _timed(seconds, "judge", lambda: detector.judge(box.grid.hu_DHW, proposals))
-    candidates = detector.detect(volume)
+    _timed(seconds, "masses", lambda: find_masses(detector.search, located))
+    candidates = detector.detect(volume).candidates
     chosen = [c for c in candidates if c.probability >= detector.threshold]
     findings = _timed(seconds, "segment", lambda: [segment(volume, c) for c in chosen])
     model = ModelInfo(detector.name, detector.version, detector.threshold)

@@ -61,7 +61,7 @@ def _listed(folder: Path, scans: Sequence[str]) -> list[SeriesItem]:
 
 
 def _predictions(detector: CompactDetector, items: Sequence[SeriesItem]) -> Predictions:
-    found = [centres_and_scores(detector.detect(load(item))) for item in progress(items, "scans")]
+    found = [centres_and_scores(detector.detect(load(item)).candidates) for item in progress(items, "scans")]
     series = [item.id for item, (_, scores) in zip(items, found, strict=True) for _ in scores]
     centres, scores = (np.concatenate(part) for part in zip(*found, strict=True))
     return Predictions(tuple(series), centres, scores, np.full(len(series), np.nan))

@@ -1,4 +1,4 @@
-"""The box around the lungs, resampled: found on a coarse grid, cut from the fine one."""
+"""The box around the lungs, resampled: located on a coarse grid, cut from the fine one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from apps.nodule.data.lungs import GRID_MM, lung_mask
+from apps.nodule.data.lungs import GRID_MM, Lungs, find_lungs
 from apps.nodule.data.resample import PatientGrid, to_patient_grid
 from apps.nodule.data.volume import Volume
+
+MARGIN_MM = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,21 +22,43 @@ class LungBox:
     mask_DHW: np.ndarray
 
 
-def lung_box(volume: Volume, spacing_mm: float, margin_mm: float = 8.0) -> LungBox:
-    """Resample a volume to isotropic voxels within the box of its lungs and a margin around it.
+@dataclass(frozen=True, eq=False)
+class Located:
+    """The lungs of a volume on a coarse grid (GRID_MM) of the whole volume."""
 
-    A volume of nothing but air gives a box of one voxel whose mask is empty.
-    """
+    volume: Volume
+    coarse: PatientGrid
+    lungs: Lungs
+
+    def fine(self, spacing_mm: float) -> LungBox:
+        """Resample the box of the lungs and 8 mm around it to isotropic voxels.
+
+        Without lungs the box is one voxel whose mask is empty.
+        """
+        mask = self.lungs.closed()
+        if not mask.any():
+            corner = to_patient_grid(self.volume, spacing_mm, self.coarse.origin_mm, self.coarse.origin_mm)
+            return LungBox(corner, np.zeros(corner.hu_DHW.shape, dtype=bool))
+        box = ndimage.find_objects(mask.astype(np.uint8))[0]
+        low = self.coarse.to_world(np.array([[s.start for s in box]]))[0] - MARGIN_MM
+        high = self.coarse.to_world(np.array([[s.stop - 1 for s in box]]))[0] + MARGIN_MM
+        grid = to_patient_grid(self.volume, spacing_mm, low, high)
+        return LungBox(grid, _nearest(mask, self.coarse, grid))
+
+    def wide(self, closing_mm: float) -> LungBox:
+        """Return the coarse grid with the lungs closed over what is up to twice `closing_mm` wide."""
+        return LungBox(self.coarse, self.lungs.closed(closing_mm))
+
+
+def locate_lungs(volume: Volume) -> Located:
+    """Find the lungs of a volume."""
     coarse = to_patient_grid(volume, GRID_MM)
-    mask = lung_mask(coarse.hu_DHW, (GRID_MM,) * 3)
-    if not mask.any():
-        corner = to_patient_grid(volume, spacing_mm, coarse.origin_mm, coarse.origin_mm)
-        return LungBox(corner, np.zeros(corner.hu_DHW.shape, dtype=bool))
-    found = ndimage.find_objects(mask.astype(np.uint8))[0]
-    low = coarse.to_world(np.array([[s.start for s in found]]))[0] - margin_mm
-    high = coarse.to_world(np.array([[s.stop - 1 for s in found]]))[0] + margin_mm
-    grid = to_patient_grid(volume, spacing_mm, low, high)
-    return LungBox(grid, _nearest(mask, coarse, grid))
+    return Located(volume, coarse, find_lungs(coarse.hu_DHW, (GRID_MM,) * 3))
+
+
+def lung_box(volume: Volume, spacing_mm: float) -> LungBox:
+    """Resample a volume to isotropic voxels within the box of its lungs and a margin around it."""
+    return locate_lungs(volume).fine(spacing_mm)
 
 
 def _nearest(mask_DHW: np.ndarray, coarse: PatientGrid, grid: PatientGrid) -> np.ndarray:

@@ -106,6 +106,25 @@ NOTE_SENTENCES = {
     "directions_straightened": "The directions of the axes were off by {off:.1e} and were made orthogonal.",
     "sheared": "The volume's axes are sheared by {degrees:.1f} degrees; positions follow the shear exactly.",
     "padding_ignored": "The declared padding value lies among the tissue values and was not used.",
+    "body_part_differs": "The header names a body part without lungs, but lungs were found.",
+    "chest_without_lung": "The header names the chest, but no lung was found.",
+    "small_body": "The body is {width:.0f} mm wide, as a small child's; the detector was made for adults.",
+    "patient_size_differs": "The patient's size in the header does not fit a body {width:.0f} mm wide.",
+    "gas_cavity": "Air spaces above {limit:.0f} ml without lung tissue were searched like lungs: {cavities}.",
+}
+
+# What was not searched, or not reported, in an accepted series.
+LIMIT_SENTENCES = {
+    "no_lung": "No lung found: no air space holds {limit:.0f} ml of lung tissue, so no nodule was searched for.",
+    "not_searched": (
+        "Not searched for: nodules below about 4 mm, masses above about {largest:.0f} mm, enlarged lymph nodes, "
+        "and parts of a lung that hold no air."
+    ),
+    "thick_slices": (
+        "The slices lie {step:.1f} mm apart: nodules below {smallest:.0f} mm may fall between them, and above "
+        "{limit:.0f} mm no sensitivity was measured."
+    ),
+    "candidate_limit": "Candidates weaker than the best {limit}, left out (model.max_candidates): {left}.",
 }
 
 
@@ -135,4 +154,4 @@ def refuse(code: str, **values: float | str) -> ItemRefused:
 
 def note(code: str, **values: float | str) -> tuple[str, str]:
     """Return (code, sentence) for `Volume.notes`."""
-    return code, _fill(NOTE_SENTENCES, code, values)
+    return code, _fill(NOTE_SENTENCES | LIMIT_SENTENCES, code, values)

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from apps.nodule.data.lung_box import lung_box
 from apps.nodule.data.volume import Volume
-from apps.nodule.models.findings import Candidate
+from apps.nodule.models.findings import Candidate, Detection
 from apps.nodule.models.tiling import suppress
 
 SPACING_MM = 1.25
@@ -41,7 +41,7 @@ class BlobDetector:
         self.threshold = threshold
         self.max_candidates = max_candidates
 
-    def detect(self, volume: Volume) -> list[Candidate]:
+    def detect(self, volume: Volume) -> Detection:
         """Return candidates by falling probability."""
         box = lung_box(volume, SPACING_MM)
         response_DHW, diameter_DHW = strongest_response(box.grid.hu_DHW, SPACING_MM)
@@ -50,10 +50,12 @@ class BlobDetector:
         score_N, diameter_N = response_DHW[at], diameter_DHW[at]
         kept = suppress(centre_N3 * SPACING_MM, diameter_N, score_N)[: self.max_candidates]
         world_N3 = box.grid.to_world(centre_N3[kept])
-        return [
-            Candidate((float(x), float(y), float(z)), float(diameter), float(min(score, 1.0)))
-            for (x, y, z), diameter, score in zip(world_N3, diameter_N[kept], score_N[kept], strict=True)
-        ]
+        return Detection(
+            [
+                Candidate((float(x), float(y), float(z)), float(diameter), float(min(score, 1.0)))
+                for (x, y, z), diameter, score in zip(world_N3, diameter_N[kept], score_N[kept], strict=True)
+            ]
+        )
 
 
 def strongest_response(hu_DHW: np.ndarray, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:

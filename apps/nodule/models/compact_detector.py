@@ -1,4 +1,4 @@
-"""The compact detector: lungs, proposals over slabs, a verdict on each of the best."""
+"""The compact detector: lungs, proposals over slabs, a verdict on each of the best; then once more for masses."""
 
 from __future__ import annotations
 
@@ -10,29 +10,52 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from apps.nodule.config import ModelConfig
-from apps.nodule.data.lung_box import LungBox, lung_box
+from apps.nodule.data.body import body_notes
+from apps.nodule.data.lung_box import LungBox, locate_lungs
+from apps.nodule.data.resample import PatientGrid
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.compact import CROP, SPACING_MM, STRIDE, CompactNet, normalise
-from apps.nodule.models.detector import choose_device
-from apps.nodule.models.findings import Candidate
+from apps.nodule.models.detector import choose_device, search_limits
+from apps.nodule.models.findings import Candidate, Detection
 from apps.nodule.models.heatmap import peaks
+from apps.nodule.models.masses import LARGEST_MM, find_masses, merged
 from apps.nodule.models.tiling import padded_cut, slabs, suppress
 from core.errors import InputError
 from core.runs.files import write_bytes
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "compact.safetensors"
 HALO = (8, 4, 4)  # the mask has a margin in the plane already
-PROPOSALS = 30  # places judged in a scan
+FEWEST, MOST = (
+    30,
+    100,
+)  # places judged in a scan where no number is set: more than 30 where they may be findings
+PEAKS = 400  # looked at in a slab, where no more candidates are wanted
 PROPOSAL_FLOOR = 0.01
 JUDGED_AT_ONCE = 8
 OUTSIDE_MM = 3  # a centre this far outside the lungs is none
 
 
 class Proposals:
-    """Places in voxels of the lung's grid, best first: centres_N3 (d, h, w), diameters_N in mm, scores_N 0..1."""
+    """Places in voxels of the lung's grid, best first: centres_N3 (d, h, w), diameters_N in voxels, scores_N 0..1.
 
-    def __init__(self, centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray) -> None:
+    left: how many weaker ones were left out.
+    """
+
+    def __init__(
+        self, centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray, left: int = 0
+    ) -> None:
         self.centres_N3, self.diameters_N, self.scores_N = centres_N3, diameters_N, scores_N
+        self.left = left
+
+    def best(self, count: int) -> Proposals:
+        """Return the first `count`; the others are left out."""
+        kept = slice(0, count)
+        left = self.left + max(len(self.scores_N) - count, 0)
+        return Proposals(self.centres_N3[kept], self.diameters_N[kept], self.scores_N[kept], left)
+
+    def reaching(self, probability: float) -> int:
+        """Return how many may get this probability: the mean of two shares, of which the score is one."""
+        return int(np.sum(self.scores_N >= probability**2))
 
 
 class CompactDetector:
@@ -52,38 +75,58 @@ class CompactDetector:
         self.depth = model.tile
         self.device = device
 
-    def detect(self, volume: Volume) -> list[Candidate]:
-        """Return candidates by falling probability."""
-        box = lung_box(volume, SPACING_MM)
-        found = self.propose(box)
-        centres, diameters, scores = self.judge(box.grid.hu_DHW, found)
-        kept = suppress(centres, diameters, scores)
-        kept = kept[scores[kept] >= self.floor][: self.most]
-        world = box.grid.to_world(centres[kept])
-        return [
-            Candidate((float(x), float(y), float(z)), float(d), float(p))
-            for (x, y, z), d, p in zip(world, diameters[kept], scores[kept], strict=True)
-        ]
+    def detect(self, volume: Volume) -> Detection:
+        """Return candidates by falling probability: nodules on a grid of 1 mm, masses on one of 3 mm."""
+        located = locate_lungs(volume)
+        notes = body_notes(located)
+        if not located.lungs.air_DHW.any():
+            return Detection([], tuple(notes))
+        nodules, left = self.nodules(located.fine(SPACING_MM))
+        found = merged(nodules, find_masses(self.search, located), volume)
+        if self.most is not None:
+            left += max(len(found) - self.most, 0)
+        notes += search_limits(volume, LARGEST_MM, self.most or len(nodules), left)
+        return Detection(found[: self.most], tuple(notes))
 
-    def propose(self, box: LungBox, most: int = PROPOSALS) -> Proposals:
-        """Return the best places of a whole lung."""
+    def nodules(self, box: LungBox) -> tuple[list[Candidate], int]:
+        """Return the candidates of a lung by falling probability, and how many weaker proposals were not judged."""
+        proposals = self.propose(box, self.most or MOST)
+        if self.most is None:
+            proposals = proposals.best(max(proposals.reaching(self.threshold), FEWEST))
+        return self.judged(box, proposals, self.floor), proposals.left
+
+    def search(self, box: LungBox, least: float) -> list[Candidate]:
+        """Return the candidates of a lung from a probability on, by falling probability."""
+        proposals = self.propose(box, self.most or MOST)
+        return self.judged(box, proposals.best(proposals.reaching(least)), least)
+
+    def judged(self, box: LungBox, proposals: Proposals, least: float) -> list[Candidate]:
+        """Return what the second network keeps of proposals, from a probability on, by falling probability."""
+        centres, diameters, scores = self.judge(box.grid.hu_DHW, proposals)
+        kept = suppress(centres, diameters, scores)
+        kept = kept[scores[kept] >= least]
+        return candidates_of(box.grid, centres[kept], diameters[kept], scores[kept])
+
+    def propose(self, box: LungBox, most: int) -> Proposals:
+        """Return the best places of a whole lung, at most `most`."""
         parts = [
-            self._propose_in(box, tile.box, tile.low, tile.high)
+            self._propose_in(box, tile.box, tile.low, tile.high, max(most, PEAKS))
             for tile in slabs(box.mask_DHW, self.depth, HALO)
         ]
         if not parts:
             return Proposals(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
         centres, diameters, scores = (np.concatenate(p) for p in zip(*parts, strict=True))
-        kept = suppress(centres, diameters, scores)[:most]
-        return Proposals(centres[kept], diameters[kept], scores[kept])
+        every = suppress(centres, diameters, scores)
+        kept = every[:most]
+        return Proposals(centres[kept], diameters[kept], scores[kept], left=len(every) - len(kept))
 
     def _propose_in(
-        self, box: LungBox, cut: tuple[slice, ...], low: np.ndarray, high: np.ndarray
+        self, box: LungBox, cut: tuple[slice, ...], low: np.ndarray, high: np.ndarray, most: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         hu = torch.from_numpy(padded_cut(box.grid.hu_DHW, cut)).to(self.device)
         with torch.inference_mode():
             output = self.net.proposal(normalise(hu)[None, None])[0]
-        centres, diameters, scores = peaks(output, most=400, floor=PROPOSAL_FLOOR)
+        centres, diameters, scores = peaks(output, most, floor=PROPOSAL_FLOOR)
         centres = centres + [s.start for s in cut]
         # a peak belongs to the slab that holds its cell's middle; ends are closed by the mask below
         inside = ((centres >= low - STRIDE / 2) & (centres < high + STRIDE / 2)).all(axis=1)
@@ -110,6 +153,17 @@ class CompactDetector:
         centres = corners + (CROP - 1) / 2 + output[:, 1:4] * STRIDE
         diameters = np.exp(np.clip(output[:, 4], np.log(2.0), np.log(60.0)))
         return centres, diameters, np.sqrt(verdict * found.scores_N)
+
+
+def candidates_of(
+    grid: PatientGrid, centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray
+) -> list[Candidate]:
+    """Return candidates in LPS mm from centres and diameters in voxels."""
+    world = grid.to_world(centres_N3.reshape(-1, 3))
+    return [
+        Candidate((float(x), float(y), float(z)), float(d) * grid.spacing_mm, float(p))
+        for (x, y, z), d, p in zip(world, diameters_N, scores_N, strict=True)
+    ]
 
 
 def _near(mask_DHW: np.ndarray, at_N3: np.ndarray) -> np.ndarray:

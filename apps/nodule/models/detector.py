@@ -6,9 +6,12 @@ from typing import Protocol
 
 import torch
 
+from apps.nodule.data.reasons import note
 from apps.nodule.data.volume import Volume
-from apps.nodule.models.findings import Candidate
+from apps.nodule.models.findings import Detection
 from core.errors import ConfigError
+
+THICK_MM = 3.05  # the thickest slices of the data that sensitivity was measured on are 3 mm apart
 
 
 class Detector(Protocol):
@@ -21,9 +24,23 @@ class Detector(Protocol):
     version: str
     threshold: float
 
-    def detect(self, volume: Volume) -> list[Candidate]:
-        """Return candidates by falling probability."""
+    def detect(self, volume: Volume) -> Detection:
+        """Return candidates by falling probability, and what a reader should know of the search."""
         ...
+
+
+def search_limits(volume: Volume, largest_mm: float, most: int, left: int) -> list[tuple[str, str]]:
+    """Return (code, sentence) of what was not searched, or not reported.
+
+    largest_mm: the largest lesion searched for. most: `model.max_candidates`; left: how many it left out.
+    """
+    notes = [note("not_searched", largest=largest_mm)]
+    step = float(volume.spacing_mm[0])
+    if step > THICK_MM:
+        notes.append(note("thick_slices", step=step, smallest=2 * step, limit=THICK_MM))
+    if left:
+        notes.append(note("candidate_limit", limit=most, left=left))
+    return notes
 
 
 def choose_device(name: str) -> torch.device:

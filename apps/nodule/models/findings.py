@@ -19,6 +19,17 @@ class Candidate:
     probability: float
 
 
+@dataclass(frozen=True)
+class Detection:
+    """What a detector returns for a volume.
+
+    candidates: by falling probability. notes: (code, sentence) of what a reader should know, such as a limit reached.
+    """
+
+    candidates: list[Candidate]
+    notes: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Finding:
     """A candidate at or above the working point, with the voxels it covers.

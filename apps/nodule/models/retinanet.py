@@ -25,10 +25,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from apps.nodule.config import ModelConfig
+from apps.nodule.data.body import body_notes
+from apps.nodule.data.lung_box import locate_lungs
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.backbone import ResNetFPN
-from apps.nodule.models.detector import choose_device
-from apps.nodule.models.findings import Candidate
+from apps.nodule.models.detector import choose_device, search_limits
+from apps.nodule.models.findings import Candidate, Detection
 from core.errors import ConfigError, InputError, ItemRefused
 
 SPACING_MM = (0.703125, 0.703125, 1.25)
@@ -42,6 +44,9 @@ SCORE_THRESHOLD = 0.02
 TOP_K = 1000
 NMS_THRESHOLD = 0.22
 MAX_DETECTIONS = 300
+MOST = 100  # candidates kept where no number is set
+EVERY = 10_000  # boxes that the selection may return, so that those left out can be counted
+LARGEST_MM = 30.0  # LUNA16, which the bundle was trained on, holds no larger nodule
 
 WORKING_POINT = 0.5  # ours: the bundle names none; choose it on your own scans with stage=evaluate
 SMALLEST_TILE = (128, 128, 48)
@@ -100,11 +105,18 @@ class RetinaNetDetector:
         self.network = load_network(Path(weights)).to(self.device).eval()
         self.version = "sha256:" + _sha256(Path(weights))[:12]
 
-    def detect(self, volume: Volume) -> list[Candidate]:
+    def detect(self, volume: Volume) -> Detection:
         """Return candidates by falling probability, centre in LPS mm, diameter the mean side of the box."""
+        located = locate_lungs(volume)
+        notes = body_notes(located)
+        if not located.lungs.air_DHW.any():
+            return Detection([], tuple(notes))
         image_1XYZ, affine = preprocess(volume)
         boxes_N6, scores_N = self._boxes(image_1XYZ)
-        return to_candidates(boxes_N6, scores_N, affine)
+        found = to_candidates(boxes_N6, scores_N, affine)
+        left = max(len(found) - self.max_candidates, 0)
+        notes += search_limits(volume, LARGEST_MM, self.max_candidates, left)
+        return Detection(found[: self.max_candidates], tuple(notes))
 
     def _boxes(self, image_1XYZ: Tensor) -> tuple[np.ndarray, np.ndarray]:
         tile, device = self.tile, self.device
@@ -129,7 +141,7 @@ class RetinaNetDetector:
             tile,
             overlap=self.overlap,
             score_threshold=self.candidate_threshold,
-            max_detections=min(self.max_candidates, MAX_DETECTIONS),
+            max_detections=EVERY,
         )
         whole = image_1XYZ.numel() < np.prod(tile)  # the bundle's rule: a small image goes through at once
         half = torch.autocast("cuda", torch.float16, enabled=device.type == "cuda")
@@ -154,7 +166,7 @@ def load_retinanet(model: ModelConfig, weights: str | None) -> RetinaNetDetector
         weights,
         threshold=WORKING_POINT if model.threshold is None else model.threshold,
         candidate_threshold=model.candidate_threshold,
-        max_candidates=model.max_candidates,
+        max_candidates=MOST if model.max_candidates is None else model.max_candidates,
         device=model.device,
         tile=(edge, edge, max(edge * 3 // 64 * 8, 8)),
         overlap=OVERLAP if model.overlap is None else model.overlap,

@@ -16,6 +16,7 @@ from apps.nodule.report.source import study_date
 from apps.nodule.report.tables import notes
 from core.reports.page import (
     Bar,
+    Block,
     Card,
     Column,
     Facts,
@@ -52,8 +53,8 @@ def series_page(
 ) -> Page:
     """Return the page of one series; `findings` in the order in which they are numbered everywhere else."""
     return Page(
-        title=_title(findings),
-        subtitle=_lead(findings, model),
+        title=_title(volume, findings),
+        subtitle=_lead(volume, findings, model),
         eyebrow="Triptych \N{MIDDLE DOT} lung nodules on CT",
         tiles=_tiles(volume, findings, model),
         sections=[
@@ -66,13 +67,21 @@ def series_page(
     )
 
 
-def _title(findings: Sequence[Finding]) -> str:
+def _without_lung(volume: Volume) -> bool:
+    return any(code == "no_lung" for code, _ in volume.notes)
+
+
+def _title(volume: Volume, findings: Sequence[Finding]) -> str:
+    if _without_lung(volume):
+        return "No lung found"
     if not findings:
         return "No nodule found"
     return "1 nodule found" if len(findings) == 1 else f"{len(findings)} nodules found"
 
 
-def _lead(findings: Sequence[Finding], model: ModelInfo) -> str:
+def _lead(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> str:
+    if _without_lung(volume):
+        return "No nodule was searched for."
     if not findings:
         return f"No place in this scan reached the working point of {model.threshold:.2f}."
     largest = max(range(len(findings)), key=lambda index: findings[index].candidate.diameter_mm)
@@ -91,7 +100,7 @@ def _tiles(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> lis
         largest = max(candidate.diameter_mm for candidate in candidates)
         top = max(candidate.probability for candidate in candidates)
         tiles += [
-            Tile("Largest diameter", f"{largest:.1f} mm", "as the network estimates it"),
+            Tile("Largest diameter", f"{largest:.1f} mm", "as the network estimates it; of a mass, measured"),
             Tile("Highest probability", f"{top:.2f}", "of 1"),
         ]
     tiles.append(Tile("Slices read", str(depth), f"{volume.spacing_mm[0]:.2f} mm apart"))
@@ -130,7 +139,10 @@ def _at_a_glance(volume: Volume, findings: Sequence[Finding]) -> Section:
     empty = Notice(
         "Nothing at or above the working point. Below it, candidates.csv lists every candidate.", "good"
     )
-    return Section("At a glance", [Gallery(figures), table if findings else empty])
+    blocks: list[Block] = [Gallery(figures)]
+    if findings or not _without_lung(volume):
+        blocks.append(table if findings else empty)
+    return Section("At a glance", blocks)
 
 
 def _row(volume: Volume, finding: Finding, number: int) -> list[str | Bar | Link]:

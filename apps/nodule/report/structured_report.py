@@ -21,6 +21,7 @@ from highdicom.sr import (
     ReferencedSegment,
     RelationshipTypeValues,
     SourceImageForSegmentation,
+    TextContentItem,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
@@ -50,7 +51,8 @@ def structured_report(
 
     Each finding has a tracking identifier, site, diameter (mm), volume (mm³) and certainty (0..1), and points to its
     segment in `seg` and to the source images under it. Without findings `seg` is None and the report says
-    "Nodule: not detected". Raises ValueError where one of the two is missing.
+    "Nodule: not detected", or "Lung: not detected" where there was none to search. The notes of the volume (limits of
+    the search, repairs) stand in it as comments. Raises ValueError where one of the two is missing.
     """
     if bool(findings) != (seg is not None):
         raise ValueError("findings need their Segmentation, and only findings do")
@@ -101,8 +103,11 @@ def _content(
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
-    if seg is None:
-        _say_none_found(content)
+    root = content[0]
+    kept = list(root.ContentSequence)[: -1 if seg is None else None]
+    if seg is None or volume.notes:
+        kept.append(_evaluations(volume, without=seg is None))
+    root.ContentSequence = ContentSequence(kept)
     return content
 
 
@@ -173,25 +178,25 @@ def _source_images(images: Sequence[Reference], finding: Finding) -> list[Source
 
 
 def _placeholder(volume: Volume, model: ModelInfo) -> MeasurementsAndQualitativeEvaluations:
-    """A group that the library insists on; `_say_none_found` takes it out again."""
+    """A group that the library insists on; `_content` takes it out again."""
     uid = result_uid(volume.uid, model, "none")
     return MeasurementsAndQualitativeEvaluations(TrackingIdentifier(uid=uid, identifier="none"))
 
 
-def _say_none_found(content: MeasurementReport) -> None:
-    """Put "Nodule: not detected" (TID 1500 row 12) in the place of the imaging measurements."""
+def _evaluations(volume: Volume, *, without: bool) -> ContainerContentItem:
+    """Return the qualitative evaluations (TID 1500 rows 11 to 13): what was not detected, and a comment a note."""
+    items: list[CodeContentItem | TextContentItem] = []
+    if without:
+        searched = not any(code == "no_lung" for code, _ in volume.notes)
+        what = codes.SCT.Nodule if searched else codes.SCT.Lung
+        items.append(CodeContentItem(what, _NOT_DETECTED, RelationshipTypeValues.CONTAINS))
+    items += [
+        TextContentItem(codes.DCM.Comment, sentence, RelationshipTypeValues.CONTAINS)
+        for _, sentence in volume.notes
+    ]
     evaluations = ContainerContentItem(
         name=Code("C0034375", "UMLS", "Qualitative Evaluations"),
         relationship_type=RelationshipTypeValues.CONTAINS,
     )
-    evaluations.ContentSequence = ContentSequence(
-        [
-            CodeContentItem(
-                name=codes.SCT.Nodule,
-                value=_NOT_DETECTED,
-                relationship_type=RelationshipTypeValues.CONTAINS,
-            )
-        ]
-    )
-    root = content[0]
-    root.ContentSequence = ContentSequence([*list(root.ContentSequence)[:-1], evaluations])
+    evaluations.ContentSequence = ContentSequence(items)
+    return evaluations

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydicom import Dataset
 
@@ -18,7 +19,15 @@ from apps.nodule.models.compact_detector import save_compact
 from tests.apps.nodule.data.dicom_samples import chest_series, chest_volume, grid_affine, other_class, save
 
 SECONDARY_CAPTURE, MR = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.4"
-TILTED = grid_affine(step=(0, 0.7, 2.5))
+PIXEL_MM = (5.0, 6.0)  # few and large pixels: lungs of a third of a litre that are read in no time
+
+
+def chest_affine(step: tuple[float, float, float] = (0, 0, 2.5)) -> np.ndarray:
+    """The grid of a chest 215 mm wide on 32 × 40 pixels."""
+    affine = grid_affine(step=step)
+    affine[:3, 1] = (0, PIXEL_MM[0], 0)
+    affine[:3, 2] = (PIXEL_MM[1], 0, 0)
+    return affine
 
 
 def fresh_weights(path: Path, threshold: float = 0.05) -> Path:
@@ -35,7 +44,7 @@ def fresh_weights(path: Path, threshold: float = 0.05) -> Path:
 
 def series(name: str, slices: int = 24, **header: str) -> tuple[str, list[Dataset]]:
     """UID and data sets of a small chest series."""
-    affine = TILTED if name == "tilted" else None
+    affine = chest_affine((0, 0.7, 2.5) if name == "tilted" else (0, 0, 2.5))
     uid = derive_uid("infer", name)
     return uid, chest_series(chest_volume(affine, slices=slices, uid=name), series_uid=uid, **header)
 
@@ -49,7 +58,7 @@ def good_ct(folder: Path) -> str:
 
 def good_nifti(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
-    write_volume_file(chest_volume(uid="case"), folder / "case 7.nii.gz")
+    write_volume_file(chest_volume(chest_affine(), uid="case"), folder / "case 7.nii.gz")
     return "case 7"
 
 

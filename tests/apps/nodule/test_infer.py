@@ -65,9 +65,9 @@ def test_every_series_of_a_nasty_night_gets_its_row(night: tuple[Result, dict[st
         assert (row["findings"] != "") == (row["candidates"] != "") == looked_at
     notes = {row["series"]: row["notes"] for row in rows}
     by_name = {name: inputs.series(name)[0] for name in ("tilted", "doubled", "good")}
-    assert notes[by_name["tilted"]] == "gantry_tilt"
-    assert notes[by_name["doubled"]] == "duplicates_dropped"
-    assert notes[by_name["good"]] == ""
+    assert notes[by_name["tilted"]] == "gantry_tilt not_searched candidate_limit"
+    assert notes[by_name["doubled"]] == "duplicates_dropped not_searched candidate_limit"
+    assert notes[by_name["good"]] == "not_searched candidate_limit"
     assert {row["series"]: row["files"] for row in rows}[by_name["doubled"]] == "25"
 
 
@@ -189,10 +189,10 @@ def test_a_series_without_a_finding_says_what_is_absent(tmp_path: Path, weights:
     result = infer(tmp_path / "in", tmp_path / "out", weights, "model.threshold=1")
     assert result.code == 0
     dicom, volume = result.summary()
-    assert (dicom["findings"], dicom["notes"]) == ("0", "no_segmentation")
+    assert (dicom["findings"], dicom["notes"]) == ("0", "not_searched candidate_limit no_segmentation")
     assert dicom["detail"].endswith("Nothing was found, so there is no segmentation file.")
     assert not (result.output / uid / "seg.dcm").exists()
-    assert (volume["findings"], volume["notes"]) == ("0", "")
+    assert (volume["findings"], volume["notes"]) == ("0", "not_searched candidate_limit")
     assert (result.output / "case 7" / "seg.nii.gz").is_file(), "an empty label map is a label map"
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.nodule.data.lung_box import lung_box
+from apps.nodule.data.lung_box import locate_lungs, lung_box
 from apps.nodule.data.volume import Volume
-from tests.apps.nodule.bodies import AIR, TISSUE, Body, orientation, places, small_scan
+from tests.apps.nodule.bodies import AIR, TISSUE, Ball, Body, orientation, places, small_scan
 
 BODY = Body()
 REACH_MM = np.array([BODY.apart_mm + BODY.lung_mm[0], BODY.lung_mm[1], BODY.lung_mm[2]])
@@ -47,9 +47,19 @@ def test_a_volume_of_air_has_an_empty_mask() -> None:
     assert not box.mask_DHW.any()
 
 
-def test_a_volume_of_tissue_is_looked_at_whole() -> None:
+def test_a_volume_of_tissue_has_no_lungs() -> None:
     shape = (40, 64, 64)
     affine = places(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
     box = lung_box(Volume(np.full(shape, TISSUE, np.int16), affine, "tissue"), 1.0)
-    assert box.mask_DHW.all()
-    assert box.mask_DHW.shape == (98, 45, 45)
+    assert not box.mask_DHW.any()
+
+
+def test_the_wide_mask_takes_in_what_lies_between_the_lungs() -> None:
+    """Half of a mass at a wall lies outside the air: closing over 5 cm brings it in, 12 mm do not."""
+    mass = Ball((-67.0, 0.0, 0.0), 50.0)
+    located = locate_lungs(small_scan(Body(balls=(mass,)), "axial", (3.0, 2.0, 2.0)))
+    near, wide = located.fine(3.0), located.wide(50.0)
+    for box, holds in ((near, False), (wide, True)):
+        at = tuple(np.rint(box.grid.to_index(np.array([mass.centre_mm]))[0]).astype(int))
+        assert box.mask_DHW[at] == holds
+    assert wide.grid.spacing_mm == 3.0

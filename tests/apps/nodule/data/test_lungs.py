@@ -85,19 +85,17 @@ def test_one_lung_is_enough() -> None:
     assert not (mask & (x > 30)).any()
 
 
-@pytest.mark.parametrize(("value", "filled"), [(AIR, False), (LUNG, False), (TISSUE, True)])
-def test_without_lungs_all_but_outside_air_is_taken(value: float, filled: bool) -> None:
+@pytest.mark.parametrize("value", [AIR, TISSUE])
+def test_without_lungs_nothing_is_taken(value: float) -> None:
     mask = lung_mask(np.full((40, 64, 64), value, np.float32), (2.5, 0.7, 0.7))
     assert mask.shape == (40, 64, 64)
-    assert mask.all() if filled else not mask.any()
+    assert not mask.any()
 
 
-def test_a_field_of_view_within_a_lung_keeps_what_is_no_air() -> None:
+def test_a_field_of_view_within_a_lung_is_lung_with_what_lies_in_it() -> None:
     hu = np.full((24, 30, 30), LUNG, np.float32)
     hu[10:14, 12:16, 12:16] = TISSUE
-    mask = lung_mask(hu, (3.0, 3.0, 3.0))
-    assert mask[11:13, 13:15, 13:15].all()
-    assert mask.sum() < 200
+    assert lung_mask(hu, (3.0, 3.0, 3.0)).all()
 
 
 def test_a_lung_cut_off_by_the_field_of_view_is_searched_beside_a_whole_one() -> None:

@@ -14,6 +14,7 @@ TABLES = {
     "skip": reasons.SKIP_SENTENCES,
     "fault": reasons.FAULT_SENTENCES,
     "note": reasons.NOTE_SENTENCES,
+    "limit": reasons.LIMIT_SENTENCES,
 }
 
 
@@ -39,18 +40,20 @@ def test_codes_are_frozen() -> None:
             "voxels_outside",
         ],
         "note": [
+            "body_part_differs", "chest_without_lung",
             "directions_straightened", "duplicates_dropped",
-            "frame_of_reference_absent", "frames_of_reference", "gantry_tilt",
+            "frame_of_reference_absent", "frames_of_reference", "gantry_tilt", "gas_cavity",
             "interleaved",
             "monochrome1_inverted", "name_not_content", "no_orientation", "others_dropped", "padding_ignored",
-            "rescale_type", "series_split", "sheared", "two_placements",
+            "patient_size_differs", "rescale_type", "series_split", "sheared", "small_body", "two_placements",
         ],
+        "limit": ["candidate_limit", "no_lung", "not_searched", "thick_slices"],
     }  # fmt: skip
 
 
 def test_no_code_means_two_things() -> None:
     codes = [code for table in TABLES.values() for code in table]
-    assert len(codes) == len(set(codes)) == 62
+    assert len(codes) == len(set(codes)) == 71
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

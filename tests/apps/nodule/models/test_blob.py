@@ -40,7 +40,7 @@ def chest(flipped: bool) -> Volume:
 @pytest.mark.parametrize("flipped", [False, True])
 def test_balls_are_the_best_candidates_at_their_places(flipped: bool) -> None:
     detector = BlobDetector()
-    found = detector.detect(chest(flipped))
+    found = detector.detect(chest(flipped)).candidates
     assert detector.name == "blob"
     assert 2 <= len(found) <= 100
     probabilities = [c.probability for c in found]
@@ -60,7 +60,7 @@ def test_the_same_volume_gives_the_same_candidates() -> None:
 
 
 def test_no_more_candidates_than_asked_for() -> None:
-    assert len(BlobDetector(max_candidates=1).detect(chest(False))) == 1
+    assert len(BlobDetector(max_candidates=1).detect(chest(False)).candidates) == 1
 
 
 @pytest.mark.parametrize("diameter", [7.5, 13.5])

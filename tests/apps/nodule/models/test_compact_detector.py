@@ -19,8 +19,8 @@ from apps.nodule.data.lung_box import lung_box
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.compact import SPACING_MM, CompactNet, JudgeNet
 from apps.nodule.models.compact_detector import (
+    FEWEST,
     HALO,
-    PROPOSALS,
     CompactDetector,
     Proposals,
     load_compact,
@@ -68,7 +68,7 @@ def detector(net: nn.Module | None = None, **model: object) -> CompactDetector:
 
 @pytest.mark.parametrize("name", ["axial", "flipped", "coronal", "oblique", "sheared"])
 def test_the_same_nodules_are_found_in_every_orientation(name: str) -> None:
-    found = detector().detect(small_scan(Body(balls=BALLS), name))
+    found = detector().detect(small_scan(Body(balls=BALLS), name)).candidates
     strong = [c for c in found if c.probability > 0.5]
     assert len(strong) == len(BALLS)
     for ball in BALLS:
@@ -78,7 +78,7 @@ def test_the_same_nodules_are_found_in_every_orientation(name: str) -> None:
 
 
 def test_candidates_fall_in_probability_from_plain_numbers() -> None:
-    found = detector().detect(small_scan(Body(balls=BALLS)))
+    found = detector().detect(small_scan(Body(balls=BALLS))).candidates
     probabilities = [c.probability for c in found]
     assert len(found) >= 2
     assert probabilities == sorted(probabilities, reverse=True)
@@ -90,17 +90,17 @@ def test_candidates_fall_in_probability_from_plain_numbers() -> None:
 def test_the_floor_and_the_most_candidates_hold() -> None:
     body = Body(balls=(*BALLS, Ball((-40.0, -10.0, -25.0), 9.0)))
     volume = small_scan(body)
-    every = detector(candidate_threshold=0.0).detect(volume)
+    every = detector(candidate_threshold=0.0).detect(volume).candidates
     assert len(every) >= 3
-    assert detector(candidate_threshold=0.0, max_candidates=2).detect(volume) == every[:2]
-    assert all(c.probability >= 0.6 for c in detector(candidate_threshold=0.6).detect(volume))
+    assert detector(candidate_threshold=0.0, max_candidates=2).detect(volume).candidates == every[:2]
+    assert all(c.probability >= 0.6 for c in detector(candidate_threshold=0.6).detect(volume).candidates)
 
 
 def test_what_lies_outside_the_lungs_is_no_proposal() -> None:
     """A stone in the air beside the chest looks like a nodule to the network."""
     outside = Ball((86.0, 62.0, 0.0), 8.0)
     volume = small_scan(Body(balls=(*BALLS, outside)))
-    centres = [c.centre_mm for c in detector(candidate_threshold=0.0).detect(volume)]
+    centres = [c.centre_mm for c in detector(candidate_threshold=0.0).detect(volume).candidates]
     gaps = np.linalg.norm(np.array(centres) - outside.centre_mm, axis=1)
     assert len(gaps) >= len(BALLS)
     assert gaps.min() > 15
@@ -116,7 +116,8 @@ def test_slabs_do_not_change_what_is_found() -> None:
     assert len(borders) >= 3
     assert sum(min(abs(z - b) for b in borders) < 3 for _, z in places_mm) >= 5
     whole, in_slabs = (
-        [c for c in detector(tile=depth).detect(volume) if c.probability > 0.5] for depth in (512, 32)
+        [c for c in detector(tile=depth).detect(volume).candidates if c.probability > 0.5]
+        for depth in (512, 32)
     )
     assert len(whole) == len(in_slabs) == len(balls)
     for a in whole:
@@ -163,7 +164,7 @@ def test_extreme_verdicts_stay_within_range() -> None:
 )
 def test_without_lungs_there_is_an_answer(value: float, shape: tuple[int, int, int]) -> None:
     affine = places(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
-    assert detector().detect(Volume(np.full(shape, value, np.int16), affine, "plain")) == []
+    assert detector().detect(Volume(np.full(shape, value, np.int16), affine, "plain")).candidates == []
 
 
 def test_a_field_of_view_within_a_lung_is_searched() -> None:
@@ -175,25 +176,25 @@ def test_a_field_of_view_within_a_lung_is_searched() -> None:
         places(orientation("axial", (1.25, 0.7, 0.7)), shape, (42, 2, 3)),
         shape,
     )
-    (found,) = [c for c in detector().detect(volume) if c.probability > 0.5]
+    (found,) = [c for c in detector().detect(volume).candidates if c.probability > 0.5]
     assert np.linalg.norm(np.subtract(found.centre_mm, ball.centre_mm)) < 0.3
 
 
 def test_a_scan_of_300_slices_costs_at_most_0_3_tflop() -> None:
     """Two lungs of 2.9 litres each (a tall adult, breathed in) on 512 × 512 × 300 voxels of 0.7 × 0.7 × 1.25 mm.
 
-    Every cell is a proposal, so as many places are judged as ever can be.
+    Every cell is a proposal too weak for a finding, so as many places are judged as in any usual scan.
     """
     body = Body(trunk_mm=(170.0, 120.0), lung_mm=(62.0, 85.0, 131.0), apart_mm=78.0)
     shape = (300, 512, 512)
     volume = scan_of(body, places(orientation("axial", (1.25, 0.7, 0.7)), shape, (0, 0, 0)), shape)
     fresh = detector(CompactNet(), candidate_threshold=0.0)
-    nn.init.zeros_(fresh.net.proposal.head.bias)
+    nn.init.constant_(fresh.net.proposal.head.bias, -2.0)
     judged: list[int] = []
     fresh.net.judge.register_forward_hook(lambda _, given, __: judged.append(len(given[0])))
     with FlopCounterMode(display=False) as counter:
         fresh.detect(volume)
-    assert sum(judged) == PROPOSALS
+    assert sum(judged) == FEWEST
     flops = counter.get_total_flops()
     assert 0.1e12 < flops <= 0.3e12, f"{flops / 1e12:.3f} TFLOP"
 
@@ -288,3 +289,46 @@ def test_a_gpu_that_is_not_there_is_named_before_anything_is_read(tmp_path: Path
 
 def test_the_box_is_on_the_networks_spacing() -> None:
     assert lung_box(small_scan(Body()), SPACING_MM).grid.spacing_mm == 1.0
+
+
+def crowd(count: int) -> Body:
+    """Lungs with many nodules of 8 mm, 20 mm apart."""
+    lung_mm = (62.0, 85.0, 120.0)
+    steps = [np.arange(-n, n + 1, 24.0) for n in (24, 48, 96)]
+    every = [(side * 78 + x, y, z) for side in (-1, 1) for z in steps[2] for y in steps[1] for x in steps[0]]
+    inside = [p for p in every if (((abs(p[0]) - 78) / 46) ** 2 + (p[1] / 69) ** 2 + (p[2] / 104) ** 2) < 1]
+    assert len(inside) >= count
+    return Body((170.0, 120.0), lung_mm, 78.0, tuple(Ball(p, 8.0) for p in inside[:count]))
+
+
+def test_sixty_nodules_in_one_chest_are_all_reported_and_the_limit_is_what_was_set() -> None:
+    body = crowd(60)
+    volume = small_scan(body, spacing_mm=(2.5, 2.0, 2.0), room_mm=(350.0, 250.0, 250.0))
+    found = detector().detect(volume)
+    strong = [c.centre_mm for c in found.candidates if c.probability >= 0.5]
+    for ball in body.balls:
+        assert np.linalg.norm(np.array(strong) - ball.centre_mm, axis=1).min() < 4
+    few = detector(max_candidates=40).detect(volume)
+    assert len(few.candidates) == 40
+    assert "candidate_limit" in dict(few.notes)
+    many = detector(max_candidates=1000, candidate_threshold=0.0).detect(volume)
+    assert len(many.candidates) >= 60
+    assert "candidate_limit" not in dict(many.notes)
+    assert dict(many.notes)["not_searched"].startswith("Not searched for:")
+
+
+def test_without_a_lung_nothing_is_searched_and_the_note_says_so() -> None:
+    shape = (40, 64, 64)
+    affine = places(orientation("axial", (2.5, 3.0, 3.0)), shape, (0, 0, 0))
+    found = detector().detect(Volume(np.full(shape, TISSUE, np.int16), affine, "tissue"))
+    assert found.candidates == []
+    assert [code for code, _ in found.notes] == ["no_lung"]
+
+
+def test_thick_slices_are_noted() -> None:
+    thick = small_scan(Body(balls=BALLS), spacing_mm=(5.0, 2.0, 2.0))
+    notes = dict(detector().detect(thick).notes)
+    assert notes["thick_slices"].startswith("The slices lie 5.0 mm apart: nodules below 10 mm")
+    assert "thick_slices" not in dict(
+        detector().detect(small_scan(Body(balls=BALLS), spacing_mm=(3, 2, 2))).notes
+    )

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+from apps.nodule.data.reasons import note
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Finding
 from apps.nodule.report.model_info import ModelInfo
@@ -68,6 +69,22 @@ def test_page_of_nothing_found(volume: Volume, model: ModelInfo) -> None:
     assert "Nothing was found, so there is no segmentation file." in html
     assert "<table" not in html
     assert Outline(html).tags.count("svg") == 2
+
+
+def test_page_without_a_lung_says_so_first(volume: Volume, model: ModelInfo) -> None:
+    html = render(replace(volume, notes=(note("no_lung", limit=20),)), [], model)
+    assert "<h1>No lung found</h1>" in html
+    assert "No nodule was searched for." in html
+    assert "Nothing at or above the working point" not in html
+    assert "no air space holds 20 ml of lung tissue" in html
+
+
+def test_page_tells_what_was_not_searched_before_the_findings(
+    volume: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
+    limits = (note("not_searched", largest=90), note("candidate_limit", limit=100, left=7))
+    html = render(replace(volume, notes=limits), findings, model)
+    assert all(html.index(sentence) < html.index("At a glance") for _, sentence in limits)
 
 
 def test_one_nodule_is_singular(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:

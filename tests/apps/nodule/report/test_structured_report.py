@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import highdicom as hd
 import pytest
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
+from apps.nodule.data.reasons import note
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Finding
 from apps.nodule.report.model_info import ModelInfo
@@ -55,12 +58,37 @@ def test_no_finding_says_not_detected(volume: Volume, model: ModelInfo) -> None:
     report = structured_report(volume, [], model, None)
     last = report.ContentSequence[-1]
     assert last.ConceptNameCodeSequence[0].CodeMeaning == "Qualitative Evaluations"
-    (item,) = last.ContentSequence
+    item, comment = last.ContentSequence
     assert item.ConceptNameCodeSequence[0].CodeMeaning == "Nodule"
     assert item.ConceptCodeSequence[0].CodeMeaning == "Not detected"
+    assert comment.ConceptNameCodeSequence[0].CodeMeaning == "Comment"
+    assert comment.TextValue == "One slice was missing."
     assert "Imaging Measurements" not in str(report)
     (series,) = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
     assert len(series.ReferencedSOPSequence) == 40
+
+
+def test_without_a_lung_no_nodule_is_called_absent(volume: Volume, model: ModelInfo) -> None:
+    report = structured_report(replace(volume, notes=(note("no_lung", limit=20),)), [], model, None)
+    item, comment = report.ContentSequence[-1].ContentSequence
+    assert item.ConceptNameCodeSequence[0].CodeMeaning == "Lung"
+    assert item.ConceptCodeSequence[0].CodeMeaning == "Not detected"
+    assert comment.TextValue.startswith("No lung found")
+
+
+def test_limits_of_the_search_stand_beside_the_findings(
+    volume: Volume, findings: list[Finding], model: ModelInfo
+) -> None:
+    limit = note("not_searched", largest=90)
+    volume = replace(volume, notes=(limit,))
+    report = structured_report(volume, findings, model, segmentation(volume, findings, model))
+    (comment,) = report.ContentSequence[-1].ContentSequence
+    assert comment.TextValue == limit[1]
+    parsed = hd.sr.Comprehensive3DSR.from_dataset(report)
+    assert len(parsed.content.get_volumetric_roi_measurement_groups()) == 2
+    bare = replace(volume, notes=())
+    report = structured_report(bare, findings, model, segmentation(bare, findings, model))
+    assert report.ContentSequence[-1].ConceptNameCodeSequence[0].CodeMeaning == "Imaging Measurements"
 
 
 def test_findings_and_segmentation_come_together(
