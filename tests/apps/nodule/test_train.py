@@ -224,7 +224,7 @@ def test_bad_input_ends_in_one_line(
     cases = [
         (["data=mixed", f"data.real={tmp_path}"], "data=mixed needs the folder of real CT"),
         ([*own[:2], f"data.annotations={tmp_path / 'empty.csv'}"], "empty.csv is empty; wanted the columns"),
-        ([*own, f"weights={tmp_path / 'none.safetensors'}"], "there is no weights file"),
+        ([*own, f"weights={tmp_path / 'none.safetensors'}"], "none.safetensors cannot be read"),
         (["data=phantoms", "data.phantoms=0"], "data.phantoms=0 leaves no lung to train on"),
     ]
     for options, sentence in cases:

@@ -252,7 +252,7 @@ def test_what_the_plan_prints_trains(tmp_path: Path, batch_size: int, context: i
     planned = RiskConfig(
         stage="plan",
         model=ModelConfig(name="riskformer", context=context),
-        plan=PlanConfig(ranks=1, strategy="single", batch_size=batch_size),
+        plan=PlanConfig(ranks=1, strategy="single", precision="fp32", batch_size=batch_size),
     )
     words = shlex.split(launch_of(planned).command)
     line = read_command_line([*words[words.index("pipelines.risk") + 1 :], "trainer.max_steps=4"])
@@ -260,5 +260,5 @@ def test_what_the_plan_prints_trains(tmp_path: Path, batch_size: int, context: i
     model = _train(job, tmp_path)
     assert isinstance(model.targets, RiskformerTargets)
     metrics = json.loads((tmp_path / "metrics.json").read_text())["targets"]
-    assert [told["steps"] for told in metrics["rounds"].values()] == [3, 1]
+    assert {name: told["steps"] for name, told in metrics["rounds"].items()} == {"pretrain": 3, "finetune": 1}
     assert all(told["loss"] > 0 for told in metrics["rounds"].values())
