@@ -135,7 +135,7 @@ def build_trainer(
         max_epochs=-1,
         accelerator="auto",
         devices=trainer.devices,
-        num_nodes=_machines(),
+        num_nodes=machines(),
         strategy=_strategy(trainer),
         precision="bf16-mixed" if trainer.precision == "bf16" else "32-true",
         gradient_clip_val=trainer.gradient_clip or None,
@@ -149,7 +149,7 @@ def build_trainer(
     )
 
 
-def _machines() -> int:
+def machines() -> int:
     """Return on how many machines torchrun has started the training."""
     everywhere, here = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     return everywhere // here if "LOCAL_WORLD_SIZE" in os.environ else 1

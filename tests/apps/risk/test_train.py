@@ -92,6 +92,21 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(tmp_path: Path)
         assert torch.equal(resumed.net.state_dict()[name], value), name
 
 
+def test_more_steps_train_the_first_round_on_and_the_next_anew(tmp_path: Path) -> None:
+    first = _train(_mixture(), tmp_path).targets
+    longer = replace(_mixture(), trainer=replace(TRAINER, max_steps=8))
+    second = _train(longer, tmp_path).targets
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["targets"]
+    assert {name: told["steps"] for name, told in metrics["rounds"].items()} == {"pretrain": 6, "finetune": 2}
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"settings.json", "pretrain", "finetune", "finetune-2"}
+    assert isinstance(first, RiskformerTargets)
+    assert isinstance(second, RiskformerTargets)
+    assert any(not torch.equal(one, second.net.state_dict()[n]) for n, one in first.net.state_dict().items())
+    with pytest.raises(ConfigError, match=r"trainer\.max_steps=8, and this run has trainer\.max_steps=4"):
+        _train(_mixture(), tmp_path)
+
+
 def test_a_table_of_ones_own_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _before(tmp_path, monkeypatch)
     draw = np.random.default_rng(0)

@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 
 from core.errors import ConfigError, InputError
 from core.training.config import TrainerConfig
-from core.training.fit import WEIGHTS
+from core.training.fit import machines
+from core.training.resume import WEIGHTS
 from tests.core.training.toy import SEED, Batches, Interrupted, Toy, make, settings, train
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -214,6 +215,14 @@ def test_several_processes_need_a_strategy(tmp_path: Path, monkeypatch: pytest.M
         ConfigError, match="several processes were started to train together: add strategy=ddp"
     ):
         train(tmp_path)
+
+
+def test_torchrun_says_on_how_many_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machines() == 1
+    monkeypatch.setenv("WORLD_SIZE", "8")  # Lightning's own processes are of this machine
+    assert machines() == 1
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert machines() == 2
 
 
 def test_bf16_trains_and_differs_slightly(tmp_path: Path) -> None:
