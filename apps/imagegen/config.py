@@ -13,6 +13,7 @@ from core.training.config import TrainerConfig
 STAGES = ("train", "personalise", "evaluate", "export", "generate", "serve")
 SCHEDULERS = ("ddim", "ddpm", "euler", "euler_a", "dpmpp_2m", "unipc")
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+FITS = ("crop", "pad", "stretch")
 STRENGTH = 0.7  # how much of a given picture may change where nothing is said
 
 
@@ -77,8 +78,22 @@ class ServeConfig(Section):
     body_mb: float = setting(32.0, "largest request", unit="MB", above=0, high=1024)
     pixels_mp: float = setting(16.0, "largest uploaded picture", unit="million pixels", above=0, high=1000)
     pictures: int = setting(10, "most pictures of one request", unit="pictures", low=1, high=100)
+    adapters_mb: float = setting(
+        512.0,
+        "memory for adapters and for weights with one added, beside the one in use",
+        unit="MB",
+        low=0,
+        high=1_000_000,
+    )
     grace: float = setting(
         30.0, "time that a shutdown waits for pictures under way", unit="s", low=0, high=3600
+    )
+    hosts: list[str] = setting(
+        [],
+        "names that requests may call the service by, beside those of this machine; empty: as host= has it",
+    )
+    origins: list[str] = setting(
+        [], "sites whose pages may use the service (CORS), such as https://app.example.org; empty: none"
     )
     log_prompts: bool = setting(default=False, about="write prompts to the log")
 
@@ -121,11 +136,18 @@ class ImagegenConfig(Section):
     negative: str = free_text("", "what not to draw")
     n: int = setting(1, "pictures of each prompt", unit="pictures", low=1, high=1000)
     size: str = free_text("auto", "width x height such as 128x128; auto: the model's own")
-    steps: int = setting(25, "denoising steps", unit="steps", low=1, high=1000)
-    guidance: float = setting(4.0, "how closely to follow the prompt; 1 or less: no guidance", low=0, high=50)
+    steps: int = setting(
+        25, "denoising steps, at most as many as the noise of the model was trained on", unit="steps", low=1
+    )
+    guidance: float = setting(4.0, "how closely to follow the prompt; 1 or less: no guidance", low=0, high=30)
     scheduler: str = setting("ddim", "how noise is taken away", choices=SCHEDULERS)
     image: str | None = path_text(None, "picture to start from, or to paint in", exists=True)
     mask: str | None = path_text(None, "white where image= is to be painted anew", exists=True)
+    fit: str = setting(
+        "crop",
+        "how image= comes to the size: crop cuts off what is too much, pad adds white margins, stretch distorts",
+        choices=FITS,
+    )
     strength: float | None = setting(
         None, "how much of image= may change; null: 0.7, with a mask all of what it shows", above=0, high=1
     )
@@ -137,7 +159,7 @@ class ImagegenConfig(Section):
         "none", "attention: also draw where each word was looked at", choices=("none", "attention")
     )
     replay: str | None = path_text(
-        None, "a PNG that this command made: make the same bytes again", exists=True
+        None, "a picture (PNG, JPEG, WebP) made here: make the same bytes again", exists=True
     )
     images: str | None = path_text(
         None, "folder of 5 to 20 pictures of one style or thing", needed_by=("personalise",), exists=True

@@ -29,15 +29,21 @@ _MARK = "<!-- made by triptych-imagegen stage=export -->"
 def run(cfg: ImagegenConfig, run: Run) -> int:
     """Write the pipeline of `cfg.model.path` to `cfg.output`; the same call again writes the same bytes.
 
-    Weights are float16 where that loses nothing, else float32. An earlier export is replaced. Raises InputError:
-    output_taken (the folder holds something else), output_same, and what load_pipeline and save_pipeline raise.
+    Weights are float16 where that loses nothing, else float32. An earlier export of the same model is written anew.
+    Raises InputError: output_taken (the folder holds something else, or another model), output_same, and what
+    load_pipeline and save_pipeline raise.
     """
     folder = Path(str(cfg.output))
     source = Path(cfg.model.path) if cfg.model.path else EMBEDDED
     if folder.exists() and source.exists() and folder.resolve() == source.resolve():
         raise InputError("output_same", f"output={folder} is the model itself: name another folder")
-    _check_free(folder)
+    earlier = _earlier_export(folder)
     pipeline = load_pipeline(source, "cpu")
+    if earlier is not None and f"SHA-256 {pipeline.digest}" not in earlier:
+        raise InputError(
+            "output_taken",
+            f"output={folder} holds an export of another model: name a new folder, or empty it",
+        )
     card = _card(source)
     dtype = torch.float16 if _fits_half(pipeline.unet) and _fits_half(pipeline.vae) else torch.float32
     _clear(make_folder(folder))
@@ -96,17 +102,18 @@ def readme(pipeline: Pipeline, dtype: torch.dtype, *, card: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _check_free(folder: Path) -> None:
-    """Raise InputError where the folder holds anything but an earlier export."""
+def _earlier_export(folder: Path) -> str | None:
+    """Return what an earlier export in a folder says about itself, None for a free folder; raise InputError else."""
     try:
         taken = folder.is_dir() and any(folder.iterdir())
-        ours = taken and _MARK in (folder / _README).read_text(encoding="utf-8", errors="replace")
+        readme = (folder / _README).read_text(encoding="utf-8", errors="replace") if taken else ""
     except OSError:
-        ours = False
-    if taken and not ours:
+        readme = ""
+    if taken and _MARK not in readme:
         raise InputError(
             "output_taken", f"output={folder} holds something other than an earlier export: name a new folder"
         )
+    return readme if taken else None
 
 
 def _clear(folder: Path) -> None:

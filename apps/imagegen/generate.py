@@ -6,6 +6,9 @@ output/
 ├── sheet.png                            the first of them, with captions
 ├── pictures.json                        files and their recipes
 └── refused.csv                          prompts that cannot be drawn, and why
+
+No file of another content is replaced: a picture's name then ends in a digest of its recipe, those of the last three in
+one of their content.
 """
 
 from __future__ import annotations
@@ -15,31 +18,38 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from apps.imagegen.config import STRENGTH, ImagegenConfig, size_of
+from apps.imagegen.data.new_files import write_new, write_together
 from apps.imagegen.data.prompts import Prompt, read_prompts, stem_of
 from apps.imagegen.data.recipe import Recipe, RecipeError, seeds
 from apps.imagegen.models.attention_probe import AttentionProbe, words_of
 from apps.imagegen.models.drawing import Drawn, Wanted, draw_all
 from apps.imagegen.models.engine import Engine
-from apps.imagegen.models.given import Given, given, read_file
+from apps.imagegen.models.given import Given, given, read_file, whole_size
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.resolve import resolve
 from apps.imagegen.report.attention_picture import attention_png
 from apps.imagegen.report.lettering import printable
-from apps.imagegen.report.recipe_png import pixels_of, png_bytes, recipe_of
+from apps.imagegen.report.recipe_files import pixels_of, recipe_of, same_kind
+from apps.imagegen.report.recipe_png import png_bytes
 from apps.imagegen.report.sheet import sheet_png
-from core.errors import ExitCode, InputError, TriptychError, output_error
+from core.errors import ExitCode, InputError, TriptychError
+from core.notice import notice
 from core.progress import progress
-from core.runs.files import make_folder, write_bytes, write_csv, write_json
+from core.runs.files import csv_text, json_text, make_folder
 from core.runs.folder import Run
 
 REFUSED = ("line", "code", "sentence", "prompt")
 _ON_SHEET = 64  # pictures
 _COLUMNS = 8
 _QUOTED = 200  # characters of a refused prompt
+_NAMED = 3  # files that a notice names
+_NO_ROOM = ("output_full", "output_unwritable")
+_NO_PICTURES: dict[str, bytes | None] = {"sheet.png": None, "pictures.json": None}
 
 
 def run(cfg: ImagegenConfig, run: Run) -> int:
@@ -53,21 +63,25 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     replayed = read_file(Path(cfg.replay), "replay") if cfg.replay is not None else b""
     recipe = recipe_of(replayed) if cfg.replay is not None else _recipe(cfg)
     pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
+    for caution in pipeline.cautions:
+        notice(caution)
     if cfg.replay is not None:
         return _replay(cfg, run, pipeline, recipe, replayed, began)
     # a prompt that can be drawn stands for all: what is refused then is the command's own fault
-    whole = pipeline.resolve(replace(recipe, prompt="-", strength=None))
+    image = read_file(Path(cfg.image), "image") if cfg.image is not None else None
+    recipe = whole_size(pipeline, recipe, image)
+    whole = pipeline.resolve(replace(recipe, prompt="-", strength=None, text_chunks=1))
     files = _given(cfg, pipeline, whole)
     recipe = replace(recipe, adapter=files.adapter)
     wanted, refused = _wanted(cfg, pipeline, files, recipe, prompts)
-    if cfg.prompts is not None:
-        _write_refused(Path(str(cfg.output)), refused)
     if not wanted:
+        if cfg.prompts is not None:
+            write_together(make_folder(Path(str(cfg.output))), _NO_PICTURES | _refused_csv(cfg, refused))
         line, fault = next(iter(refused.items()))
         many = f"none of {len(prompts)} prompts can be drawn; line {line.line}: " if cfg.prompts else ""
         raise InputError(fault.code, many + fault.sentence)
     ready = time.monotonic()
-    _draw(cfg, pipeline, files, wanted)
+    _draw(cfg, pipeline, files, wanted, refused)
     seconds = time.monotonic() - ready
     code = ExitCode.QUARANTINED if refused else ExitCode.DONE
     run.write_metrics(
@@ -120,8 +134,10 @@ def _recipe(cfg: ImagegenConfig) -> Recipe:
 
 
 def _given(cfg: ImagegenConfig, pipeline: Pipeline, whole: Recipe) -> Given:
-    size = (whole.width, whole.height)
-    return given(pipeline, size, image=cfg.image, mask=cfg.mask, adapter=cfg.adapter)
+    files = given(pipeline, whole, image=cfg.image, mask=cfg.mask, adapter=cfg.adapter, fit=cfg.fit)
+    if files.note:
+        notice(files.note)
+    return files
 
 
 def _wanted(
@@ -130,6 +146,7 @@ def _wanted(
     """Return whole recipes by their number, which counts what is refused too, and the prompts that are refused."""
     wanted: dict[int, Recipe] = {}
     refused: dict[Prompt, RecipeError] = {}
+    cut: dict[int, str] = {}
     for place, prompt in enumerate(prompts):
         try:
             whole = resolve(
@@ -141,14 +158,27 @@ def _wanted(
             refused[prompt] = fault
             continue
         wanted.update(enumerate(seeds(whole, cfg.n), place * cfg.n + 1))
+        if sentences := pipeline.notes(whole):
+            cut[prompt.line] = "; ".join(sentences)
+    for line, sentence in list(cut.items())[:_NAMED]:
+        notice(f"line {line}: {sentence}" if cfg.prompts is not None else sentence)
+    if len(cut) > _NAMED:
+        notice(f"so it is with {len(cut) - _NAMED} more prompts")
     return wanted, refused
 
 
-def _draw(cfg: ImagegenConfig, pipeline: Pipeline, files: Given, recipes: dict[int, Recipe]) -> None:
-    """Draw and write all pictures; one that fails is told at the end, after the others."""
+def _draw(
+    cfg: ImagegenConfig,
+    pipeline: Pipeline,
+    files: Given,
+    recipes: dict[int, Recipe],
+    refused: dict[Prompt, RecipeError],
+) -> None:
+    """Draw and write all pictures; the first fault is raised at the end, after the others."""
     folder = make_folder(Path(str(cfg.output)))
     shown: list[tuple[np.ndarray, str]] = []
-    written, faults = [], []
+    written: list[dict[str, Any]] = []
+    faults, renamed = [], []
     wanted = (
         Wanted(recipe, files.image, files.mask, _probe(cfg, pipeline, recipe)) for recipe in recipes.values()
     )
@@ -156,54 +186,80 @@ def _draw(cfg: ImagegenConfig, pipeline: Pipeline, files: Given, recipes: dict[i
     with Engine(pipeline, rows=cfg.serve.rows, waiting=at_once, adapters=files.shelf) as engine:
         numbered = zip(recipes, draw_all(engine, wanted, at_once), strict=True)
         for number, drawn in progress(numbered, "drawing", len(recipes)):
+            name = file_name(number, max(recipes), drawn.recipe)
             try:
                 rgb_HWC = drawn.picture()
+                notes = pipeline.notes(drawn.recipe)
+                path = _write_picture(folder / f"{name}.png", rgb_HWC, drawn, notes)
             except TriptychError as fault:
+                if fault.code in _NO_ROOM:
+                    raise
                 faults.append(fault)
                 continue
-            name = file_name(number, max(recipes), drawn.recipe)
-            write_bytes(folder / f"{name}.png", png_bytes(rgb_HWC, drawn.recipe))
-            _write_attention(folder, name, rgb_HWC, drawn)
-            written.append({"file": f"{name}.png", "recipe": drawn.recipe.as_json()})
+            if path.stem != name:
+                renamed.append(path.name)
+            written.append({"file": path.name, "recipe": drawn.recipe.as_json()})
             if len(shown) < _ON_SHEET:
                 shown.append((rgb_HWC, f"{drawn.recipe.prompt}\nseed {drawn.recipe.seed}"))
-    if shown:
-        columns = cfg.n if 1 < cfg.n <= _COLUMNS and cfg.n < len(shown) else None
-        rgbs, captions = zip(*shown, strict=True)
-        write_bytes(folder / "sheet.png", sheet_png(rgbs, captions, columns))
-    write_json(folder / "pictures.json", written)
+    summary = _summary(cfg, shown, written) | _refused_csv(cfg, refused)
+    renamed += [path.name for path in write_together(folder, summary) if path.name not in summary]
+    if renamed:
+        notice(
+            f"{len(renamed)} files carry a digest in their names, since output= holds other results under the plain "
+            f"names: {', '.join(renamed[:_NAMED])}{', …' if len(renamed) > _NAMED else ''}"
+        )
     if faults:
         raise faults[0]
 
 
+def _write_picture(path: Path, rgb_HWC: np.ndarray, drawn: Drawn, notes: Sequence[str]) -> Path:
+    """Write a picture, and its attention where that was asked for; return the picture's path."""
+    mark = drawn.recipe.mark
+    written = write_new(path, png_bytes(rgb_HWC, drawn.recipe, notes), mark)
+    _write_attention(written, rgb_HWC, drawn, mark)
+    return written
+
+
+def _summary(
+    cfg: ImagegenConfig, shown: Sequence[tuple[np.ndarray, str]], written: Sequence[dict[str, Any]]
+) -> dict[str, bytes | None]:
+    """Return what is written beside the pictures, by name."""
+    sheet = None
+    if shown:
+        columns = cfg.n if 1 < cfg.n <= _COLUMNS and cfg.n < len(shown) else None
+        rgbs, captions = zip(*shown, strict=True)
+        sheet = sheet_png(rgbs, captions, columns)
+    return {"sheet.png": sheet, "pictures.json": json_text(list(written)).encode("utf-8", "backslashreplace")}
+
+
 def _probe(cfg: ImagegenConfig, pipeline: Pipeline, recipe: Recipe) -> AttentionProbe | None:
-    words = words_of(pipeline.tokenizer, recipe.prompt) if cfg.probes == "attention" else ()
+    words = (
+        words_of(pipeline.tokenizer, recipe.prompt, recipe.text_chunks) if cfg.probes == "attention" else ()
+    )
     latent_hw = (recipe.height // pipeline.factor, recipe.width // pipeline.factor)
     return AttentionProbe(words, latent_hw) if words else None
 
 
-def _write_attention(folder: Path, name: str, rgb_HWC: np.ndarray, drawn: Drawn) -> None:
+def _write_attention(beside: Path, rgb_HWC: np.ndarray, drawn: Drawn, mark: str) -> None:
     probe = drawn.wanted.probe
     if isinstance(probe, AttentionProbe):
         words = [word.text for word in probe.words]
         data = attention_png(rgb_HWC, drawn.recipe.prompt, words, probe.maps_SWhw().cpu().numpy())
-        write_bytes(folder / f"{name}_attention.png", data)
+        write_new(beside.with_name(f"{beside.stem}_attention.png"), data, mark)
 
 
-def _write_refused(folder: Path, refused: dict[Prompt, RecipeError]) -> None:
-    """Write refused.csv, or remove it where nothing was refused and an earlier run left one."""
-    path = folder / "refused.csv"
+def _refused_csv(cfg: ImagegenConfig, refused: dict[Prompt, RecipeError]) -> dict[str, bytes | None]:
+    """Return refused.csv by its name, None where nothing was refused."""
     rows = [
         (prompt.line, fault.code, fault.sentence, printable(prompt.text)[:_QUOTED])
         for prompt, fault in refused.items()
     ]
-    if rows:
-        write_csv(path, REFUSED, rows)
-        return
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise output_error(error, folder) from error
+    data = (
+        csv_text(REFUSED, rows).encode("utf-8", "backslashreplace")
+        if rows and cfg.prompts is not None
+        else None
+    )
+    return {"refused.csv": data}
 
 
 def _replay(
@@ -218,16 +274,18 @@ def _replay(
         )
     _check_same_files(cfg, recipe)
     whole = pipeline.resolve(replace(recipe, strength=None, image_sha256=None, mask_sha256=None))
-    files = _given(cfg, pipeline, whole)
+    files = _given(cfg, pipeline, replace(whole, image_sha256=recipe.image_sha256))
     here = resolve(pipeline, files.shelf, replace(recipe, adapter=files.adapter), files.image, files.mask)
     wanted = Wanted(here, files.image, files.mask, _probe(cfg, pipeline, here))
     ready = time.monotonic()
     with Engine(pipeline, rows=cfg.serve.rows, adapters=files.shelf) as engine:
         (drawn,) = draw_all(engine, [wanted], 1)
         rgb_HWC = drawn.picture()
-    data = png_bytes(rgb_HWC, recipe)
-    write_bytes(target, data)
-    _write_attention(target.parent, target.stem, rgb_HWC, drawn)
+    data = same_kind(source, rgb_HWC, recipe, pipeline.notes(here))
+    target = write_new(target, data, recipe.mark)
+    _write_attention(target, rgb_HWC, drawn, recipe.mark)
+    if target.name != path.name:
+        notice(f"output= holds another {path.name}: what was drawn is {target.name}")
     same = hashlib.sha256(data).digest() == hashlib.sha256(source).digest()
     run.write_metrics(
         {
@@ -238,7 +296,7 @@ def _replay(
         }
     )
     if not same:
-        raise InputError("replay_differs", f"{_difference(source, rgb_HWC)}; what was drawn is {target}")
+        raise InputError("replay_differs", f"{_difference(source, data)}; what was drawn is {target}")
     return ExitCode.DONE
 
 
@@ -257,8 +315,8 @@ def _check_same_files(cfg: ImagegenConfig, recipe: Recipe) -> None:
             )
 
 
-def _difference(source: bytes, rgb_HWC: np.ndarray) -> str:
-    given_HWC = pixels_of(source)
+def _difference(source: bytes, data: bytes) -> str:
+    given_HWC, rgb_HWC = pixels_of(source), pixels_of(data)
     if given_HWC.shape != rgb_HWC.shape:
         return "the picture's size is not its recipe's: another program changed the file"
     most = int(np.abs(given_HWC.astype(int) - rgb_HWC.astype(int)).max())

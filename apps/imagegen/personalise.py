@@ -5,6 +5,9 @@ output/
 ├── sketch-style.png           the same prompts before and after, and after without the word
 └── quarantine/                pictures that could not be used, and why
 
+Where the folder holds another adapter of that name (other words can give the same one), a digest of its content joins
+the names of both files and of the folder.
+
 What the model draws of the captions beforehand is kept in the run folder and taught again beside the new pictures, so
 that it goes on drawing that without the word (prior preservation: Ruiz et al. 2022, arXiv:2208.12242).
 Legend: N pictures, K texts of one, P prior pictures, L latent channels, h, w of latents, T tokens, D of their states.
@@ -24,6 +27,7 @@ import numpy as np
 import torch
 
 from apps.imagegen.config import ImagegenConfig
+from apps.imagegen.data.new_files import mark_of, write_new
 from apps.imagegen.data.own_pictures import (
     OwnLessons,
     OwnPicture,
@@ -47,9 +51,10 @@ from apps.imagegen.models.schedulers import new_scheduler
 from apps.imagegen.report.sheet import sheet_png
 from core.errors import ExitCode, InputError, output_error
 from core.jobs.quarantine import Quarantine
+from core.notice import notice
 from core.progress import progress
 from core.runs.arrays import read_arrays, write_arrays
-from core.runs.files import make_folder, write_bytes
+from core.runs.files import make_folder
 from core.runs.folder import Run
 from core.runs.training import Checkpoints, Source, Training
 from core.training.digests import arrays_digest, weights_digest
@@ -73,6 +78,8 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     output, token = Path(str(cfg.output)), check_token(str(cfg.token))
     _check_writable(output)
     pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
+    for caution in pipeline.cautions:
+        notice(caution)
     pictures, refused = read_own_pictures(Path(str(cfg.images)), pipeline.own_size)
     _check_length(pipeline, token)
     model = weights_digest(pipeline.unet.state_dict())
@@ -92,9 +99,10 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     lessons = _lessons(cfg, pipeline, pictures, prior, token)
     told = {"model": model, "token": token, "rank": str(cfg.personalise.rank), "pictures": str(len(pictures))}
     data, fitted = _learn(cfg, run, pipeline, lessons, told, checkpoints / "adapter")
+    mark = mark_of(data)
     learned = time.monotonic()
-    name = stem_of(token)
-    write_bytes(output / f"{name}{SUFFIX}", data)
+    written = write_new(output / f"{stem_of(token)}{SUFFIX}", data, mark)
+    name = written.stem
     shelf = AdapterShelf(output, pipeline)
     with Engine(pipeline, adapters=shelf) as engine:
         worded = [f"{one}, {token}" for one in prompts]
@@ -110,8 +118,11 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
         for note, texts in zip(notes, (worded, worded, prompts), strict=True)
         for text in texts
     ]
-    write_bytes(output / f"{name}.png", sheet_png([*before, *after], captions, len(prompts), title=token))
-    _set_aside(output, refused)
+    sheet = sheet_png([*before, *after], captions, len(prompts), title=token)
+    write_new(output / f"{name}.png", sheet, mark)
+    if name != stem_of(token):
+        notice(f"output= holds another {stem_of(token)}{SUFFIX}: what was learned is {written.name}")
+    _set_aside(written, stem_of(token), refused, pictures)
     code = ExitCode.QUARANTINED if refused else ExitCode.DONE
     run.write_metrics(
         {
@@ -259,15 +270,21 @@ def _learn(
     ), fitted
 
 
-def _set_aside(output: Path, refused: Sequence[Refused]) -> None:
-    """Write why pictures were set aside, and remove what an earlier run wrote of others."""
-    quarantine = Quarantine(output / "quarantine")
+def _set_aside(adapter: Path, plain: str, refused: Sequence[Refused], used: Sequence[OwnPicture]) -> None:
+    """Write why pictures were set aside, and remove what an earlier run of this adapter wrote of others.
+
+    Beside another adapter, whose pictures they may be, only those that can be used by now are removed.
+    """
+    output = adapter.parent
+    quarantine = Quarantine(output / f"quarantine{adapter.stem.removeprefix(plain)}")
     for other in refused:
         quarantine.add(_plain(other.file), other.code, other.sentence, [_plain(other.file)])
     kept = {_plain(other.file) for other in refused}
-    for path in sorted(quarantine.folder.glob("*.json")):
-        if path.stem not in kept:
-            quarantine.release(path.stem)
+    found = {path.stem for path in quarantine.folder.glob("*.json")}
+    alone = [path.name for path in output.glob(f"*{SUFFIX}")] == [adapter.name]
+    gone = found if alone else found & {_plain(one.file) for one in used}
+    for name in sorted(gone - kept):
+        quarantine.release(name)
 
 
 def _plain(file: str) -> str:

@@ -7,8 +7,9 @@ with `core.serving`. One engine draws for all of them.
 from __future__ import annotations
 
 import os
+import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -24,10 +25,11 @@ from apps.imagegen.serve_openai import openai_routes
 from apps.imagegen.serve_own import own_routes
 from apps.imagegen.serve_studio import Studio, StudioSettings
 from core.errors import ConfigError
+from core.notice import notice
 from core.openmp import release_workers
 from core.runs.folder import Run
 from core.serving.app import make_app
-from core.serving.limits import ServingLimits, loopback_hosts
+from core.serving.limits import ServingLimits, allowed_hosts
 from core.serving.metrics import Metrics
 from core.serving.server import serve
 
@@ -38,6 +40,8 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     """Serve until a signal; returns 0. Raises InputError for an unusable model, folder, host or port."""
     folder = None if cfg.model.path is None else Path(cfg.model.path)
     pipeline = load_pipeline(folder, cfg.model.device)
+    for caution in pipeline.cautions:
+        notice(caution)
     studio, app = build(cfg, pipeline, run)
     serve(app, cfg.host, cfg.port, grace_s=cfg.serve.grace)
     if studio.fault is not None:
@@ -79,7 +83,8 @@ def build(
         defaults=defaults_of(cfg, pipeline),
         prompts=run.path / "prompts.jsonl" if cfg.serve.log_prompts else None,
     )
-    shelf = AdapterShelf(None if cfg.adapter is None else _adapters(cfg.adapter), pipeline)
+    folder = None if cfg.adapter is None else _adapters(cfg.adapter)
+    shelf = AdapterShelf(folder, pipeline, kept_mb=cfg.serve.adapters_mb)
     studio = Studio(pipeline, shelf, settings, observe=hear, on_fault=on_fault, log=run.log)
     counts.running.set_function(lambda: studio.busy()[0])
     counts.waiting.set_function(lambda: studio.busy()[1])
@@ -88,7 +93,11 @@ def build(
         routes=[openai_routes(studio), own_routes(studio)],
         ready=studio.waits_for,
         metrics=metrics,
-        limits=ServingLimits(body_bytes=int(cfg.serve.body_mb * 1e6), hosts=loopback_hosts(cfg.host)),
+        limits=ServingLimits(
+            body_bytes=int(cfg.serve.body_mb * 1e6),
+            hosts=allowed_hosts(cfg.host, cfg.serve.hosts),
+            origins=_origins(cfg.serve.origins),
+        ),
         error_body=error_body,
         on_start=studio.open,
         on_stop=studio.close,
@@ -119,7 +128,19 @@ def defaults_of(cfg: ImagegenConfig, pipeline: Pipeline) -> Defaults:
         strength=cfg.strength or STRENGTH,
         # More could never be taken at once, however long a client waits.
         pictures=min(cfg.serve.pictures, cfg.serve.waiting),
+        fit=cfg.fit,
     )
+
+
+def _origins(listed: Sequence[str]) -> tuple[str, ...]:
+    """Return the origins as browsers send them. Raises ConfigError for what is none."""
+    for each in listed:
+        if not re.fullmatch(r"https?://[^/\s*@?#]+", each):
+            raise ConfigError(
+                "config_choice",
+                f"serve.origins={each}: an origin is written as https://app.example.org or http://localhost:3000",
+            )
+    return tuple(each.lower() for each in listed)
 
 
 def _adapters(text: str) -> Path:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,16 @@ from starlette.responses import Response
 
 from apps.imagegen.data import openai_forms as forms
 from apps.imagegen.data.bodies import form_body, json_body
-from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.data.requests import Upload
-from apps.imagegen.report.recipe_png import png_bytes
-from apps.imagegen.serve_studio import Studio, Work, failure_of
+from apps.imagegen.report.recipe_files import file_bytes
+from apps.imagegen.report.transparent import on_transparent
+from apps.imagegen.serve_studio import Studio, Work, failure_of, note_headers
 from core.serving.errors import ServiceError, json_response
 from core.serving.events import event_stream, run_until_disconnect
+from core.serving.statuses import statuses
 
 _SCHEMA = forms.OpenAIForm.model_json_schema()
+_DRAWN = statuses(404, 429, 507, kinds=("application/json", "text/event-stream"))
 _FILE = {"type": "string", "format": "binary"}
 _EDIT_SCHEMA = {**_SCHEMA, "properties": {"image": _FILE, "mask": _FILE, **_SCHEMA["properties"]}}
 
@@ -32,11 +35,11 @@ def openai_routes(studio: Studio) -> APIRouter:
     """Return /v1/images/generations, /v1/images/edits and /v1/models."""
     routes = APIRouter(prefix="/v1")
 
-    @routes.post("/images/generations", openapi_extra=_body("application/json", _SCHEMA))
+    @routes.post("/images/generations", responses=_DRAWN, openapi_extra=_body("application/json", _SCHEMA))
     async def generations(request: Request) -> Response:
         return await _answer(studio, request, await json_body(request), Upload(), kind=forms.GENERATION)
 
-    @routes.post("/images/edits", openapi_extra=_body("multipart/form-data", _EDIT_SCHEMA))
+    @routes.post("/images/edits", responses=_DRAWN, openapi_extra=_body("multipart/form-data", _EDIT_SCHEMA))
     async def edits(request: Request) -> Response:
         values, files = await form_body(request, ("image", "mask"))
         if "image" not in files:
@@ -46,11 +49,19 @@ def openai_routes(studio: Studio) -> APIRouter:
         upload = Upload(files["image"], files.get("mask"))
         return await _answer(studio, request, values, upload, kind=forms.EDIT)
 
-    @routes.get("/models")
+    @routes.post("/images/variations", status_code=400, responses=statuses(ok=400))
+    async def variations() -> Response:
+        """Refused: a variation is an edit with a prompt."""
+        sentence = (
+            "variations are not offered: send the image to /v1/images/edits with a prompt and a strength"
+        )
+        raise ServiceError(400, "not_offered", sentence)
+
+    @routes.get("/models", responses=statuses())
     async def models() -> Response:
         return json_response({"object": "list", "data": [_entry(studio)]})
 
-    @routes.get("/models/{name}")
+    @routes.get("/models/{name}", responses=statuses(404))
     async def model(name: str) -> Response:
         if name != studio.pipeline.name:
             sentence = f"there is no such model; this service has {studio.pipeline.name}"
@@ -71,14 +82,16 @@ async def _answer(
         defaults=studio.settings.defaults,
         strict=kind == forms.GENERATION,
     )
-    work = await studio.draw(recipe, n, upload, answer.previews)
+    work = await studio.draw(recipe, n, replace(upload, fit=values.get("fit")), answer.previews)
     if answer.stream:
-        return event_stream(_stream(work, answer, kind), request, on_end=work.leave)
+        headers = note_headers([*answer.notes, *work.notes])
+        return event_stream(_stream(work, answer, kind), request, on_end=work.leave, headers=headers)
     try:
         drawn = await run_until_disconnect(request, _all(work, answer))
     finally:
         work.leave()
-    return json_response(forms.images_reply(drawn, answer, int(time.time())))
+    reply = forms.images_reply(drawn, answer, int(time.time()), work.notes)
+    return json_response(reply, headers=note_headers(reply.get("notes", ())))
 
 
 async def _all(work: Work, answer: forms.Answer) -> list[forms.Drawn]:
@@ -88,8 +101,7 @@ async def _all(work: Work, answer: forms.Answer) -> list[forms.Drawn]:
             raise failure_of(event.error)
         if event.kind == "done":
             assert event.rgb_HWC is not None
-            data = await asyncio.to_thread(_file, event.rgb_HWC, work.recipes[index], answer)
-            drawn[index] = forms.Drawn(data, work.recipes[index])
+            drawn[index] = await asyncio.to_thread(_finished, work, index, event.rgb_HWC, answer)
     return [one for one in drawn if one is not None]
 
 
@@ -103,18 +115,28 @@ async def _stream(work: Work, answer: forms.Answer, kind: str) -> AsyncIterator[
         assert event.rgb_HWC is not None
         recipe, created = work.recipes[index], int(time.time())
         if event.kind == "done":
-            data = await asyncio.to_thread(_file, event.rgb_HWC, recipe, answer)
-            yield forms.completed_event(kind, forms.Drawn(data, recipe), answer, created, index)
+            picture = await asyncio.to_thread(_finished, work, index, event.rgb_HWC, answer)
+            yield forms.completed_event(kind, picture, answer, created, index, work.notes)
         else:
-            data = await asyncio.to_thread(_file, event.rgb_HWC, None, answer)
+            data = await asyncio.to_thread(_unfinished, event.rgb_HWC, answer)
             yield forms.partial_event(kind, data, recipe, answer, created, numbers[index], index)
             numbers[index] += 1
 
 
-def _file(rgb_HWC: np.ndarray, recipe: Recipe | None, answer: forms.Answer) -> bytes:
-    """Return a picture as the file that was asked for; a PNG carries its recipe, once there is one to carry."""
-    if answer.output_format == "png" and recipe is not None:
-        return png_bytes(rgb_HWC, recipe)
+def _finished(work: Work, index: int, rgb_HWC: np.ndarray, answer: forms.Answer) -> forms.Drawn:
+    """Return a finished picture as the file that was asked for, with its recipe inside."""
+    clear_HWC = on_transparent(rgb_HWC) if answer.background == "transparent" else None
+    data = file_bytes(
+        rgb_HWC if clear_HWC is None else clear_HWC,
+        work.recipes[index],
+        work.recipe_notes,
+        kind=answer.output_format.upper(),
+        quality=max(1, answer.compression),
+    )
+    return forms.Drawn(data, work.recipes[index], clear_HWC is not None)
+
+
+def _unfinished(rgb_HWC: np.ndarray, answer: forms.Answer) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(rgb_HWC).save(
         stream, format=answer.output_format.upper(), quality=max(1, answer.compression)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,23 +17,25 @@ from starlette.responses import Response
 from apps.imagegen.data import own_forms as forms
 from apps.imagegen.data.bodies import form_body, is_form, json_body
 from apps.imagegen.data.requests import Upload, read
-from apps.imagegen.report.recipe_png import png_bytes, recipe_of
-from apps.imagegen.serve_studio import Studio, Work, failure_of
+from apps.imagegen.report.recipe_files import recipe_of
+from apps.imagegen.serve_studio import Studio, Work, failure_of, note_headers
 from core.serving.errors import ServiceError, json_response
 from core.serving.events import event_stream
+from core.serving.statuses import statuses
 
 _REPLAY_PREVIEWS = 12
+_STREAM = statuses(429, 507, kinds=("text/event-stream",))
 
 
 def own_routes(studio: Studio) -> APIRouter:
     """Return /api/model, /api/generate, /api/replay, /api/recipe and /api/work/{id}."""
     routes = APIRouter(prefix="/api")
 
-    @routes.get("/model")
+    @routes.get("/model", responses=statuses())
     async def model() -> Response:
         return json_response(await asyncio.to_thread(_model, studio))
 
-    @routes.post("/generate")
+    @routes.post("/generate", responses=_STREAM)
     async def generate(request: Request) -> Response:
         """Draw; the answer is a stream of events. JSON, or a form with the files image and mask."""
         values: dict[str, Any]
@@ -46,29 +49,29 @@ def own_routes(studio: Studio) -> APIRouter:
         recipe, n, previews = forms.read_request(
             values, upload, limits=limits, defaults=defaults, strict=not form
         )
-        work = await studio.draw(recipe, n, upload, previews)
-        return event_stream(_stream(work), request, on_end=work.leave)
+        work = await studio.draw(recipe, n, replace(upload, fit=values.get("fit")), previews)
+        return _events(work, request)
 
-    @routes.post("/replay")
+    @routes.post("/replay", responses=_STREAM)
     async def replay(request: Request) -> Response:
-        """Draw the picture of a PNG again; one that started from a picture needs image (and mask) beside it."""
+        """Draw the picture of a file made here again; one that started from a picture needs image and mask too."""
         values, files = await form_body(request, ("picture", "image", "mask"))
         read(forms.ReplayForm, values, strict=False)
         recipe = await asyncio.to_thread(recipe_of, _given(files))
         upload = Upload(files.get("image"), files.get("mask"))
         forms.check_replay(recipe, upload)
         work = await studio.draw(recipe, 1, upload, _REPLAY_PREVIEWS)
-        return event_stream(_stream(work), request, on_end=work.leave)
+        return _events(work, request)
 
-    @routes.post("/recipe")
+    @routes.post("/recipe", responses=statuses())
     async def recipe(request: Request) -> Response:
-        """Return the recipe inside a PNG."""
+        """Return the recipe inside a PNG, JPEG or WebP."""
         values, files = await form_body(request, ("picture",))
         read(forms.ReplayForm, values, strict=False)
         found = await asyncio.to_thread(recipe_of, _given(files))
         return json_response({"recipe": found.as_json(), "seed": str(found.seed)})
 
-    @routes.delete("/work/{name}")
+    @routes.delete("/work/{name}", status_code=204, responses=statuses(404, ok=204, kinds=()))
     async def cancel(name: str) -> Response:
         """Cancel a drawing by the id that its stream began with."""
         if not studio.cancel(name):
@@ -78,9 +81,13 @@ def own_routes(studio: Studio) -> APIRouter:
     return routes
 
 
+def _events(work: Work, request: Request) -> Response:
+    return event_stream(_stream(work), request, on_end=work.leave, headers=note_headers(work.notes))
+
+
 async def _stream(work: Work) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     drawn = 0
-    yield forms.accepted(work.id, work.recipes)
+    yield forms.accepted(work.id, work.recipes, work.notes)
     async for index, event in work.events():
         if event.kind == "step":
             yield forms.step(index, event.step, event.steps)
@@ -90,7 +97,7 @@ async def _stream(work: Work) -> AsyncIterator[tuple[str, dict[str, Any]]]:
             yield forms.preview(index, event.step, event.steps, png)
         elif event.kind == "done":
             assert event.rgb_HWC is not None
-            png = await asyncio.to_thread(png_bytes, event.rgb_HWC, work.recipes[index])
+            png = await asyncio.to_thread(work.png, index, event.rgb_HWC)
             drawn += 1
             yield forms.done(index, png, work.recipes[index], event.seconds)
         elif event.kind == "cancelled":
@@ -110,14 +117,20 @@ def _model(studio: Studio) -> dict[str, Any]:
         except Exception:  # a file that cannot be used is not offered; asking for it says why
             continue
     return forms.model_info(
-        pipeline.name, pipeline.digest, pipeline.limits, adapters, settings.defaults, settings.pixels
+        pipeline.name,
+        pipeline.digest,
+        pipeline.limits,
+        adapters,
+        settings.defaults,
+        settings.pixels,
+        pipeline.cautions,
     )
 
 
 def _given(files: dict[str, bytes]) -> bytes:
     if "picture" not in files:
         raise ServiceError(
-            400, "field_missing", "picture is missing: send a PNG that was made here", param="picture"
+            400, "field_missing", "picture is missing: send a file that was made here", param="picture"
         )
     return files["picture"]
 

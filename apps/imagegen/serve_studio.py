@@ -18,19 +18,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from apps.imagegen.data.pixels import PixelsRefused, decode_image, decode_mask
+import numpy as np
+
+from apps.imagegen.data.pixels import PixelsRefused
 from apps.imagegen.data.recipe import Recipe, RecipeError, seeds
 from apps.imagegen.data.requests import Defaults, Upload
 from apps.imagegen.models.adapters import AdapterShelf
 from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.given import brought, whole_size
 from apps.imagegen.models.job import Cancelled, EngineClosed, Event, Job, QueueFull
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import resolve
+from apps.imagegen.report.recipe_png import png_bytes
 from core.errors import InputError, TriptychError, frames_of
 from core.openmp import release_workers
 from core.runs.log import RunLog
 from core.serving.errors import ServiceError, new_request_id
 
+NOTES = "X-Notes"
+_LONGEST_HEADER = 2000
 ENDS = ("done", "failed", "cancelled")
 _SILENCE_S = 2.0  # after which a work without events looks whether the engine lives
 _FIELDS = {"negative": "negative_prompt", "width": "size", "height": "size"}  # of a recipe → of a request
@@ -171,6 +177,7 @@ class Studio:
             rows=self.settings.rows,
             waiting=self.settings.waiting,
             adapters=self.shelf,
+            sizes=self.pipeline.limits.sizes,
             observe=self._hear,
         )
         engine.submit(Recipe(prompt="warm up", steps=2, scheduler=self.settings.defaults.scheduler)).result()
@@ -185,16 +192,22 @@ class Studio:
         """
         image_HWC = mask_HW = None
         # What cannot be drawn is refused before any pixel is decoded, and before seeds are counted up.
+        pixels, fit = self.settings.pixels, upload.fit or self.settings.defaults.fit
         bare = replace(recipe, image_sha256=None, mask_sha256=None, strength=None)
-        whole = self.pipeline.resolve(bare)
+        self.pipeline.resolve(bare)
+        recipe = whole_size(self.pipeline, recipe, upload.image, pixels)
+        whole = self.pipeline.resolve(replace(bare, width=recipe.width, height=recipe.height))
         if upload.image is not None:
-            size, pixels = (whole.width, whole.height), self.settings.pixels
-            image_HWC = decode_image(upload.image, size, pixels=pixels)
-            if upload.mask is not None:
-                mask_HW = decode_mask(upload.mask, upload.image, size, pixels=pixels)
+            sized = replace(whole, image_sha256=recipe.image_sha256)
+            image_HWC, mask_HW, note = brought(upload.image, upload.mask, sized, fit, pixels)
+            work.notes += [note] if note else []
         elif upload.mask is not None:
             raise RecipeError("image_missing", "a mask lies on a picture: send image too", "image")
+        if recipe.adapter is not None and (note := self.shelf.note(recipe.adapter)):
+            work.notes.append(note)
         wanted = seeds(recipe, n, most=self.settings.defaults.pictures)
+        work.recipe_notes = self.pipeline.notes(whole)
+        work.notes += work.recipe_notes
         if self.settings.prompts is not None:
             whole_ones = [resolve(self.pipeline, self.shelf, one, image_HWC, mask_HW) for one in wanted]
             _log_prompts(self.settings.prompts, work.id, whole_ones)
@@ -215,6 +228,8 @@ class Work:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.id = new_request_id()
         self.jobs: list[Job] = []
+        self.notes: list[str] = []  # sentences on what was not done as asked
+        self.recipe_notes: tuple[str, ...] = ()  # those of them that follow from the recipe
         self.on_leave: Callable[[], object] = lambda: None
         self._given_up = False
         self._loop = loop
@@ -244,6 +259,10 @@ class Work:
             left -= event.kind in ENDS
             yield index, event
 
+    def png(self, index: int, rgb_HWC: np.ndarray) -> bytes:
+        """Return picture `index` as a PNG with its recipe, and what of that recipe was not followed."""
+        return png_bytes(rgb_HWC, self.recipes[index], self.recipe_notes)
+
     def take(self, job: Job) -> None:
         """Make a job part of the work; it is cancelled at once where the work was given up meanwhile."""
         self.jobs.append(job)
@@ -270,6 +289,12 @@ class Work:
         # A loop that has closed meanwhile has nobody who waits.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._events.put_nowait, (index, event))
+
+
+def note_headers(notes: Sequence[str]) -> dict[str, str]:
+    """Return the header that tells what was not done as asked; none where all was."""
+    text = "; ".join(notes).encode("ascii", "backslashreplace").decode()
+    return {NOTES: text[:_LONGEST_HEADER]} if text else {}
 
 
 def failure_of(error: BaseException | None) -> ServiceError:

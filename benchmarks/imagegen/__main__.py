@@ -5,6 +5,7 @@ measurements:
   quality        autoencoder, KID and caption match of the pipeline in model=DIR, or of the embedded one
   engine         images a second beside a serial diffusers pipeline
   sameness       whether an image's bytes depend on what else is drawn
+  swaps          whether memory stays flat while many adapters are used in turn
   service        what HTTP adds to the engine's time; needs the extra serve
   personalise    another style learned from a few pictures: how near, at which cost
   card           write the model card of the embedded weights from the records to output=FILE
@@ -26,7 +27,7 @@ from typing import Any
 from benchmarks.command_line import answer, from_records, parse, to_repeat
 from benchmarks.record import RESULTS, measure
 
-MEASUREMENTS = ("training", "quality", "engine", "sameness", "service", "personalise")
+MEASUREMENTS = ("training", "quality", "engine", "sameness", "swaps", "service", "personalise")
 _PATHS = ("cache", "model", "output", "run")  # of these the last part alone is recorded
 
 

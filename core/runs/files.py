@@ -8,7 +8,7 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,25 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write bytes atomically, making folders as needed; raise InputError when the place cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data)
+        _put(path, data, os.replace)
     except OSError as error:
         raise output_error(error, path.parent) from error
+
+
+def create_bytes(path: Path, data: bytes) -> bool:
+    """Write a new file atomically; False where its name is taken, by whatever it is. Raises as `write_bytes` does."""
+    if path.exists() or path.is_symlink():
+        return False
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _put(path, data, _link)
+    except FileExistsError:  # made by another process meanwhile, or the folder is a file
+        if not path.parent.is_dir():
+            write_bytes(path, data)
+        return False
+    except OSError as error:
+        raise output_error(error, path.parent) from error
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -34,17 +50,26 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with sorted keys and a newline at the end; NaN and infinity raise ValueError (no JSON)."""
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """Return JSON as `write_json` writes it."""
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV with a header line, Unix line ends and RFC 4180 quoting."""
+    write_text(path, csv_text(columns, rows))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as `write_csv` writes it."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    write_text(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def make_folder(path: Path) -> Path:
@@ -56,7 +81,19 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file its name unless that is taken; where a file system knows no links, the last to come wins."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        os.replace(temporary, path)
+    else:
+        temporary.unlink()
+
+
+def _put(path: Path, data: bytes, name: Callable[[Path, Path], None]) -> None:
     # named before it is made: a signal at any moment leaves nothing behind
     temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
@@ -64,7 +101,7 @@ def _replace(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        name(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

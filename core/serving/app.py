@@ -14,6 +14,7 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,6 +32,7 @@ from core.serving.errors import (
 )
 from core.serving.limits import Gate, ServingLimits
 from core.serving.metrics import MEDIA_TYPE, UNMATCHED, Metrics, known_method
+from core.serving.statuses import real_statuses
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -80,13 +82,17 @@ def make_app(
     app.state.fault = None
     _add_errors(app, answers)
     # The last one added is the outermost.
-    app.add_middleware(Gate, limits=limits or ServingLimits(), answers=answers)
+    limits = limits or ServingLimits()
+    app.add_middleware(Gate, limits=limits, answers=answers)
+    if limits.origins:
+        _allow_origins(app, limits.origins)
     app.add_middleware(Observed, metrics=metrics, answers=answers)
     _add_health(app, ready, metrics)
     for router in routes:
         app.include_router(router)
     if pages is not None:
         _add_pages(app, pages, page_headers)
+    app.openapi = real_statuses(app)  # type: ignore[method-assign]
     return app
 
 
@@ -203,6 +209,17 @@ def _add_errors(app: FastAPI, answers: Answers) -> None:
 
     for kind in (TriptychError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, answer)
+
+
+def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
+    """Let pages of these origins ask and read answers, refusals of the gate included."""
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-ID", "X-Notes", "Retry-After"],
+    )
 
 
 def _add_health(app: FastAPI, ready: Callable[[], str | None], metrics: Metrics) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -33,14 +33,16 @@ def event_stream(
     *,
     heartbeat_s: float = 15.0,
     on_end: Callable[[], None] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> StreamingResponse:
     """Return an answer that sends (name, data) pairs as they come; an empty name sends data alone.
 
     A comment every heartbeat_s seconds keeps proxies from closing a quiet stream. When the client leaves, the
     iterator is cancelled and closed at once. An error becomes a last event, "error", in the service's own form.
-    on_end is called once after all that, also when no event was sent: give back there what the route took.
+    on_end is called once after all that, also when no event was sent: give back there what the route took. headers:
+    sent beside the stream's own.
     """
-    return _EventStream(events, request, heartbeat_s, on_end)
+    return _EventStream(events, request, heartbeat_s, on_end, headers or {})
 
 
 class _EventStream(StreamingResponse):
@@ -54,10 +56,11 @@ class _EventStream(StreamingResponse):
         request: Request,
         heartbeat_s: float,
         on_end: Callable[[], None] | None,
+        headers: Mapping[str, str],
     ) -> None:
         # X-Accel-Buffering: nginx would hold events back.
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(iter(()), headers=headers, media_type=self.media_type)
+        own = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(iter(()), headers={**headers, **own}, media_type=self.media_type)
         self._events = events
         self._request = request
         self._heartbeat_s = heartbeat_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,7 +23,8 @@ class ServingLimits:
 
     body_bytes: of the whole body. body_s: seconds for the body to arrive. send_s: seconds that a client may leave
     a piece of its answer lying. header_bytes: of target and headers together. hosts: names and addresses that
-    the Host header may have; empty allows any.
+    the Host header may have; empty allows any. origins: of pages of other sites that may use the service, such as
+    https://app.example.org.
     """
 
     body_bytes: int = 1_000_000
@@ -31,6 +32,7 @@ class ServingLimits:
     send_s: float = 60.0
     header_bytes: int = 16_384
     hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 def loopback_hosts(host: str) -> tuple[str, ...]:
@@ -40,6 +42,12 @@ def loopback_hosts(host: str) -> tuple[str, ...]:
     except ValueError:
         own = host.lower() in _LOOPBACK
     return tuple(dict.fromkeys((*_LOOPBACK, host.lower()))) if own else ()
+
+
+def allowed_hosts(host: str, listed: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that the Host header may have: those listed, beside those of this machine; () for any."""
+    own = loopback_hosts(host)
+    return tuple(dict.fromkeys((*(own or _LOOPBACK), *(each.lower() for each in listed)))) if listed else own
 
 
 class Gate:
@@ -81,7 +89,8 @@ def refusal_of(scope: Scope, headers: dict[bytes, bytes], limits: ServingLimits)
     host = headers.get(b"host", b"").decode("latin-1").lower()
     if limits.hosts and _name_of(host) not in limits.hosts:
         return ServiceError(421, "host_unknown", f"this service answers as {' or '.join(limits.hosts)}")
-    if scope["method"] not in _SAFE and _comes_from_elsewhere(headers, host):
+    listed = headers.get(b"origin", b"").decode("latin-1") in limits.origins
+    if scope["method"] not in _SAFE and not listed and _comes_from_elsewhere(headers, host):
         return ServiceError(403, "cross_origin", "a page of another site may not ask this service for work")
     length = headers.get(b"content-length", b"0")
     if int(length) > limits.body_bytes:

@@ -3,15 +3,15 @@
 Source: the API reference of OpenAI's images endpoints as its Python package types them (openai 3.57,
 `types/image_generate_params.py`, `types/image_edit_params.py`, `types/image_gen_stream_event.py`). Beyond it a
 request may carry the fields of `DrawingForm` (`extra_body` in OpenAI's client), and a reply says recipe and seed.
-What cannot be honoured is refused: a client that asks for an SVG, a transparent background or a link shall not get
-something else without a word.
+What cannot be honoured is refused, or said in `notes` and the header X-Notes: a client that asks for an SVG or a link
+shall not get something else without a word. The README has a table of it.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from apps.imagegen.data.recipe import Limits, Recipe
@@ -21,14 +21,13 @@ from core.serving.errors import ServiceError
 GENERATION, EDIT = "image_generation", "image_edit"  # how the names of events begin
 PARTIAL_IMAGES = 3  # the most that OpenAI's API allows
 STEPS = {"low": 12, "medium": 25, "high": 50}  # denoising steps of a quality, where steps are not given
+_FAITHFUL = 0.5  # of the usual strength, with input_fidelity=high
 _QUALITIES = {"standard": "medium", "hd": "high"}  # names of retired models
 _REFUSED = {
-    "style": "style is not offered: describe the style in the prompt",
     "svg": "SVG is not offered: output_format is png, jpeg or webp",
     "frame_count": "moving pictures are not offered",
     "frame_duration_ms": "moving pictures are not offered",
     "complexity": "complexity is not offered: say steps or quality",
-    "input_fidelity": "input_fidelity is not offered: strength says how much of the picture may change",
     "markup": "markup is not offered: say where to paint by mask",
 }
 
@@ -42,6 +41,8 @@ class OpenAIForm(DrawingForm):
     output_compression: int | None = None
     quality: Literal["auto", "low", "medium", "high", "standard", "hd"] = "auto"
     background: Literal["auto", "opaque", "transparent"] = "auto"
+    style: Literal["vivid", "natural"] | None = None
+    input_fidelity: Literal["high", "low"] | None = None
     moderation: Literal["auto", "low"] = "auto"
     stream: bool = False
     partial_images: int = 0
@@ -51,7 +52,7 @@ class OpenAIForm(DrawingForm):
 
 @dataclass(frozen=True)
 class Answer:
-    """How the pictures are to be returned. compression: quality of JPEG and WebP, 0..100."""
+    """How the pictures are to be returned. compression: quality of JPEG and WebP, 0..100. notes: what is not done."""
 
     stream: bool
     previews: int
@@ -60,14 +61,16 @@ class Answer:
     quality: str
     background: str
     safety_identifier: str | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A finished picture: the bytes of its file, and its recipe."""
+    """A finished picture: the bytes of its file, its recipe, and whether its background is transparent."""
 
     data: bytes
     recipe: Recipe
+    clear: bool = False
 
 
 def read_request(
@@ -91,16 +94,26 @@ def read_request(
         sentence = f"there is no model {shown(form.model)}; this service has {model}"
         raise ServiceError(404, "model_not_found", sentence, param="model")
     answer = _answer(form)
-    recipe = recipe_of_form(form, limits, _with_quality(defaults, form.quality), upload)
+    defaults = _with_quality(defaults, form.quality)
+    if (
+        form.input_fidelity == "high"
+    ):  # keeps more of a picture; what a mask shows is painted anew all the same
+        defaults = replace(defaults, strength=defaults.strength * _FAITHFUL)
+    recipe = recipe_of_form(form, limits, defaults, upload)
     return recipe, form.n, answer
 
 
-def images_reply(pictures: Sequence[Drawn], answer: Answer, created: int) -> dict[str, Any]:
-    """Return the reply of a generation or an edit. created: Unix time in seconds."""
+def images_reply(
+    pictures: Sequence[Drawn], answer: Answer, created: int, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the reply of a generation or an edit. created: Unix time in seconds.
+
+    notes: sentences on what was not done as asked; the field is there only if there are any.
+    """
     first = pictures[0].recipe
     reply: dict[str, Any] = {
         "created": created,
-        "background": "opaque",
+        "background": "transparent" if all(one.clear for one in pictures) else "opaque",
         "output_format": answer.output_format,
         "quality": answer.quality,
         "size": size_text(first),
@@ -109,7 +122,7 @@ def images_reply(pictures: Sequence[Drawn], answer: Answer, created: int) -> dic
     }
     if answer.safety_identifier:
         reply["safety_identifier"] = answer.safety_identifier
-    return reply
+    return reply | _notes([*answer.notes, *notes, *_opaque(pictures, answer)])
 
 
 def partial_event(
@@ -124,7 +137,7 @@ def partial_event(
 
 
 def completed_event(
-    kind: str, picture: Drawn, answer: Answer, created: int, index: int
+    kind: str, picture: Drawn, answer: Answer, created: int, index: int, notes: Sequence[str] = ()
 ) -> tuple[str, dict[str, Any]]:
     """Return name and content of the event of a finished picture. Nothing is billed: its usage is 0 tokens."""
     name = f"{kind}.completed"
@@ -138,7 +151,8 @@ def completed_event(
     content |= {"usage": usage, "seed": picture.recipe.seed, "recipe": picture.recipe.as_json()}
     if answer.safety_identifier:
         content["safety_identifier"] = answer.safety_identifier
-    return name, content
+    content["background"] = "transparent" if picture.clear else "opaque"
+    return name, content | _notes([*answer.notes, *notes, *_opaque([picture], answer)])
 
 
 def model_entry(
@@ -174,13 +188,17 @@ def size_text(recipe: Recipe) -> str:
 def _answer(form: OpenAIForm) -> Answer:
     if form.response_format == "url":
         raise ServiceError(
-            400, "not_offered", "links are not offered: response_format is b64_json", param="response_format"
+            400,
+            "not_offered",
+            "links are not offered, since no picture is kept here: response_format must be b64_json",
+            param="response_format",
         )
-    if form.background == "transparent":
-        raise ServiceError(400, "not_offered", "a transparent background is not offered", param="background")
-    compression = form.output_compression
-    if compression is not None and (form.output_format == "png" or not 0 <= compression <= 100):
-        sentence = f"output_compression is {shown(compression)}; it must be 0 to 100, of jpeg or webp"
+    if form.background == "transparent" and form.output_format == "jpeg":
+        sentence = "JPEG knows no transparent background: output_format must be png or webp"
+        raise ServiceError(400, "background_format", sentence, param="background")
+    compression = form.output_compression  # PNG loses nothing, whatever it says
+    if compression is not None and not 0 <= compression <= 100:
+        sentence = f"output_compression is {shown(compression)}; it must be 0 to 100"
         raise ServiceError(400, "compression_range", sentence, param="output_compression")
     if not 0 <= form.partial_images <= PARTIAL_IMAGES:
         sentence = f"partial_images is {shown(form.partial_images)}; it must be 0 to {PARTIAL_IMAGES}"
@@ -196,14 +214,25 @@ def _answer(form: OpenAIForm) -> Answer:
         quality="medium" if quality == "auto" else quality,
         background=form.background,
         safety_identifier=form.safety_identifier or form.user or None,
+        notes=() if form.style is None else ("style is not used: describe the style in the prompt",),
     )
+
+
+def _opaque(pictures: Sequence[Drawn], answer: Answer) -> list[str]:
+    """Return a sentence where a background that was to be transparent is not."""
+    if answer.background != "transparent" or all(one.clear for one in pictures):
+        return []
+    return ["the background is not transparent: the picture was not drawn on white"]
+
+
+def _notes(notes: Sequence[str]) -> dict[str, Any]:
+    return {"notes": list(notes)} if notes else {}
 
 
 def _with_quality(defaults: Defaults, quality: str) -> Defaults:
     if quality == "auto":
         return defaults
-    steps = STEPS[_QUALITIES.get(quality, quality)]
-    return Defaults(steps, defaults.guidance, defaults.scheduler, defaults.strength, defaults.pictures)
+    return replace(defaults, steps=STEPS[_QUALITIES.get(quality, quality)])
 
 
 def _event(

@@ -62,17 +62,20 @@ def model_info(
     adapters: Mapping[str, str],
     defaults: Defaults,
     upload_pixels: int,
+    cautions: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what a client needs to know of the model: sizes, ranges, defaults. adapters: name → digest."""
     return {
         "name": name,
         "digest": digest,
+        "notes": list(cautions),
         "sizes": [f"{width}x{height}" for width, height in limits.sizes],
         "schedulers": list(limits.schedulers),
         "adapters": [{"name": each, "digest": mark} for each, mark in adapters.items()],
         "limits": {
             "pictures": defaults.pictures,
             "prompt_chars": limits.prompt_chars,
+            "text_chunks": limits.text_chunks,
             "steps": list(limits.steps),
             "guidance": list(limits.guidance),
             "adapter_scale": list(limits.adapter_scale),
@@ -84,13 +87,15 @@ def model_info(
             "guidance": defaults.guidance,
             "scheduler": defaults.scheduler,
             "strength": defaults.strength,
+            "fit": defaults.fit,
         },
     }
 
 
-def accepted(work: str, recipes: Sequence[Recipe]) -> tuple[str, dict[str, Any]]:
-    """Return the event that opens a stream."""
-    return "accepted", {"id": work, "recipes": [recipe.as_json() for recipe in recipes]}
+def accepted(work: str, recipes: Sequence[Recipe], notes: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
+    """Return the event that opens a stream. notes: sentences on what is not done as asked."""
+    shown = [recipe.as_json() for recipe in recipes]
+    return "accepted", {"id": work, "recipes": shown, "notes": list(notes)}
 
 
 def step(image: int, number: int, of: int) -> tuple[str, dict[str, Any]]:

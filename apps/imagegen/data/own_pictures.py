@@ -7,7 +7,6 @@ Legend: N pictures, K texts of one, P prior pictures, L latent channels, h, w of
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from apps.imagegen.data.pixels import decode_image
 from core.errors import InputError
@@ -30,7 +28,6 @@ _CAMERA = re.compile(r"(?i)(dsc|dscn|img|image|mvimg|photo|pic|picture|pxl|scree
 _WORDLESS = (
     0.1  # share of prior lessons without a caption, for guidance (Ho & Salimans 2022, arXiv:2207.12598)
 )
-_ORIENTATION, _TURNED = 0x0112, 5  # EXIF's tag, and from which value on width and height change places
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +53,7 @@ def read_own_pictures(folder: Path, size: tuple[int, int]) -> tuple[list[OwnPict
 
     Folders inside, hidden files and files of other kinds do not count. Raises InputError: images_missing (no such
     folder), images_few, images_many, captions_unreadable. Set aside with code: image_broken, image_format,
-    image_too_large, image_animated, caption_unreadable.
+    image_too_large, image_animated, image_shape, caption_unreadable.
     """
     files = _files(folder)
     if len(files) > MOST:
@@ -204,23 +201,7 @@ def _pixels(path: Path, size: tuple[int, int]) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise InputError("image_broken", f"the file cannot be read: {error.strerror}") from error
-    decode_image(data, (1, 1))  # raises where it is no picture that can be used
-    width, height = _upright_size(data)
-    factor = max(size[0] / width, size[1] / height)
-    wide, high = max(size[0], round(width * factor)), max(size[1], round(height * factor))
-    left, top = (wide - size[0]) // 2, (high - size[1]) // 2
-    whole_HWC = decode_image(data, (wide, high))
-    return np.ascontiguousarray(whole_HWC[top : top + size[1], left : left + size[0]])
-
-
-def _upright_size(data: bytes) -> tuple[int, int]:
-    with Image.open(io.BytesIO(data)) as picture:
-        width, height = picture.size
-        try:
-            turned = int(picture.getexif().get(_ORIENTATION, 1)) >= _TURNED
-        except Exception:  # a picture with broken notes is a picture still
-            turned = False
-    return (height, width) if turned else (width, height)
+    return decode_image(data, size, fit="crop")
 
 
 def _shown(text: str) -> str:

@@ -6,7 +6,9 @@ Legend: H rows, W columns, C channels red, green, blue.
 from __future__ import annotations
 
 import io
+import math
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -16,24 +18,43 @@ from core.errors import InputError
 FORMATS = ("PNG", "JPEG", "WEBP")
 PIXELS = 16_000_000
 _HALF = 128
+_UNSEEN = 0.5  # percent of a picture
+_LEAST_LEFT = 1 / 8  # of a picture, or of the size that it is brought to
 
 
 class PixelsRefused(InputError):
     """An uploaded file is no picture that can be used."""
 
 
-def decode_image(data: bytes, size: tuple[int, int], *, pixels: int = PIXELS) -> np.ndarray:
-    """Return a picture as rgb_HWC uint8, turned upright as its EXIF says, laid on white, resized to (width, height).
+def upright_size(data: bytes, *, pixels: int = PIXELS) -> tuple[int, int]:
+    """Return width and height of a picture's file, turned upright as its EXIF says. Raises as decode_image does."""
+    return _opened(data, pixels, "image").size
 
-    pixels: most that the file may hold, looked up in its header before anything is decoded. Raises PixelsRefused:
-    image_format (not PNG, JPEG or WebP), image_broken, image_too_large, image_animated.
+
+def nearest_size(own: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return which of the sizes (width, height) has the shape nearest to a picture's; of equal ones the first."""
+    return min(sizes, key=lambda size: round(abs(math.log(_stretch(own, size))), 9))
+
+
+def decode_image(
+    data: bytes, size: tuple[int, int], *, fit: str = "crop", pixels: int = PIXELS
+) -> np.ndarray:
+    """Return a picture as rgb_HWC uint8, turned upright as its EXIF says, laid on white, brought to (width, height).
+
+    fit: of config.FITS: crop fills the size and cuts off what is too much on both sides, pad shows all of the picture
+    between white margins, stretch changes its shape. pixels: most that the file may hold, looked up in its header
+    before anything is decoded. Raises PixelsRefused: image_format (not PNG, JPEG or WebP), image_broken,
+    image_too_large, image_animated, image_shape (hardly anything of it would be left).
     """
     picture = _on_white(_opened(data, pixels, "image"))
-    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS), dtype=np.uint8)
+    _check_shape(picture.size, size)
+    return np.asarray(_placed(picture, size, fit, Image.Resampling.LANCZOS, "white"), dtype=np.uint8)
 
 
-def decode_mask(data: bytes, like: bytes, size: tuple[int, int], *, pixels: int = PIXELS) -> np.ndarray:
-    """Return where to paint as mask_HW bool, resized to (width, height).
+def decode_mask(
+    data: bytes, like: bytes, size: tuple[int, int], *, fit: str = "crop", pixels: int = PIXELS
+) -> np.ndarray:
+    """Return where to paint as mask_HW bool, brought to (width, height) as its picture is: margins are not painted.
 
     A mask with transparent places is painted there, as OpenAI's API has it; one without any is painted where white.
     like: the file of the picture that the mask lies on, of the same width and height. Raises PixelsRefused as
@@ -49,12 +70,64 @@ def decode_mask(data: bytes, like: bytes, size: tuple[int, int], *, pixels: int 
     paint = ImageOps.invert(mask.getchannel("A"))
     if paint.getextrema() == (0, 0):
         paint = mask.convert("RGB").convert("L")
-    mask_HW = np.asarray(paint.resize(size, Image.Resampling.BOX)) >= _HALF
+    _check_shape(mask.size, size)
+    mask_HW = np.asarray(_placed(paint, size, fit, Image.Resampling.BOX, 0)) >= _HALF
     if not mask_HW.any():
         raise PixelsRefused(
             "mask_empty", "the mask leaves nothing to paint: make it transparent or white somewhere"
         )
     return mask_HW
+
+
+def fit_note(own: tuple[int, int], size: tuple[int, int], fit: str) -> str:
+    """Return a sentence on what bringing a picture of (width, height) to a size changed, "" where hardly anything."""
+    ratio = _stretch(own, size)
+    lost = 100.0 * (1.0 - min(ratio, 1.0 / ratio))
+    if lost < _UNSEEN:
+        return ""
+    what = {
+        "crop": f"{lost:.0f} % of it are cut off; fit=pad keeps all of it",
+        "pad": f"{lost:.0f} % of the picture are white margins",
+        "stretch": "its shape is changed",
+    }
+    return f"the image of {own[0]}x{own[1]} pixels is brought to {size[0]}x{size[1]}: {what[fit]}"
+
+
+def _stretch(own: tuple[int, int], size: tuple[int, int]) -> float:
+    """Return how many times as wide as a size of the same height a picture is."""
+    return own[0] * size[1] / (own[1] * size[0])
+
+
+def _check_shape(own: tuple[int, int], size: tuple[int, int]) -> None:
+    ratio = _stretch(own, size)
+    if min(ratio, 1.0 / ratio) < _LEAST_LEFT:
+        raise PixelsRefused(
+            "image_shape",
+            f"the image has {own[0]}x{own[1]} pixels, of which hardly anything fits into {size[0]}x{size[1]}: "
+            "cut out the part that is meant",
+        )
+
+
+def _placed(
+    picture: Image.Image, size: tuple[int, int], fit: str, resampling: Image.Resampling, margin: str | int
+) -> Image.Image:
+    """Return a picture at a size, its middle in the middle."""
+    if fit == "stretch":
+        return picture.resize(size, resampling)
+    factors = size[0] / picture.width, size[1] / picture.height
+    if fit == "crop":
+        factor = max(factors)
+        wide, high = (max(side, round(own * factor)) for side, own in zip(size, picture.size, strict=True))
+        left, top = (wide - size[0]) // 2, (high - size[1]) // 2
+        whole = picture.resize((wide, high), resampling)
+        return whole.crop((left, top, left + size[0], top + size[1]))
+    factor = min(factors)
+    wide, high = (
+        min(side, max(1, round(own * factor))) for side, own in zip(size, picture.size, strict=True)
+    )
+    paper = Image.new(picture.mode, size, margin)
+    paper.paste(picture.resize((wide, high), resampling), ((size[0] - wide) // 2, (size[1] - high) // 2))
+    return paper
 
 
 def _opened(data: bytes, pixels: int, what: str) -> Image.Image:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from apps.imagegen.data.new_files import mark_of
 from core.errors import InputError
 
 FORMAT = 1  # of as_json; raised when a field changes its meaning
@@ -31,7 +33,8 @@ class Recipe:
     """One image. width, height: pixels; 0 means the model's own until Pipeline.resolve. strength: with an image only.
 
     image_sha256, mask_sha256: of the given pictures' RGB and 0/255 bytes at width × height. model, adapter_digest: of
-    the weights; "" and None mean whichever are loaded.
+    the weights; "" and None mean whichever are loaded. text_chunks: windows of the text encoder that prompt and
+    negative prompt are read in; 0 means as many as they need until Pipeline.resolve.
     """
 
     prompt: str
@@ -49,10 +52,19 @@ class Recipe:
     mask_sha256: str | None = None
     model: str = ""
     adapter_digest: str | None = None
+    text_chunks: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Return what json.dumps takes: every field, and "format"."""
-        return {"format": FORMAT, **asdict(self)}
+        """Return what json.dumps takes: every field, and "format". One chunk of text is not mentioned."""
+        fields = asdict(self)
+        if self.text_chunks == 1:
+            del fields["text_chunks"]
+        return {"format": FORMAT, **fields}
+
+    @property
+    def mark(self) -> str:
+        """8 hex digits that tell this recipe from others in a file's name."""
+        return mark_of(json.dumps(self.as_json(), sort_keys=True).encode())
 
     @classmethod
     def from_json(cls, content: object) -> Recipe:
@@ -68,7 +80,8 @@ class Recipe:
                 "use the release that wrote it",
                 "format",
             )
-        values = {name: value for name, value in content.items() if name != "format"}
+        # recipes of earlier releases, which read one chunk, do not name it
+        values = {"text_chunks": 1} | {name: value for name, value in content.items() if name != "format"}
         kinds = {field.name: str(field.type) for field in fields(cls)}
         for name in [*(values.keys() - kinds.keys()), *(kinds.keys() - values.keys())]:
             fault = "unknown" if name in values else "missing"
@@ -94,7 +107,8 @@ class Limits:
     sizes: tuple[tuple[int, int], ...]
     schedulers: tuple[str, ...]
     prompt_chars: int = 2000
-    steps: tuple[int, int] = (1, 100)
+    text_chunks: int = 1
+    steps: tuple[int, int] = (1, 1000)
     guidance: tuple[float, float] = (0.0, 30.0)
     adapter_scale: tuple[float, float] = (0.0, 4.0)
     adapters: tuple[str, ...] | None = None  # None: whoever draws knows them
@@ -104,7 +118,7 @@ def check(recipe: Recipe, limits: Limits) -> None:
     """Raise RecipeError where the recipe asks for what the model cannot draw; its param names the first such field.
 
     Codes: prompt_empty, prompt_too_long, prompt_unreadable, size_unknown, steps_range, guidance_range,
-    scheduler_unknown, seed_range, strength_range, adapter_unknown, adapter_scale_range.
+    scheduler_unknown, seed_range, strength_range, adapter_unknown, adapter_scale_range, text_chunks_range.
     """
     _check_text(recipe.prompt, "prompt", limits.prompt_chars)
     if not recipe.prompt.strip():
@@ -132,6 +146,9 @@ def check(recipe: Recipe, limits: Limits) -> None:
         )
     _check_adapter(recipe, limits)
     _check_strength(recipe)
+    if not _whole(recipe.text_chunks) or not 0 <= recipe.text_chunks <= limits.text_chunks:
+        sentence = f"text_chunks is {_brief(recipe.text_chunks)}; 0 to {limits.text_chunks} is wanted"
+        raise RecipeError("text_chunks_range", sentence, "text_chunks")
 
 
 def seeds(recipe: Recipe, n: int, most: int = 1000) -> list[Recipe]:

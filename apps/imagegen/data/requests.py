@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,7 +27,7 @@ _KINDS = {"int": "a whole number", "float": "a number", "string": "a text", "boo
 class Defaults:
     """What a request gets that says nothing: steps, guidance, scheduler, and the strength of a change.
 
-    pictures: the most that one request may ask for.
+    pictures: the most that one request may ask for. fit: how an upload comes to the size, of config.FITS.
     """
 
     steps: int = 25
@@ -35,6 +35,7 @@ class Defaults:
     scheduler: str = "ddim"
     strength: float = 0.7
     pictures: int = 10
+    fit: str = "crop"
 
 
 class DrawingForm(BaseModel):
@@ -53,6 +54,7 @@ class DrawingForm(BaseModel):
     adapter: str | None = None
     adapter_scale: float = 1.0
     strength: float | None = None
+    fit: Literal["crop", "pad", "stretch"] | None = None
 
 
 Form = TypeVar("Form", bound=BaseModel)
@@ -60,10 +62,14 @@ Form = TypeVar("Form", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Upload:
-    """Uploaded files: a picture to start from, and a mask of what to paint in it. None: not given."""
+    """Uploaded files: a picture to start from, and a mask of what to paint in it. None: not given.
+
+    fit: how they come to the size that is drawn, of config.FITS; None: the service's default.
+    """
 
     image: bytes | None = None
     mask: bytes | None = None
+    fit: str | None = None
 
 
 def read(form: type[Form], values: Mapping[str, Any], *, strict: bool = True) -> Form:
@@ -84,7 +90,7 @@ def read(form: type[Form], values: Mapping[str, Any], *, strict: bool = True) ->
 
 
 def recipe_of_form(form: DrawingForm, limits: Limits, defaults: Defaults, upload: Upload) -> Recipe:
-    """Return the recipe of the first picture; without a seed a random one is taken.
+    """Return the recipe of the first picture; without a seed, or with -1, a random one is taken.
 
     Sizes of "auto" stay 0, and digests are empty: the pipeline fills them in. Where a mask is given, the painted
     region is drawn anew from noise unless strength says otherwise. Raises ServiceError 400.
@@ -101,7 +107,7 @@ def recipe_of_form(form: DrawingForm, limits: Limits, defaults: Defaults, upload
     return Recipe(
         prompt=form.prompt,
         negative=form.negative_prompt,
-        seed=secrets.randbelow(RANDOM_SEEDS) if form.seed is None else form.seed,
+        seed=secrets.randbelow(RANDOM_SEEDS) if form.seed in (None, -1) else form.seed,
         width=width,
         height=height,
         steps=defaults.steps if form.steps is None else form.steps,

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,10 @@ OURS = "triptych"  # the field of a file's header where we say whence it comes
 _LENGTH = struct.Struct("<Q")  # a safetensors file starts with the length of its header
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _KEY = re.compile(
-    r"(?P<path>.+?)(?:\.lora_(?P<letter>[AB])|[._]lora(?:_linear_layer)?[._](?P<word>down|up))\.weight",
+    r"(?P<path>.+?)(?:\.lora_(?P<letter>[AB])(?:\.\w+)?|[._]lora(?:_linear_layer)?[._](?P<word>down|up))\.weight",
     re.DOTALL,
 )
+_PEFT = "base_model.model."  # before each module's name where peft itself saved the file
 _PARTS = {
     "unet.": "unet",
     "text_encoder.": "text_encoder",
@@ -57,11 +58,15 @@ class Update:
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """An adapter that fits a model. updates: by network ("unet", "text_encoder") and module. told: of its header."""
+    """An adapter that fits a model. updates: by network ("unet", "text_encoder") and module. told: of its header.
+
+    note: a sentence on what its file left open, "" where it left nothing.
+    """
 
     digest: str
     updates: dict[str, dict[str, Update]]
     told: dict[str, str] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def size(self) -> int:
@@ -93,11 +98,16 @@ def read_bytes(path: Path, largest_mb: float = LARGEST_MB) -> bytes:
 
 
 def read_adapter(
-    data: bytes, name: str, networks: Mapping[str, nn.Module], model: Callable[[], str]
+    data: bytes,
+    name: str,
+    networks: Mapping[str, nn.Module],
+    model: Callable[[], str],
+    config: bytes | None = None,
 ) -> Adapter:
     """Return the adapter that a file's bytes hold. name: for sentences. networks: "unet" and "text_encoder".
 
     model: gives the `weights_digest` of the U-Net; a file that says that it belongs to another one is refused.
+    config: peft's adapter_config.json, where alpha stands if peft itself saved the adapter; part of its digest.
     Raises InputError: adapter_pickled, adapter_unreadable, adapter_other_model.
     """
     tensors, header = _parsed(data, name)
@@ -109,7 +119,15 @@ def read_adapter(
             f"the adapter {name} was learned on another model: its U-Net is {_shown(about['model'][:12])}, and this "
             f"is '{model()[:12]}': personalise this one, or load that one",
         )
-    return Adapter(hashlib.sha256(data).hexdigest(), _updates(tensors, header, name, networks), about)
+    if config is not None:
+        header["lora_adapter_metadata"] = _peft_metadata(config, name, networks)
+    note = ""
+    if "lora_adapter_metadata" not in header and any(key.startswith(_PEFT) for key in tensors):
+        note = (
+            f"the adapter {name} lies without its adapter_config.json: its lora_alpha is taken to be its rank"
+        )
+    digest = hashlib.sha256(data if config is None else data + config).hexdigest()
+    return Adapter(digest, _updates(tensors, header, name, networks), about, note)
 
 
 def write_adapter(updates: Mapping[str, Update], told: Mapping[str, str]) -> bytes:
@@ -154,6 +172,17 @@ def _parsed(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, header
 
 
+def _peft_metadata(config: bytes, name: str, networks: Mapping[str, nn.Module]) -> dict[str, Any]:
+    """Return peft's settings as diffusers keeps them in a file's header, the same for each network."""
+    try:
+        content = json.loads(config)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise _unreadable(name, "its adapter_config.json is not a JSON object")
+    return {f"{part}.{key}": value for part in networks for key, value in content.items()}
+
+
 def _updates(
     tensors: dict[str, Tensor], header: Mapping[str, Any], name: str, networks: Mapping[str, nn.Module]
 ) -> dict[str, dict[str, Update]]:
@@ -170,7 +199,9 @@ def _updates(
                 raise _unreadable(name, f"{_shown(key)} is more than one number")
             alphas[place] = float(tensor)
         else:
-            halves.setdefault(place, {})[half] = tensor
+            if half in halves.setdefault(place, {}):
+                raise _unreadable(name, f"{_shown(key)} changes a module that another entry changes too")
+            halves[place][half] = tensor
     if not halves:
         raise _unreadable(name, "there is no LoRA in it")
     found: dict[str, dict[str, Update]] = {part: {} for part in networks}
@@ -209,14 +240,24 @@ def _modules(network: nn.Module) -> dict[str, nn.Module]:
 
 def _place(path: str, modules: Mapping[str, Mapping[str, nn.Module]], name: str) -> tuple[str, str]:
     """Return network and module that a file's name of a module means."""
-    prefix = next((one for one in _PARTS if path.startswith(one)), "")
-    part, inner = _PARTS.get(prefix, "unet"), path.removeprefix(prefix).replace(".processor.", ".")
-    known = modules.get(part, {})
-    names = (
-        {one.replace(".", "_"): one for one in known}
-        if prefix.startswith("lora_")
-        else {one: one for one in known}
+    plain = path.removeprefix(_PEFT)
+    prefix = next((one for one in _PARTS if plain.startswith(one)), "")
+    # peft saves one network alone and does not say which
+    parts = [_PARTS[prefix]] if prefix else ["unet", *(["text_encoder"] if plain != path else [])]
+    inner = plain.removeprefix(prefix).replace(".processor.", ".")
+    for part in parts:
+        module = _module_of(inner, part, list(modules.get(part, {})), flat=prefix.startswith("lora_"))
+        if module is not None:
+            return part, module
+    raise InputError(
+        "adapter_other_model",
+        f"the adapter {name} is of another model: it changes {_shown(path)}, which this model lacks",
     )
+
+
+def _module_of(inner: str, part: str, known: Sequence[str], *, flat: bool) -> str | None:
+    """Return which of a network's modules a file means. flat: the file writes underscores for points."""
+    names = {one.replace(".", "_") if flat else one: one for one in known}
     for word in (
         inner,
         inner.removeprefix("text_model."),
@@ -225,16 +266,12 @@ def _place(path: str, modules: Mapping[str, Mapping[str, nn.Module]], name: str)
     ):
         for tail in ("", ".0"):
             if word + tail in names:
-                return part, names[word + tail]
-        old = re.sub(
-            r"\.to_(q|k|v|out)$", r".\1_proj", word
-        )  # how diffusers once called them in a text encoder
+                return names[word + tail]
+        # how diffusers once called them in a text encoder
+        old = re.sub(r"\.to_(q|k|v|out)$", r".\1_proj", word)
         if part == "text_encoder" and old in names:
-            return part, names[old]
-    raise InputError(
-        "adapter_other_model",
-        f"the adapter {name} is of another model: it changes {_shown(path)}, which this model lacks",
-    )
+            return names[old]
+    return None
 
 
 def _check_shapes(module: nn.Module, path: str, down: Tensor, up: Tensor, name: str) -> None:

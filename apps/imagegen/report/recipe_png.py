@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from apps.imagegen.data.recipe import Recipe
 from core.errors import InputError
 
-KEY, PARAMETERS = "triptych", "parameters"
+KEY, PARAMETERS, COMMENT = "triptych", "parameters", "Comment"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COMPRESSION = 6
 _LONGEST = 256 * 1024  # characters of a recipe; two texts of 2,000 signs, all escaped, take 50 thousand
@@ -35,11 +35,16 @@ _SAMPLERS = {
 }
 
 
-def png_bytes(rgb_HWC: np.ndarray, recipe: Recipe) -> bytes:
-    """Return a picture (uint8) and its recipe as PNG; the same input gives the same bytes."""
+def png_bytes(rgb_HWC: np.ndarray, recipe: Recipe, notes: Sequence[str] = ()) -> bytes:
+    """Return a picture (uint8) and its recipe as PNG; the same input gives the same bytes.
+
+    notes: what a person should know of how the recipe was followed.
+    """
     info = PngInfo()
     info.add_itxt(KEY, json.dumps(recipe.as_json(), sort_keys=True, ensure_ascii=False, allow_nan=False))
     info.add_text(PARAMETERS, parameters(recipe))  # as iTXt where Latin-1 does not do, as its readers expect
+    if notes and recipe.text_chunks > 1:  # pictures of earlier releases, which read one chunk, say nothing
+        info.add_text(COMMENT, "; ".join(notes))
     stream = io.BytesIO()
     Image.fromarray(rgb_HWC).save(stream, format="PNG", compress_level=_COMPRESSION, pnginfo=info)
     return stream.getvalue()
@@ -69,7 +74,7 @@ def recipe_of(data: bytes) -> Recipe:
 
 def pixels_of(data: bytes) -> np.ndarray:
     """Return a PNG's pixels, rgb_HWC uint8. Raises InputError: recipe_unreadable (cut off, or far too large)."""
-    with _opened(data) as picture:
+    with opened(data) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
@@ -102,18 +107,18 @@ def _quoted(value: str) -> str:
 
 def _text(data: bytes) -> str | None:
     """Return the text of our chunk, None where there is none."""
-    with _opened(data) as picture:
+    with opened(data) as picture:
         text = picture.info.get(KEY)
     return text if isinstance(text, str) else None
 
 
 @contextlib.contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Give a PNG to the block. Raises InputError: recipe_missing, recipe_unreadable."""
-    if not data.startswith(_SIGNATURE):
-        raise InputError("recipe_missing", "the file is no PNG, so it holds no recipe")
+def opened(data: bytes, kind: str = "PNG") -> Iterator[Image.Image]:
+    """Give a picture of that format to the block. Raises InputError: recipe_missing, recipe_unreadable."""
+    if kind == "PNG" and not data.startswith(_SIGNATURE):
+        raise InputError("recipe_missing", "the file is no PNG, JPEG or WebP, so it holds no recipe")
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+        with Image.open(io.BytesIO(data), formats=(kind,)) as picture:
             if picture.width * picture.height > _PIXELS:
                 raise InputError(
                     "recipe_unreadable", f"a picture of {picture.width}x{picture.height} is none of ours"
@@ -124,4 +129,4 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
     except (
         Exception
     ) as error:  # readers of broken files raise whatever they meet; Pillow's limits, ValueError
-        raise InputError("recipe_unreadable", "the PNG is broken, or made to harm its readers") from error
+        raise InputError("recipe_unreadable", f"the {kind} is broken, or made to harm its readers") from error

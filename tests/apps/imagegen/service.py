@@ -20,7 +20,7 @@ from core.runs.folder import Run
 from core.serving.server import served
 from tests.apps.imagegen.tiny import tiny_pipeline
 
-READY_S = 60.0
+READY_S = 180.0
 
 
 @dataclass

@@ -116,15 +116,26 @@ def test_weights_that_were_float16_stay_so(model: Path, tmp_path: Path) -> None:
     for name in ("scheduler", "text_encoder", "tokenizer", "model_index.json"):
         (tmp_path / "half" / name).symlink_to(model / name)
     for source, kind in ((tmp_path / "half", "float16"), (model, "float32")):
-        assert _export(source, tmp_path / "out", tmp_path / "run") == 0
+        assert _export(source, tmp_path / kind, tmp_path / "run") == 0
         metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
         assert metrics["dtype"] == kind
-        assert f"| weights | {kind}, safetensors |" in (tmp_path / "out" / "README.md").read_text()
+        assert f"| weights | {kind}, safetensors |" in (tmp_path / kind / "README.md").read_text()
 
 
-def test_an_earlier_export_is_replaced_and_what_lies_beside_it_is_left(model: Path, tmp_path: Path) -> None:
+def test_an_export_of_another_model_is_never_replaced(model: Path, tmp_path: Path) -> None:
     sd15 = tiny_sd15(tmp_path / "sd15")
     assert _export(sd15, tmp_path / "out", tmp_path / "run") == 0
+    before = _bytes(tmp_path / "out")
+    with pytest.raises(InputError, match="holds an export of another model: name a new folder") as caught:
+        _export(model, tmp_path / "out", tmp_path / "run")
+    assert caught.value.code == "output_taken"
+    assert _bytes(tmp_path / "out") == before
+
+
+def test_an_earlier_export_is_written_anew_and_what_lies_beside_it_is_left(
+    model: Path, tmp_path: Path
+) -> None:
+    assert _export(model, tmp_path / "out", tmp_path / "run") == 0
     (tmp_path / "out" / "notes.txt").write_text("mine")
     (tmp_path / "out" / "tokenizer" / "old.txt").write_text("stale")
     assert _export(model, tmp_path / "out", tmp_path / "run") == 0

@@ -135,8 +135,6 @@ def test_a_refused_prompt_is_set_aside_and_the_others_are_drawn(model: Path, tmp
         "001_red-apple_seed-7.png",
         "004_blue-car_seed-7.png",
     ]
-    assert _generate(model, tmp_path, prompts=_file(tmp_path, "p.txt", "red apple\n")) == 0
-    assert not (tmp_path / "out" / "refused.csv").exists()
 
 
 def test_nothing_but_refused_prompts_is_bad_input(model: Path, tmp_path: Path) -> None:
@@ -250,15 +248,15 @@ def test_one_picture_that_fails_stops_no_other(
 def test_ctrl_c_keeps_what_is_done_and_ends_the_engine(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = module.write_bytes
+    write = module.write_new
 
-    def interrupted(path: Path, data: bytes) -> None:
-        write(path, data)
+    def interrupted(path: Path, data: bytes, mark: str) -> None:
+        write(path, data, mark)
         os.kill(os.getpid(), signal.SIGINT)
 
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     before = set(threading.enumerate())
-    monkeypatch.setattr(module, "write_bytes", interrupted)
+    monkeypatch.setattr(module, "write_new", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
             _generate(model, tmp_path, prompt="red apple", n=50, steps=50)
@@ -332,6 +330,10 @@ def test_replay_tells_what_it_cannot_make_again(model: Path, tmp_path: Path) -> 
         assert caught.value.sentence.startswith(start)
         assert caught.value.sentence.endswith(f"; what was drawn is {tmp_path / 'out' / path.name}")
         assert (tmp_path / "out" / path.name).read_bytes() == made.read_bytes()
+    (tmp_path / "out" / changed.name).write_bytes(b"mine")
+    with pytest.raises(InputError, match=f"what was drawn is .*/changed_{recipe.mark}.png"):
+        _generate(model, tmp_path, replay=str(changed))
+    assert (tmp_path / "out" / changed.name).read_bytes() == b"mine"
 
 
 def test_names_sort_in_the_order_of_the_pictures() -> None:

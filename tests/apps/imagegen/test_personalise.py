@@ -223,8 +223,11 @@ def test_a_model_of_the_other_kind_learns_too_and_bad_pictures_are_set_aside(tmp
         "an old run folder goes on with its own settings and pictures only"
     )
     assert _run(cfg, tmp_path / "another") == 0
-    assert not (tmp_path / "output" / "quarantine").exists()
-    assert shelf.digest("red-style") != first
+    assert shelf.digest("red-style") == first, "an adapter of other pictures is never replaced"
+    assert (tmp_path / "output" / "quarantine" / "torn.jpg.json").exists()
+    (name,) = (each for each in shelf.names() if each != "red-style")
+    assert (tmp_path / "output" / f"{name}.png").exists()
+    assert shelf.digest(name) != first
     other = AdapterShelf(tmp_path / "output", load_pipeline(tiny_pipeline(tmp_path / "other")))
     with pytest.raises(InputError, match="was learned on another model") as caught:
         other.check("red-style")

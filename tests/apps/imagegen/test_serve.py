@@ -90,7 +90,7 @@ def test_a_self_test_that_fails_ends_the_service(tmp_path: Path, monkeypatch: py
     def fails(*_: Any, **__: Any) -> None:
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr("apps.imagegen.models.engine.prove", fails)
+    monkeypatch.setattr("apps.imagegen.models.self_test.prove", fails)
     with starting(tmp_path) as found:
         until(lambda: found.faults == [1], 30)
         ready = httpx.get(f"{found.url}/health/ready")

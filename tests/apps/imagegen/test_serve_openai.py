@@ -15,6 +15,7 @@ from openai import OpenAI
 from PIL import Image
 
 from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.report.recipe_files import recipe_of as recipe_in_file
 from apps.imagegen.report.recipe_png import recipe_of
 from tests.apps.imagegen.service import Service, service, until
 
@@ -90,6 +91,47 @@ def test_other_formats(client: OpenAI, kind: Any, name: str) -> None:
     assert reply.data is not None
     assert picture(reply.data[0].b64_json).format == name
     assert reply.output_format == kind
+    recipe = recipe_in_file(base64.b64decode(reply.data[0].b64_json or ""))
+    assert recipe.as_json() == (reply.data[0].model_extra or {})["recipe"]
+
+
+def test_what_todays_clients_send_is_taken(client: OpenAI) -> None:
+    reply = client.images.generate(
+        prompt="cat",
+        style="vivid",
+        output_compression=100,
+        background="transparent",
+        extra_body={"steps": 2, "seed": -1},
+    )
+    told = reply.model_extra or {}
+    assert told["seed"] >= 0
+    assert told["notes"] == [
+        "style is not used: describe the style in the prompt",
+        "the background is not transparent: the picture was not drawn on white",
+    ]
+    assert reply.background == "opaque"
+    with pytest.raises(openai.BadRequestError, match="links are not offered"):
+        client.images.generate(prompt="cat", response_format="url")
+    with pytest.raises(
+        openai.BadRequestError, match="variations are not offered: send the image to /v1/images/edits"
+    ):
+        client.images.create_variation(image=start_png())
+
+
+def test_a_prompt_beyond_what_the_encoder_reads_is_told(client: OpenAI) -> None:
+    long = "cat " * 300
+    raw = client.images.with_raw_response.generate(prompt=long, extra_body={"steps": 1, "seed": 1})
+    sentence = "the first 224 of 300 tokens of the prompt are used: the text encoder reads no more"
+    reply = raw.parse()
+    assert raw.headers["X-Notes"] == sentence
+    assert (reply.model_extra or {})["notes"] == [sentence]
+    assert reply.data is not None
+    assert picture(reply.data[0].b64_json).info["Comment"] == sentence
+    short = client.images.with_raw_response.generate(prompt="cat", extra_body={"steps": 1, "seed": 1})
+    assert "X-Notes" not in short.headers
+    plain = short.parse()
+    assert plain.data is not None
+    assert "Comment" not in picture(plain.data[0].b64_json).info
 
 
 def test_a_stream_shows_real_partial_pictures_then_the_picture(client: OpenAI) -> None:

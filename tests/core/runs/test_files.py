@@ -3,13 +3,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from core.errors import InputError
 from core.runs import files
-from core.runs.files import make_folder, write_bytes, write_csv, write_json, write_text
+from core.runs.files import create_bytes, make_folder, write_bytes, write_csv, write_json, write_text
 
 
 def test_files_are_written_whole_with_their_folders(tmp_path: Path) -> None:
@@ -76,3 +77,21 @@ def test_a_place_below_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exists and is not a folder"):
         make_folder(tmp_path / "file")
     assert make_folder(tmp_path / "new" / "folder").is_dir()
+
+
+def test_a_new_file_takes_no_name_that_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.txt"
+    assert create_bytes(path, b"one")
+    assert not create_bytes(path, b"two")
+    assert path.read_bytes() == b"one"
+    assert [each.name for each in path.parent.iterdir()] == ["b.txt"]
+    with pytest.raises(InputError, match="exists and is not a folder"):
+        create_bytes(path / "c.txt", b"three")
+
+
+def test_of_many_writers_of_a_new_file_one_wins(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda n: create_bytes(path, bytes([n])), range(32)))
+    assert sum(won) == 1
+    assert path.read_bytes() == bytes([won.index(True)])

@@ -23,6 +23,7 @@ from apps.imagegen.data.requests import Defaults, Upload
 from core.serving.errors import ServiceError
 
 LIMITS = Limits(sizes=((128, 128), (192, 128)), schedulers=("ddim",))
+LINKS = "links are not offered, since no picture is kept here: response_format must be b64_json"
 RECIPE = Recipe(prompt="cat", seed=8, width=192, height=128)
 
 
@@ -88,10 +89,14 @@ def test_quality_means_steps(quality: str, steps: int) -> None:
 @pytest.mark.parametrize(
     ("values", "param", "sentence"),
     [
-        ({"style": "vivid"}, "style", "style is not offered: describe the style in the prompt"),
         ({"svg": {"model": "x"}}, "svg", "SVG is not offered: output_format is png, jpeg or webp"),
-        ({"response_format": "url"}, "response_format", "links are not offered: response_format is b64_json"),
-        ({"background": "transparent"}, "background", "a transparent background is not offered"),
+        ({"response_format": "url"}, "response_format", LINKS),
+        (
+            {"background": "transparent", "output_format": "jpeg"},
+            "background",
+            "JPEG knows no transparent background: output_format must be png or webp",
+        ),
+        ({"style": "cubist"}, "style", 'style is "cubist"; it must be one of vivid, natural'),
         ({"partial_images": 2}, "partial_images", "partial_images need stream=true"),
         ({"stream": True, "partial_images": 4}, "partial_images", "partial_images is 4; it must be 0 to 3"),
         (
@@ -105,20 +110,52 @@ def test_quality_means_steps(quality: str, steps: int) -> None:
             'quality is "max"; it must be one of auto, low, medium, high, standard, hd',
         ),
         (
-            {"output_compression": 50},
+            {"output_compression": -1},
             "output_compression",
-            "output_compression is 50; it must be 0 to 100, of jpeg or webp",
+            "output_compression is -1; it must be 0 to 100",
         ),
         (
             {"output_compression": 101, "output_format": "webp"},
             "output_compression",
-            "output_compression is 101; it must be 0 to 100, of jpeg or webp",
+            "output_compression is 101; it must be 0 to 100",
         ),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(values: dict[str, Any], param: str, sentence: str) -> None:
     error = refusal(**values)
     assert (error.status, error.param, error.sentence) == (400, param, sentence)
+
+
+def test_what_is_left_out_is_said_and_png_takes_any_compression() -> None:
+    assert answer(output_compression=100).notes == ()
+    for style in ("vivid", "natural"):
+        assert answer(style=style).notes == ("style is not used: describe the style in the prompt",)
+    told = answer(style="vivid", input_fidelity="high", background="transparent")
+    assert told.notes[1] == "input_fidelity is not used: there is no image to keep to"
+    clear, paper = (forms.Drawn(b"1", RECIPE, clear=one) for one in (True, False))
+    reply = forms.images_reply([clear, paper], told, 9, ["cut"])
+    assert reply["background"] == "opaque"
+    assert reply["notes"] == [
+        *told.notes, "cut", "the background is not transparent: the picture was not drawn on white",
+    ]  # fmt: skip
+    _, content = forms.completed_event(forms.GENERATION, clear, answer(background="transparent"), 9, 0)
+    assert (content["background"], "notes" in content) == ("transparent", False)
+
+
+@pytest.mark.parametrize(("mask", "strengths"), [(None, (0.7, 0.7, 0.35)), (b"m", (1.0, 1.0, 1.0))])
+def test_input_fidelity_keeps_more_of_a_picture(mask: bytes | None, strengths: tuple[float, ...]) -> None:
+    for fidelity, strength in zip((None, "low", "high"), strengths, strict=True):
+        values = {"prompt": "cat", "input_fidelity": fidelity}
+        recipe, _, told = forms.read_request(
+            values, Upload(b"i", mask), model="emoji", limits=LIMITS, defaults=Defaults()
+        )
+        assert (recipe.strength, told.notes) == (strength, ())
+
+
+def test_a_seed_of_minus_one_is_drawn_at_random() -> None:
+    found = {request({"prompt": "cat", "seed": -1})[0].seed for _ in range(3)}
+    assert len(found) == 3
+    assert all(0 <= seed < 2**32 for seed in found)
 
 
 def test_another_model_is_404_as_at_openai() -> None:

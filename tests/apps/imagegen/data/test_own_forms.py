@@ -68,7 +68,8 @@ def test_a_finished_picture_comes_with_recipe_digest_and_an_exact_seed() -> None
 
 
 def test_the_other_events() -> None:
-    assert forms.accepted("id", [RECIPE]) == ("accepted", {"id": "id", "recipes": [RECIPE.as_json()]})
+    told = {"id": "id", "recipes": [RECIPE.as_json()], "notes": ["cut"]}
+    assert forms.accepted("id", [RECIPE], ["cut"]) == ("accepted", told)
     assert forms.step(0, 3, 25) == ("step", {"image": 0, "step": 3, "steps": 25})
     assert forms.preview(0, 3, 25, b"1") == ("preview", {"image": 0, "step": 3, "steps": 25, "png": "MQ=="})
     assert forms.failed(2, "c", "s") == ("failed", {"image": 2, "code": "c", "message": "s"})
@@ -83,10 +84,17 @@ def test_the_model_tells_what_a_form_needs() -> None:
     assert info["limits"] == {
         "pictures": 6,
         "prompt_chars": 2000,
-        "steps": [1, 100],
+        "text_chunks": 1,
+        "steps": [1, 1000],
         "guidance": [0.0, 30.0],
         "adapter_scale": [0.0, 4.0],
         "previews": 20,
         "upload_pixels": 1000,
     }
-    assert info["defaults"] == {"steps": 25, "guidance": 4.0, "scheduler": "ddim", "strength": 0.7}
+    assert info["defaults"] == {
+        "steps": 25,
+        "guidance": 4.0,
+        "scheduler": "ddim",
+        "strength": 0.7,
+        "fit": "crop",
+    }

@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from apps.imagegen.data.pixels import PixelsRefused, decode_image, decode_mask
+from apps.imagegen.data.pixels import (
+    PixelsRefused,
+    decode_image,
+    decode_mask,
+    fit_note,
+    nearest_size,
+    upright_size,
+)
 
 SIZE = (24, 16)
 
@@ -210,3 +217,91 @@ def test_a_mask_of_another_size_or_with_nothing_to_paint_is_refused() -> None:
         decode_mask(b"nothing", saved(picture()), SIZE)
     with pytest.raises(PixelsRefused, match="the image is no PNG"):
         decode_mask(saved(Image.new("L", SIZE, 255)), b"nothing", SIZE)
+
+
+OFFERED = ((128, 128), (192, 128), (128, 192), (192, 192))
+
+
+@pytest.mark.parametrize(
+    ("own", "size"),
+    [
+        ((64, 64), (128, 128)),
+        ((3000, 3000), (128, 128)),
+        ((160, 120), (192, 128)),
+        ((120, 160), (128, 192)),
+        ((110, 100), (128, 128)),
+        ((800, 100), (192, 128)),
+    ],
+)
+def test_the_nearest_shape_is_taken(own: tuple[int, int], size: tuple[int, int]) -> None:
+    assert nearest_size(own, OFFERED) == size
+
+
+def test_a_circle_stays_a_circle() -> None:
+    canvas = Image.new("RGB", (160, 80), "white")
+    ImageDraw.Draw(canvas).ellipse((60, 20, 100, 60), fill="black")
+    for fit, across in (("crop", 24), ("pad", 12)):
+        found = decode_image(saved(canvas), (48, 48), fit=fit)
+        dark_HW = found.max(axis=2) < 128
+        assert abs(dark_HW.any(axis=0).sum() - across) <= 1
+        assert abs(dark_HW.any(axis=1).sum() - across) <= 1
+    stretched_HW = decode_image(saved(canvas), (48, 48), fit="stretch").max(axis=2) < 128
+    assert stretched_HW.any(axis=1).sum() > 1.7 * stretched_HW.any(axis=0).sum()
+
+
+def test_cut_off_is_the_same_on_both_sides_and_margins_are_white() -> None:
+    wide = picture(size=(160, 80))
+    cropped = decode_image(saved(wide), (48, 48), fit="crop")
+    assert np.array_equal(cropped[0, :20], np.full((20, 3), (220, 30, 30)))
+    assert np.array_equal(cropped[0, 28:], np.full((20, 3), (30, 30, 220)))
+    padded = decode_image(saved(wide), (48, 48), fit="pad")
+    assert (padded[:12] == 255).all()
+    assert (padded[36:] == 255).all()
+    assert (padded[14:34, 2] == (220, 30, 30)).all()
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_picture_of_the_wanted_shape_is_only_scaled(fit: str) -> None:
+    image = Image.effect_noise((96, 64), 90).convert("RGB")
+    expected = np.asarray(image.resize(SIZE, Image.Resampling.LANCZOS))
+    assert np.array_equal(decode_image(saved(image), SIZE, fit=fit), expected)
+    assert fit_note((96, 64), SIZE, fit) == ""
+
+
+def test_a_turned_picture_is_upright_before_its_shape_counts() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise shows it upright
+    data = saved(picture(size=(120, 160)), "JPEG", quality=95, exif=exif)
+    assert upright_size(data) == (160, 120)
+    assert nearest_size(upright_size(data), OFFERED) == (192, 128)
+    top, bottom = decode_image(data, (192, 128))[[5, 120], 96]
+    assert top[0] > 150 > bottom[0], "what was left is above"
+
+
+def test_a_mask_follows_its_picture() -> None:
+    image, mask = picture(size=(160, 80)), Image.new("L", (160, 80), 0)
+    mask.paste(255, (60, 20, 100, 60))
+    found = {
+        fit: decode_mask(saved(mask), saved(image), (48, 48), fit=fit) for fit in ("crop", "pad", "stretch")
+    }
+    rows = {fit: (mask_HW.any(axis=1).sum(), mask_HW.any(axis=0).sum()) for fit, mask_HW in found.items()}
+    assert rows == {"crop": (24, 24), "pad": (12, 12), "stretch": (24, 12)}
+    assert not found["pad"][:12].any(), "margins are not painted"
+    everywhere = Image.new("L", (160, 80), 255)
+    assert decode_mask(saved(everywhere), saved(image), (48, 48), fit="pad").sum() == 48 * 24
+
+
+@pytest.mark.parametrize("size", [(5000, 2), (2, 5000), (1000, 60), (1, 100)])
+def test_extreme_shapes_are_refused(size: tuple[int, int]) -> None:
+    for fit in ("crop", "pad", "stretch"):
+        code, sentence = refused(saved(Image.new("RGB", size)), fit=fit)
+        assert code == "image_shape"
+        assert f"the image has {size[0]}x{size[1]} pixels, of which hardly anything fits" in sentence
+
+
+def test_what_is_lost_is_told() -> None:
+    assert fit_note((160, 80), (48, 48), "crop") == (
+        "the image of 160x80 pixels is brought to 48x48: 50 % of it are cut off; fit=pad keeps all of it"
+    )
+    assert fit_note((160, 80), (48, 48), "pad").endswith("50 % of the picture are white margins")
+    assert fit_note((160, 80), (48, 48), "stretch").endswith("its shape is changed")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from apps.imagegen.models.adapter_file import Update, write_adapter
@@ -38,3 +40,16 @@ def write(path: Path, network: nn.Module, seed: int, **told: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(write_adapter(updates(network, seed), told))
     return path
+
+
+def write_peft(folder: Path, network: nn.Module, seed: int, alpha: int) -> Path:
+    """Write the same random adapter as peft's save_pretrained does, and return its folder."""
+    folder.mkdir(parents=True)
+    tensors = {}
+    for name, one in updates(network, seed).items():
+        tensors[f"base_model.model.{name}.lora_A.weight"] = one.down.contiguous()
+        tensors[f"base_model.model.{name}.lora_B.weight"] = one.up.contiguous()
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    settings = {"peft_type": "LORA", "r": 2, "lora_alpha": alpha, "use_rslora": False, "alpha_pattern": {}}
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    return folder

@@ -14,7 +14,7 @@ import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load, save, save_file
 
@@ -325,3 +325,38 @@ def test_a_header_says_what_others_can_read(unet: UNet2DConditionModel) -> None:
     header = json.loads(data[8 : 8 + length])
     assert header["__metadata__"] == {"format": "pt", "triptych": '{"token": "<x>"}'}
     assert (8 + length) % 8 == 0
+
+
+def test_what_peft_itself_saved_is_read_as_peft_computes_it(folder: Path, tmp_path: Path) -> None:
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+    config = LoraConfig(
+        r=4, lora_alpha=10, target_modules=["to_q", "to_out.0"], alpha_pattern={"to_out.0": 3}
+    )
+    wrapped = get_peft_model(unet, config)
+    for name, weight in wrapped.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight)
+    wrapped.save_pretrained(tmp_path / "peft")
+    data = (tmp_path / "peft" / "adapter_model.safetensors").read_bytes()
+    settings = (tmp_path / "peft" / "adapter_config.json").read_bytes()
+    plain = UNet2DConditionModel.from_pretrained(folder / "unet")
+    adapter = read_adapter(data, "mine", {"unet": plain}, lambda: "", settings)
+    found = adapter.updates["unet"]
+    assert adapter.note == ""
+    assert len(found) > 5
+    assert {one.alpha for name, one in found.items() if name.endswith("to_q")} == {10.0}
+    assert {one.alpha for name, one in found.items() if name.endswith("to_out.0")} == {3.0}
+    for name, module in wrapped.base_model.model.named_modules():
+        if name in found:
+            change = module.get_delta_weight("default")
+            one = found[name]
+            assert torch.allclose(one.up @ one.down * one.alpha / 4, change, atol=1e-5), name
+    alone = _read(data, plain)
+    assert {one.alpha for one in alone.updates["unet"].values()} == {4.0}
+    assert "lies without its adapter_config.json: its lora_alpha is taken to be its rank" in alone.note
+    raw = {f"{key.removesuffix('.weight')}.default.weight": one for key, one in load(data).items()}
+    assert _read(save(raw), plain).updates["unet"].keys() == found.keys(), "as its state_dict names them"
+    twice = _refused(save({**raw, **load(data)}), plain)
+    assert "changes a module that another entry changes too" in twice.sentence
+    with pytest.raises(InputError, match=r"its adapter_config\.json is not a JSON object"):
+        read_adapter(data, "mine", {"unet": plain}, lambda: "", b"[]")

@@ -11,6 +11,7 @@ import pytest
 
 from apps.imagegen.data.recipe import Recipe, RecipeError
 from apps.imagegen.models import engine as engine_module
+from apps.imagegen.models import self_test
 from apps.imagegen.models.batch import Drawing
 from apps.imagegen.models.engine import Cancelled, Engine, EngineClosed, Event, QueueFull
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
@@ -29,7 +30,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 @pytest.fixture
 def proven(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the self-test, which has tests of its own."""
-    monkeypatch.setattr(engine_module, "prove", lambda *_: (4, 8, 16))
+    monkeypatch.setattr(self_test, "prove", lambda *_: (4, 8, 16))
 
 
 @pytest.fixture
@@ -281,7 +282,7 @@ def test_an_engine_that_cannot_prove_itself_does_not_open(
     def broken(*_: object) -> tuple[int, ...]:
         raise MemoryError
 
-    monkeypatch.setattr(engine_module, "prove", broken)
+    monkeypatch.setattr(self_test, "prove", broken)
     with pytest.raises(MemoryError):
         Engine(pipeline)
 
@@ -312,7 +313,7 @@ def test_an_engine_that_dies_lets_nobody_wait(
 def test_where_batches_are_not_alike_images_are_drawn_in_those_that_are(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr(engine_module, "prove", lambda *_: sizes)
+    monkeypatch.setattr(self_test, "prove", lambda *_: sizes)
     rows: list[tuple[int, tuple[int, ...]]] = []
     predict = engine_module.predict
 
@@ -334,9 +335,9 @@ def test_texts_are_read_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) ->
     read: list[str] = []
     states = Pipeline.states
 
-    def watched(pipeline: Pipeline, texts: list[str]) -> Any:
+    def watched(pipeline: Pipeline, texts: list[str], chunks: int) -> Any:
         read.extend(texts)
-        return states(pipeline, texts)
+        return states(pipeline, texts, chunks)
 
     monkeypatch.setattr(Pipeline, "states", watched)
     images = [

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import statistics
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from apps.imagegen.data.recipe import RecipeError
-from apps.imagegen.models import engine as engine_module
-from apps.imagegen.models.engine import Engine
+from apps.imagegen.data.recipe import Recipe, RecipeError
+from apps.imagegen.models import self_test
+from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.engine import Engine, Event
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from benchmarks.imagegen.sameness import digests_at, mixed
 from core.errors import InputError
 from tests.apps.imagegen.gate import APPLE, SECONDS, Gate
+from tests.apps.imagegen.models import lora
 from tests.apps.imagegen.tiny import tiny_pipeline
 
 
@@ -26,7 +33,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 @pytest.fixture
 def proven(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the self-test, which has tests of its own."""
-    monkeypatch.setattr(engine_module, "prove", lambda *_: (4, 8, 16))
+    monkeypatch.setattr(self_test, "prove", lambda *_: (4, 8, 16))
 
 
 def test_the_bytes_of_60_mixed_images_do_not_depend_on_the_load(pipeline: Pipeline) -> None:
@@ -47,6 +54,9 @@ class FakeShelf:
         if name not in ("clay", "spoilt"):
             raise InputError("adapter_unknown", f"there is no adapter {name}")
         return name * 8
+
+    def load(self, name: str, digest: str, scale: float) -> None:
+        assert digest == name * 8
 
     @contextlib.contextmanager
     def use(self, name: str | None, scale: float, digest: str | None) -> Iterator[None]:
@@ -73,3 +83,58 @@ def test_adapters_have_batches_of_their_own(pipeline: Pipeline, proven: None) ->
         with pytest.raises(RecipeError, match="is another file by now"):
             engine.submit(replace(APPLE, adapter="clay", adapter_digest="0" * 64))
     assert shelf.used == [("clay", 0.5)] * 2
+
+
+def test_the_first_use_of_a_size_or_an_adapter_stops_nobody(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(("warm", "cold")):
+        lora.write(tmp_path / f"{name}.safetensors", pipeline.unet, seed)
+    shelf = AdapterShelf(tmp_path, pipeline)
+    # time of the engine's own thread: what else runs on this machine does not count
+    times: list[float] = []
+
+    def hear(event: Event) -> None:
+        if event.kind == "step":
+            times.append(time.thread_time())
+
+    def gaps(*others: Recipe) -> list[float]:
+        times.clear()
+        job = engine.submit(replace(APPLE, steps=60), on_event=hear)
+        for other in others:
+            engine.submit(replace(other, steps=6)).result(SECONDS)
+        job.result(SECONDS)
+        return [later - earlier for earlier, later in itertools.pairwise(times)]
+
+    with Engine(pipeline, adapters=shelf, sizes=pipeline.limits.sizes) as engine:
+        monkeypatch.setattr(self_test, "prove", None)  # whoever proves now fails
+        engine.submit(APPLE).result(SECONDS)
+        usual = statistics.median(gaps())
+        for other in (
+            replace(APPLE, width=48),
+            replace(APPLE, adapter="warm"),
+            replace(APPLE, adapter="cold", adapter_scale=0.5),
+            replace(APPLE, prompt="red cat " * 30),
+        ):
+            found = sorted(gaps(other))
+            assert len(found) == 59
+            assert found[-1] < 3.0 * max(usual, statistics.median(found[-6:-1])), other
+
+
+@pytest.mark.parametrize("words", [20, 400])
+def test_a_long_prompt_gives_the_same_bytes_alone_and_beside_others(
+    pipeline: Pipeline, proven: None, words: int
+) -> None:
+    long = replace(APPLE, prompt="red cat " * words)
+    others = [replace(APPLE, seed=seed) for seed in range(3)]
+    with Engine(pipeline) as engine:
+        alone = engine.submit(long).result(SECONDS)
+        gate = Gate()
+        with gate.held(engine, APPLE):
+            jobs = [engine.submit(one) for one in (others[0], long, *others[1:], replace(long, seed=5), long)]
+        found = [job.result(SECONDS) for job in jobs]
+        ends = engine.submit(replace(long, prompt=f"{'red cat ' * (words - 1)}blue car")).result(SECONDS)
+    assert np.array_equal(found[1], alone)
+    assert np.array_equal(found[5], alone)
+    assert not np.array_equal(found[4], alone)
+    assert np.array_equal(ends, alone) == (words == 400), "its end counts as far as it is read"

@@ -95,8 +95,94 @@ def test_a_recipe_is_made_whole(pipeline: Pipeline) -> None:
     assert (caught.value.code, caught.value.param) == ("model_other", "model")
     with pytest.raises(RecipeError, match="this model draws 32x32, 48x32, 32x48, 48x48"):
         pipeline.resolve(Recipe("red apple", width=1024, height=1024))
-    with pytest.raises(RecipeError, match="1 to 100 is wanted"):
-        pipeline.resolve(Recipe("red apple", steps=101))
+    assert pipeline.resolve(Recipe("red apple", steps=1000)).steps == 1000
+    with pytest.raises(RecipeError, match="1 to 1000 is wanted"):
+        pipeline.resolve(Recipe("red apple", steps=1001))
+
+
+def test_steps_end_where_the_noise_of_the_model_does(ours: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(ours, tmp_path / "short")
+    edit(folder / "scheduler/scheduler_config.json", num_train_timesteps=50)
+    with pytest.raises(RecipeError, match="1 to 50 is wanted"):
+        load_pipeline(folder).resolve(Recipe("red apple", steps=51))
+
+
+@pytest.mark.parametrize("kind", ["ours", "sd15"])
+def test_a_long_text_is_read_in_chunks(kind: str, request: pytest.FixtureRequest) -> None:
+    found = load_pipeline(request.getfixturevalue(kind))
+    room = TOKENS - 2
+    texts = {n: " ".join(["cat"] * n) for n in (1, 4, 100, 300)}
+    one = found.resolve(Recipe(texts[1]))
+    assert (one.text_chunks, found.notes(one), "text_chunks" in one.as_json()) == (1, (), False)
+    long = found.resolve(Recipe(texts[100]))
+    assert 1 < long.text_chunks <= 16
+    whole = found.states([texts[100]], long.text_chunks)
+    assert whole.shape == (1, long.text_chunks * TOKENS, WIDTH)
+    assert torch.allclose(whole[:, :TOKENS], found.states([texts[100]]), atol=1e-5), "the first is as before"
+    other = found.states([texts[100] + " red"], long.text_chunks)
+    assert torch.equal(whole[:, : -2 * TOKENS], other[:, : -2 * TOKENS])
+    assert not torch.equal(whole, other), "and its end counts"
+    cut = found.resolve(Recipe("red", negative=texts[300] * 2))
+    (sentence,) = found.notes(cut)
+    assert cut.text_chunks == 16
+    assert sentence.startswith(f"the first {16 * room} of ")
+    assert "tokens of the negative prompt are used" in sentence
+    assert found.resolve(Recipe("red", negative=texts[300], guidance=1.0)).text_chunks == 1, "it is not read"
+    assert Recipe.from_json({**one.as_json(), "prompt": texts[300]}).text_chunks == 1, "as it was drawn then"
+
+
+def test_missing_shards_and_other_variants_are_named(ours: Path, tmp_path: Path) -> None:
+    stem = "diffusion_pytorch_model"
+    unet = tmp_path / "sharded" / "unet"
+    shutil.copytree(ours, unet.parent)
+    weights = load_file(unet / f"{stem}.safetensors")
+    halves = [dict(list(weights.items())[place::2]) for place in (0, 1)]
+    names = [f"{stem}-0000{place}-of-00002.safetensors" for place in (1, 2)]
+    for name, half in zip(names, halves, strict=True):
+        save_file(half, unet / name, metadata={"format": "pt"})
+    (unet / f"{stem}.safetensors").unlink()
+    with pytest.raises(
+        InputError, match=rf"{stem}\.safetensors\.index\.json is missing: the folder holds only {names[0]}"
+    ):
+        load_pipeline(unet.parent)
+    index = {key: name for name, half in zip(names, halves, strict=True) for key in half}
+    (unet / f"{stem}.safetensors.index.json").write_text(
+        json.dumps({"metadata": {"total_size": 1}, "weight_map": index})
+    )
+    assert load_pipeline(unet.parent).digest == load_pipeline(ours).digest
+    (unet / names[1]).unlink()
+    with pytest.raises(InputError, match=f"{names[1]} is missing, one of 2 shards") as caught:
+        load_pipeline(unet.parent)
+    assert caught.value.code == "weights_missing"
+    for name, part, base in (("a", "unet", stem), ("b", "text_encoder", "model")):
+        folder = shutil.copytree(ours, tmp_path / name)
+        plain = folder / part / f"{base}.safetensors"
+        plain.rename(plain.with_name(f"{base}.non_ema.safetensors"))
+        sentence = (
+            rf"{part}/{base}\.safetensors is missing: the folder holds only {base}\.non_ema\.safetensors,"
+        )
+        with pytest.raises(InputError, match=sentence):
+            load_pipeline(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "asks"),
+    [
+        ({"requires_safety_checker": True}, True),
+        ({"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"]}, True),
+        ({}, False),
+    ],
+)
+def test_a_folder_that_asks_for_a_safety_checker_is_told_of(
+    ours: Path, tmp_path: Path, values: dict[str, object], asks: bool
+) -> None:
+    folder = shutil.copytree(ours, tmp_path / "asking")
+    edit(folder / "model_index.json", **values)
+    assert load_pipeline(folder).cautions == (
+        ("asking asks for a safety checker, and none runs here: judge its pictures before others see them",)
+        if asks
+        else ()
+    )
 
 
 def test_files_of_half_precision_only_are_taken(ours: Path, tmp_path: Path) -> None:

@@ -96,8 +96,8 @@ def test_names_of_another_script_reach_other_readers_too() -> None:
     ("data", "sentence"),
     [
         (_png(), "the PNG holds no recipe: it was not made here, or another program saved it anew"),
-        (b"", "the file is no PNG, so it holds no recipe"),
-        (b"GIF89a" + bytes(100), "the file is no PNG, so it holds no recipe"),
+        (b"", "the file is no PNG, JPEG or WebP, so it holds no recipe"),
+        (b"GIF89a" + bytes(100), "the file is no PNG, JPEG or WebP, so it holds no recipe"),
     ],
 )
 def test_a_file_without_a_recipe_is_told_so(data: bytes, sentence: str) -> None:

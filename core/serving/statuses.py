@@ -1,0 +1,63 @@
+"""What openapi.json says of a service: the statuses that its routes really answer with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+
+_EVERY = (414, 421, 431, 500, 503)  # of the gate, of faults, and of a service that starts or stops
+_CHANGING = (403, 413)  # of requests that change something
+_WITH_BODY = (400, 408, 415)
+_UNUSED = "422"  # FastAPI's own status of a wrong field; a wrong field is answered by 400 here
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "code": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+
+
+def statuses(
+    *codes: int, ok: int = 200, kinds: tuple[str, ...] = ("application/json",)
+) -> dict[int | str, Any]:
+    """Return the `responses` of a route: its success with the media types of its answer, and errors of its own."""
+    success = {"description": HTTPStatus(ok).phrase, "content": {kind: {} for kind in kinds}}
+    return {ok: success, **{code: _response(code) for code in codes}}
+
+
+def real_statuses(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """Return what `app.openapi` is to be: the routes' own statuses, and those that every request may meet."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = describe()
+        for methods in schema.get("paths", {}).values():
+            for method, operation in methods.items():
+                responses = operation["responses"]
+                responses.pop(_UNUSED, None)
+                more = _CHANGING if method not in ("get", "head") else ()
+                body = _WITH_BODY if method == "post" else ()
+                for code in (*_EVERY, *more, *body):
+                    responses.setdefault(str(code), _response(code))
+                operation["responses"] = dict(sorted(responses.items()))
+        for name in ("HTTPValidationError", "ValidationError"):
+            schema.get("components", {}).get("schemas", {}).pop(name, None)
+        return schema
+
+    return openapi
+
+
+def _response(code: int) -> Mapping[str, Any]:
+    return {"description": HTTPStatus(code).phrase, "content": {"application/json": {"schema": _ERROR}}}
