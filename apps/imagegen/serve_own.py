@@ -46,10 +46,11 @@ def own_routes(studio: Studio) -> APIRouter:
         else:
             values, upload = await json_body(request), Upload()
         limits, defaults = studio.pipeline.limits, studio.settings.defaults
-        recipe, n, previews = forms.read_request(
+        recipe, n, previews, keep_s = forms.read_request(
             values, upload, limits=limits, defaults=defaults, strict=not form
         )
         work = await studio.draw(recipe, n, replace(upload, fit=values.get("fit")), previews)
+        work.keep_s = keep_s
         return _events(work, request)
 
     @routes.post("/replay", responses=_STREAM)
@@ -71,6 +72,14 @@ def own_routes(studio: Studio) -> APIRouter:
         found = await asyncio.to_thread(recipe_of, _given(files))
         return json_response({"recipe": found.as_json(), "seed": str(found.seed)})
 
+    @routes.get("/work/{name}", responses=statuses(404, kinds=("text/event-stream",)))
+    async def follow(request: Request, name: str) -> Response:
+        """Take up the events of a drawing whose request said `keep`, from where it stands."""
+        work = studio.work(name)
+        if work is None:
+            raise ServiceError(404, "work_unknown", "there is no such drawing under way")
+        return _events(work, request)
+
     @routes.delete("/work/{name}", status_code=204, responses=statuses(404, ok=204, kinds=()))
     async def cancel(name: str) -> Response:
         """Cancel a drawing by the id that its stream began with."""
@@ -82,7 +91,7 @@ def own_routes(studio: Studio) -> APIRouter:
 
 
 def _events(work: Work, request: Request) -> Response:
-    return event_stream(_stream(work), request, on_end=work.leave, headers=note_headers(work.notes))
+    return event_stream(_stream(work), request, on_end=work.rest, headers=note_headers(work.notes))
 
 
 async def _stream(work: Work) -> AsyncIterator[tuple[str, dict[str, Any]]]:

@@ -140,6 +140,10 @@ class Studio:
         work.on_leave = lambda: self._works.pop(work.id, None)
         return work
 
+    def work(self, name: str) -> Work | None:
+        """Return the work of that id, None where there is none under way."""
+        return self._works.get(name)
+
     def cancel(self, name: str) -> bool:
         """Cancel the work of that id; False where there is none under way."""
         work = self._works.get(name)
@@ -223,7 +227,10 @@ class Studio:
 
 
 class Work:
-    """The pictures of one request; `events` must be read by one reader only."""
+    """The pictures of one request; of several readers of `events` the newest gets them.
+
+    keep_s: seconds that the pictures are drawn on for after their reader has gone, for another one to come.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.id = new_request_id()
@@ -231,7 +238,11 @@ class Work:
         self.notes: list[str] = []  # sentences on what was not done as asked
         self.recipe_notes: tuple[str, ...] = ()  # those of them that follow from the recipe
         self.on_leave: Callable[[], object] = lambda: None
+        self.keep_s = 0.0
         self._given_up = False
+        self._readers = 0
+        self._read_out = False
+        self._seen: dict[tuple[int, str], Event] = {}  # the newest of each kind, by picture
         self._loop = loop
         self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
 
@@ -243,10 +254,14 @@ class Work:
     async def events(self) -> AsyncIterator[tuple[int, Event]]:
         """Yield (picture, event) as they come, until every picture has ended.
 
-        Raises ServiceError 503 where the engine has died: then no event says so.
+        A second reader begins with the newest event of each kind. Raises ServiceError 503 where the engine has died:
+        then no event says so.
         """
-        left = len(self.jobs)
-        while left:
+        self._readers += 1
+        reader = self._readers
+        for index, kind in sorted(self._seen, key=lambda key: (key[0], key[1] in ENDS)):
+            yield index, self._seen[index, kind]
+        while sum(kind in ENDS for _, kind in self._seen) < len(self.jobs) and reader == self._readers:
             try:
                 async with asyncio.timeout(_SILENCE_S):
                     index, event = await self._events.get()
@@ -256,8 +271,18 @@ class Work:
                         503, "engine_ended", "the engine has ended; ask again in a moment"
                     ) from None
                 continue
-            left -= event.kind in ENDS
-            yield index, event
+            self._seen[index, event.kind] = event
+            if reader == self._readers:
+                yield index, event
+        self._read_out = reader == self._readers
+
+    def rest(self) -> None:
+        """The reader has gone: leave, at once or after `keep_s` seconds in which no other one has come."""
+        reader = self._readers
+        if self._read_out or self.keep_s <= 0:
+            self.leave()
+        else:
+            self._loop.call_later(self.keep_s, lambda: self.leave() if reader == self._readers else None)
 
     def png(self, index: int, rgb_HWC: np.ndarray) -> bytes:
         """Return picture `index` as a PNG with its recipe, and what of that recipe was not followed."""

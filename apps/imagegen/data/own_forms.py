@@ -19,12 +19,17 @@ from apps.imagegen.data.requests import Defaults, DrawingForm, Upload, read, rec
 from core.serving.errors import ServiceError
 
 PREVIEWS = 20  # the most of one picture
+KEEP_S = 60.0
 
 
 class OwnForm(DrawingForm):
-    """Fields of a request to draw; files come beside them. previews: pictures of it while it is being drawn."""
+    """Fields of a request to draw; files come beside them.
+
+    previews: pictures of it while it is being drawn. keep: seconds that it is drawn on for after the client has gone.
+    """
 
     previews: int = 4
+    keep: float = 0.0
 
 
 class ReplayForm(BaseModel):
@@ -33,13 +38,19 @@ class ReplayForm(BaseModel):
 
 def read_request(
     values: Mapping[str, Any], upload: Upload, *, limits: Limits, defaults: Defaults, strict: bool = True
-) -> tuple[Recipe, int, int]:
-    """Return the recipe of the first picture, how many are wanted, and how many previews. Raises ServiceError 400."""
+) -> tuple[Recipe, int, int, float]:
+    """Return the recipe of the first picture, how many are wanted, how many previews, and for how long to keep them.
+
+    Raises ServiceError 400.
+    """
     form = read(OwnForm, values, strict=strict)
     if not 0 <= form.previews <= PREVIEWS:
         sentence = f"previews is {shown(form.previews)}; it must be 0 to {PREVIEWS}"
         raise ServiceError(400, "count_range", sentence, param="previews")
-    return recipe_of_form(form, limits, defaults, upload), form.n, form.previews
+    if not 0 <= form.keep <= KEEP_S:
+        sentence = f"keep is {shown(form.keep)}; it must be 0 to {KEEP_S:g} seconds"
+        raise ServiceError(400, "keep_range", sentence, param="keep")
+    return recipe_of_form(form, limits, defaults, upload), form.n, form.previews, form.keep
 
 
 def check_replay(recipe: Recipe, upload: Upload) -> None:

@@ -66,6 +66,7 @@ function trouble(error) {
 
 // ---- drawing
 
+/** Draw what a form asks for; without a form, take up the drawing that the path names. */
 async function draw(path, form, count, shape, source) {
   const stop = new AbortController();
   let recipes = [];
@@ -74,6 +75,7 @@ async function draw(path, form, count, shape, source) {
   work = { stop, id: null };
   ready();
   trouble(null);
+  notes([]);
   of("said").textContent = "Waiting for a place…";
   easel.begin(count, shape);
   if (matchMedia("(max-width: 820px)").matches) of("tiles").scrollIntoView({ block: "nearest" });
@@ -83,6 +85,9 @@ async function draw(path, form, count, shape, source) {
       if (name === "accepted") {
         work.id = content.id;
         recipes = content.recipes;
+        notes(content.notes);
+        easel.shape(`${recipes[0].width} / ${recipes[0].height}`);
+        pending({ id: content.id, count: recipes.length });
       }
       else if (name === "step") {
         easel.step(content.image, content.step, content.steps);
@@ -104,10 +109,12 @@ async function draw(path, form, count, shape, source) {
         trouble(new Trouble(asSentence(content.message), 500));
       } else if (name === "cancelled") easel.settle(content.image, "cancelled");
     }
+    pending(null);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     if (!of("trouble").hidden && !drawn) of("said").textContent = "";
     else of("said").textContent = drawn ? `${drawn === 1 ? "Drawn" : `${drawn} pictures drawn`} in ${seconds} s.` : "Cancelled.";
   } catch (error) {
+    if (error.name !== "AbortError") pending(null);
     of("said").textContent = error.name === "AbortError" ? "Cancelled." : "";
     if (error.name !== "AbortError") trouble(error);
     easel.rest(error.name === "AbortError" ? "cancelled" : "failed");
@@ -116,6 +123,29 @@ async function draw(path, form, count, shape, source) {
     work = null;
     ready();
   }
+}
+
+/** Remember the drawing under way, so that a reload of the page can take it up again. */
+function pending(drawing) {
+  try {
+    if (drawing) sessionStorage.setItem("drawing", JSON.stringify(drawing));
+    else sessionStorage.removeItem("drawing");
+  } catch { /* storage may be forbidden: then a reload gives the drawing up */ }
+}
+
+async function takeUp() {
+  let drawing = null;
+  try {
+    drawing = JSON.parse(sessionStorage.getItem("drawing") ?? "null");
+  } catch { /* as above */ }
+  if (!drawing || work) return;
+  await draw(`/api/work/${drawing.id}`, null, drawing.count, "1 / 1", {});
+  if (of("trouble").dataset.status === "404") trouble(new Trouble("The drawing of before ended while this page was away.", 404));
+}
+
+function notes(sentences) {
+  of("notes").hidden = !sentences.length;
+  of("notes").textContent = sentences.map(asSentence).join(" ");
 }
 
 async function drawForm() {
@@ -270,4 +300,4 @@ startChanged();
 themeNamed();
 describe();
 look();
-shelf.open().then(() => gallery.show());
+shelf.open().then(() => { gallery.show(); takeUp(); });

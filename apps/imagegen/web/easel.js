@@ -24,6 +24,11 @@ export class Easel {
     this.#bar.value = 0;
   }
 
+  /** Set the tiles to pictures of width / height. */
+  shape(shape) {
+    for (const { tile } of this.#states) tile.style.setProperty("--shape", shape);
+  }
+
   /** Show how far picture `image` is. */
   step(image, number, of) {
     const state = this.#states[image];

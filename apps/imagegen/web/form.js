@@ -2,6 +2,8 @@
 
 const KEPT = ["negative", "size", "count", "steps", "guidance", "scheduler", "adapter", "scale"];
 
+const SLIDER = 100; // steps that the slider ends at; a recipe may have more
+
 const of = (id) => document.getElementById(id);
 
 /** Fill sizes, schedulers, adapters, ranges and defaults from what /api/model says. */
@@ -12,12 +14,14 @@ export function offer(model) {
   options("adapter", ["", ...model.adapters.map((each) => each.name)], (name) => name || "none");
   for (const field of document.querySelectorAll(".adapters")) field.hidden = model.adapters.length === 0;
   of("count").max = model.limits.pictures;
-  [of("steps").min, of("steps").max] = model.limits.steps;
+  of("steps").min = model.limits.steps[0];
+  of("steps").max = Math.min(SLIDER, model.limits.steps[1]);
   of("guidance").max = Math.min(15, model.limits.guidance[1]);
   of("steps").value = model.defaults.steps;
   of("guidance").value = model.defaults.guidance;
   of("scheduler").value = model.defaults.scheduler;
   of("strength").value = model.defaults.strength;
+  pick("fit", model.defaults.fit);
 }
 
 /** Return the request as a multipart form; start is the picture to start from, if any. */
@@ -31,6 +35,7 @@ export async function wanted(start) {
   form.set("guidance", of("guidance").value);
   form.set("scheduler", of("scheduler").value);
   form.set("previews", "12");
+  form.set("keep", "20"); // seconds for a reload of the page
   if (of("seed").value.trim()) form.set("seed", of("seed").value.trim());
   if (of("adapter").value) {
     form.set("adapter", of("adapter").value);
@@ -39,6 +44,7 @@ export async function wanted(start) {
   if (start.file) {
     form.set("image", start.file);
     form.set("strength", of("strength").value);
+    form.set("fit", of("fit").value);
     const mask = await start.mask();
     if (mask) form.set("mask", mask, "mask.png");
   }
@@ -52,6 +58,7 @@ export function settle(recipe, seed) {
   pick("size", `${recipe.width}x${recipe.height}`);
   pick("scheduler", recipe.scheduler);
   pick("adapter", recipe.adapter ?? "");
+  of("steps").max = Math.max(of("steps").max, recipe.steps);
   of("steps").value = recipe.steps;
   of("guidance").value = recipe.guidance;
   of("scale").value = recipe.adapter_scale;

@@ -45,9 +45,20 @@ export class Gallery {
       }
     }
     of("shelf").replaceChildren(...items.map((item) => this.#entry(item)));
-    of("none").hidden = items.length > 0;
+    of("none").textContent = this.#room(items.length);
     of("number").hidden = of("empty-shelf").hidden = items.length === 0;
     of("number").textContent = String(items.length);
+  }
+
+  /** What a user should know of what the gallery keeps. */
+  #room(count) {
+    const mb = (bytes) => `${Math.max(1, Math.round(bytes / 2 ** 20))} MB`;
+    const { dropped, unwritten } = this.#shelf;
+    const parts = ["Pictures stay in this browser, each with its whole recipe inside."];
+    if (count) parts.push(`${mb(this.#shelf.size())} of ${mb(this.#shelf.most)} are taken; then the oldest make room.`);
+    if (dropped) parts.push(`${dropped === 1 ? "The oldest picture has" : `The ${dropped} oldest pictures have`} made room: download what you want to keep.`);
+    if (unwritten) parts.push("The browser could not store all of them: these last as long as this page.");
+    return parts.join(" ");
   }
 
   /** Open the sheet of one picture. */

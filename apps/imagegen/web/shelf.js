@@ -1,14 +1,22 @@
 // The gallery's store: finished pictures with their recipes, in the browser's IndexedDB, or in memory without it.
 
 const NAME = "triptych-pictures";
-const MOST = 120; // pictures kept; the oldest go first
+const MOST = 256 * 2 ** 20; // bytes of pictures kept, or a quarter of what the browser grants; the oldest go first
+const RECIPE = 4096; // bytes of what is kept beside a picture's files
 
 /** A store of pictures: {id, blob, sha256, recipe, seed, seconds, image?, mask?}; ids grow with time. */
 export class Shelf {
   #database = null;
   #items = [];
+  #most = MOST;
+  dropped = 0; // pictures that made room for newer ones while this page was open
+  unwritten = 0; // pictures that the browser did not store: they last as long as the page
 
   async open() {
+    try {
+      const { quota } = await navigator.storage.estimate();
+      this.#most = Math.min(MOST, quota / 4);
+    } catch { /* then what is usual */ }
     try {
       this.#database = await opened();
       this.#items = await settled(this.#store("readonly").getAll());
@@ -25,7 +33,29 @@ export class Shelf {
     item.id = Math.max(Date.now(), ...this.#items.map((each) => each.id + 1));
     this.#items.push(item);
     await this.#write((store) => store.put(item));
-    for (const old of this.all().slice(MOST)) await this.remove(old);
+    for (const old of this.#beyond()) {
+      await this.remove(old);
+      this.dropped += 1;
+    }
+  }
+
+  /** Bytes of all pictures. */
+  size() {
+    return this.#items.reduce((sum, each) => sum + weight(each), 0);
+  }
+
+  /** Bytes of pictures that are kept at most. */
+  get most() {
+    return this.#most;
+  }
+
+  /** The oldest pictures, those for which there is no room; the newest always stays. */
+  #beyond() {
+    let sum = 0;
+    return this.all().filter((each, place) => {
+      sum += weight(each);
+      return place > 0 && sum > this.#most;
+    });
   }
 
   async remove(item) {
@@ -42,12 +72,18 @@ export class Shelf {
     if (!this.#database) return;
     try {
       await settled(change(this.#store("readwrite")));
-    } catch { /* the disk may be full: the picture stays in memory */ }
+    } catch { // the disk may be full: the picture stays in memory
+      this.unwritten += 1;
+    }
   }
 
   #store(mode) {
     return this.#database.transaction("pictures", mode).objectStore("pictures");
   }
+}
+
+function weight(item) {
+  return RECIPE + [item.blob, item.image, item.mask].reduce((sum, file) => sum + (file?.size ?? 0), 0);
 }
 
 function opened() {

@@ -28,9 +28,9 @@ export async function ask(path, options = {}) {
   throw new Trouble(asSentence(sentence), reply.status, Number(reply.headers.get("Retry-After")) || 0);
 }
 
-/** POST a form and yield [name, content] for each event until the stream ends. */
+/** POST a form, or GET without one, and yield [name, content] for each event until the stream ends. */
 export async function* events(path, form, signal) {
-  const reply = await ask(path, { method: "POST", body: form, signal });
+  const reply = await ask(path, form ? { method: "POST", body: form, signal } : { signal });
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let ended = false;

@@ -173,3 +173,32 @@ def test_an_adapter_works_by_its_name_in_both_apis_and_for_its_own_pictures_only
         )
         assert base64.b64decode(reply.json()["data"][0]["b64_json"]) == warm
         assert png_of(drawn(found.url, json=QUICK)) == plain, "nothing of it is left behind"
+
+
+def test_a_drawing_that_is_kept_is_taken_up_again_where_it_stands(running: Service) -> None:
+    request = {**QUICK, "steps": 60, "n": 2, "previews": 5, "keep": 30.0}
+    with httpx.stream("POST", f"{running.url}/api/generate", json=request, timeout=60) as reply:
+        lines = parsed(reply.iter_lines())
+        accepted = next(lines)[1]
+        begun = next(data["step"] for name, data in lines if name == "step")
+    address = f"{running.url}/api/work/{accepted['id']}"
+    with httpx.stream("GET", address, timeout=60) as reply:
+        again = list(parsed(reply.iter_lines()))
+    assert again[0] == ("accepted", accepted)
+    assert again[-1] == ("end", {"drawn": 2})
+    steps = [data["step"] for name, data in again if name == "step" and data["image"] == 0]
+    assert steps == list(range(steps[0], 61))
+    assert steps[0] >= begun
+    whole = drawn(running.url, json={**request, "keep": 0.0})
+    assert [png_of(again, image) for image in (0, 1)] == [png_of(whole, image) for image in (0, 1)]
+    until(lambda: running.studio.under_way() == 0, 60)
+    gone = httpx.get(address)
+    assert (gone.status_code, gone.json()["error"]["code"]) == (404, "work_unknown")
+
+
+def test_a_drawing_is_given_up_when_nobody_comes_back(running: Service) -> None:
+    request = {**QUICK, "steps": 1000, "n": 3, "keep": 0.2}
+    with httpx.stream("POST", f"{running.url}/api/generate", json=request, timeout=60) as reply:
+        next(parsed(reply.iter_lines()))
+        assert running.studio.under_way() == 1
+    until(lambda: (running.studio.under_way(), running.busy()) == (0, 0), 60)
