@@ -298,3 +298,43 @@ def test_everything_that_can_be_used_has_a_name(page: Page) -> None:
     ]
     assert len(usable) >= 20
     assert [node["role"]["value"] for node in usable if not node.get("name", {}).get("value")] == []
+
+
+def test_a_reload_takes_the_drawing_up_again(running: Service, page: Page) -> None:
+    ask(page, "red apple", steps=100, size="48x48", seed=5)
+    page.until("document.querySelector('#tiles .tile[data-state=drawing]') !== null")
+    page.run("location.reload()")
+    page.until("document.readyState === 'complete' && document.querySelectorAll('#shelf li').length === 1")
+    assert "rawn in" in text(page, "said")
+    picture = newest(page)
+    assert (recipe_of(picture).seed, recipe_of(picture).width) == (5, 48)
+    page.run("location.reload()")
+    page.until("document.readyState === 'complete' && !document.getElementById('draw').disabled")
+    assert (text(page, "said"), shelf(page)) == ("", 1), "it is taken up once"
+    assert running.busy() == 0
+    assert page.complaints == []
+
+
+def test_how_much_of_a_prompt_is_used_stands_on_the_page(page: Page) -> None:
+    ask(page, "cat " * 300)
+    finished(page)
+    assert text(page, "notes").startswith("The first 224 of 300 tokens of the prompt are used")
+    ask(page, "cat")
+    page.until(
+        "document.getElementById('notes').hidden && document.querySelectorAll('#shelf li').length === 2"
+    )
+
+
+def test_the_gallery_keeps_what_there_is_room_for_and_says_what_made_room(
+    running: Service, page: Page
+) -> None:
+    page.call("Storage.overrideQuotaForOrigin", origin=running.url, quotaSize=40_000_000)
+    kept = page.run(
+        "(async () => { const { Shelf } = await import('/shelf.js'); const shelf = await new Shelf().open();"
+        "for (let i = 0; i < 5; i += 1) await shelf.add({ blob: new Blob([new Uint8Array(3_000_000)]), recipe: {} });"
+        "const ids = shelf.all().map((each) => each.id); await shelf.clear();"
+        "return [shelf.most, ids.length, shelf.dropped, shelf.unwritten]; })()"
+    )
+    assert kept == [10_000_000, 3, 2, 0]
+    assert "Pictures stay in this browser" in text(page, "none")
+    page.call("Storage.overrideQuotaForOrigin", origin=running.url)
