@@ -21,7 +21,7 @@ from core.serving.errors import ServiceError
 GENERATION, EDIT = "image_generation", "image_edit"  # how the names of events begin
 PARTIAL_IMAGES = 3  # the most that OpenAI's API allows
 STEPS = {"low": 12, "medium": 25, "high": 50}  # denoising steps of a quality, where steps are not given
-_FAITHFUL = 0.5  # of the usual strength, with input_fidelity=high
+_FAITHFUL = 0.5  # of the usual strength, with input_fidelity=high: keeps more of a picture
 _QUALITIES = {"standard": "medium", "hd": "high"}  # names of retired models
 _REFUSED = {
     "svg": "SVG is not offered: output_format is png, jpeg or webp",
@@ -95,9 +95,10 @@ def read_request(
         raise ServiceError(404, "model_not_found", sentence, param="model")
     answer = _answer(form)
     defaults = _with_quality(defaults, form.quality)
-    if (
-        form.input_fidelity == "high"
-    ):  # keeps more of a picture; what a mask shows is painted anew all the same
+    if form.input_fidelity is not None and upload.image is None:
+        sentence = "input_fidelity is not used: there is no image to keep to"
+        answer = replace(answer, notes=(*answer.notes, sentence))
+    if form.input_fidelity == "high":
         defaults = replace(defaults, strength=defaults.strength * _FAITHFUL)
     recipe = recipe_of_form(form, limits, defaults, upload)
     return recipe, form.n, answer

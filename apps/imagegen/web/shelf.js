@@ -8,14 +8,19 @@ const RECIPE = 4096; // bytes of what is kept beside a picture's files
 export class Shelf {
   #database = null;
   #items = [];
-  #most = MOST;
+  #most;
   dropped = 0; // pictures that made room for newer ones while this page was open
   unwritten = 0; // pictures that the browser did not store: they last as long as the page
+
+  /** most: bytes of pictures kept. */
+  constructor(most = MOST) {
+    this.#most = most;
+  }
 
   async open() {
     try {
       const { quota } = await navigator.storage.estimate();
-      this.#most = Math.min(MOST, quota / 4);
+      this.#most = Math.min(this.#most, quota / 4);
     } catch { /* then what is usual */ }
     try {
       this.#database = await opened();

@@ -34,7 +34,7 @@ def test_a_mask_needs_a_picture() -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"guidance": float("nan")}, "guidance=nan is out of range: allowed is 0 to 50"),
+        ({"guidance": float("nan")}, "guidance=nan is out of range: allowed is 0 to 30"),
         ({"n": 0}, "n=0 is out of range: allowed is 1 to 1000 pictures"),
         ({"scheduler": "magic"}, "scheduler=magic is not one of ddim"),
         ({"strength": 0.0}, "strength=0.0 is out of range: allowed is more than 0 and at most 1"),

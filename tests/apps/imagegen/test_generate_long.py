@@ -18,7 +18,7 @@ from apps.imagegen.report.recipe_files import file_bytes, pixels_of, recipe_of
 from core.runs.folder import Run
 from tests.apps.imagegen.tiny import tiny_pipeline, tiny_sd15
 
-LONG = "cat " * 100
+LONG = "cat " * 60
 TOO_LONG = "cat " * 300
 
 
