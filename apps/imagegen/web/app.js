@@ -21,6 +21,7 @@ const gallery = new Gallery(shelf, {
 });
 let model = null;
 let work = null; // {stop, id} of the drawing under way
+let leaving = false; // the page goes away: what ends now ends for this page only
 let brought = null; // the recipe of a picture that was dropped
 
 // ---- the service
@@ -127,6 +128,7 @@ async function draw(path, form, count, shape, source) {
 
 /** Remember the drawing under way, so that a reload of the page can take it up again. */
 function pending(drawing) {
+  if (leaving) return;
   try {
     if (drawing) sessionStorage.setItem("drawing", JSON.stringify(drawing));
     else sessionStorage.removeItem("drawing");
@@ -294,7 +296,14 @@ of("ideas").append(...IDEAS.map((idea) => {
   return entry;
 }));
 
-addEventListener("pagehide", () => work?.stop.abort()); // a page kept for "back" would hold its connection
+addEventListener("pagehide", () => { // a page kept for "back" would hold its connection
+  leaving = true;
+  work?.stop.abort();
+});
+addEventListener("pageshow", (event) => {
+  leaving = false;
+  if (event.persisted) takeUp();
+});
 addEventListener("offline", () => trouble(new Trouble("This machine is offline.", 0)));
 startChanged();
 themeNamed();
