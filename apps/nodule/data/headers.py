@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from pydicom import Dataset, dcmread
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
@@ -117,6 +118,9 @@ def drop_broken(dataset: Dataset) -> None:
             element = dataset[tag]
         except Exception:  # converters raise nearly anything; an unreadable value is no value
             del dataset[tag]
+            continue
+        if dictionary_has_tag(tag) and (dictionary_VR(tag) == "SQ") != (element.VR == "SQ"):
+            del dataset[tag]  # a sequence written as text, or the reverse: nobody who reads it expects that
             continue
         if element.VR == "SQ":
             for item in element.value:

@@ -11,6 +11,8 @@ import pytest
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
 from pydicom.datadict import DicomDictionary
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     ExplicitVRLittleEndian,
@@ -18,6 +20,7 @@ from pydicom.uid import (
 )
 
 from apps.nodule.data.dicom_write import write_ct_series
+from apps.nodule.data.headers import HEADER_KEYWORDS
 from apps.nodule.data.load import load
 from apps.nodule.data.series import scan
 from core.errors import ItemRefused
@@ -182,3 +185,39 @@ def test_files_of_other_makers(tmp_path: Path) -> None:
     }
     assert {codes[name] for name in ("SC_rgb_rle.dcm", "SC_rgb_jpeg.dcm")} == {"secondary_capture"}
     assert {item.status for item in items} == {"skipped", "quarantined"}
+
+
+# Everything that intake reads of a header; most of it may be absent, none of it may stop the program.
+MUTATIONS: dict[str, Callable[[Dataset, str], None]] = {
+    "absent": lambda dataset, keyword: dataset.pop(keyword, None),  # type: ignore[arg-type,return-value]
+    "text": lambda dataset, keyword: _raw(dataset, keyword, "LO", b"NO VALUE"),
+    "numbers": lambda dataset, keyword: _raw(dataset, keyword, "DS", b"1e999\\nan\\-7\\0 "),
+    "sequence": lambda dataset, keyword: dataset.add(DataElement(keyword, "SQ", [Dataset()])),
+}
+
+
+def _raw(dataset: Dataset, keyword: str, vr: str, value: bytes) -> None:
+    tag = Tag(keyword)
+    dataset[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
+
+
+@pytest.mark.parametrize("keyword", HEADER_KEYWORDS)
+def test_no_attribute_whatever_its_value_breaks_the_reader(tmp_path: Path, keyword: str) -> None:
+    """Absent on every slice, and each kind of nonsense on one: a verdict or a volume."""
+    absent, mixed = chest_series(), chest_series()
+    for dataset in absent:
+        MUTATIONS["absent"](dataset, keyword)
+    for mutate, dataset in zip(MUTATIONS.values(), mixed[7:], strict=False):
+        if not keyword.startswith("SOP"):  # the writer of these files needs them whole
+            mutate(dataset, keyword)
+    ends = []
+    for name, datasets in (("absent", absent), ("mixed", mixed)):
+        save(datasets, tmp_path / name)
+        for item in scan(tmp_path / name):
+            ends.append(item.code)
+            if item.status == "accepted":
+                try:
+                    load(item)
+                except ItemRefused as error:
+                    ends.append(error.code)
+    assert len(ends) >= 2
