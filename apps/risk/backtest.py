@@ -28,6 +28,7 @@ from apps.risk.models.baselines import BASELINES
 from apps.risk.models.candidates import candidates
 from apps.risk.models.garch import Walk
 from apps.risk.models.interface import TargetModel
+from apps.risk.models.paths import PATHS
 from apps.risk.models.portfolio_sum import EQUAL
 from apps.risk.models.risk_model import describe
 from apps.risk.models.suited import require_group_used, require_suited
@@ -116,7 +117,7 @@ def walk(
                 steps,
                 weight_PN,
                 cfg.backtest.refit_every,
-                cfg.model.paths,
+                cfg.model.paths or PATHS,
                 cfg.seed,
             )
             for one in asked:
@@ -152,7 +153,7 @@ def _protocol(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, TargetModel]
         "days": cfg.backtest.days,
         "horizon": cfg.model.horizon,
         "refit_every": cfg.backtest.refit_every,
-        "paths": cfg.model.paths,
+        "paths": cfg.model.paths or PATHS,
         "seed": cfg.seed,
         "models": list(models),
         "input_digest": loaded.digest,

@@ -105,7 +105,14 @@ class ModelConfig(Section):
     size: str = setting("tiny", "size of riskformer", choices=("tiny", "50m", "300m", "1b", "10b"))
     context: int = setting(256, "steps of the past that a network sees", unit="steps", low=8, high=8192)
     horizon: int = setting(10, "steps ahead", unit="steps", low=1, high=1024)
-    paths: int = setting(1000, "futures drawn of each series", unit="paths", low=100, high=100000)
+    paths: int | None = setting(
+        None,
+        "futures of each series; null: in a backtest 1000, in a scoring as many as keep the standard error of "
+        "simulation of the model's VaR below 2 %",
+        unit="paths",
+        low=100,
+        high=100000,
+    )
     device: str = setting(
         "auto", "where it computes; auto takes a GPU if there is one", choices=("auto", "cpu", "cuda")
     )

@@ -24,6 +24,7 @@ from apps.risk.data.sql import parse_url
 from apps.risk.late_input import when_input_is_there
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.champions import champion_of, read_champions
+from apps.risk.models.paths import PATHS
 from apps.risk.models.risk_model import RiskModel, on_device
 from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.report.input_notes import input_notes
@@ -104,7 +105,7 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
     seen = _seen(model, loaded, run)
     event = (model.event, int(trained["horizon"])) if model.event is not None else None
     tally = Tally()
-    rows = score_rows(loaded, model.targets, event, _settings(cfg), holdings, tally)
+    rows = score_rows(loaded, model.targets, event, _settings(cfg, model), holdings, tally)
     with _one_core_each():
         folder = write_partition(
             output,
@@ -166,10 +167,10 @@ def _seen(model: RiskModel, loaded: Loaded, run: Run) -> dict[str, str]:
     return seen
 
 
-def _settings(cfg: RiskConfig) -> Settings:
+def _settings(cfg: RiskConfig, model: RiskModel) -> Settings:
     return Settings(
         horizon=cfg.model.horizon,
-        paths=cfg.model.paths,
+        paths=cfg.model.paths or (PATHS if model.targets is None else model.targets.usual_paths),
         seed=cfg.seed,
         chunk=cfg.score.chunk,
         alert_share=cfg.score.alert_share,
@@ -191,7 +192,7 @@ def _facts(
         names.append(f"targets: {model.targets.name}")
     if loaded.columns.event and model.event is not None:
         names.append(f"event: {model.event.name}")
-    settings: dict[str, Any] = dataclasses.asdict(_settings(cfg))
+    settings: dict[str, Any] = dataclasses.asdict(_settings(cfg, model))
     settings["as_of"] = loaded.as_of.text
     settings["data"] = {"bound": cfg.data.bound, "oldest": cfg.data.oldest, "max_age": cfg.data.max_age}
     settings["portfolios"] = None if holdings is None else _digest(holdings)

@@ -6,6 +6,7 @@ Legend: G groups (clients), V rows of each, R = G V rows, N tokens of a row, D w
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from apps.risk.models.transformer import Layer, RiskFormer, Rows, Tokens, among_neighbours
@@ -66,7 +67,9 @@ class EventNetwork(RiskFormer):
             else:  # what counts in the end are the tokens of the rows themselves, which all see each other
                 x_RND = layer.among(x_RND[:, :1], None, V)
         row_GVD = self.norm(x_RND[:, 0]).view(-1, V, x_RND.shape[-1])
-        return self.event_head(row_GVD.mean(dim=1))[:, 0]
+        # in float64: the last bits of a group do not depend on how many others are asked about
+        x_GD, head = row_GVD.mean(dim=1), self.event_head
+        return F.linear(x_GD.double(), head.weight.double(), head.bias.double())[:, 0].to(x_GD.dtype)
 
     def _meeting(self) -> int:
         """Return the number of the first layer in which rows meet, or how many layers there are."""

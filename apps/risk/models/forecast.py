@@ -11,12 +11,14 @@ from it is NaN. Half a forecast is a defect and raises ValueError.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 TAIL_LEVELS = np.array([0.01, 0.025, 0.05])
+# Of the quantiles that are reported; TAIL_LEVELS among them.
+REPORTED_LEVELS = np.array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995])
 
 
 class Tail(NamedTuple):
@@ -37,28 +39,16 @@ class QuantileForecast(Protocol):
         """Return quantiles, (N, H, Q), rising along Q if the levels do."""
 
 
-class OneStep(Protocol):
-    """A distribution of the first step in closed form, where a model has one: no noise of simulation in it."""
-
-    def quantile_NQ(self, level_Q: np.ndarray) -> np.ndarray:
-        """Return quantiles, (N, Q)."""
-
-    def es_NL(self, level_L: np.ndarray) -> np.ndarray:
-        """Return expected shortfalls, (N, L)."""
-
-
 @dataclass(frozen=True, eq=False)
 class PathForecast:
     """S equally likely futures of N entities over H steps; in one path all entities live in the same world.
 
     path_SNH: float, finite, or NaN for an entity that was refused. reason_N: '' or a code; one for each NaN entity.
-    first: closed form of the first step, which then counts instead of the paths for one entity and one step.
     Raises ValueError for other shapes, infinities, NaN in some paths of an entity alone, or NaN without a reason.
     """
 
     path_SNH: np.ndarray
     reason_N: tuple[str, ...]
-    first: OneStep | None = field(default=None)
 
     def __post_init__(self) -> None:
         if self.path_SNH.ndim != 3 or 0 in (self.path_SNH.shape[0], self.path_SNH.shape[2]):
@@ -77,20 +67,15 @@ class PathForecast:
             raise ValueError(f"{silent} entities have no forecast and no reason, wanted a code for each")
 
     def quantile_NHQ(self, level_Q: np.ndarray) -> np.ndarray:
-        """Return the quantiles of each step, (N, H, Q); of the first from its closed form, where there is one."""
-        out_NHQ = np.stack(
+        """Return the quantiles of each step, (N, H, Q)."""
+        return np.stack(
             [quantiles(self.path_SNH[:, :, h], level_Q) for h in range(self.path_SNH.shape[2])], axis=1
         )
-        if self.first is not None:
-            out_NHQ[:, 0] = self.first.quantile_NQ(level_Q)
-        return out_NHQ
 
     def tail(self, steps: int = 1, level_L: np.ndarray = TAIL_LEVELS) -> Tail:
         """Return VaR and ES of the sum over the first `steps` steps, 1 ≤ steps ≤ H."""
         if not 1 <= steps <= self.path_SNH.shape[2]:
             raise ValueError(f"steps is {steps}, wanted from 1 to the horizon, {self.path_SNH.shape[2]}")
-        if steps == 1 and self.first is not None:
-            return Tail(self.first.quantile_NQ(level_L), self.first.es_NL(level_L))
         return tail_of(self.path_SNH[:, :, :steps].sum(axis=2), level_L)
 
     def portfolios(self, weight_PN: np.ndarray) -> PathForecast:
@@ -147,7 +132,7 @@ def quantiles(draw_SN: np.ndarray, level_Q: np.ndarray) -> np.ndarray:
     Inverse of the empirical distribution (Hyndman & Fan 1996, type 1, doi:10.1080/00031305.1996.10473566): a value
     that was drawn, and the one that `tail_of` needs. NaN where draws are NaN. Levels: 0 < level < 1.
     """
-    order_Q = [_rank(float(level), len(draw_SN)) - 1 for level in level_Q]
+    order_Q = [rank_of(float(level), len(draw_SN)) - 1 for level in level_Q]
     return np.sort(draw_SN, axis=0)[order_Q].T
 
 
@@ -157,19 +142,46 @@ def tail_of(draw_SN: np.ndarray, level_L: np.ndarray = TAIL_LEVELS) -> Tail:
     Where level × S is no whole number the last draw, which is the VaR, counts by the fraction that is left, so
     that es ≤ var (Acerbi & Tasche 2002, doi:10.1016/S0378-4266(02)00283-2). 0 < level < 1. NaN where draws are NaN.
     """
-    sorted_SN = np.sort(draw_SN, axis=0)
+    sorted_XN = _lowest(draw_SN, level_L)
     var_LN, es_LN = [], []
     for level in level_L:
-        share = float(level) * len(sorted_SN)
-        rank = _rank(float(level), len(sorted_SN))
-        var_N = sorted_SN[rank - 1]
-        deeper_N = np.sum(sorted_SN[: rank - 1] - var_N, axis=0) / share  # ≤ 0, exactly: es never above var
+        share = float(level) * len(draw_SN)
+        rank = rank_of(float(level), len(draw_SN))
+        var_N = sorted_XN[rank - 1]
+        deeper_N = np.sum(sorted_XN[: rank - 1] - var_N, axis=0) / share  # ≤ 0, exactly: es never above var
         var_LN.append(var_N)
         es_LN.append(var_N + deeper_N)
     return Tail(np.stack(var_LN, axis=1), np.stack(es_LN, axis=1))
 
 
-def _rank(level: float, draws: int) -> int:
+def tail_errors(draw_SN: np.ndarray, level_L: np.ndarray = TAIL_LEVELS) -> Tail:
+    """Return the standard errors that the number of draws leaves in `tail_of`, (N, L) each.
+
+    Of VaR: half of what lies between the draws one binomial standard deviation of the rank below and above (a
+    distribution-free interval; David & Nagaraja 2003, Order Statistics, section 7.1). Of ES: Manistre & Hancock 2005,
+    doi:10.1080/10920277.2005.10596207. For independent draws; stratified ones, as here, err less.
+    """
+    S, sorted_XN, tail = len(draw_SN), _lowest(draw_SN, level_L), tail_of(draw_SN, level_L)
+    var_LN, es_LN = [], []
+    for place, level in enumerate(level_L.tolist()):
+        rank, off = rank_of(level, S), max(round(math.sqrt(S * level * (1.0 - level))), 1)
+        above_N, below_N = sorted_XN[rank + off - 1], sorted_XN[max(rank - off, 1) - 1]
+        var_LN.append((above_N - below_N) / 2.0)
+        spread_N = np.var(sorted_XN[:rank], axis=0)
+        beyond_N = (tail.es_NL[:, place] - tail.var_NL[:, place]) ** 2
+        es_LN.append(np.sqrt((spread_N + (1.0 - level) * beyond_N) / (level * S)))
+    return Tail(np.stack(var_LN, axis=1), np.stack(es_LN, axis=1))
+
+
+def rank_of(level: float, draws: int) -> int:
+    """Return which of S sorted draws, from 1 on, is the quantile. Raises ValueError for a level outside 0..1."""
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}, wanted above 0 and below 1")
     return math.ceil(round(level * draws, 9)) or 1  # rounded first: 0.05 × 1000 must not rise to 51
+
+
+def _lowest(draw_SN: np.ndarray, level_L: np.ndarray) -> np.ndarray:
+    """Return the lowest draws, rising, as many as tails of these levels and their errors look at; NaN comes last."""
+    S, highest = len(draw_SN), float(level_L.max())
+    count = min(rank_of(highest, S) + max(round(math.sqrt(S * highest * (1.0 - highest))), 1), S)
+    return np.sort(np.partition(draw_SN, count - 1, axis=0)[:count], axis=0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from apps.risk.models.forecasting_networks import (
     variable_shares,
 )
 from apps.risk.models.importance import permutation_importance
-from apps.risk.models.paths import BLOCKS, block_ranks, paths_from_quantiles
+from apps.risk.models.paths import BLOCKS, PATHS, block_ranks, paths_from_quantiles
 from apps.risk.models.sizes import QUANTILE_LEVELS
 from core.errors import InputError
 from core.runs.files import write_bytes, write_json
@@ -49,6 +50,8 @@ class ForecastingModel:
     """A trained network; a TargetModel of the one label it was trained for."""
 
     net: ForecastingNet
+    usual_paths: ClassVar[int] = PATHS
+    drawn: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ L levels. Missing values are gaps over which the filter runs as if there were no
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from arch import arch_model
 from arch.univariate import SkewStudent
+from scipy.special import gammaln, stdtrit
 
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast, tail_of
 from apps.risk.models.historical_simulation import (
@@ -31,13 +33,14 @@ from apps.risk.models.historical_simulation import (
     SHORTEST,
     backcast,
     checked,
-    draw_days,
+    draw_strata,
     filled,
     finished,
     recursion,
     residuals,
     simulated,
 )
+from apps.risk.models.strata import strata
 
 SHORTEST_FIT = 250  # known values from which seven parameters are estimated
 LONGEST_FIT = 2500  # the last known values that a fit looks at
@@ -81,7 +84,7 @@ class Gjr:
 
 @dataclass(frozen=True, eq=False)
 class SkewedT:
-    """One step ahead in closed form, a OneStep: mean_N + sd_N × Hansen's skewed t; NaN where refused."""
+    """One step ahead in closed form: mean_N + sd_N × Hansen's skewed t; NaN where refused."""
 
     mean_N: np.ndarray
     sd_N: np.ndarray
@@ -141,32 +144,25 @@ def gjr_forecast(
     paths: int = PATHS,
     seed: int = 0,
 ) -> PathForecast:
-    """Forecast N entities by their GJR-GARCH: closed form for one step of one entity, joint paths for all else.
+    """Forecast N entities by joint paths of their GJR-GARCH; each step's shocks are strata of the skewed t.
 
     gjr_N: fitted on no more than the history, perhaps some steps ago; the filter runs to its end. Joint over
     entities: standardised residuals of one past day, of the last `window`, are drawn together, and each is
-    replaced by a draw of the skewed t from within its rank's share of the probability: the margins are the model's,
-    their dependence (the ranks') that of the past. For the residuals themselves give gjr_N to
-    filtered_historical_simulation. paths: rounded up to a multiple of the window.
+    replaced by a stratum of the skewed t from within its rank's share of the probability: the margins are the model's
+    (apps.risk.models.strata), their dependence (the ranks') that of the past. For the residuals themselves give
+    gjr_N to filtered_historical_simulation. paths: rounded up to a multiple of the window.
     """
     z_NT, variance_N = residuals(checked(history_NT), gjr_N)
     z_NW, reason_N = filled(z_NT[:, -window:], seed)
-    day_SH = draw_days(z_NW.shape[1], horizon, paths, seed)
-    share_SNH = np.random.default_rng([seed, 2]).uniform(1e-9, 1.0, (len(day_SH), len(gjr_N), horizon))
-    z_SNH = np.empty(share_SNH.shape)
+    W = z_NW.shape[1]
+    day_SH, copy_SH = draw_strata(W, horizon, paths, seed)
+    z_SNH = np.full((len(day_SH), len(gjr_N), horizon), np.nan)
     for n, gjr in enumerate(gjr_N):
-        rank_W = np.argsort(np.argsort(z_NW[n], kind="stable"), kind="stable")
-        level_SH = np.minimum((rank_W[day_SH] + share_SNH[:, n]) / len(rank_W), 1.0 - 1e-12)
-        refused = np.isnan(z_NW[n, 0]) or np.isnan(gjr.eta)
-        z_SNH[:, n] = np.nan if refused else skewed_t_quantile(level_SH, np.array([gjr.eta, gjr.skew]))
-    forecast = finished(simulated(z_SNH, gjr_N, variance_N), gjr_N, reason_N)
-    refused_N = np.isnan(forecast.path_SNH[0, :, 0])
-    first = SkewedT(
-        np.array([gjr.mean for gjr in gjr_N]),
-        np.where(refused_N, np.nan, np.sqrt(np.where(refused_N, 0.0, variance_N))),
-        np.array([[gjr.eta, gjr.skew] for gjr in gjr_N]),
-    )
-    return PathForecast(forecast.path_SNH, forecast.reason_N, first)
+        if not (np.isnan(z_NW[n, 0]) or np.isnan(gjr.eta)):
+            rank_W = np.argsort(np.argsort(z_NW[n], kind="stable"), kind="stable")
+            value_S = skewed_t_strata(len(day_SH), np.array([gjr.eta, gjr.skew]))
+            z_SNH[:, n] = value_S[rank_W[day_SH] * (len(day_SH) // W) + copy_SH]
+    return finished(simulated(z_SNH, gjr_N, variance_N), gjr_N, reason_N)
 
 
 def walk_gjr(
@@ -230,6 +226,36 @@ def skewed_t_shortfall(level_L: np.ndarray, shape_2: np.ndarray) -> np.ndarray:
         return quantile_L
     pairs = zip(quantile_L, level_L, strict=True)
     return np.array([_SKEWED_T.partial_moment(1, float(z), shape_2) / level for z, level in pairs])
+
+
+def skewed_t_below(level: np.ndarray, shape_2: np.ndarray) -> np.ndarray:
+    """Return the integral of the quantile function from 0 to each level, 0..1: the level times its shortfall.
+
+    In closed form, in the notation of Hansen 1994.
+    """
+    eta, skew = (float(value) for value in shape_2)
+    c = math.exp(gammaln((eta + 1.0) / 2.0) - gammaln(eta / 2.0)) / math.sqrt(math.pi * (eta - 2.0))
+    a = 4.0 * skew * c * (eta - 2.0) / (eta - 1.0)
+    b = math.sqrt(1.0 + 3.0 * skew**2 - a**2)
+
+    def moment(half: np.ndarray) -> np.ndarray:
+        """Return the first moment of Student's t of variance 1 below its quantile at a level."""
+        y = stdtrit(eta, half) * math.sqrt((eta - 2.0) / eta)
+        return -c * (eta - 2.0) / (eta - 1.0) * (1.0 + y**2 / (eta - 2.0)) ** (-(eta - 1.0) / 2.0)
+
+    low, high = np.minimum(level, (1.0 - skew) / 2.0), np.maximum(level - (1.0 - skew) / 2.0, 0.0)
+    left = (1.0 - skew) ** 2 * moment(np.minimum(low / (1.0 - skew), 0.5))
+    right = (1.0 + skew) ** 2 * (moment(np.minimum(0.5 + high / (1.0 + skew), 1.0)) - moment(np.array(0.5)))
+    return (left + right - a * (low + high)) / b
+
+
+def skewed_t_strata(count: int, shape_2: np.ndarray) -> np.ndarray:
+    """Return S equally likely values of the skewed t (apps.risk.models.strata)."""
+    return strata(
+        lambda level_K: skewed_t_quantile(level_K, shape_2),
+        lambda level_K: skewed_t_below(level_K, shape_2),
+        count,
+    )
 
 
 def _fitted(value_K: np.ndarray) -> np.ndarray | None:

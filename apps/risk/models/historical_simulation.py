@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 from scipy.signal import lfilter
 
-from apps.risk.models.forecast import OneStep, PathForecast
+from apps.risk.models.forecast import PathForecast
 
 WINDOW = 250  # days that plain historical simulation draws from
 RESIDUALS = 1000  # days that filtered historical simulation draws from
@@ -139,16 +140,27 @@ def simulated(z_SNH: np.ndarray, volatility_N: Sequence[Volatility], variance_N:
 
 
 def draw_days(window: int, horizon: int, paths: int, seed: int) -> np.ndarray:
-    """Return the days drawn, (S, H) int64, 0 … window - 1, S the least multiple of the window from `paths` on.
+    """Return the days drawn, (S, H) int64, 0 … window - 1: those of `draw_strata`."""
+    return draw_strata(window, horizon, paths, seed)[0]
+
+
+@lru_cache(maxsize=8)
+def draw_strata(window: int, horizon: int, paths: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the days drawn and which copy of its day each is, (S, H) int64 each; S: paths, up to a multiple of days.
 
     Latin hypercube (McKay, Beckman & Conover 1979, doi:10.1080/00401706.1979.10489755): at each step each day occurs
-    S / window times, in an order drawn for that step.
+    S / window times, once as each copy, in an order drawn for that step. What was drawn lately is kept, and may not be
+    written to.
     """
     if min(window, horizon, paths) < 1:
         raise ValueError(f"wanted a window, horizon and paths of 1 or more, got {window}, {horizon}, {paths}")
     generator = np.random.default_rng([seed, 0])
-    day_S = np.tile(np.arange(window), -(-paths // window))
-    return np.stack([generator.permutation(day_S) for _ in range(horizon)], axis=1)
+    number_S = np.arange(-(-paths // window) * window)
+    number_SH = np.stack([generator.permutation(number_S) for _ in range(horizon)], axis=1)
+    drawn = number_SH % window, number_SH // window
+    for part in drawn:
+        part.flags.writeable = False
+    return drawn
 
 
 def filled(value_NW: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -172,7 +184,6 @@ def finished(
     path_SNH: np.ndarray,
     volatility_N: Sequence[Volatility],
     reason_N: Sequence[str],
-    first: OneStep | None = None,
 ) -> PathForecast:
     """Return the forecast; of several reasons a refusal counts most. Paths beyond all numbers are refused."""
     wild_N = ~np.isfinite(path_SNH).all(axis=(0, 2))
@@ -187,7 +198,6 @@ def finished(
             )
             for volatility, reason, wild in zip(volatility_N, reason_N, wild_N, strict=True)
         ),
-        first,
     )
 
 

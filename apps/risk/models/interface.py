@@ -19,6 +19,14 @@ class TargetModel(Protocol):
     def name(self) -> str:
         """As model.name= takes it."""
 
+    @property
+    def usual_paths(self) -> int:
+        """Futures that are taken where nobody says how many: enough for its numbers to be steady."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether paths are drawn at random: then sums over several steps have an error of simulation."""
+
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
         """Return about `paths` futures of each entity in the panel's order; NaN and a reason where refused.
 

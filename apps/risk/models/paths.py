@@ -17,15 +17,16 @@ from scipy.signal import lfilter
 
 from apps.risk.models.forecast import PathForecast
 from apps.risk.models.historical_simulation import DECAY
-from apps.risk.models.quantile_curve import curve_weights, shortfall_weights
+from apps.risk.models.quantile_curve import curve_weights, shortfall_weights, strata_weights
 
 BLOCKS = 500
+PATHS = 1000  # futures where nobody says how many: two of each block
 _GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True, eq=False)
 class QuantileStep:
-    """The first step in closed form, a OneStep. quantile_NQ at level_Q; shapes of the two tails."""
+    """One step in closed form. quantile_NQ at level_Q; shapes of the two tails."""
 
     quantiles: np.ndarray
     levels: np.ndarray
@@ -51,19 +52,19 @@ def paths_from_quantiles(
     """Return S joint futures, S the least multiple of the number of blocks from `paths` on.
 
     history_NT: on one calendar, NaN where nothing is known; a block in which a series has a gap gets a rank from a
-    sequence that depends on the block alone. quantile_NHQ: NaN for a series that was refused, with its reason.
+    sequence that depends on the block alone. Each step of a series takes on the S values of its law's strata.
+    quantile_NHQ: NaN for a series that was refused, with its reason.
     """
     rank_NHW = block_ranks(history_NT, quantile_NHQ.shape[1])
     N, H, W = rank_NHW.shape
     copies = -(-paths // W)
-    level_S = (np.arange(W * copies) + 0.5) / (W * copies)
-    value_NHS = quantile_NHQ @ curve_weights(level_Q, level_S, shapes)
+    value_NHS = quantile_NHQ @ strata_weights(level_Q, W * copies, shapes)
     place_NHW = rank_NHW * copies
     path_NHS = np.empty((N, H, W * copies))  # as whoever sorts the paths wants them
     for copy in range(copies):
         path_NHS[:, :, copy::copies] = np.take_along_axis(value_NHS, place_NHW + copy, axis=2)
     path_SNH = path_NHS.transpose(2, 0, 1)
-    return PathForecast(path_SNH, reason_N, QuantileStep(quantile_NHQ[:, 0], level_Q, shapes))
+    return PathForecast(path_SNH, reason_N)
 
 
 def block_ranks(history_NT: np.ndarray, horizon: int, most: int = BLOCKS) -> np.ndarray:

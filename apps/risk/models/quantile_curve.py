@@ -6,14 +6,15 @@ Legend: Q levels of the quantiles, S levels asked for, L tail levels.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 from scipy.special import ndtri
 
+from apps.risk.models.strata import strata
+
 _ANCHOR = 0.025  # the tail's scale is what lies between this level and the outermost one
-_NODES = 64
 
 
 def curve_weights(level_Q: np.ndarray, at_S: np.ndarray, shapes: tuple[float, float]) -> np.ndarray:
@@ -27,9 +28,41 @@ def curve_weights(level_Q: np.ndarray, at_S: np.ndarray, shapes: tuple[float, fl
     return _curve(np.float64(level_Q).tobytes(), np.float64(at_S).tobytes(), shapes)
 
 
+def below_weights(level_Q: np.ndarray, at_S: np.ndarray, shapes: tuple[float, float]) -> np.ndarray:
+    """Return (Q, S): quantiles (…, Q) times it are integrals of the quantile function from 0 to levels at_S, 0..1."""
+    low, high = _anchors(level_Q)
+    score_Q, below_QS = ndtri(level_Q), np.zeros((len(level_Q), len(at_S)))
+    deep_S = np.minimum(at_S, level_Q[0])
+    excess_S = _integral(deep_S, level_Q[0], level_Q[low], shapes[0])
+    below_QS[low] += deep_S - excess_S
+    below_QS[0] += excess_S
+    for place in range(len(level_Q) - 1):
+        until_S = np.clip(at_S, level_Q[place], level_Q[place + 1])
+        width_S = until_S - level_Q[place]
+        # the integral of the normal score is minus the normal density
+        score_S = _density(score_Q[place]) - _density(ndtri(until_S)) - score_Q[place] * width_S
+        above_S = score_S / (score_Q[place + 1] - score_Q[place])
+        below_QS[place] += width_S - above_S
+        below_QS[place + 1] += above_S
+    rest_S = np.minimum(1.0 - at_S, 1.0 - level_Q[-1])
+    outer = (1.0 - level_Q[-1], 1.0 - level_Q[high], shapes[1])
+    excess_S = _integral(np.array([outer[0]]), *outer) - _integral(rest_S, *outer)
+    below_QS[high] += outer[0] - rest_S - excess_S
+    below_QS[-1] += excess_S
+    return below_QS
+
+
 def shortfall_weights(level_Q: np.ndarray, level_L: np.ndarray, shapes: tuple[float, float]) -> np.ndarray:
-    """Return (Q, L): quantiles (…, Q) times it are the means below the quantiles at level_L, at or above level_Q[0]."""
-    return _shortfall(np.float64(level_Q).tobytes(), np.float64(level_L).tobytes(), shapes)
+    """Return (Q, L): quantiles (…, Q) times it are the means below the quantiles at level_L."""
+    return below_weights(level_Q, level_L, shapes) / level_L
+
+
+def strata_weights(level_Q: np.ndarray, count: int, shapes: tuple[float, float]) -> np.ndarray:
+    """Return (Q, S): quantiles (…, Q) times it are S equally likely values of the law (apps.risk.models.strata).
+
+    What was asked for lately is kept, and may not be written to.
+    """
+    return _strata(np.float64(level_Q).tobytes(), count, shapes)
 
 
 @lru_cache(maxsize=64)
@@ -49,30 +82,15 @@ def _curve(levels: bytes, at: bytes, shapes: tuple[float, float]) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _shortfall(levels: bytes, at: bytes, shapes: tuple[float, float]) -> np.ndarray:
-    level_Q, level_L = np.frombuffer(levels), np.frombuffer(at)
-    low, _ = _anchors(level_Q)
-    first, anchor, shape = level_Q[0], level_Q[low], shapes[0]
-    if (level_L < first).any():
-        raise ValueError(
-            f"a level lies below the lowest quantile's, {first}: its shortfall is not told by it"
-        )
-    whole = (anchor / first) ** shape
-    deep = (
-        first * (whole / (1.0 - shape) - 1.0) / (whole - 1.0)
-    )  # integral of the excess from 0 to the first level
-    node_X, share_X = np.polynomial.legendre.leggauss(_NODES)
-    out_QL = np.zeros((len(level_Q), len(level_L)))
-    for place, level in enumerate(level_L):
-        out_QL[low, place] += first - deep
-        out_QL[0, place] += deep
-        knots = np.append(level_Q[level_Q < level], level)
-        for begin, end in pairwise(knots):
-            at_X = begin + (end - begin) * (node_X + 1.0) / 2.0
-            out_QL[:, place] += _between(level_Q, at_X) @ share_X * (end - begin) / 2.0
-        out_QL[:, place] /= level
-    out_QL.flags.writeable = False
-    return out_QL
+def _strata(levels: bytes, count: int, shapes: tuple[float, float]) -> np.ndarray:
+    level_Q = np.frombuffer(levels)
+    value_QS = strata(
+        lambda at_S: curve_weights(level_Q, at_S, shapes),
+        lambda at_S: below_weights(level_Q, at_S, shapes),
+        count,
+    )
+    value_QS.flags.writeable = False
+    return value_QS
 
 
 def fit_shape(quantile_DQ: np.ndarray, level_Q: np.ndarray, value_D: np.ndarray) -> float:
@@ -102,6 +120,16 @@ def _likelihood(excess_X: np.ndarray, ratio: float, shape: float) -> float:
         np.sum(np.log(1.0 / scale) - (1.0 / shape + 1.0) * np.log(tail_X))
         + len(excess_X) / shape * np.log(ahead)
     )
+
+
+def _integral(level: np.ndarray, first: float, anchor: float, shape: float) -> np.ndarray:
+    """Return the integral of `_excess` from 0 to a level."""
+    whole = (anchor / first) ** shape
+    return (anchor**shape * level ** (1.0 - shape) / (1.0 - shape) - level) / (whole - 1.0)
+
+
+def _density(score: np.ndarray) -> np.ndarray:
+    return np.exp(-0.5 * score**2) / math.sqrt(2.0 * math.pi)
 
 
 def _excess(level: np.ndarray, first: float, anchor: float, shape: float) -> np.ndarray:

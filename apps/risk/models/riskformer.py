@@ -10,6 +10,7 @@ K steps ahead that residuals were taken of, G groups of V entities each, R rows 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from apps.risk.data.history import history_NT
 from apps.risk.data.panel import Panel
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import LONGEST_FIT, REFIT, Walk
-from apps.risk.models.paths import BLOCKS, QuantileStep, paths_from_quantiles
+from apps.risk.models.paths import BLOCKS, PATHS, QuantileStep, paths_from_quantiles
 from apps.risk.models.residual_tails import (
     LEVELS,
     RECENT,
@@ -52,6 +53,8 @@ class RiskformerTargets:
     residual_KQ: np.ndarray | None = None
     shapes: tuple[float, float] = (0.2, 0.2)
     name: str = "riskformer"
+    usual_paths: ClassVar[int] = PATHS
+    drawn: ClassVar[bool] = False
 
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:  # noqa: ARG002
         """Return joint futures; nothing in them is drawn, so the seed changes nothing.

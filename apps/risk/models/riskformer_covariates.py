@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from apps.risk.models.feed import Levels, counts_of, rows_of
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import REFIT, Walk
 from apps.risk.models.network_file import load_weights, read_network, unreadable, write_network
-from apps.risk.models.paths import BLOCKS
+from apps.risk.models.paths import BLOCKS, PATHS
 from apps.risk.models.residual_tails import (
     RECENT,
     Tails,
@@ -67,6 +67,8 @@ class RiskformerCovariates:
     levels: Levels
     tails: Mapping[str, Tails] = field(default_factory=dict)
     name: str = "riskformer"
+    usual_paths: ClassVar[int] = PATHS
+    drawn: ClassVar[bool] = False
 
     def require(self, columns: Columns) -> None:
         """Raise InputError, schema_differs, where a table has other columns than that of the training."""

@@ -149,7 +149,8 @@ class RiskFormer(nn.Module):
         return Tokens(x_BND, seen_BN, rotary_2Nd, ahead.input_BNI.shape[1], scale)
 
     def _row(self, rows: Rows) -> Tensor:
-        x_BD = self.kind(rows.kind_B) + self.level(rows.level_B2.to(self.level.weight.dtype))
+        level_BD = among_enough(self.level, rows.level_B2.to(self.level.weight.dtype))
+        x_BD = self.kind(rows.kind_B) + level_BD
         for place, embedding in enumerate(self.statics):
             x_BD = x_BD + embedding(rows.code_BS[:, place])
         return x_BD
@@ -249,14 +250,23 @@ class QuantileHead(nn.Module):
 
     def forward(self, x_BND: Tensor) -> Tensor:
         """Return (B, N × P, Q), rising along Q."""
-        # with few rows the product takes another kernel and other last bits: never so few, whoever else is asked
-        x_RD = F.pad(x_BND.flatten(0, 1), (0, 0, 0, ENOUGH))
-        raw = self.linear(x_RD)[:-ENOUGH].view(*x_BND.shape[:2], self.patch, self.quantiles).flatten(1, 2)
+        raw = among_enough(self.linear, x_BND.flatten(0, 1)).view(
+            *x_BND.shape[:2], self.patch, self.quantiles
+        )
+        raw = raw.flatten(1, 2)
         half = self.quantiles // 2
         median = raw[..., half : half + 1]
         down = F.softplus(raw[..., :half]).flip(-1).cumsum(-1).flip(-1)
         up = F.softplus(raw[..., half + 1 :]).cumsum(-1)
         return torch.cat([median - down, median, median + up], dim=-1)
+
+
+def among_enough(linear: nn.Linear, x_RD: Tensor) -> Tensor:
+    """Return linear(x), (R, …), in which a row's last bits do not depend on how many others are asked about.
+
+    With few rows the product takes another kernel: so there are never so few.
+    """
+    return linear(F.pad(x_RD, (0, 0, 0, ENOUGH)))[:-ENOUGH]
 
 
 def _mean_of_groups(x_BD: Tensor, group_B: Tensor | None) -> Tensor:

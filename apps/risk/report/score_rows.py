@@ -32,6 +32,9 @@ from core.progress import progress
 
 T = TypeVar("T")
 MOST_THREADS = 4  # slices in memory at once, and one more
+MOST_VALUES = (
+    20_000_000  # of the paths of a slice, 160 MB: fewer than score.chunk are scored at once beyond that
+)
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,13 @@ def _target(
     def answer(piece: Panel) -> tuple[Panel, PathForecast, pa.Table]:
         forecast = ask(piece)
         names = piece.entities
-        rows = target_rows(forecast, names, label, model.name, time_H, var_limit=settings.var_limit)
+        rows = target_rows(
+            forecast, names, label, model.name, time_H, var_limit=settings.var_limit, drawn=model.drawn
+        )
         return piece, forecast, rows
 
-    for piece, forecast, rows in _ahead_of_need(answer, _slices(panel, settings.chunk)):
+    chunk = min(settings.chunk, max(MOST_VALUES // (settings.paths * settings.horizon), 1))
+    for piece, forecast, rows in _ahead_of_need(answer, _slices(panel, chunk)):
         sums.add(forecast, piece.entities)
         _note(piece.entities, np.isnan(forecast.path_SNH[0, :, 0]), forecast.reason_N, label, tally)
         yield _counted(rows, tally)
@@ -127,7 +133,14 @@ def _target(
         refused_P = np.isnan(whole.path_SNH[0, :, 0])
         _note(sums.names, refused_P, whole.reason_N, label, tally, kind=PORTFOLIO)
         rows = target_rows(
-            whole, sums.names, label, model.name, time_H, kind=PORTFOLIO, var_limit=settings.var_limit
+            whole,
+            sums.names,
+            label,
+            model.name,
+            time_H,
+            kind=PORTFOLIO,
+            var_limit=settings.var_limit,
+            drawn=model.drawn,
         )
         yield _counted(rows, tally)
 

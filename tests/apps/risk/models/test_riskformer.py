@@ -78,7 +78,7 @@ def test_a_group_sees_itself_whole_whoever_else_is_there() -> None:
 def test_a_walk_looks_at_groups_as_a_forecast_does() -> None:
     panel, model = _grouped([0, 0, 0, ALONE, 1, 1]), untrained()
     walk = model.walk_panel(panel, "target", 10)
-    single = model.forecast(known_until(panel, 55), "target", 1, 80, 0).tail(1)
+    single = model.forecast(known_until(panel, 55), "target", 1, 1000, 0).tail(1)
     np.testing.assert_allclose(walk.var_NDL[:, 5], single.var_NL, rtol=1e-6)
     other = model.walk_panel(replace(panel, group_N=None), "target", 10)
     assert [np.allclose(*both) for both in zip(walk.var_NDL, other.var_NDL, strict=True)] == [
@@ -100,7 +100,7 @@ def test_a_walk_is_a_forecast_of_each_day_from_the_days_before(
     assert (walk.es_NDL < walk.var_NDL).all()
     for day in (80, 85, 89):
         seen = known_until(panel, day)
-        single = model.forecast(seen, "target", 1, 80, 0).tail(1)
+        single = model.forecast(seen, "target", 1, 1000, 0).tail(1)
         np.testing.assert_allclose(walk.var_NDL[:, day - 80], single.var_NL, rtol=1e-4)
         np.testing.assert_allclose(walk.es_NDL[:, day - 80], single.es_NL, rtol=1e-4)
     changed = value_NT.copy()

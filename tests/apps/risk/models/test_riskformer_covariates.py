@@ -224,7 +224,7 @@ def test_a_walk_is_a_forecast_of_each_day_from_the_days_before() -> None:
     assert (walk.es_NDL < walk.var_NDL).all()
     for day in (0, 4, 9):
         seen = known_until(panel, DAYS - 10 + day)
-        single = model.forecast(seen, "target", 1, 80, 0).tail(1)
+        single = model.forecast(seen, "target", 1, 1000, 0).tail(1)
         np.testing.assert_allclose(walk.var_NDL[:, day], single.var_NL, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(walk.es_NDL[:, day], single.es_NL, rtol=1e-4, atol=1e-5)
     spoiled = changed(changed(panel, "target", DAYS - 5, 1e3), "seen", DAYS - 5, 1e3)

@@ -11,6 +11,7 @@ from apps.risk.report.manifest import Facts
 from apps.risk.report.partition import read_batches, write_partition
 from apps.risk.report.scores import (
     COLUMNS,
+    ERRORS,
     LAYOUT,
     LEVELS,
     QUANTILES,
@@ -81,6 +82,7 @@ def test_numbers_of_a_refusal_are_null_on_the_disk(tmp_path: object) -> None:
         *QUANTILES,
         *VARS,
         *SHORTFALLS,
+        *ERRORS,
     }
 
 
@@ -132,3 +134,14 @@ def test_the_riskiest_share_is_rounded_down_and_the_first_of_equals_counts(
 
 def test_a_tenth_of_thirty_is_three() -> None:
     assert top_share(np.linspace(0.0, 1.0, 30), 0.1).sum() == 3, "0.1 × 30 is 3.0000000000000004 or less"
+
+
+def test_errors_of_simulation_are_of_drawn_paths_and_several_steps() -> None:
+    for drawn in (False, True):
+        rows = rows_of(target_rows(forecast(), ("a", "b", "c"), "gain", "m", TIME_H, drawn=drawn))
+        errors = [[row[name] for name in ERRORS] for row in rows]
+        assert errors[0] == [0.0] * 6, "each stratum once, whatever is drawn"
+        assert np.isnan(np.array(errors[2], dtype=np.float64)).all(), "refused"
+        assert all((error > 0.0) is drawn for error in errors[1])  # type: ignore[operator]
+    # three draws: one binomial standard deviation of the rank of 1 % of 1000; the sum is three times 1 … 1000
+    assert errors[1][0] == 9.0
