@@ -27,6 +27,7 @@ from apps.risk.models.risk_model import EVENT, RiskModel, model_digest, save_ris
 from apps.risk.models.riskformer import MOST_FITTED, SHORTEST, RiskformerTargets, fit_residuals
 from apps.risk.models.riskformer_covariates import RiskformerCovariates, covered
 from apps.risk.models.sizes import SIZES
+from apps.risk.models.sound_training import fit_soundly
 from apps.risk.models.suited import require_suited
 from apps.risk.models.transformer import RiskFormer
 from core.data.stream import BatchSource
@@ -35,7 +36,7 @@ from core.runs.folder import Run
 from core.runs.training import Checkpoints, Source, Training
 from core.training.config import TrainerConfig
 from core.training.digests import arrays_digest, weights_digest
-from core.training.fit import Fitted, fit
+from core.training.fit import Fitted
 
 ROUNDS = {
     "pretrain": (PRETRAIN, 0.75, 1.0),
@@ -213,7 +214,7 @@ def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, checkpoints:
 def _fit(
     net: RiskFormer, data: BatchSource, trainer: TrainerConfig, run: Run, checkpoints: Checkpoints, seed: int
 ) -> Fitted:
-    return fit(Forecasting(net, trainer), data, trainer, checkpoints, run.log, seed)
+    return fit_soundly(Forecasting(net, trainer), data, trainer, checkpoints, run.log, seed)
 
 
 def _riskformer(net: RiskFormer, context: int, value_NT: np.ndarray, folder: Path) -> dict[str, Any]:

@@ -24,12 +24,12 @@ from apps.risk.models.feed import Levels, code_counts, levels_of
 from apps.risk.models.losses import event_loss
 from apps.risk.models.riskformer_event import RiskformerEvent, kept_rows
 from apps.risk.models.sizes import Size
+from apps.risk.models.sound_training import fit_soundly
 from apps.risk.models.transformer import RiskFormer, Rows
 from core.data.stream import steps_of_worker
 from core.runs.log import RunLog
 from core.runs.training import Checkpoints
 from core.training.config import TrainerConfig
-from core.training.fit import fit
 from core.training.optimizer import optimizer_and_schedule
 
 # clients are tens of thousands with some months each: small networks, and their mean, learn more from them than one
@@ -170,7 +170,7 @@ def fit_riskformer_event(
         share = share_of(trainer, MEMBERS)
         module = Foretelling(net, share, sum(keep_V))
         source = EventBatches(windows, seen, levels, keep_V)
-        fit(module, source, share, folder / f"member-{number}", log, seed + number)
+        fit_soundly(module, source, share, folder / f"member-{number}", log, seed + number)
         net.eval()
         plain = RiskformerEvent(
             Past(windows.context, windows.horizon), (net,), counts, levels, keep_V, 1.0, 0.0

@@ -35,6 +35,7 @@ from apps.risk.models.forecasting_networks import (
 from apps.risk.models.importance import permutation_importance
 from apps.risk.models.paths import BLOCKS, PATHS, block_ranks, paths_from_quantiles
 from apps.risk.models.sizes import QUANTILE_LEVELS
+from apps.risk.models.soundness import implausible, require_sound
 from core.errors import InputError
 from core.runs.files import write_bytes, write_json
 from core.training.checkpoint import plain_tensors
@@ -61,8 +62,8 @@ class ForecastingModel:
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:  # noqa: ARG002
         """Return joint paths, their number rounded up to a multiple of the past's blocks; nothing is drawn by the seed.
 
-        Refused: all_missing, or too_short where fewer than SHORTEST values (all of a shorter context) are known. A
-        constant past is its own forecast, for the reason `constant`.
+        Refused: all_missing, implausible (apps.risk.models.soundness), or too_short where fewer than SHORTEST values
+        (all of a shorter context) are known. A constant past is its own forecast, for the reason `constant`.
         Raises InputError: schema_differs, label_differs, horizon_too_long.
         """
         seen = self._seen(panel, label, horizon)
@@ -123,6 +124,11 @@ class ForecastingModel:
                 score_NSH = _scores(past_NT[some], horizon, paths)
                 z = self.net.eval().sample(self._moved(x), score_NSH).double().cpu().numpy()
         out = center_N[:, None, None] + scale_N[:, None, None] * z
+        absurd_N = implausible(out, past_NT[some])
+        reason_N = tuple(
+            "implausible" if absurd and reason in ("", "constant") else reason
+            for absurd, reason in zip(absurd_N, reason_N, strict=True)
+        )
         out[[reason not in ("", "constant") for reason in reason_N]] = np.nan
         return out, reason_N
 
@@ -160,6 +166,7 @@ def load_forecasting(folder: Path) -> ForecastingModel:
         raise InputError(
             "weights_unreadable", f"{folder} holds no model that this version can read: train it again"
         ) from error
+    require_sound(net, str(folder))
     return ForecastingModel(net)
 
 

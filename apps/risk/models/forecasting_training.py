@@ -16,10 +16,10 @@ from apps.risk.data.panel import Panel
 from apps.risk.data.windows import Windows, WindowStream
 from apps.risk.models.forecasting_models import ForecastingModel, learning_windows
 from apps.risk.models.forecasting_networks import ForecastingNet, description_of, network_batch
+from apps.risk.models.sound_training import fit_soundly
 from core.runs.log import RunLog
 from core.runs.training import Checkpoints
 from core.training.config import TrainerConfig
-from core.training.fit import fit
 from core.training.optimizer import optimizer_and_schedule
 
 
@@ -81,6 +81,6 @@ def train_forecasting(
     torch.manual_seed(seed)
     net = ForecastingNet(told)
     net.learn_scales(panel)
-    fit(Learning(net, trainer), WindowSource(windows, net), trainer, folder, log, seed)
+    fit_soundly(Learning(net, trainer), WindowSource(windows, net), trainer, folder, log, seed)
     model = ForecastingModel(net)
     return model, model.importance(panel, seed)

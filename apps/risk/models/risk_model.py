@@ -31,6 +31,7 @@ from apps.risk.models.riskformer_covariates import (
     require_same,
 )
 from apps.risk.models.sizes import Size
+from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import RiskFormer
 from core.errors import InputError
 from core.runs.files import make_folder, write_json
@@ -156,6 +157,7 @@ def load_riskformer(folder: Path, told: Mapping[str, Any]) -> RiskformerTargets:
     """Load the network of a folder. Raises InputError where its file is missing or of another shape."""
     net = RiskFormer(Size(**told["size"]))
     load_weights(net, read_network(folder), folder)
+    require_sound(net, str(folder))
     lower, upper = told["shapes"]
     residual_KQ = None if told["residuals"] is None else np.array(told["residuals"])
     return RiskformerTargets(net.eval(), int(told["context"]), residual_KQ, (float(lower), float(upper)))

@@ -32,6 +32,7 @@ from apps.risk.models.residual_tails import (
     walked,
     with_tails,
 )
+from apps.risk.models.soundness import implausible
 from apps.risk.models.transformer import RiskFormer, target_rows
 
 MOST_FITTED = 64  # series of a training that its tails are fitted on
@@ -59,7 +60,8 @@ class RiskformerTargets:
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:  # noqa: ARG002
         """Return joint futures; nothing in them is drawn, so the seed changes nothing.
 
-        Reasons of a refusal: all_missing, too_short. A series that never varied is forecast all the same: constant.
+        Reasons of a refusal: all_missing, too_short, implausible. A series that never varied is forecast all the
+        same: constant.
         Raises InputError, group_too_large.
         """
         past_NT = history_NT(panel, label, max(self.context, BLOCKS + horizon))
@@ -129,13 +131,18 @@ class RiskformerTargets:
 def joint(
     quantile_NHQ: np.ndarray, past_NT: np.ndarray, context: int, paths: int, shapes: tuple[float, float]
 ) -> PathForecast:
-    """Return joint futures of these quantiles; all_missing and too_short are refused, constant is a remark."""
+    """Return joint futures of these quantiles; constant is a remark.
+
+    Refused: all_missing, too_short, and implausible (apps.risk.models.soundness).
+    """
     known_N = np.isfinite(past_NT[:, -context:]).sum(axis=1)
+    absurd_N = implausible(quantile_NHQ, past_NT)
     flat_N = np.nanmax(past_NT, axis=1, initial=-np.inf) == np.nanmin(past_NT, axis=1, initial=np.inf)
     reason_N = np.where(flat_N, "constant", "")
+    reason_N = np.where(absurd_N, "implausible", reason_N)
     reason_N = np.where(known_N < SHORTEST, "too_short", reason_N)
     reason_N = np.where(known_N == 0, "all_missing", reason_N)
-    quantile_NHQ = np.where((known_N < SHORTEST)[:, None, None], np.nan, quantile_NHQ)
+    quantile_NHQ = np.where((absurd_N | (known_N < SHORTEST))[:, None, None], np.nan, quantile_NHQ)
     return paths_from_quantiles(quantile_NHQ, LEVELS, past_NT, paths, tuple(reason_N.tolist()), shapes)
 
 

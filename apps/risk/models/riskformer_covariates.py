@@ -37,6 +37,7 @@ from apps.risk.models.residual_tails import (
 )
 from apps.risk.models.riskformer import MOST_FITTED, ROWS, SHORTEST, joint, walk_of
 from apps.risk.models.sizes import Size
+from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import RiskFormer, Rows
 from core.errors import InputError
 
@@ -82,7 +83,8 @@ class RiskformerCovariates:
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:  # noqa: ARG002
         """Return joint futures; nothing in them is drawn, so the seed changes nothing.
 
-        Reasons of a refusal: all_missing, too_short. A series that never varied is forecast all the same: constant.
+        Reasons of a refusal: all_missing, too_short, implausible. A series that never varied is forecast all the
+        same: constant.
         Raises InputError, schema_differs.
         """
         past_NT = history_NT(panel, label, max(self.context, BLOCKS + horizon))
@@ -206,6 +208,7 @@ class RiskformerCovariates:
             raise unreadable(folder) from error
         state = {name.removeprefix("net."): value for name, value in tensors.items()}
         load_weights(net, state, folder)
+        require_sound(net, str(folder))
         return cls(
             net=net.eval(),
             context=int(told["context"]),

@@ -30,6 +30,7 @@ from apps.risk.models.event_parts import (
 )
 from apps.risk.models.feed import Levels, rows_of
 from apps.risk.models.sizes import Size
+from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import Rows
 
 CHUNK = 512  # clients that the network looks at together
@@ -118,6 +119,7 @@ class RiskformerEvent(OfLatest):
                 net.load_state_dict(state)
             except RuntimeError as error:
                 raise unreadable(path) from error
+            require_sound(net, str(path))
             members.append(net)
         return cls(
             past=past_of(described),

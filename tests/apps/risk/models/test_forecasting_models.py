@@ -48,7 +48,7 @@ def test_slices_answer_as_the_whole(name: str) -> None:
 def test_a_shorter_horizon_is_the_beginning_of_a_longer_one(name: str) -> None:
     levels = np.array(QUANTILE_LEVELS)
     short, whole = answer(name, horizon=1).quantile_NHQ(levels), answer(name).quantile_NHQ(levels)
-    np.testing.assert_allclose(short[:, 0], whole[:, 0], atol=0.05)  # other draws of the same law
+    np.testing.assert_allclose(short[:, 0], whole[:, 0], atol=0.1)  # other strata of the same law
 
 
 @BOTH
