@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import sys
 import time
 import typing
 from collections import Counter
@@ -31,7 +32,7 @@ from apps.risk.report.input_notes import input_notes
 from apps.risk.report.manifest import Facts
 from apps.risk.report.partition import read_batches, write_partition
 from apps.risk.report.score_rows import Settings, Tally, score_rows
-from apps.risk.report.scores import LAYOUT, UNITS
+from apps.risk.report.scores import FEW, FEWEST, LAYOUT, UNITS
 from apps.risk.report.scoring_name import scoring_name
 from apps.risk.report.seen_in_training import warn_of_seen
 from apps.risk.report.sql_sink import upsert
@@ -117,6 +118,13 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
     _write_aside(output, loaded, tally)
     if cfg.score.sql is not None:
         _send(cfg, loaded.as_of, folder)
+    if tally.few:
+        print(
+            f"note: {tally.few} series have fewer than {FEWEST} observations, so that their 1 % VaR is extrapolated: "
+            f"see the columns observations and note ({FEW})",
+            file=sys.__stderr__,
+            flush=True,
+        )
     metrics = _metrics(loaded, tally)
     seconds = round(time.monotonic() - ready, 3)
     measured = {"seconds_model": round(ready - began, 3), "seconds_scoring": seconds}
@@ -225,6 +233,7 @@ def _metrics(loaded: Loaded, tally: Tally) -> dict[str, Any]:
         "rejected_rows": rejected,
         "set_aside": rejected + len(tally.aside),
         "alerts": dict(sorted(tally.alerts.items())),
+        FEW: tally.few,
         "exit_code": int(ExitCode.QUARANTINED if rejected or tally.aside else ExitCode.DONE),
     }
 

@@ -49,6 +49,11 @@ class HistoricalSimulation:
     usual_paths: ClassVar[int] = 16_000
     drawn: ClassVar[bool] = True
 
+    @property
+    def looks_back(self) -> int:
+        """The window."""
+        return self.window
+
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
         """Return paths of past days; their number is rounded up to a multiple of the window."""
         value_NW, reason_N = filled(history_NT(panel, label, self.window), seed)
@@ -77,6 +82,11 @@ class FilteredHistoricalSimulation:
     name: str = "filtered_historical_simulation"
     usual_paths: ClassVar[int] = 30_000
     drawn: ClassVar[bool] = True
+
+    @property
+    def looks_back(self) -> int:
+        """The window, and what the variance settles over."""
+        return self.window + WARM_UP
 
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
         """Return paths whose variance moves on; their number is rounded up to a multiple of the window."""
@@ -139,6 +149,7 @@ class GjrGarch:
     name: str = "gjr_garch"
     usual_paths: ClassVar[int] = 40_000
     drawn: ClassVar[bool] = True
+    looks_back: ClassVar[int] = LONGEST_FIT
 
     def fitted(self, panel: Panel, label: str) -> FittedGjr:
         """Return the model with the parameters of today, for the days to come."""
@@ -164,6 +175,7 @@ class FittedGjr:
     name: str = "gjr_garch"
     usual_paths: ClassVar[int] = 40_000
     drawn: ClassVar[bool] = True
+    looks_back: ClassVar[int] = LONGEST_FIT
 
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
         """Simulate each entity on the same days drawn.
@@ -197,6 +209,11 @@ class SeasonalNaive:
     name: str = "seasonal_naive"
     usual_paths: ClassVar[int] = 40_000
     drawn: ClassVar[bool] = True
+
+    @property
+    def looks_back(self) -> int:
+        """The days whose changes are drawn."""
+        return self.window
 
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
         """Return paths; their number is rounded up to a multiple of the days drawn from.

@@ -59,6 +59,11 @@ class ForecastingModel:
         """As model.name= takes it: tft or deepar."""
         return self.net.description.name
 
+    @property
+    def looks_back(self) -> int:
+        """What the network sees."""
+        return self.net.description.context
+
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:  # noqa: ARG002
         """Return joint paths, their number rounded up to a multiple of the past's blocks; nothing is drawn by the seed.
 

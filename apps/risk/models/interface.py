@@ -27,6 +27,10 @@ class TargetModel(Protocol):
     def drawn(self) -> bool:
         """Whether paths are drawn at random: then sums over several steps have an error of simulation."""
 
+    @property
+    def looks_back(self) -> int:
+        """Last steps whose values a forecast stands on."""
+
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
         """Return about `paths` futures of each entity in the panel's order; NaN and a reason where refused.
 

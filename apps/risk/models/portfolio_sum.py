@@ -29,10 +29,14 @@ class PortfolioSum:
         if holdings is not None:
             self._refused_P = holdings.lacks(entities)
         self._total_SPH: np.ndarray | None = None
+        self.least_P = np.full(len(self.names), np.iinfo(np.int64).max)  # observations of what is held
         self._count = 0
 
-    def add(self, forecast: PathForecast, entities: Sequence[str]) -> None:
-        """Add the paths of a slice. Raises InternalFault for another number of paths than in those before it."""
+    def add(self, forecast: PathForecast, entities: Sequence[str], known_N: np.ndarray | None = None) -> None:
+        """Add the paths of a slice. Raises InternalFault for another number of paths than in those before it.
+
+        known_N: values that each forecast stands on; of a portfolio the least counts.
+        """
         path_SNH = forecast.path_SNH
         refused_N = np.isnan(path_SNH[0, :, 0])
         if refused_N.any():
@@ -43,6 +47,9 @@ class PortfolioSum:
         else:
             weight_PN = self.holdings.weight_PN(entities)
             self._refused_P |= (weight_PN[:, refused_N] != 0.0).any(axis=1)
+        if known_N is not None:
+            held_PN = np.where(weight_PN != 0.0, known_N, np.iinfo(np.int64).max)
+            self.least_P = np.minimum(self.least_P, held_PN.min(axis=1, initial=np.iinfo(np.int64).max))
         part_SPH = np.matmul(weight_PN.astype(path_SNH.dtype), path_SNH).astype(np.float64)
         if self._total_SPH is None:
             self._total_SPH = part_SPH

@@ -57,6 +57,11 @@ class RiskformerTargets:
     usual_paths: ClassVar[int] = PATHS
     drawn: ClassVar[bool] = False
 
+    @property
+    def looks_back(self) -> int:
+        """What the network sees."""
+        return self.context
+
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:  # noqa: ARG002
         """Return joint futures; nothing in them is drawn, so the seed changes nothing.
 

@@ -80,6 +80,11 @@ class RiskformerCovariates:
         same = all(getattr(self.columns, role) == getattr(panel.columns, role) for role in ROLES)
         return same and dict(self.categories) == dict(panel.categories)
 
+    @property
+    def looks_back(self) -> int:
+        """What the network sees."""
+        return self.context
+
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:  # noqa: ARG002
         """Return joint futures; nothing in them is drawn, so the seed changes nothing.
 

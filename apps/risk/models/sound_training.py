@@ -52,6 +52,6 @@ def _loss(module: pl.LightningModule, data: BatchSource, batch_size: int, seed: 
     module.eval()
     with torch.no_grad():
         batches = islice(data.stream(seed + 1_000_003, batch_size, 0, 0, 1), BATCHES)
-        losses = [float(module.training_step(batch, 0)) for batch in batches]
+        losses = [torch.as_tensor(module.training_step(batch, 0)).item() for batch in batches]
     module.train(training)
     return float(np.mean(losses))

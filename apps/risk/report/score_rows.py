@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from apps.risk.data.calendar import times_ahead
 from apps.risk.data.groups import slices
+from apps.risk.data.history import history_NT
 from apps.risk.data.holdings import Holdings
 from apps.risk.data.load import Loaded
 from apps.risk.data.panel import Panel
@@ -26,7 +27,15 @@ from apps.risk.models.forecast import EventForecast, PathForecast
 from apps.risk.models.interface import EventModel, TargetModel
 from apps.risk.models.portfolio_sum import PortfolioSum
 from apps.risk.models.walking import Fitting
-from apps.risk.report.scores import ENTITY, PORTFOLIO, event_rows, refused_rows, target_rows, top_share
+from apps.risk.report.scores import (
+    ENTITY,
+    FEWEST,
+    PORTFOLIO,
+    event_rows,
+    refused_rows,
+    target_rows,
+    top_share,
+)
 from core.jobs.step import check
 from core.progress import progress
 
@@ -61,10 +70,11 @@ class SetAside(NamedTuple):
 
 @dataclass
 class Tally:
-    """What became of all. aside: in the order of the work. alerts: rows by code."""
+    """What became of all. aside: in the order of the work. alerts: rows by code. few: series of few observations."""
 
     aside: list[SetAside] = field(default_factory=list)
     alerts: Counter[str] = field(default_factory=Counter)
+    few: int = 0
 
     def refused(self, labels: int) -> dict[str, str]:
         """Return entity → code of the first label, for the entities that have no numbers for any label."""
@@ -115,17 +125,26 @@ def _target(
         fitted.forecast, label=label, horizon=settings.horizon, paths=settings.paths, seed=settings.seed
     )
 
-    def answer(piece: Panel) -> tuple[Panel, PathForecast, pa.Table]:
+    def answer(piece: Panel) -> tuple[Panel, PathForecast, np.ndarray, pa.Table]:
         forecast = ask(piece)
         names = piece.entities
+        known_N = np.isfinite(history_NT(piece, label, model.looks_back)).sum(axis=1)
         rows = target_rows(
-            forecast, names, label, model.name, time_H, var_limit=settings.var_limit, drawn=model.drawn
+            forecast,
+            names,
+            label,
+            model.name,
+            time_H,
+            var_limit=settings.var_limit,
+            drawn=model.drawn,
+            known_N=known_N,
         )
-        return piece, forecast, rows
+        return piece, forecast, known_N, rows
 
     chunk = min(settings.chunk, max(MOST_VALUES // (settings.paths * settings.horizon), 1))
-    for piece, forecast, rows in _ahead_of_need(answer, _slices(panel, chunk)):
-        sums.add(forecast, piece.entities)
+    for piece, forecast, known_N, rows in _ahead_of_need(answer, _slices(panel, chunk)):
+        sums.add(forecast, piece.entities, known_N)
+        tally.few += int(((known_N < FEWEST) & ~np.isnan(forecast.path_SNH[0, :, 0])).sum())
         _note(piece.entities, np.isnan(forecast.path_SNH[0, :, 0]), forecast.reason_N, label, tally)
         yield _counted(rows, tally)
     whole = sums.forecast()
@@ -141,6 +160,7 @@ def _target(
             kind=PORTFOLIO,
             var_limit=settings.var_limit,
             drawn=model.drawn,
+            known_N=sums.least_P,
         )
         yield _counted(rows, tally)
 

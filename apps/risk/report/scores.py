@@ -28,6 +28,8 @@ LEVELS = REPORTED_LEVELS
 ENTITY, PORTFOLIO = "entity", "portfolio"
 VAR_LIMIT, TOP_SHARE = "var_limit", "pd_top_share"
 LIMIT_LEVEL = 0.01  # of the VaR that is held against the limit
+FEW = "few_observations"
+FEWEST = round(1.0 / TAIL_LEVELS[0])  # observations from which one is expected below the lowest VaR
 
 
 class Column(NamedTuple):
@@ -62,6 +64,14 @@ COLUMNS: dict[str, Column] = {
     "model": Column(pa.string(), "", "model that forecast"),
     "reason": Column(
         pa.string(), "", "empty; with numbers a fallback of the model, without numbers a refusal"
+    ),
+    "observations": Column(
+        pa.int32(), "1", "known values that the numbers stand on; of a portfolio the least of what it holds"
+    ),
+    "note": Column(
+        pa.string(),
+        "",
+        f"{FEW}: fewer than {FEWEST} observations, of which one in {FEWEST} would lie below a 1 % VaR; or empty",
     ),
     **{
         name: Column(pa.float64(), "target", f"{level:.1%} quantile of the value at this step alone")
@@ -120,11 +130,12 @@ def target_rows(
     var_limit: float | None = None,
     *,
     drawn: bool = False,
+    known_N: np.ndarray | None = None,
 ) -> pa.Table:
     """Return H rows of each of N forecasts, in their order; one row, step 0, of a refused one.
 
-    time_H: of the steps ahead. drawn: whether paths were drawn at random. var_limit: rows of the first step whose 1 %
-    VaR lies below minus this get an alert.
+    time_H: of the steps ahead. drawn: whether paths were drawn at random. known_N: values that each forecast stands on.
+    var_limit: rows of the first step whose 1 % VaR lies below minus this get an alert.
     """
     # paths of one entity and step side by side, which is what sorting them wants
     path_NHS = np.ascontiguousarray(forecast.path_SNH.transpose(1, 2, 0))
@@ -153,6 +164,10 @@ def target_rows(
         time=pa.array(time_R),
         model=model,
         reason=_words(forecast.reason_N, entity_R),
+        observations=None if known_N is None else _counts(known_N[entity_R], refused_R),
+        note=""
+        if known_N is None
+        else _words(("", FEW), (~refused_R & (known_N < FEWEST)[entity_R]).astype(np.int64)),
         alert=_words(("", VAR_LIMIT), over_R.astype(np.int64)),
         **_numbers(QUANTILES, quantile_RQ),
         **_numbers(VARS, var_RL),
@@ -250,6 +265,11 @@ def _words(words: Sequence[str], place_R: np.ndarray) -> pa.Array:
     return pc.take(pa.array(words, pa.string()), pa.array(place_R))
 
 
+def _counts(count_R: np.ndarray, refused_R: np.ndarray) -> pa.Array:
+    """Return counts, null where refused."""
+    return pa.array(np.where(refused_R, 0, count_R).astype(np.int32), mask=refused_R)
+
+
 def _numbers(names: Sequence[str], number_RC: np.ndarray) -> dict[str, pa.Array]:
     return {name: pa.array(np.ascontiguousarray(number_RC[:, c])) for c, name in enumerate(names)}
 
@@ -258,7 +278,7 @@ def _table(rows: int, **given: Any) -> pa.Table:
     """Return a table of all columns: arrays as given, a text in every row, null where nothing is given."""
     arrays = []
     for field in LAYOUT.schema:
-        value = given.get(field.name, "" if field.name == "drivers" else None)
+        value = given.get(field.name, "" if field.name in ("drivers", "note") else None)
         if value is None:
             value = pa.nulls(rows, field.type)
         elif isinstance(value, str):

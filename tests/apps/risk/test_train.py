@@ -159,7 +159,7 @@ def _driven(folder: Path, stage: str, name: str = "riskformer", **given: Any) ->
 
 
 def test_a_table_with_covariates_is_learned_and_all_stages_take_the_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     _before(tmp_path, monkeypatch)
     trained = _train(_driven(tmp_path, "train"), tmp_path / "run")
@@ -175,10 +175,8 @@ def test_a_table_with_covariates_is_learned_and_all_stages_take_the_model(
         run = Run(tmp_path / f"run-{stage}")
         with run.log:
             assert verb.run(cfg, run) == 0
-        warned = (
-            "" if stage == "score" else "trained on data until 2024-03-20 and are judged on days from 2024-0"
-        )
-        assert warned in capsys.readouterr().err
+        warned = "" if stage == "score" else "trained on data until 2024-03-20 and forecast days from 2024-0"
+        assert warned in capfd.readouterr().err
         found[stage] = json.loads((tmp_path / f"run-{stage}" / "metrics.json").read_text())
     assert found["score"]["scored"] == 4
     assert found["backtest"]["targets"]["target"]["entity_1"]["riskformer"]["0.05"]["pinball"][0] > 0
@@ -199,7 +197,7 @@ def test_a_table_with_covariates_is_gone_on_with(tmp_path: Path, monkeypatch: py
     whole = _train(_driven(tmp_path, "train"), tmp_path / "whole").targets
     cut = _driven(tmp_path, "train")
     with pytest.MonkeyPatch.context() as patch:  # cut off behind two of its four steps
-        patch.setattr(train, "fit", partial(_fit_two_steps, train.fit))
+        patch.setattr(train, "fit_soundly", partial(_fit_two_steps, train.fit_soundly))
         _train(cut, tmp_path / "cut")
     (tmp_path / "cut" / "checkpoints" / "own" / "weights.safetensors").unlink()
     resumed = _train(cut, tmp_path / "cut").targets

@@ -98,7 +98,7 @@ def test_no_member_sees_the_clients_that_it_is_calibrated_on(
     def no_fit(module: object, data: EventBatches, *_: object) -> None:
         seen.append(set(data.origins.entity_B.tolist()))
 
-    monkeypatch.setattr(event_learning, "fit", no_fit)
+    monkeypatch.setattr(event_learning, "fit_soundly", no_fit)
     with RunLog(tmp_path / "log.jsonl") as log:
         fit_riskformer_event(windows(), origins(), TRAINER, tmp_path, log, seed=0)
     clients = set(origins().entity_B.tolist())

@@ -84,3 +84,10 @@ def test_a_portfolio_of_one_asset_has_the_assets_tails(name: str, weight: float)
     for steps in (1, 3):
         for mine_NL, held_NL in zip(mine.tail(steps), held.tail(steps), strict=True):
             np.testing.assert_allclose(held_NL, mine_NL, rtol=1e-12)
+
+
+def test_a_portfolio_stands_on_the_least_that_it_holds() -> None:
+    sums, found = PortfolioSum(HELD, NAMES), forecast()
+    for place, known_N in ((slice(0, 3), np.array([70, 5, 300])), (slice(3, 5), np.array([1, 60]))):
+        sums.add(PathForecast(found.path_SNH[:, place], found.reason_N[place]), NAMES[place], known_N)
+    assert sums.least_P.tolist() == [60, 300], "a and e; c"

@@ -117,3 +117,17 @@ def test_chunks_and_the_order_of_rows_change_no_number(grouped: bool, tmp_path: 
     assert set(found[0]["kind"]) == {"entity", "portfolio"}
     for rows in found[1:]:
         pd.testing.assert_frame_equal(rows, found[0], rtol=1e-12, atol=1e-12)
+
+
+def test_how_many_values_each_number_stands_on_is_said(tmp_path: Path) -> None:
+    """Twenty values gave a 1 % VaR without a word."""
+    table = returns(3, days=60)
+    table = table[(table["asset"] != "s001") | (table["day"] >= table["day"].sort_values().unique()[-20])]
+    tally = Tally()
+    rows = all_rows(loaded(tmp_path, table, targets="gain"), tally).set_index("entity")
+    assert rows.loc["s001", "observations"].tolist() == [20] * 3
+    assert rows.loc["s000", "observations"].tolist() == [60] * 3
+    assert rows.loc["equal_weights", "observations"].tolist() == [20] * 3
+    assert set(rows["note"]) == {"few_observations"}
+    assert rows["var_010"].notna().all()
+    assert tally.few == 3

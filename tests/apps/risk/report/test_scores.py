@@ -12,6 +12,8 @@ from apps.risk.report.partition import read_batches, write_partition
 from apps.risk.report.scores import (
     COLUMNS,
     ERRORS,
+    FEW,
+    FEWEST,
     LAYOUT,
     LEVELS,
     QUANTILES,
@@ -79,6 +81,7 @@ def test_numbers_of_a_refusal_are_null_on_the_disk(tmp_path: object) -> None:
     assert {name for name, value in refused.items() if value is None} == {
         "time",
         "pd",
+        "observations",
         *QUANTILES,
         *VARS,
         *SHORTFALLS,
@@ -116,6 +119,7 @@ def test_who_was_never_asked_has_one_row_with_the_reason() -> None:
         "step": 0,
         "model": "m",
         "reason": "constant",
+        "note": "",
         "alert": "",
         "drivers": "",
     }
@@ -145,3 +149,16 @@ def test_errors_of_simulation_are_of_drawn_paths_and_several_steps() -> None:
         assert all((error > 0.0) is drawn for error in errors[1])  # type: ignore[operator]
     # three draws: one binomial standard deviation of the rank of 1 % of 1000; the sum is three times 1 … 1000
     assert errors[1][0] == 9.0
+
+
+def test_few_observations_have_a_note_and_numbers() -> None:
+    known_N = np.array([FEWEST, 50, FEWEST - 1])
+    rows = rows_of(target_rows(forecast(), ("a", "b", "c"), "gain", "m", TIME_H, known_N=known_N))
+    assert [(row["observations"], row["note"]) for row in rows] == [
+        (100, ""),
+        (100, ""),
+        (None, ""),
+        (99, FEW),
+        (99, FEW),
+    ]
+    assert rows[3]["var_010"] is not None
