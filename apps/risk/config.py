@@ -57,7 +57,10 @@ class DataConfig(Section):
     )
     known_at: str | None = free_text(None, "column of the date at which a row became known")
     zone: str | None = free_text(None, "time zone into which times with an offset are converted")
-    time_format: str | None = free_text(None, "how times are written where not ISO 8601, as for strptime")
+    time_format: str | None = free_text(
+        None,
+        "how times are written where not ISO 8601: as for strptime, or unix, unix_ms for seconds since 1970",
+    )
     outcome_after: int | None = setting(
         None,
         "for a table of one row for each entity, all of one time: months after it at which the event became known; "

@@ -29,6 +29,9 @@ _OFFSET = re.compile(
 _BELOW_MICRO = re.compile(r"([.,]\d{6})\d+$")
 _MICRO = np.dtype("datetime64[us]")
 _YEARS = (1600, 2400)
+# Further values of time_format, and how many microseconds a unit has
+EPOCHS = {"unix": 1_000_000, "unix_ms": 1_000}
+_COUNT = re.compile(r"-?[0-9]{1,13}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,8 @@ def times(values: pd.Series, zone: str | None = None, time_format: str | None = 
     """Read ISO 8601 times (also 2024, 2024-03, 20240331), or those of `time_format`, with or without an offset.
 
     zone: times with an offset are converted into it, others count as written there; without it the offset is
-    cut off and told in kind_R. A whole number other than YYYY, YYYYMM, YYYYMMDD, YYYYMMDDhhmmss is no time.
+    cut off and told in kind_R. time_format: as for strptime, or one of EPOCHS. A whole number other than YYYY, YYYYMM,
+    YYYYMMDD, YYYYMMDDhhmmss is no time without it.
     """
     size = len(values)
     dtype = values.dtype
@@ -75,7 +79,8 @@ def times(values: pd.Series, zone: str | None = None, time_format: str | None = 
         return Times(wall_R, np.isnat(wall_R), np.zeros(size, dtype=bool), np.full(size, NAIVE, np.int16))
     code_R, objects = distinct(values)
     words = [_text(value) for value in objects]
-    wall_U, kind_U = _parse(words, zone, time_format)
+    written, pattern = _since_1970(words, time_format)
+    wall_U, kind_U = _parse(written, zone, pattern)
     empty_U = np.array([word in MISSING_WORDS for word in words], dtype=bool)
     wall_R = np.append(wall_U, np.datetime64("NaT", "us"))[code_R]
     empty_R = np.append(empty_U, True)[code_R]
@@ -137,6 +142,16 @@ def _parse(words: list[str], zone: str | None, time_format: str | None) -> tuple
     local = pd.DatetimeIndex(instant).tz_localize("UTC").tz_convert(zone).tz_localize(None)
     wall_U[aware_U] = local.to_numpy().astype(_MICRO)
     return wall_U, np.full(len(words), NAIVE, dtype=np.int16)
+
+
+def _since_1970(words: list[str], time_format: str | None) -> tuple[list[str], str | None]:
+    """Spell seconds or milliseconds since 1970 as ISO 8601 in UTC, where time_format says that they are."""
+    if time_format not in EPOCHS:
+        return words, time_format
+    micros = EPOCHS[time_format]
+    return [
+        f"{np.datetime64(int(word) * micros, 'us')}Z" if _COUNT.fullmatch(word) else "" for word in words
+    ], None
 
 
 def _iso(word: str) -> str:

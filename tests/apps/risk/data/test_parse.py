@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -144,3 +145,16 @@ def test_a_cell_does_not_depend_on_the_others(mine: list[Any], other: list[Any])
     assert [words[c] if c >= 0 else None for c in code] == [
         all_words[c] if c >= 0 else None for c in more[:size]
     ]
+
+
+@pytest.mark.parametrize(("form", "unit"), [("unix", 1), ("unix_ms", 1000)])
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_seconds_since_1970_are_read_where_the_format_says_so(form: str, unit: int, kind: Any) -> None:
+    cells = column(kind(1704067200 * unit), kind(-86400 * unit), None, "soon")
+    parsed = times(cells, time_format=form)
+    wanted = np.array(["2024-01-01", "1969-12-31", "NaT", "NaT"], dtype="datetime64[us]")
+    np.testing.assert_array_equal(parsed.wall_R, wanted)
+    assert parsed.bad_R.tolist() == [False, False, False, True]
+    assert parsed.kind_R[:2].tolist() == [0, 0]  # in UTC
+    assert times(cells, "Asia/Tokyo", form).wall_R[0] == np.datetime64("2024-01-01T09:00")
+    assert times(cells).bad_R.tolist() == [True, True, False, True]  # nothing is guessed without it
