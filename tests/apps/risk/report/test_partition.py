@@ -213,7 +213,7 @@ def test_a_layout_needs_a_key_that_can_be_compared() -> None:
             dataclasses.replace(LAYOUT, key=key)
     with pytest.raises(InternalFault, match="no floating-point number"):
         dataclasses.replace(LAYOUT, key=("var",))
-    with pytest.raises(InternalFault, match="as_of may not be one"):
+    with pytest.raises(InternalFault, match="as_of, as_of_time, scoring may be none"):
         Layout(LAYOUT.schema.append(pa.field("as_of", pa.date32())), ("entity",))
 
 
