@@ -36,7 +36,7 @@ def encodable(path: Path) -> Iterator[Path]:
             link.symlink_to(path.parent.absolute())
             yield link / path.name
         else:
-            for beside in path.parent.absolute().iterdir():
+            for beside in path.parent.absolute().iterdir() if path.parent.is_dir() else ():
                 (Path(links) / beside.name).symlink_to(beside)
             link = Path(links) / f"file{''.join(filter(_is_utf8, path.suffixes[-2:]))}"
             link.symlink_to(path.absolute())

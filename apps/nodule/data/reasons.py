@@ -76,7 +76,6 @@ FAULT_SENTENCES = {
     "volume_geometry": "The volume's axes or spacing are missing or impossible.",
     "shear_too_large": "The volume's axes are sheared by {degrees:.1f} degrees; at most {limit:.0f} are processed.",
     "unreadable_volume": "The volume file cannot be read.",
-    "name_not_unicode": "The path of the volume file is not UTF-8, and its reader takes no other; rename it.",
     "voxels_outside": "The volume's header names voxels outside its own folder.",
     "volume_axes": "The volume has {axes} axes; three are processed.",
     "volume_colour": "The voxels have {channels} channels; one is processed.",

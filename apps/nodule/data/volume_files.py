@@ -23,6 +23,7 @@ from apps.nodule.data.select import judge_extent, judge_size
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_grid import near_lps, settled, to_lps
 from core.errors import ItemRefused
+from core.paths import encodable
 
 ORTHOGONAL = 1e-4
 # Without these a header says nothing of how its axes lie in the patient, and ITK makes something up.
@@ -58,8 +59,6 @@ def judge_volume(path: Path) -> Reason:
 
 
 def _checked(path: Path) -> Layout:
-    if not is_unicode(path):  # ITK ends the whole process
-        raise refuse("name_not_unicode")
     if any(not data.resolve().is_relative_to(path.parent.resolve()) for data in voxel_files(path)):
         raise refuse("voxels_outside")
     is_nifti = (volume_suffix(path.name) or "").startswith(".nii")
@@ -70,15 +69,6 @@ def _checked(path: Path) -> Layout:
     if axes < 3 or max(layout.size[3:], default=1) > 1:
         raise refuse("volume_axes", axes=axes)
     return layout
-
-
-def is_unicode(path: Path) -> bool:
-    """Tell whether a path's bytes are UTF-8."""
-    try:
-        str(path.absolute()).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _nifti_layout(path: Path) -> Layout:
@@ -93,9 +83,9 @@ def _nifti_layout(path: Path) -> Layout:
 
 def _itk_layout(path: Path) -> Layout:
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        with native_stderr_muted():
+        with native_stderr_muted(), encodable(path) as readable:
+            reader.SetFileName(str(readable))
             reader.ReadImageInformation()
     except RuntimeError:
         raise refuse("unreadable_volume") from None
@@ -135,8 +125,8 @@ def read_volume_file(path: Path, uid: str) -> Volume:
 
 def _itk_voxels(path: Path) -> np.ndarray:
     try:
-        with native_stderr_muted():
-            image = sitk.ReadImage(str(path))
+        with native_stderr_muted(), encodable(path) as readable:
+            image = sitk.ReadImage(str(readable))
     except RuntimeError:
         raise refuse("unreadable_volume") from None
     if path.name.lower().endswith((".mhd", ".mha")):
@@ -205,11 +195,13 @@ def write_volume_file(volume: Volume, path: Path, *, like: Path | None = None) -
     image = to_image(volume)
     if like is not None:
         reader = sitk.ImageFileReader()
-        reader.SetFileName(str(like))
-        reader.ReadImageInformation()
+        with encodable(like) as readable:
+            reader.SetFileName(str(readable))
+            reader.ReadImageInformation()
         axes = reader.GetDimension()
         directions = np.array(reader.GetDirection()).reshape(axes, axes)[:3, :3]
         code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(directions.ravel().tolist())
         image = sitk.DICOMOrient(image, code)
     compress = path.suffix != ".nii"
-    sitk.WriteImage(image, str(path), useCompression=compress)
+    with encodable(path) as writable:
+        sitk.WriteImage(image, str(writable), useCompression=compress)

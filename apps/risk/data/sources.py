@@ -20,6 +20,7 @@ from apps.risk.data.csv_layout import csv_layout, not_in
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import read_sql
 from core.errors import InputError
+from core.paths import encodable
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
@@ -47,7 +48,19 @@ def read_table(
         )
     if "://" in source:
         return read_sql(source, columns, table=table, query=query)
-    path = Path(source)
+    with encodable(Path(source)) as path:
+        content = _read_file(path, source, columns, encoding)
+    if content is not None:
+        return content
+    raise InputError(
+        "format_unknown",
+        f"{source} is of no format known here: wanted {', '.join((*CSV_ENDINGS[:3], *PARQUET_ENDINGS))}, "
+        "a folder of Parquet files, or a database such as sqlite:///file.db",
+    )
+
+
+def _read_file(path: Path, source: str, columns: Columns, encoding: str | None) -> pd.DataFrame | None:
+    """Return the table of a file or folder; None where its format is not known. source: how the user names it."""
     name = path.name.lower()
     try:
         if path.is_dir() or name.endswith(PARQUET_ENDINGS):
@@ -62,11 +75,7 @@ def read_table(
         if "invalid UTF8" in str(error) and name.endswith(CSV_ENDINGS):
             raise not_in(source, "utf-8") from error
         raise InputError("table_unreadable", f"{source} cannot be read: {_first_line(error)}") from error
-    raise InputError(
-        "format_unknown",
-        f"{source} is of no format known here: wanted {', '.join((*CSV_ENDINGS[:3], *PARQUET_ENDINGS))}, "
-        "a folder of Parquet files, or a database such as sqlite:///file.db",
-    )
+    return None
 
 
 def _read_parquet(path: Path, columns: Columns) -> pd.DataFrame:

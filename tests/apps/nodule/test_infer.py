@@ -263,7 +263,7 @@ def test_an_empty_folder(tmp_path: Path, weights: Path, capfd: pytest.CaptureFix
 
 def test_a_missing_folder(tmp_path: Path, weights: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert infer(tmp_path / "in", tmp_path / "out", weights).code == 2
-    assert one_line(capfd) == f"input {tmp_path / 'in'} does not exist"
+    assert one_line(capfd) == f"input={tmp_path / 'in'} cannot be read: No such file or directory"
 
 
 def test_an_output_that_is_a_file(tmp_path: Path, weights: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -335,8 +335,9 @@ def test_a_file_name_that_is_no_utf8(tmp_path: Path, weights: Path) -> None:
     (tmp_path / "in" / "case 7.nii.gz").rename(tmp_path / "in" / os.fsdecode(b"Thorax f\xfcnf.nii.gz"))
     result = infer(tmp_path / "in", tmp_path / "out", weights)
     assert result.code == 4
-    assert [row["reason"] for row in result.summary()] == ["missing_slices", "name_not_unicode"]
-    assert len(list((result.output / "quarantine").iterdir())) == 2
+    assert [row["reason"] for row in result.summary()] == ["missing_slices", "ct_volume"]
+    assert len(list((result.output / "quarantine").iterdir())) == 1
+    assert [path.name for path in result.output.glob("Thorax f_nf-*/seg.nii.gz")] == ["seg.nii.gz"]
 
 
 def test_nothing_of_the_patient_is_told(

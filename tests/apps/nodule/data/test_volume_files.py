@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -52,6 +53,17 @@ def test_written_and_read_back(tmp_path: Path, suffix: str) -> None:
     corners = np.array([(0, 0, 0), (23, 31, 39), (23, 0, 39)])
     np.testing.assert_allclose(got.to_world(corners), volume.to_world(corners), atol=1e-3)
     assert (got.uid, got.sources, got.notes) == ("a", (), ())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_path_whose_bytes_are_not_utf8(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9") / f"a{suffix}"
+    path.parent.mkdir()
+    write_volume_file(chest_volume(), path)
+    odd = path.with_name(os.fsdecode(b"\xff") + suffix)
+    odd.write_bytes(path.read_bytes())
+    for readable in (path, odd):
+        np.testing.assert_array_equal(read_volume_file(readable, "a").hu_DHW, chest_volume().hu_DHW)
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".mha", ".nrrd"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,20 @@ def test_csv_is_read_whatever_parts_its_columns(separator: str, tmp_path: Path) 
 )
 def test_csv_comes_in_many_dresses(name: str, content: str | bytes, tmp_path: Path) -> None:
     assert plain(read_table(write(tmp_path / name, content), COLUMNS)) == WANTED
+
+
+@pytest.mark.parametrize("name", [b"t.csv", b"\xff.csv"])
+def test_a_path_whose_bytes_are_not_utf8(name: bytes, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    assert plain(read_table(write(folder / os.fsdecode(name), TEXT), COLUMNS)) == WANTED
+    pq.write_table(
+        pa.Table.from_pandas(pd.read_csv(io.StringIO(TEXT), dtype=str, keep_default_na=False)),
+        tmp_path / "t.parquet",
+    )
+    (tmp_path / "t.parquet").rename(folder / "t.parquet")
+    for source in (folder, folder / "t.parquet"):
+        assert plain(read_table(str(source), COLUMNS)) == WANTED
 
 
 def test_a_value_may_span_lines(tmp_path: Path) -> None:
