@@ -196,11 +196,15 @@ def name_sources(seg: Dataset, images: Sequence[Reference]) -> None:
     seg.SourceImageSequence = [image.write_to(Dataset()) for image in objects]
     series = seg.ReferencedSeriesSequence[0]
     series.ReferencedInstanceSequence = [image.write_to(Dataset()) for image in objects]
+    written: set[int] = set()
     for group in seg.PerFrameFunctionalGroupsSequence:
         for derivation in group.get("DerivationImageSequence") or []:
             for item in derivation.SourceImageSequence:
-                d = int(str(item.ReferencedSOPInstanceUID).rpartition(".")[2]) - 1
-                images[d].write_to(item)
+                # highdicom gives the findings of one slice one item in common: it is written once
+                if id(item) not in written:
+                    d = int(str(item.ReferencedSOPInstanceUID).rpartition(".")[2]) - 1
+                    images[d].write_to(item)
+                    written.add(id(item))
 
 
 def evidence(volume: Volume, model: ModelInfo) -> list[Dataset]:

@@ -157,3 +157,17 @@ def test_nifti_keeps_a_sheared_grid(
     rows = np.frombuffer(header[280:328], "<f4").reshape(3, 4)
     ras = np.diag([-1, -1, 1]) @ volume.affine[:3, [2, 1, 0, 3]]
     assert np.allclose(rows, ras, atol=1e-5)
+
+
+def test_findings_on_one_slice_each_name_its_image(
+    volume: Volume, make_ball: Callable[..., Finding], model: ModelInfo
+) -> None:
+    side_by_side = [make_ball(volume, (12, 30, 14), 8.0, 0.9), make_ball(volume, (12, 40, 48), 8.0, 0.8)]
+    seg = segmentation(volume, side_by_side, model)
+    named = {
+        str(source.ReferencedSOPInstanceUID)
+        for group in seg.PerFrameFunctionalGroupsSequence
+        for source in group.DerivationImageSequence[0].SourceImageSequence
+    }
+    assert len(seg.PerFrameFunctionalGroupsSequence) == 2 * len(named)
+    assert named == {str(volume.sources[d].SOPInstanceUID) for d in (11, 12, 13)}
