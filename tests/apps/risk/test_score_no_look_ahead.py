@@ -39,7 +39,7 @@ COLUMNS = Columns(
     statics=("kind",),
     static_numbers=("age",),
 )
-NAMES = {
+NAMES: dict[str, Any] = {
     "data_entity": "entity",
     "data_time": "time",
     "data_targets": "target",
@@ -48,6 +48,7 @@ NAMES = {
     "data_known": "due",
     "data_statics": "kind",
     "data_static_numbers": "age",
+    "data_max_rejected": 1.0,
 }
 
 
@@ -55,6 +56,7 @@ class Looking:
     """Sees everything there is, and says so in its numbers."""
 
     name = "looking"
+    looks_back, drawn = 4, False
 
     def _draw(self, panel: Panel) -> np.random.Generator:
         return np.random.default_rng(int(panel_digest(panel), 16))

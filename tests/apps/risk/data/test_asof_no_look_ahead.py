@@ -28,12 +28,14 @@ ROLES: dict[str, Any] = {
 }
 
 day = st.integers(1, 7)
-number = st.sampled_from([0.0, 1.0, 2.0, 2.5, None, "3", "4", "x", np.inf, 1e18])
+number = st.sampled_from(
+    [0.0, 1.0, 2.0, 2.5, None, "3", "4", "x", np.inf, 1e18, "(1.5)", "1,5", "1.234", "1,234", "12 %", "$2"]
+)
 GOOD = {"entity": "a", "target": 1.0, "event": 0, "seen": 1.0, "due": 1.0, "kind": "x", "age": 30.0}
 CONTENT = {
     "entity": st.sampled_from(["a", "b", "c", "d", None]),
     "target": number,
-    "event": st.sampled_from([0, 1, None, 7]),
+    "event": st.sampled_from([0, 1, -1, "yes", None, 7]),
     "seen": number,
     "due": number,
     "kind": st.sampled_from(["x", "y", None]),
@@ -62,7 +64,11 @@ def _output(table: pd.DataFrame, columns: Columns) -> list[bytes] | None:
     except InputError:
         return None
     panel = build_panel(seen, columns, AS_OF)
-    out = [checked.rejected.to_csv().encode(), repr(refused_entities(checked, columns)).encode()]
+    out = [
+        checked.rejected.to_csv().encode(),
+        repr(checked.notes).encode(),
+        repr(refused_entities(checked, columns)).encode(),
+    ]
     for field in dataclasses.fields(panel):
         value = getattr(panel, field.name)
         out.append(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
