@@ -119,15 +119,15 @@ def test_escape_cancels(page: Page, running: Service) -> None:
     page.until("document.getElementById('said').textContent === 'Cancelled.'")
     assert page.run("document.querySelectorAll('.tile[data-state=cancelled]').length") == 2
     assert shelf(page) == 0
-    until(lambda: running.busy() == 0, 2)
+    until(lambda: running.busy() + running.studio.under_way() == 0, 40)  # 20 s for a reload
     assert page.run("document.getElementById('draw').disabled") is False
 
 
-def test_a_closed_page_ends_its_work(page: Page, running: Service) -> None:
+def test_the_work_of_a_closed_page_ends_when_nobody_comes_back(page: Page, running: Service) -> None:
     ask(page, "slow", steps=100, size="48x48")
     page.until("document.querySelector('.tile[data-state=drawing]')")
     page.open(running.url + "/icon.svg")
-    until(lambda: running.busy() == 0, 2)
+    until(lambda: running.busy() + running.studio.under_way() == 0, 40)  # 20 s for a reload
 
 
 def test_a_replay_tells_that_the_bytes_are_the_same_and_the_gallery_stays(
@@ -179,7 +179,9 @@ def test_a_picture_is_painted_over_by_keyboard(page: Page, tmp_path: Path) -> No
     page.choose("#file", picture_file(tmp_path))
     page.until("!document.getElementById('working').hidden")
     page.run("document.getElementById('brush').value = 40; document.getElementById('remove').focus()")
-    for _ in range(3):  # past the brush and how much may change: with nothing painted, nothing can be cleared
+    for _ in range(
+        4
+    ):  # past the brush, the shape and how much may change: with nothing painted, nothing can be cleared
         page.press(*TAB[:1], code=TAB[1], shift=True)
     assert page.run("document.activeElement.id") == "mask"
     for _ in range(40):

@@ -17,7 +17,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from apps.imagegen.models.text import window
+from apps.imagegen.models.text import tokenized, window
 from core.errors import InternalFault
 from core.hooks import Call, hooked
 
@@ -40,7 +40,9 @@ def words_of(tokenizer: PreTrainedTokenizerBase, prompt: str, chunks: int = 1) -
 
     Signs that start, end and fill up a chunk are no words.
     """
-    tokens = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    tokens = tokenized(
+        tokenizer, prompt, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+    )
     most, whole = window(tokenizer), int(tokenizer.model_max_length)
     pieces = [
         (whole * (number // most) + 1 + number % most, first, last)

@@ -9,6 +9,7 @@ Legend: N texts, C chunks of one, T tokens of a window, D width of a token's sta
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,8 @@ from core.errors import InputError
 
 TOKENS = 32
 WIDTH = 384
+# Fast tokenizers keep truncation and padding from call to call: two threads would change them for each other.
+_TOKENIZING = threading.Lock()
 CHUNKS = 16  # the most of one text: 480 tokens of MiniLM, 1,200 of CLIP
 
 
@@ -46,7 +49,8 @@ def states_of(
     """Return the states of each text's first window, (N, T, D) float32; T is the tokenizer's greatest length."""
     parts = []
     for first in range(0, len(texts), batch):
-        tokens = tokenizer(
+        tokens = tokenized(
+            tokenizer,
             list(texts[first : first + batch]),
             padding="max_length",
             max_length=tokenizer.model_max_length,
@@ -62,7 +66,7 @@ def long_states_of(
     tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, text: str, chunks: int
 ) -> Tensor:
     """Return the states of a text read in so many windows, (1, C × T, D) float32; those after its end are empty."""
-    start, end = tokenizer("").input_ids
+    start, end = tokenized(tokenizer, "").input_ids
     ids, most = _ids(tokenizer, text), window(tokenizer)
     rows = [[start, *ids[most * chunk : most * (chunk + 1)], end] for chunk in range(chunks)]
     tokens = tokenizer.pad(
@@ -73,6 +77,12 @@ def long_states_of(
         return_tensors="pt",
     )
     return _encoded(encoder, tokens).flatten(0, 1)[None]
+
+
+def tokenized(tokenizer: PreTrainedTokenizerBase, texts: str | list[str], **settings: Any) -> Any:
+    """Return what a tokenizer makes of texts; any thread may call this."""
+    with _TOKENIZING:
+        return tokenizer(texts, **settings)
 
 
 def window(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -92,7 +102,7 @@ def chunks_for(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> int:
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
+    return list(tokenized(tokenizer, text, add_special_tokens=False, verbose=False).input_ids)
 
 
 def _encoded(encoder: PreTrainedModel, tokens: Any) -> Tensor:

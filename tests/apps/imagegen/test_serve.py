@@ -44,8 +44,7 @@ def test_the_command_line_gives_the_defaults(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"steps": 500}, "steps=500: this service draws with 1 to 100"),
-        ({"guidance": 40.0}, "guidance=40.0: this service draws with 0 to 30"),
+        ({"steps": 1001}, "steps=1001: this service draws with 1 to 1000"),
     ],
 )
 def test_defaults_that_no_request_could_have_are_refused(

