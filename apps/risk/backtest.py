@@ -10,15 +10,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from apps.risk.config import RiskConfig
-from apps.risk.data.comparable import comparable
-from apps.risk.data.history import last_dates
+from apps.risk.data.comparable import FEWEST_BEFORE, comparable, whole
+from apps.risk.data.history import first_date
 from apps.risk.data.holdings import read_holdings
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.panel import Panel
@@ -29,10 +29,11 @@ from apps.risk.models.candidates import candidates
 from apps.risk.models.garch import Walk
 from apps.risk.models.interface import TargetModel
 from apps.risk.models.paths import PATHS
-from apps.risk.models.portfolio_sum import EQUAL
+from apps.risk.models.portfolio_calendars import Share, divide
+from apps.risk.models.portfolio_sum import EQUAL, PortfolioSum
 from apps.risk.models.risk_model import describe
 from apps.risk.models.suited import require_group_used, require_suited
-from apps.risk.models.walking import Asked, first_day, held, outcomes, walk_days, walk_paths
+from apps.risk.models.walking import Asked, first_day, held, joined, outcomes, walk_days, walk_paths
 from apps.risk.report import page
 from apps.risk.report.backtest_page import backtest_page
 from apps.risk.report.input_notes import input_notes
@@ -44,6 +45,14 @@ from core.runs.folder import Run
 from core.terminal import print_note
 
 Found = dict[Asked, Judged]
+
+
+class Walked(NamedTuple):
+    """Walks of one calendar by model, what came, (N, D), and the names of the N entities or portfolios."""
+
+    walks: dict[str, Walk]
+    outcome_ND: np.ndarray
+    names: tuple[str, ...]
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
@@ -66,49 +75,80 @@ def run(cfg: RiskConfig, run: Run) -> int:
         print_note(note)
     seen: dict[str, str] = {}
     if not set(cfg.backtest.models) <= set(BASELINES):
-        first = last_dates(loaded.panel, cfg.backtest.days)[0]
+        first = first_date(loaded.panel, cfg.backtest.days)
         seen = warn_of_seen(describe(folder), "targets", first, run.log)
     output = Path(str(cfg.output))
+    holdings = read_holdings(Path(cfg.score.portfolios)) if cfg.score.portfolios is not None else None
     found, rows, pages = {}, [], []
+    refused: Counter[str] = Counter()
     for label in loaded.columns.targets:
-        panel, aside = comparable(loaded, label)
-        judged, walks = walk(cfg, panel, label, models)
+        panels, aside = comparable(loaded, label, cfg.backtest.days)
+        divided = divide(whole(panels, loaded, label), holdings)
+        walked = [walk_calendar(cfg, panel, label, models, divided.of(panel)) for panel in panels]
+        for share in divided.mixed:
+            if share.panel.axis.known >= cfg.backtest.days + FEWEST_BEFORE:
+                walked.append(walk_calendar(cfg, share.panel, label, models, [share], entities=False))
+            else:
+                divided.refused.append((PortfolioSum(share.holdings, ()).names, "backtest_short"))
+        judged = judged_of(walked, cfg.seed)
         found[label] = {
             f"{asked.kind}_{asked.steps}": {name: overall(one, name, cfg.seed) for name in models}
             for asked, one in judged.items()
         }
         rows += [[label, *cells(row)] for one in judged.values() for row in one.rows]
         rows += [[label, *cells(_silent(name, code))] for name, code in sorted(aside.items())]
+        rows += [
+            [label, *cells(_silent(name, code, "portfolio"))]
+            for names, code in divided.refused
+            for name in names
+        ]
+        shown = walked[0][Asked("entity", 1)].walks
         pages.append(
-            backtest_page(panel, label, judged, found[label], walks, cfg.backtest.days, seen.get("targets"))
+            backtest_page(panels, label, judged, found[label], shown, cfg.backtest.days, seen.get("targets"))
         )
+        refused = refused or Counter(aside.values())
     rejected = len(loaded.checked.rejected)
-    aside = comparable(loaded, loaded.columns.targets[0])[1]
     metrics = {**_protocol(cfg, loaded, models), "targets": found, "rejected_rows": rejected}
-    metrics["refused"] = dict(sorted(Counter(aside.values()).items()))
+    metrics["refused"] = dict(sorted(refused.items()))
     metrics["seen_in_training"] = seen
     write_csv(output / "backtest.csv", ("target", *COLUMNS), rows)
     write_json(output / "metrics.json", metrics)
     write_text(output / "report.html", page.joined(pages).render())
     run.write_metrics(metrics)
     run.log.event("evaluated", items=len(rows), count=len(models), name="days", value=cfg.backtest.days)
-    return ExitCode.QUARANTINED if rejected or aside else ExitCode.DONE
+    return ExitCode.QUARANTINED if rejected or refused else ExitCode.DONE
 
 
 def walk(
     cfg: RiskConfig, panel: Panel, label: str, models: Mapping[str, TargetModel]
 ) -> tuple[Found, dict[str, Walk]]:
-    """Return what was found of entities one day ahead, of portfolios and of the horizon; and the one-day walks."""
+    """Return what was found of a panel of one calendar, and the one-day walks of its entities.
+
+    Of entities one day ahead, of one portfolio of equal weights where there are several, and of the horizon.
+    """
+    walked = walk_calendar(cfg, panel, label, models, divide(panel, None).own)
+    return judged_of([walked], cfg.seed), walked[Asked("entity", 1)].walks
+
+
+def walk_calendar(
+    cfg: RiskConfig,
+    panel: Panel,
+    label: str,
+    models: Mapping[str, TargetModel],
+    shares: Sequence[Share],
+    *,
+    entities: bool = True,
+) -> dict[Asked, Walked]:
+    """Walk a panel of one calendar and portfolios of its series. entities: whether the series themselves are asked."""
     days, horizon = cfg.backtest.days, cfg.model.horizon
     first_day(panel, days)  # refused before the work, not after it
-    names, weight_PN = portfolios(cfg, panel)
+    names, weight_PN = portfolios(shares, panel)
     steps = (1,) if horizon == 1 else (1, horizon)
-    asked = [Asked("entity", step) for step in steps]
+    asked = [Asked("entity", step) for step in steps] if entities else []
     asked += [Asked("portfolio", step) for step in steps] if names else []
     by_asked: dict[Asked, dict[str, Walk]] = {one: {} for one in asked}
     for name, model in models.items():
-        at_once = walk_days(model, panel, label, days)
-        if len(asked) > 1:
+        if len(asked) > 1 or not entities:
             far = walk_paths(
                 model,
                 panel,
@@ -122,29 +162,47 @@ def walk(
             )
             for one in asked:
                 by_asked[one][name] = far[one]
-        by_asked[asked[0]][name] = at_once
+        if entities:
+            by_asked[asked[0]][name] = walk_days(model, panel, label, days)
     found = {}
     for one, walks in by_asked.items():
         outcome_ND = outcomes(panel, label, days, one.steps)
         if one.kind == "portfolio":
             outcome_ND = held(outcome_ND, weight_PN)
-        whose = panel.entities if one.kind == "entity" else names
-        found[one] = judge(walks, outcome_ND, whose, one, cfg.seed)
-    return found, by_asked[asked[0]]
+        found[one] = Walked(walks, outcome_ND, panel.entities if one.kind == "entity" else names)
+    return found
 
 
-def portfolios(cfg: RiskConfig, panel: Panel) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return names and weights, (P, N): those of score.portfolios, else one of equal weights; none of one entity.
+def judged_of(walked: Sequence[Mapping[Asked, Walked]], seed: int) -> Found:
+    """Judge the walks of one or several calendars together; day d is that of each as far before its end."""
+    found = {}
+    for one in sorted(
+        {asked for part in walked for asked in part}, key=lambda asked: (asked.kind, asked.steps)
+    ):
+        parts = [part[one] for part in walked if one in part]
+        walks = {name: joined([part.walks[name] for part in parts]) for name in parts[0].walks}
+        names = tuple(name for part in parts for name in part.names)
+        found[one] = judge(walks, np.concatenate([part.outcome_ND for part in parts]), names, one, seed)
+    return found
 
-    A portfolio that holds what cannot be walked is left out. Raises InputError for a file that cannot be used.
+
+def portfolios(shares: Sequence[Share], panel: Panel) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return names and weights, (P, N), of the portfolios that hold nothing but series of a panel.
+
+    One of equal weights is none where there is one series alone.
     """
     N = len(panel.entities)
-    if cfg.score.portfolios is not None:
-        holdings = read_holdings(Path(cfg.score.portfolios))
-        whole_P = ~holdings.lacks(panel.entities)
-        names = [name for name, whole in zip(holdings.portfolios, whole_P, strict=True) if whole]
-        return tuple(names), holdings.weight_PN(panel.entities)[whole_P]
-    return ((EQUAL,), np.full((1, N), 1.0 / N)) if N > 1 else ((), np.zeros((0, N)))
+    names: list[str] = []
+    weights = [np.zeros((0, N))]
+    for holdings in (share.holdings for share in shares):
+        if holdings is not None:
+            whole_P = ~holdings.lacks(panel.entities)
+            names += [name for name, is_whole in zip(holdings.portfolios, whole_P, strict=True) if is_whole]
+            weights.append(holdings.weight_PN(panel.entities)[whole_P])
+        elif N > 1:
+            names.append(EQUAL)
+            weights.append(np.full((1, N), 1.0 / N))
+    return tuple(names), np.concatenate(weights)
 
 
 def _protocol(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, TargetModel]) -> dict[str, Any]:
@@ -162,5 +220,5 @@ def _protocol(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, TargetModel]
     }
 
 
-def _silent(name: str, code: str) -> Row:
-    return Row("", "entity", name, 0, 0, code, dataclasses.replace(TailFigures(level=math.nan)))
+def _silent(name: str, code: str, kind: str = "entity") -> Row:
+    return Row("", kind, name, 0, 0, code, dataclasses.replace(TailFigures(level=math.nan)))

@@ -21,6 +21,7 @@ TARGET_MODELS = (
     "seasonal_naive",
 )
 EVENT_MODELS = ("riskformer", "scorecard", "boosting")
+CALENDARS = ("weekdays", "every_day", "us_federal", "nyse", "target")
 SAMPLES = ("markets", "stocks", "credit", "m4_hourly", "exchange_rate", "loan_book", "mixture")
 
 
@@ -57,6 +58,11 @@ class DataConfig(Section):
     )
     known_at: str | None = free_text(None, "column of the date at which a row became known")
     zone: str | None = free_text(None, "time zone into which times with an offset are converted")
+    calendar: str | None = setting(
+        None,
+        "days that are steps of daily series, holidays to come included; null: the weekdays that a series has",
+        choices=CALENDARS,
+    )
     time_format: str | None = free_text(
         None,
         "how times are written where not ISO 8601: as for strptime, or unix, unix_ms for seconds since 1970",

@@ -16,7 +16,7 @@ from apps.risk.backtest import walk
 from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, RiskConfig
 from apps.risk.data.history import history_NT, steps_known
 from apps.risk.data.load import load_panel
-from apps.risk.data.panel import Panel, take
+from apps.risk.data.panel import Panel, by_calendar, take
 from apps.risk.models.candidates import candidates
 from apps.risk.models.risk_model import DEFAULT, EMBEDDED, RiskModel
 from apps.risk.models.walking import Asked, outcomes
@@ -80,19 +80,20 @@ def rows_of(day: Path) -> pd.DataFrame:
 
 def fans_of(panel: Panel, rows: pd.DataFrame) -> list[Figure]:
     """Return a fan of each entity that has scores: its last values, and the quantiles of each step ahead."""
-    label, end = panel.columns.targets[0], steps_known(panel)
-    past_NT = history_NT(panel, label, SHOWN_DAYS)
-    time_T = panel.calendar_T[end - past_NT.shape[1] : end]
-    figures = []
-    for name, past_T in zip(panel.entities, past_NT, strict=True):
-        own = rows[(rows["kind"] == "entity") & (rows["entity"] == name) & (rows["step"] > 0)].sort_values(
-            "step"
-        )
-        if len(own):
-            quantile_HQ = own[list(QUANTILES)].to_numpy()
-            ahead_H = own["time"].to_numpy().astype("datetime64[us]")
-            figures.append(page.fan(name, time_T, past_T, ahead_H, quantile_HQ, LEVELS))
-    return figures
+    label = panel.columns.targets[0]
+    figures = {}
+    for part in by_calendar(panel):
+        past_NT = history_NT(part, label, SHOWN_DAYS)
+        end = steps_known(part)
+        time_T = part.calendar_T[end - past_NT.shape[1] : end]
+        for name, past_T in zip(part.entities, past_NT, strict=True):
+            scored = (rows["kind"] == "entity") & (rows["entity"] == name) & (rows["step"] > 0)
+            own = rows[scored].sort_values("step")
+            if len(own):
+                quantile_HQ = own[list(QUANTILES)].to_numpy()
+                ahead_H = own["time"].to_numpy().astype("datetime64[us]")
+                figures[name] = page.fan(name, time_T, past_T, ahead_H, quantile_HQ, LEVELS)
+    return [figures[name] for name in panel.entities if name in figures]
 
 
 def clients_of(rows: pd.DataFrame) -> list[page.Client]:
@@ -104,7 +105,7 @@ def clients_of(rows: pd.DataFrame) -> list[page.Client]:
 def walked(panel: Panel) -> list[Figure | Table]:
     """Walk the last DAYS of one index, the champion beside the baselines: a picture and a table."""
     label = panel.columns.targets[0]
-    alone = take(panel, np.array([name == ASSET for name in panel.entities]))
+    (alone,) = by_calendar(take(panel, np.array([name == ASSET for name in panel.entities])))
     champion = RiskModel.from_pretrained(DEFAULT).targets
     assert champion is not None  # the embedded folder forecasts targets
     names = [champion.name, "gjr_garch", "filtered_historical_simulation", "historical_simulation"]

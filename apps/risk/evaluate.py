@@ -10,7 +10,7 @@ from pathlib import Path
 
 from apps.risk.config import RiskConfig
 from apps.risk.data.comparable import comparable
-from apps.risk.data.history import last_dates
+from apps.risk.data.history import first_date
 from apps.risk.data.load import load_panel
 from apps.risk.data.set_aside import report_rejected
 from apps.risk.models.baselines import BASELINES
@@ -49,18 +49,17 @@ def run(cfg: RiskConfig, run: Run) -> int:
     refused: Counter[str] = Counter()
     seen: dict[str, str] = {}
     if loaded.columns.targets:
-        seen |= warn_of_seen(
-            described, "targets", last_dates(loaded.panel, 2 * cfg.backtest.days)[0], run.log
-        )
+        first = first_date(loaded.panel, 2 * cfg.backtest.days)
+        seen |= warn_of_seen(described, "targets", first, run.log)
     for label in loaded.columns.targets:
         names = [*trained_names(described, "targets"), *BASELINES]
         models = candidates(names, folder, cfg.model.device, cfg.backtest.refit_every)
         if label == loaded.columns.targets[0]:
             for note in input_notes(loaded, models.values()):
                 print_note(note)
-        panel, aside = comparable(loaded, label)
+        panels, aside = comparable(loaded, label, 2 * cfg.backtest.days)
         refused.update(aside.values())
-        parts, judged = targets(cfg, panel, label, models)
+        parts, judged = targets(cfg, panels, label, models)
         metrics[label] = parts._asdict()
         champions[label] = chosen(parts.development)
         pages.append(targets_page(label, parts, champions[label], judged, seen.get("targets")))

@@ -203,6 +203,10 @@ def _facts(
     settings: dict[str, Any] = dataclasses.asdict(_settings(cfg, model))
     settings["as_of"] = loaded.as_of.text
     settings["data"] = {"bound": cfg.data.bound, "oldest": cfg.data.oldest, "max_age": cfg.data.max_age}
+    settings["calendars"] = {
+        "series": dict(sorted(tally.calendars.items())),
+        "portfolios": dict(sorted(tally.portfolios.items())),
+    }
     settings["portfolios"] = None if holdings is None else _digest(holdings)
     return Facts(
         as_of=loaded.as_of,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from apps.risk.config import EVENT_MODELS, RiskConfig
-from apps.risk.data.history import history_NT, last_dates
+from apps.risk.data.history import histories_NT, last_date
 from apps.risk.data.load import Loaded, load_panel, panel_digest
 from apps.risk.data.mixture import FINETUNE, OWN, PRETRAIN, UNTIL, Material, Mixture, load_material
 from apps.risk.data.panel import fill_gaps
@@ -102,7 +102,7 @@ def _of_a_table(
         parts["targets"] = _network(cfg, run, folder, loaded, network, checkpoints)
     if has_event:
         parts["event"] = _event(cfg, run, folder, loaded, checkpoints)
-    until = str(last_dates(loaded.everyone, 1)[0].astype("datetime64[D]"))
+    until = str(last_date(loaded.everyone).astype("datetime64[D]"))
     return {kind: ({**told, "until": until}, figures) for kind, (told, figures) in parts.items()}
 
 
@@ -152,7 +152,7 @@ def _network(
     if covered(loaded.columns):
         return _covariates(cfg, run, folder, loaded, before, checkpoints / OWN_ROUND)
     net = before.net if isinstance(before, RiskformerTargets) else begin(before.net, ())
-    own_NT = history_NT(panel, label, len(panel.calendar_T))
+    own_NT = histories_NT(panel, label)
     mixture = Mixture(Material(own_NT, own_NT=own_NT), OWN, before.context, cfg.model.horizon)
     fitted = _fit(net.train(), mixture, cfg.trainer, run, checkpoints / OWN_ROUND, cfg.seed)
     told = _riskformer(net, before.context, own_NT, folder)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from apps.risk.data.columns import Columns
+from apps.risk.data.columns import OFFSET, Columns
+from apps.risk.data.parse import walls_of
 from core.errors import InputError
 
 LATE, LEAST, RECENT, FAR = 3, 3, 250, 10  # of `last_in_step`
@@ -50,12 +51,31 @@ def hidden_ahead(columns: Columns) -> tuple[str, ...]:
     return values if columns.known_at else (*values, *columns.words, *columns.static_numbers)
 
 
+def walls(table: pd.DataFrame, columns: Columns) -> np.ndarray:
+    """Return the rows' times by the wall clock, (R,) datetime64[us]; in an accepted table they stand in UTC."""
+    instant_R = table[columns.time].to_numpy()
+    if OFFSET not in table:
+        return np.asarray(instant_R)
+    return np.asarray(instant_R + table[OFFSET].to_numpy().astype("timedelta64[s]"))
+
+
+def moments(table: pd.DataFrame, columns: Columns) -> np.ndarray:
+    """Return what an as-of date is compared with, (R,): instants where the zone is known, else times as written."""
+    return np.asarray(table[columns.time].to_numpy()) if columns.zone else walls(table, columns)
+
+
+def wall_of(moment: np.datetime64, columns: Columns) -> np.datetime64:
+    """Return by the wall clock what `moments` has."""
+    return walls_of(np.array([moment]), columns.zone)[0] if columns.zone else moment
+
+
 def view(table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None = None) -> pd.DataFrame:
     """Return the last version known at `as_of` of each (entity, time), sorted, without the known_at column.
 
-    table: accepted by the contract. as_of: None knows everything. Rows ahead of the date stay where something in
-    them is known in advance, with labels and observed values blank. Danger: without known_at, rows ahead that end
-    where an entity ends (a closed account) tell its future: give known_at, or rows to the same end for all.
+    table: accepted by the contract. as_of: as `moments` has times; None knows everything. Rows ahead of the date
+    stay where something in them is known in advance, with labels and observed values blank. Danger: without known_at,
+    rows ahead that end where an entity ends (a closed account) tell its future: give known_at, or rows to the same
+    end for all.
     Raises InputError where nothing was known yet.
     """
     time_R, known_R = _keys(table, columns)
@@ -70,8 +90,9 @@ def view(table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None = No
             ahead_R[:] = False
         keep_R = past_R | ahead_R
     if known_R is not None:
-        keep_R = _last_versions(keep_R, code_R, time_R)
+        keep_R = _last_versions(keep_R, code_R, table[columns.time].to_numpy())
     names = [name for name in columns.all if name != columns.known_at]
+    names += [OFFSET] if OFFSET in table else []
     kept = table[names] if keep_R.all() else table.loc[keep_R, names]
     return _blank(kept, ahead_R[keep_R], columns).reset_index(drop=True)
 
@@ -128,7 +149,7 @@ def _day(time: np.datetime64) -> str:
 
 def _keys(table: pd.DataFrame, columns: Columns) -> tuple[np.ndarray, np.ndarray | None]:
     known = table[columns.known_at].to_numpy() if columns.known_at else None
-    return table[columns.time].to_numpy(), known
+    return moments(table, columns), known
 
 
 def _last_versions(keep_R: np.ndarray, code_R: np.ndarray, time_R: np.ndarray) -> np.ndarray:

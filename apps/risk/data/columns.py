@@ -20,6 +20,8 @@ from core.zones import is_zone
 
 # A reader of files puts here why a row could not be split into values; absent where all rows could.
 FAULT = "__fault__"
+# An accepted table has here by how many seconds each row's clock is ahead of UTC; absent where times have no offset.
+OFFSET = "__offset__"
 
 _LISTS = ("targets", "observed", "known", "statics", "static_numbers")
 

@@ -14,7 +14,7 @@ import pandera.pandas as pandera
 
 from apps.risk.data import parse
 from apps.risk.data.asof import hidden_ahead, nothing_known, split_rows, trim
-from apps.risk.data.columns import FAULT, Columns
+from apps.risk.data.columns import FAULT, OFFSET, Columns
 from apps.risk.data.event_labels import event_numbers
 from apps.risk.data.faults import Faults, nothing_left
 from apps.risk.data.numerals import Numbers, numbers
@@ -28,10 +28,12 @@ class Checked:
     """A table judged.
 
     accepted: the declared columns, sorted by entity and time (and known_at): entity and statics category, times
-    datetime64[us], the rest float64 with NaN where nothing is known. rejected: faults.REJECTED; `row` counts from 0
-    the rows of the input that exist at the as-of date, `content` is the row as JSON. later: rows that become known
-    after it. total: rows that exist at it. notes: sentences on how values were read that are not written plainly. A
-    clean table is not copied: accepted may share memory with it, so copy before you change it.
+    datetime64[us] in UTC, or as written where they have no offset (columns.OFFSET: seconds by which their clock is
+    ahead of UTC), known_at as asof.moments has it, the rest float64 with NaN where nothing is known. rejected:
+    faults.REJECTED; `row` counts from 0 the rows of the input that exist at the as-of date, `content` is the row as
+    JSON. later: rows that become known after it. total: rows that exist at it. notes: sentences on how values were read
+    that are not written plainly. A clean table is not copied: accepted may share memory with it, so copy before you
+    change it.
     """
 
     accepted: pd.DataFrame
@@ -52,13 +54,14 @@ class _Rows:
     entities: list[str]
     time: parse.Times
     known: parse.Times | None
+    zone: str | None
     values: dict[str, np.ndarray] = field(default_factory=dict)  # numbers, or codes of statics
     words: dict[str, list[str]] = field(default_factory=dict)  # of each static
     written: dict[str, Numbers] = field(default_factory=dict)
 
     @property
     def known_R(self) -> np.ndarray | None:
-        return None if self.known is None else self.known.wall_R
+        return None if self.known is None else self.known.moment_R(self.zone)
 
 
 def check(
@@ -117,18 +120,24 @@ def _read_keys(table: pd.DataFrame, columns: Columns, faults: Faults) -> _Rows:
     known = None
     faults.add("entity_missing", columns.entity, code_R < 0)
     faults.add("time_missing", columns.time, time.empty_R)
-    faults.add("time_value", columns.time, time.bad_R)
+    _refuse_times(time, columns.time, faults)
     if columns.known_at is not None:
         known = parse.times(table[columns.known_at], columns.zone, columns.time_format)
-        faults.add("time_value", columns.known_at, known.bad_R)
-    return _Rows(code_R, entities, time, known)
+        _refuse_times(known, columns.known_at, faults)
+    return _Rows(code_R, entities, time, known, columns.zone)
+
+
+def _refuse_times(times: parse.Times, name: str, faults: Faults) -> None:
+    faults.add("time_value", name, times.bad_R)
+    faults.add("time_skipped", name, times.skipped_R)
+    faults.add("time_doubled", name, times.doubled_R)
 
 
 def _place_in_time(
     rows: _Rows, columns: Columns, as_of: np.datetime64 | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows become known later than the as-of date, and which lie ahead of it, (R,) bool each."""
-    time_R, known_R = rows.time.wall_R, rows.known_R
+    time_R, known_R = rows.time.moment_R(rows.zone), rows.known_R
     if as_of is None:
         return np.zeros(len(time_R), dtype=bool), np.zeros(len(time_R), dtype=bool)
     past_R, ahead_R = split_rows(rows.code_R, time_R, known_R, columns, as_of)
@@ -141,13 +150,15 @@ def _place_in_time(
 
 
 def _refuse_odd_zones(rows: _Rows, columns: Columns, later_R: np.ndarray, faults: Faults) -> None:
-    """Refuse times whose offset is not that of most rows known by now (of two as frequent, the lower)."""
+    """Refuse times without an offset where most rows known by now have one, and the other way round.
+
+    Two offsets are two ways to write instants, which are compared; a time without one cannot be compared with them.
+    """
     for name, times in ((columns.time, rows.time), (columns.known_at, rows.known)):
         if name is not None and times is not None:
-            judged_R = ~np.isnat(times.wall_R) & ~later_R
-            kinds, counts = np.unique(times.kind_R[judged_R], return_counts=True)
-            if len(kinds) > 1:
-                faults.add("time_zone", name, judged_R & (times.kind_R != kinds[np.argmax(counts)]))
+            judged_R = ~np.isnat(times.instant_R) & ~later_R
+            most = times.aware_R[judged_R].sum() * 2 > judged_R.sum()
+            faults.add("time_zone", name, judged_R & (times.aware_R != most))
 
 
 def _read_values(
@@ -232,8 +243,8 @@ def _check_values(rows: _Rows, columns: Columns, bound: float, faults: Faults) -
 
 
 def _accept(rows: _Rows, columns: Columns, later_R: np.ndarray, faults: Faults) -> pd.DataFrame:
-    time_R = rows.time.wall_R
-    known_R = None if rows.known_R is None else np.where(np.isnat(rows.known_R), time_R, rows.known_R)
+    time_R, moment_R = rows.time.instant_R, rows.time.moment_R(rows.zone)
+    known_R = None if rows.known_R is None else np.where(np.isnat(rows.known_R), moment_R, rows.known_R)
     keys = [rows.code_R, time_R] if known_R is None else [rows.code_R, time_R, known_R]
     row_K: slice | np.ndarray = slice(None)  # no copy of a clean table
     if not _is_clean(keys, later_R, faults):
@@ -242,6 +253,8 @@ def _accept(rows: _Rows, columns: Columns, later_R: np.ndarray, faults: Faults) 
     content: dict[str, object] = {columns.entity: trim(entity), columns.time: time_R[row_K]}
     if columns.known_at is not None and known_R is not None:
         content[columns.known_at] = known_R[row_K]
+    if rows.time.offset_R.any():
+        content[OFFSET] = rows.time.offset_R[row_K]
     for name in (*columns.features, *columns.words, *columns.static_numbers):
         value_K = rows.values[name][row_K]
         content[name] = (

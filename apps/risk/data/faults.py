@@ -23,7 +23,9 @@ REASONS = {
     "time_missing": "{column} is empty: each row needs its time",
     "time_value": "{column} is no time: wanted ISO 8601 such as 2024-03-31, or name how it is written by "
     "data.time_format (unix or unix_ms: seconds or milliseconds since 1970)",
-    "time_zone": "{column} has another offset than most rows: name a zone into which times are converted",
+    "time_zone": "{column} has an offset from UTC and most rows have none, or the other way round: name a zone",
+    "time_skipped": "{column} does not exist in the zone, whose clock is put ahead over it: write it with its offset",
+    "time_doubled": "{column} comes twice in the zone, whose clock is put back: write it with its offset",
     "not_a_number": "{column} is no number: wanted one such as 1234.5, or nothing where it is not known",
     "number_unclear": "{column} may be one of two numbers, as 1,234 may be 1234 or 1.234: name the mark before "
     "fractions, data.decimal=point or data.decimal=comma",

@@ -50,7 +50,7 @@ def ages(panel: Panel, label: str, as_of: np.datetime64, max_age: MaxAge | None)
     if label != panel.columns.event:
         counts_R = counts_R & ~np.isnan(panel.value_RF[:, panel.columns.features.index(label)])
     owner_K = panel.entity_R[counts_R]
-    time_K = panel.calendar_T[panel.step_R[counts_R]].astype("datetime64[us]")
+    time_K = panel.wall_R[counts_R]
     last_N = np.full(len(panel.entities), np.datetime64("NaT", "us"))
     last_N[owner_K] = time_K  # of several the last one stays
     return Ages(last_N, _limits(owner_K, time_K, len(panel.entities), max_age), as_of)

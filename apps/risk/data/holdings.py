@@ -39,6 +39,17 @@ class Holdings:
         gone_H = (pd.Index(entities).get_indexer(pd.Index(self.entity_H)) < 0) & (self.weight_H != 0.0)
         return np.bincount(self.place_H[gone_H], minlength=len(self.portfolios)) > 0
 
+    def some(self, keep_P: np.ndarray) -> Holdings:
+        """Return some of the portfolios, (P,) bool."""
+        keep_H = keep_P[self.place_H]
+        number_P = np.cumsum(keep_P) - 1
+        return Holdings(
+            tuple(name for name, keep in zip(self.portfolios, keep_P, strict=True) if keep),
+            number_P[self.place_H[keep_H]],
+            tuple(name for name, keep in zip(self.entity_H, keep_H, strict=True) if keep),
+            self.weight_H[keep_H],
+        )
+
 
 def read_holdings(path: Path) -> Holdings:
     """Read a CSV with the columns portfolio, entity, weight (a share, any sign and sum).

@@ -16,15 +16,16 @@ import numpy as np
 import pandas as pd
 
 from apps.risk.config import DataConfig
-from apps.risk.data.as_of_time import AsOf, end_of_day, last_at, parse_as_of
-from apps.risk.data.asof import as_of_doubtful, last_in_step, view
+from apps.risk.data.as_of_time import AsOf, end_of_day, parse_as_of
+from apps.risk.data.asof import as_of_doubtful, last_in_step, moments, view, wall_of, walls
+from apps.risk.data.calendar_names import named_calendar
 from apps.risk.data.columns import Columns, columns_from, read_columns
 from apps.risk.data.contracts import Checked, check, refused_entities
 from apps.risk.data.cross_section import outcomes_apart
 from apps.risk.data.freshness import age_refusals, ages, require_fresh
 from apps.risk.data.loan_book import generate_loan_book
 from apps.risk.data.max_age import parse_max_age
-from apps.risk.data.panel import Categories, Panel, build_panel, take
+from apps.risk.data.panel import Categories, Panel, build_panel, on_table_times, take
 from apps.risk.data.refusals import refusals
 from apps.risk.data.samples import Sample, load_sample
 from apps.risk.data.sources import read_table
@@ -61,8 +62,9 @@ class Loaded:
     unseen: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
 
     def panel_of(self, label: str) -> Panel:
-        """Return the entities that can be forecast by a label."""
-        return without(self.panel, self.refused_by.get(label, {}))
+        """Return the entities that can be forecast by a label; of an event on the table's times, which all share."""
+        panel = without(self.panel, self.refused_by.get(label, {}))
+        return on_table_times(panel) if label == self.columns.event else panel
 
 
 def load_panel(
@@ -84,25 +86,20 @@ def load_panel(
     InputError, in one line.
     """
     table, columns, usual = _read(cfg, seed)
+    named = named_calendar(cfg.calendar)
     asked = as_of if as_of is not None else usual
     if asked is not None:
         now = asked if isinstance(asked, AsOf) else parse_as_of(asked, columns.zone)
-        checked = _judge(cfg, table, columns, now.wall)
+        checked = _judge(cfg, table, columns, _moment(now, columns))
     else:
         checked = _judge(cfg, table, columns, None)
-        since_R = known_since(checked, columns)
-        last, in_step = np.datetime64(since_R.max(), "us"), last_in_step(since_R)
-        if in_step < last:
-            raise as_of_doubtful(last, in_step)
-        wall = pd.Timestamp(last).to_pydatetime()
-        within_days = _within_days(checked.accepted, columns)
-        now = last_at(wall, columns.zone) if within_days else end_of_day(wall.date(), columns.zone)
-        if _any_after(checked.accepted, columns, now.wall):
-            checked = _judge(cfg, table, columns, now.wall)
-    seen = view(checked.accepted, columns, now.wall)
+        now = _last_of(checked, columns)
+        if _any_after(checked.accepted, columns, _moment(now, columns)):
+            checked = _judge(cfg, table, columns, _moment(now, columns))
+    seen = view(checked.accepted, columns, _moment(now, columns))
     trained = categories or {}
     words = {name: trained.get(name) or tuple(seen[name].cat.categories) for name in columns.statics}
-    panel = build_panel(seen, columns, now.wall, words)
+    panel = build_panel(seen, columns, _moment(now, columns), words, named)
     by_label = {
         name: event_refusals(panel, cfg.oldest)
         if name == columns.event
@@ -110,7 +107,10 @@ def load_panel(
         for name in columns.labels
     }
     if fresh:
-        by_age = {name: ages(panel, name, now.wall, parse_max_age(cfg.max_age)) for name in columns.labels}
+        by_age = {
+            name: ages(panel, name, wall_of(_moment(now, columns), columns), parse_max_age(cfg.max_age))
+            for name in columns.labels
+        }
         require_fresh(by_age, now.text)
         by_label = {
             name: dict(sorted({**age_refusals(panel, name, by_age[name]), **found}.items()))
@@ -156,7 +156,7 @@ def zone_of(cfg: DataConfig) -> str | None:
 def known_since(checked: Checked, columns: Columns) -> np.ndarray:
     """Return when each row with a label became known; of all rows where none has one."""
     table = checked.accepted
-    since_R = table[columns.known_at or columns.time].to_numpy()
+    since_R = table[columns.known_at].to_numpy() if columns.known_at else moments(table, columns)
     told_R = table[list(columns.labels)].notna().any(axis=1).to_numpy()
     return np.asarray(since_R[told_R] if told_R.any() else since_R)
 
@@ -167,6 +167,7 @@ def event_refusals(panel: Panel, oldest: int | None = None) -> dict[str, tuple[s
     An event of which nothing is known yet is no reason: the other columns tell of it. oldest: steps of the calendar
     by which the last row of an entity may lie before the last one of any; None allows all.
     """
+    panel = on_table_times(panel)
     event_R = panel.value_RF[:, panel.columns.features.index(str(panel.columns.event))]
     last_N = panel.offset_N1[:-1] + np.maximum(panel.past_N, 1) - 1
     none_N = panel.past_N == 0
@@ -175,7 +176,7 @@ def event_refusals(panel: Panel, oldest: int | None = None) -> dict[str, tuple[s
     holds = {
         "no_history": none_N,
         "event_happened": event_R[last_N] == 1.0,
-        "stale": age_N > (len(panel.calendar_T) if oldest is None else oldest),
+        "stale": age_N > (len(panel.axis.slot_T) if oldest is None else oldest),
     }
     found = {}
     for number in np.flatnonzero(np.any(list(holds.values()), axis=0)):
@@ -197,9 +198,8 @@ def panel_digest(panel: Panel) -> str:
     """Return the SHA-256 of all that a panel holds: names, roles, times, values, categories."""
     words = [panel.entities, dataclasses.asdict(panel.columns), dict(panel.categories)]
     state = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
-    time_T = panel.calendar_T.astype("datetime64[us]").astype(np.int64)
-    for array in (panel.offset_N1, panel.past_N, panel.step_R, time_T):
-        state.update(np.ascontiguousarray(array).data)
+    for array in (panel.offset_N1, panel.past_N, panel.instant_R, panel.wall_R):
+        state.update(np.ascontiguousarray(array).view(np.int64).data)
     groups = () if panel.group_N is None else (panel.group_N,)
     for array in (panel.value_RF, panel.code_NS, panel.number_NM, *groups):
         state.update(np.ascontiguousarray(array).data)
@@ -227,7 +227,7 @@ def _read(cfg: DataConfig, seed: int) -> tuple[pd.DataFrame, Columns, str | None
         return sample.table, sample.columns, sample.as_of
     columns = configured_columns(cfg)
     table = read_table(str(cfg.path), columns, table=cfg.table, encoding=cfg.encoding)
-    return table, columns, None
+    return table, _with_zone(table, columns), None
 
 
 def _loan_book(seed: int) -> Sample:
@@ -244,10 +244,26 @@ def _loan_book(seed: int) -> Sample:
     )
 
 
+def _moment(now: AsOf, columns: Columns) -> np.datetime64:
+    """Return what `asof.moments` are compared with: the instant where the table's zone is known, else the wall time."""
+    return now.wall if columns.zone is None or now.instant is None else now.instant
+
+
+def _last_of(checked: Checked, columns: Columns) -> AsOf:
+    """Return the last time at which a label became known, or the end of its day. Raises InputError, as_of_doubtful."""
+    since_R = known_since(checked, columns)
+    last, in_step = np.datetime64(since_R.max(), "us"), last_in_step(since_R)
+    if in_step < last:
+        raise as_of_doubtful(wall_of(last, columns), wall_of(in_step, columns))
+    if not _within_days(checked.accepted, columns):
+        return end_of_day(pd.Timestamp(wall_of(last, columns)).date(), columns.zone)
+    return parse_as_of(f"{last}{'+00:00' if columns.zone else ''}", columns.zone)
+
+
 def _within_days(table: pd.DataFrame, columns: Columns) -> bool:
     """Whether a series has two times in a day; the table is sorted by entity and time."""
     code_R, time_R = table[columns.entity].cat.codes.to_numpy(), table[columns.time].to_numpy()
-    day_R = time_R.astype("datetime64[D]")
+    day_R = walls(table, columns).astype("datetime64[D]")
     return bool(((code_R[1:] == code_R[:-1]) & (day_R[1:] == day_R[:-1]) & (time_R[1:] != time_R[:-1])).any())
 
 
@@ -269,6 +285,14 @@ def _unseen(
     return found
 
 
-def _any_after(table: pd.DataFrame, columns: Columns, date: np.datetime64) -> bool:
-    names = [columns.time, *([columns.known_at] if columns.known_at else [])]
-    return bool((table[names] > date).to_numpy().any())
+def _any_after(table: pd.DataFrame, columns: Columns, moment: np.datetime64) -> bool:
+    later = (moments(table, columns) > moment).any()
+    return bool(later or (columns.known_at and (table[columns.known_at] > moment).any()))
+
+
+def _with_zone(table: pd.DataFrame, columns: Columns) -> Columns:
+    """Return the columns with the zone of a typed time column, where none is named."""
+    dtype = table[columns.time].dtype if columns.time in table else None
+    if columns.zone is None and isinstance(dtype, pd.DatetimeTZDtype):
+        return dataclasses.replace(columns, zone=str(dtype.tz))
+    return columns

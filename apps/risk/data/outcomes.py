@@ -38,7 +38,7 @@ class Origins:
 
 
 def event_origins(panel: Panel, horizon: int) -> Origins:
-    """Return all origins in the past of the as-of date whose outcome is known.
+    """Return all origins in the past of the as-of date whose outcome is known. panel: of one calendar.
 
     The outcome is unknown where the horizon ends after the panel's last known time (whatever came until then, or
     early events would count and late ones not), and where a row within it, before any event, does not tell of it; it
@@ -49,9 +49,9 @@ def event_origins(panel: Panel, horizon: int) -> Origins:
         raise ValueError(f"wanted a horizon of 1 or more and an event, got {horizon}, {panel.columns.event}")
     past_R = panel.past_R
     event_R = panel.value_RF[:, panel.columns.features.index(panel.columns.event)].astype(np.float64)
-    entity_R, step_R = panel.entity_R, panel.step_R.astype(np.int64)
+    entity_R, step_R = panel.entity_R, panel.step_R
     # one rising number for entity and time: rows of an entity up to a time are found by bisection
-    wide = len(panel.calendar_T) + horizon + 1
+    wide = len(panel.axis.slot_T) + horizon + 1
     key_R = entity_R * wide + step_R
     until_R = np.searchsorted(key_R, key_R + horizon, side="right")
     event_at_R, unknown_at_R = _next(event_R == 1.0), _next(np.isnan(event_R))

@@ -20,8 +20,7 @@ import pandas as pd
 
 # Words that mean "no value" in a number or a time; in a text, only nothing at all does.
 MISSING_WORDS = ("", "-", "NA", "N/A", "#N/A", "NaN", "nan", "NaT", "null", "NULL", "None", "none", "<NA>")
-NAIVE = -32768  # kind of a time written without an offset; others are the offset in minutes
-_ONE_ZONE = 32767  # kind of a typed column, which has one zone
+NAIVE = -32768  # offset of a time written without one; others are in minutes
 SIZE_HINT = 1 << 14  # distinct values to expect; without it pandas makes room for as many as there are rows
 _OFFSET = re.compile(
     r"^(.*(?::\d\d(?:[.,]\d+)?|[T ]\d\d(?:\d\d){0,2}(?:[.,]\d+)?))\s*(Z|z|UTC|[+-]\d\d(?::?\d\d)?)$"
@@ -36,15 +35,29 @@ _COUNT = re.compile(r"-?[0-9]{1,13}")
 
 @dataclass(frozen=True, eq=False)
 class Times:
-    """Times of R rows. wall_R: datetime64[us] as written, or in the zone asked for; NaT where there is none.
+    """Times of R rows. instant_R: datetime64[us] in UTC, or as written where there is no offset; NaT for none.
 
-    empty_R: nothing was written. bad_R: something was, and it is no time. kind_R: NAIVE or offset in minutes.
+    offset_R: int32, seconds by which the clock that was read is ahead of UTC, 0 where none is known. aware_R: whether
+    the row says which instant it means. empty_R: nothing was written. bad_R: something was, and it is no time.
+    skipped_R, doubled_R: the zone's clock leaps over that time, or shows it twice, and no offset says which it is.
     """
 
-    wall_R: np.ndarray
+    instant_R: np.ndarray
+    offset_R: np.ndarray
+    aware_R: np.ndarray
     empty_R: np.ndarray
     bad_R: np.ndarray
-    kind_R: np.ndarray
+    skipped_R: np.ndarray
+    doubled_R: np.ndarray
+
+    @property
+    def wall_R(self) -> np.ndarray:
+        """The times by the clock that was read, (R,) datetime64[us]."""
+        return np.asarray(self.instant_R + self.offset_R.astype("timedelta64[s]"))
+
+    def moment_R(self, zone: str | None) -> np.ndarray:
+        """Return what an as-of date is compared with: instants where the zone is known, else times as written."""
+        return self.instant_R if zone else self.wall_R
 
 
 def texts(values: pd.Series) -> tuple[np.ndarray, list[str]]:
@@ -63,28 +76,79 @@ def texts(values: pd.Series) -> tuple[np.ndarray, list[str]]:
 def times(values: pd.Series, zone: str | None = None, time_format: str | None = None) -> Times:
     """Read ISO 8601 times (also 2024, 2024-03, 20240331), or those of `time_format`, with or without an offset.
 
-    zone: times with an offset are converted into it, others count as written there; without it the offset is
-    cut off and told in kind_R. time_format: as for strptime, or one of EPOCHS. A whole number other than YYYY, YYYYMM,
+    zone: the clock by which all are shown; a time without an offset is one of it (midnight that its clock leaps over
+    is the day's first instant). time_format: as for strptime, or one of EPOCHS. A whole number other than YYYY, YYYYMM,
     YYYYMMDD, YYYYMMDDhhmmss is no time without it.
     """
-    size = len(values)
+    code_R, instant_U, wall_U, aware_U, empty_U = _distinct_times(values, zone, time_format)
+    skipped_U = doubled_U = np.zeros(len(wall_U), dtype=bool)
+    if zone is not None:
+        naive_U = ~aware_U & ~np.isnat(wall_U)
+        instant_U[naive_U], skipped, doubled = _localized(wall_U[naive_U], zone)
+        skipped_U, doubled_U = np.zeros((2, len(wall_U)), dtype=bool)
+        skipped_U[naive_U], doubled_U[naive_U] = skipped, doubled
+        wall_U[aware_U] = walls_of(instant_U[aware_U], zone)
+        aware_U = np.ones_like(aware_U)
+    nat_U = np.isnat(instant_U)
+    offset_U = np.where(nat_U, 0, (wall_U - instant_U).astype(np.int64) // 1_000_000).astype(np.int32)
+    bad_U = nat_U & ~empty_U
+    of_U = (instant_U, offset_U, aware_U, empty_U, bad_U, skipped_U, doubled_U)
+    return Times(*(one if code_R is None else one[code_R] for one in of_U))
+
+
+def walls_of(instant_T: np.ndarray, zone: str) -> np.ndarray:
+    """Return by the clock of a zone what is given in UTC, (T,) datetime64[us]."""
+    local = pd.DatetimeIndex(instant_T).tz_localize("UTC").tz_convert(zone).tz_localize(None)
+    return np.asarray(local.to_numpy().astype(_MICRO))
+
+
+def _localized(wall_U: np.ndarray, zone: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return instants of wall-clock times, and which of them the clock leaps over or shows twice.
+
+    Those are near their time, so that it can be said on which side of a date they lie. Midnight is a date alone: it is
+    the first instant of its day.
+    """
+    wall = pd.DatetimeIndex(wall_U)
+    no_dst = np.zeros(len(wall), dtype=bool)
+    only_once = wall.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward")
+    there = wall.tz_localize(zone, ambiguous=~no_dst, nonexistent="NaT")
+    doubled_U, skipped_U = np.asarray(only_once.isna()), np.asarray(there.isna())
+    midnight_U = wall_U == wall_U.astype("datetime64[D]")
+    first = wall.tz_localize(zone, ambiguous=~no_dst, nonexistent="shift_forward")
+    instant_U = first.tz_convert("UTC").tz_localize(None).to_numpy().astype(_MICRO)
+    return instant_U, skipped_U & ~midnight_U, doubled_U & ~midnight_U
+
+
+def _distinct_times(
+    values: pd.Series, zone: str | None, time_format: str | None
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return each row's code (None: each its own), and of the distinct values instant, wall time, aware and empty."""
     dtype = values.dtype
     if isinstance(dtype, pd.DatetimeTZDtype):
-        local = values.dt.tz_convert(zone) if zone else values
-        wall_R = local.dt.tz_localize(None).to_numpy().astype(_MICRO, copy=False)
-        kind_R = np.full(size, NAIVE if zone else _ONE_ZONE, dtype=np.int16)
-        return Times(wall_R, np.isnat(wall_R), np.zeros(size, dtype=bool), kind_R)
-    if dtype.kind == "M" and isinstance(dtype, np.dtype):
-        wall_R = values.to_numpy().astype(_MICRO, copy=False)
-        return Times(wall_R, np.isnat(wall_R), np.zeros(size, dtype=bool), np.full(size, NAIVE, np.int16))
-    code_R, objects = distinct(values)
-    words = [_text(value) for value in objects]
-    written, pattern = _since_1970(words, time_format)
-    wall_U, kind_U = _parse(written, zone, pattern)
-    empty_U = np.array([word in MISSING_WORDS for word in words], dtype=bool)
-    wall_R = np.append(wall_U, np.datetime64("NaT", "us"))[code_R]
-    empty_R = np.append(empty_U, True)[code_R]
-    return Times(wall_R, empty_R, np.isnat(wall_R) & ~empty_R, np.append(kind_U, NAIVE)[code_R])
+        code_R, uniques = pd.factorize(values, size_hint=SIZE_HINT)
+        index = pd.DatetimeIndex(uniques)
+        instant_U = index.tz_convert("UTC").tz_localize(None).to_numpy().astype(_MICRO)
+        wall_U = index.tz_localize(None).to_numpy().astype(_MICRO)
+        aware_U = np.ones(len(wall_U), dtype=bool)
+        empty_U = np.zeros(len(wall_U), dtype=bool)
+    elif dtype.kind == "M" and isinstance(dtype, np.dtype):
+        wall_U = values.to_numpy().astype(_MICRO, copy=False)
+        no_U = np.zeros(len(wall_U), dtype=bool)
+        if zone is None:
+            return None, wall_U, wall_U, no_U, np.isnat(wall_U)
+        code_R, wall_U = pd.factorize(wall_U, size_hint=SIZE_HINT)
+        wall_U = np.asarray(wall_U)
+        instant_U, aware_U, empty_U = wall_U.copy(), no_U[: len(wall_U)], no_U[: len(wall_U)]
+    else:
+        code_R, objects = distinct(values)
+        words = [_text(value) for value in objects]
+        wall_U, minutes_U = _parse(*_since_1970(words, time_format))
+        aware_U = minutes_U != NAIVE
+        instant_U = np.where(aware_U, wall_U - minutes_U.astype("timedelta64[m]"), wall_U)
+        empty_U = np.array([word in MISSING_WORDS for word in words], dtype=bool)
+    nat = np.array([np.datetime64("NaT", "us")])
+    instant_U, wall_U = np.append(instant_U, nat), np.append(wall_U, nat)
+    return code_R, instant_U, wall_U, np.append(aware_U, False), np.append(empty_U, True)
 
 
 def distinct(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
@@ -121,8 +185,8 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _parse(words: list[str], zone: str | None, time_format: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return wall times and kinds of distinct texts."""
+def _parse(words: list[str], time_format: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return wall times and offsets in minutes of distinct texts."""
     split = [_OFFSET.match(word) for word in words]
     naive = [match.group(1) if match else word for match, word in zip(split, words, strict=True)]
     if time_format:
@@ -133,15 +197,8 @@ def _parse(words: list[str], zone: str | None, time_format: str | None) -> tuple
     # years that it can read in all the others
     naive = [_BELOW_MICRO.sub(r"\1", word) if any(map(str.isdigit, word)) else "" for word in naive]
     parsed = pd.to_datetime(pd.Series(naive, dtype=object), format=pattern, errors="coerce")
-    wall_U = parsed.to_numpy().astype(_MICRO)
     minutes_U = np.array([_minutes(match.group(2)) if match else NAIVE for match in split], dtype=np.int16)
-    if zone is None:
-        return wall_U, minutes_U
-    aware_U = minutes_U != NAIVE
-    instant = wall_U[aware_U] - minutes_U[aware_U].astype("timedelta64[m]")
-    local = pd.DatetimeIndex(instant).tz_localize("UTC").tz_convert(zone).tz_localize(None)
-    wall_U[aware_U] = local.to_numpy().astype(_MICRO)
-    return wall_U, np.full(len(words), NAIVE, dtype=np.int16)
+    return parsed.to_numpy().astype(_MICRO), minutes_U
 
 
 def _since_1970(words: list[str], time_format: str | None) -> tuple[list[str], str | None]:

@@ -9,12 +9,13 @@ import numpy as np
 
 from apps.risk.data.panel import Panel
 
+_NEVER = np.iinfo(np.int64).min // 2  # a step before all others
 # In the order in which they are asked; the first that holds counts.
 SENTENCES = {
     "no_history": "it has rows known in advance only, and none up to the as-of date",
     "all_missing": "none of its {rows} rows has a value of {label}",
     "too_short": "it has {known} values of {label}, and {shortest} are needed",
-    "stale": "its last value of {label} lies {age} steps before the last one of all, and at most {oldest} may",
+    "stale": "its last value of {label} lies {age} steps before the as-of date, and at most {oldest} may",
     "constant": "its {known} values of {label} are all the same: it has no risk that could be measured",
 }
 
@@ -24,8 +25,8 @@ def refusals(
 ) -> dict[str, tuple[str, str]]:
     """Return entity → (code, sentence) of the series that cannot be scored, sorted by entity.
 
-    shortest: values that a series needs. oldest: steps of the calendar by which its last value may lie before
-    the last one of any series; None allows all. label: the column looked at, by default the first. An event that
+    shortest: values that a series needs. oldest: steps of its own calendar by which its last value may lie before
+    the as-of date; None allows all. label: the column looked at, by default the first. An event that
     never happened is no constant series.
     """
     name = label or panel.columns.labels[0]
@@ -33,8 +34,7 @@ def refusals(
     known_R = panel.past_R & ~np.isnan(value_R)
     start_N = panel.offset_N1[:-1]
     known_N = np.add.reduceat(known_R.astype(np.int64), start_N)
-    last_N = np.maximum.reduceat(np.where(known_R, panel.step_R, -1), start_N)
-    age_N = last_N.max(initial=-1) - last_N
+    age_N = panel.end_N - np.maximum.reduceat(np.where(known_R, panel.slot_R, _NEVER), start_N)
     low_N = np.minimum.reduceat(np.where(known_R, value_R, np.inf), start_N)
     high_N = np.maximum.reduceat(np.where(known_R, value_R, -np.inf), start_N)
     same_N = (low_N == high_N) & (known_N > 1)

@@ -1,14 +1,15 @@
 """Baselines behind one interface: what a network has to beat, each usable without any weights.
 
-Each is a TargetModel over apps.risk.data.history: days that are drawn depend on the seed and the calendar alone, so
-that slices of a panel are answered as the whole, and paths stay joint across slices. Each offers a walk, too: VaR and
+Each is a TargetModel over each series' own last values (apps.risk.data.history.last_values); days that are drawn depend
+on the seed and the steps of the series' calendar alone (models/joint_days.py). So a series has the same forecast alone,
+in a slice and in any company, and paths stay joint. Each offers a walk, too: VaR and
 ES of one step ahead, day by day, without noise of simulation.
 usual_paths: so many that the standard error of the 1 % VaR of a sum over ten steps is below 2 % of it (on the S&P 500,
 the Nasdaq and WTI over 30 seeds); of one step there is no such error. Thousands of series take minutes with so many:
 a smaller model.paths is quicker, and the scores tell the error that it leaves. GJR-GARCH besides fits each series by
 maximum likelihood, a tenth of a second or more each.
 Legend: S paths, N entities, H steps of the horizon, T past steps, W days drawn from, K known values, L levels.
-Missing values: a gap gets one of the entity's own values; fewer than SHORTEST of them are refused, too_short.
+Missing values count for nothing: the last known ones are drawn; fewer than SHORTEST of them are refused, too_short.
 """
 
 from __future__ import annotations
@@ -20,20 +21,28 @@ from typing import ClassVar
 import numpy as np
 from scipy.signal import lfilter
 
-from apps.risk.data.history import history_NT
+from apps.risk.data.history import last_values, since_end
 from apps.risk.data.panel import Panel
-from apps.risk.data.season import season_of
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast, Tail, tail_of
-from apps.risk.models.garch import LONGEST_FIT, REFIT, Gjr, Walk, fit_gjr, gjr_forecast, walk_gjr
+from apps.risk.models.garch import (
+    LONGEST_FIT,
+    REFIT,
+    Gjr,
+    Walk,
+    fit_gjr,
+    gjr_forecast,
+    last_known,
+    walk_gjr,
+)
 from apps.risk.models.historical_simulation import (
     DECAY,
     RESIDUALS,
     SHORTEST,
     WINDOW,
     checked,
-    draw_days,
 )
 from apps.risk.models.interface import TargetModel
+from apps.risk.models.joint_days import JointDays
 from apps.risk.models.seasonal_naive import seasonal_naive
 
 _REFUSED = ("all_missing", "too_short")
@@ -42,7 +51,7 @@ WARM_UP = 250  # steps over which the variance settles before residuals count
 
 @dataclass(frozen=True)
 class HistoricalSimulation:
-    """The last `window` days, each as likely as any other (models/historical_simulation.py)."""
+    """The last `window` values, each as likely as any other (models/historical_simulation.py)."""
 
     window: int = WINDOW
     name: str = "historical_simulation"
@@ -56,17 +65,15 @@ class HistoricalSimulation:
 
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
         """Return paths of past days; their number is rounded up to a multiple of the window."""
-        value_NW, reason_N = filled(history_NT(panel, label, self.window), seed)
-        day_SH = draw_days(value_NW.shape[1], horizon, paths, seed)
-        return PathForecast(value_NW[:, day_SH].transpose(1, 0, 2), reason_N)
+        value_NW, slot_NW = last_values(panel, label, self.window)
+        return PathForecast(drawn(value_NW, slot_NW, horizon, paths, seed), reasons(value_NW))
 
     def walk(self, history_NT: np.ndarray, begin: int) -> Walk:
         """Return VaR and ES of steps begin … T - 1, each from the window before it."""
         return _walk(checked(history_NT), begin, self.window, self._tail)
 
     def _tail(self, past_NT: np.ndarray) -> tuple[Tail, tuple[str, ...]]:
-        value_NW, reason_N = filled(past_NT, seed=0)
-        return tail_of(value_NW.T), reason_N
+        return known_tail(past_NT), reasons(past_NT)
 
 
 @dataclass(frozen=True)
@@ -90,37 +97,37 @@ class FilteredHistoricalSimulation:
 
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
         """Return paths whose variance moves on; their number is rounded up to a multiple of the window."""
-        past_NT = history_NT(panel, label, self.window + WARM_UP)
-        z_NW, mean_N, variance_N, reason_N = self._filter(past_NT, seed)
-        day_SH = draw_days(z_NW.shape[1], horizon, paths, seed)
-        variance_SN = np.broadcast_to(variance_N, (len(day_SH), len(z_NW)))
-        path_SNH = np.empty((len(day_SH), len(z_NW), horizon))
+        value_NT, slot_NT = last_values(panel, label, self.window + WARM_UP)
+        z_NW, mean_N, variance_N = self._filter(value_NT)
+        path_SNH = drawn(z_NW, slot_NT[:, -self.window :], horizon, paths, seed)
+        variance_SN = np.broadcast_to(variance_N, path_SNH.shape[:2])
         with np.errstate(over="ignore", invalid="ignore"):
             for h in range(horizon):
-                shock_SN = z_NW.T[day_SH[:, h]] * np.sqrt(variance_SN)
+                shock_SN = path_SNH[:, :, h] * np.sqrt(variance_SN)
                 path_SNH[:, :, h] = mean_N + shock_SN
                 variance_SN = self.decay * variance_SN + (1.0 - self.decay) * shock_SN**2
-        return _sound(path_SNH, reason_N)
+        return _sound(path_SNH, reasons(z_NW))
 
     def walk(self, history_NT: np.ndarray, begin: int) -> Walk:
         """Return VaR and ES of steps begin … T - 1, each from a filter over the steps before it."""
         return _walk(checked(history_NT), begin, self.window + WARM_UP, self._tail)
 
     def _tail(self, past_NT: np.ndarray) -> tuple[Tail, tuple[str, ...]]:
-        z_NW, mean_N, variance_N, reason_N = self._filter(past_NT, seed=0)
+        z_NW, mean_N, variance_N = self._filter(past_NT)
+        var_NL, es_NL = known_tail(z_NW)
         with np.errstate(over="ignore", invalid="ignore"):
-            return tail_of(mean_N + z_NW.T * np.sqrt(variance_N)), reason_N
+            mean_N1, sd_N1 = mean_N[:, None], np.sqrt(variance_N)[:, None]
+            return Tail(mean_N1 + sd_N1 * var_NL, mean_N1 + sd_N1 * es_NL), reasons(z_NW)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _filter(
-        self, past_NT: np.ndarray, seed: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
-        """Return residuals (N, W), mean (N,), the next step's variance (N,), reasons; over gaps as if none were."""
-        known_NT = ~np.isnan(past_NT)
-        count_N = known_NT.sum(axis=1)
-        order_NT = np.argsort(~known_NT, axis=1, kind="stable")  # known values first, in their order
-        value_NK = np.nan_to_num(np.take_along_axis(past_NT, order_NT, axis=1))
-        inside_NK = np.arange(past_NT.shape[1]) < count_N[:, None]
+    def _filter(self, value_NT: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return residuals (N, W), flush right, mean (N,) and the next step's variance (N,) of values flush right."""
+        count_N = (~np.isnan(value_NT)).sum(axis=1)
+        first_N1 = (value_NT.shape[1] - count_N)[:, None]
+        column_T = np.arange(value_NT.shape[1])
+        value_NK = np.take_along_axis(value_NT, (column_T + first_N1) % value_NT.shape[1], axis=1)
+        inside_NK = column_T < count_N[:, None]
+        value_NK = np.where(inside_NK, value_NK, 0.0)  # flush left: the filter starts at the first value
         mean_N = value_NK.sum(axis=1) / np.maximum(count_N, 1)
         shock_NK = np.where(inside_NK, value_NK - mean_N[:, None], 0.0)
         weight_NJ = DECAY ** np.arange(inside_NK.shape[1])[:75] * inside_NK[:, :75]  # as arch's backcast
@@ -132,10 +139,14 @@ class FilteredHistoricalSimulation:
         variance_NK1 = np.concatenate([start_N1, later_NK], axis=1)
         sd_NK = np.sqrt(variance_NK1[:, :-1])
         z_NK = np.divide(shock_NK, sd_NK, out=np.zeros_like(shock_NK), where=sd_NK > 0.0)
-        z_NT = np.full(past_NT.shape, np.nan)
-        np.put_along_axis(z_NT, order_NT, np.where(inside_NK, z_NK, np.nan), axis=1)
-        z_NW, reason_N = filled(z_NT[:, -self.window :], seed)
-        return z_NW, mean_N, np.take_along_axis(variance_NK1, count_N[:, None], axis=1)[:, 0], reason_N
+        z_NT = np.take_along_axis(
+            np.where(inside_NK, z_NK, np.nan), (column_T - first_N1) % value_NT.shape[1], axis=1
+        )
+        return (
+            z_NT[:, -self.window :],
+            mean_N,
+            np.take_along_axis(variance_NK1, count_N[:, None], axis=1)[:, 0],
+        )
 
 
 @dataclass(frozen=True)
@@ -153,9 +164,9 @@ class GjrGarch:
 
     def fitted(self, panel: Panel, label: str) -> FittedGjr:
         """Return the model with the parameters of today, for the days to come."""
-        past_NT = history_NT(panel, label, LONGEST_FIT)
+        value_NK, _ = last_values(panel, label, LONGEST_FIT)
         return FittedGjr(
-            {name: fit_gjr(past_T) for name, past_T in zip(panel.entities, past_NT, strict=True)}
+            {name: fit_gjr(value_K) for name, value_K in zip(panel.entities, value_NK, strict=True)}
         )
 
     def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
@@ -182,11 +193,11 @@ class FittedGjr:
 
         An entity that was not there when the model was fitted is fitted now.
         """
-        past_NT = history_NT(panel, label, LONGEST_FIT)
-        gjr_N = [self._of(name, past_T) for name, past_T in zip(panel.entities, past_NT, strict=True)]
+        past = last_values(panel, label, LONGEST_FIT)
+        gjr_N = [self._of(name, value_K) for name, value_K in zip(panel.entities, past.value_NK, strict=True)]
         each = [
-            gjr_forecast(past_T[None], [gjr], horizon, paths=paths, seed=seed)
-            for past_T, gjr in zip(past_NT, gjr_N, strict=True)
+            gjr_forecast(value_K[None], [gjr], horizon, paths=paths, seed=seed, slot_NT=slot_K[None])
+            for value_K, slot_K, gjr in zip(*past, gjr_N, strict=True)
         ]
         path_SNH = np.concatenate([one.path_SNH for one in each], axis=1)
         reason_N = tuple(reason for one in each for reason in one.reason_N)
@@ -200,8 +211,8 @@ class FittedGjr:
 class SeasonalNaive:
     """The next season is the last one, and errs as past seasons did.
 
-    season: steps; None reads it from the calendar (apps.risk.data.season). Each step adds the change
-    over one season of a past day to the value one season before it, drawn for all entities together.
+    season: steps; None takes that of the series' calendar. Each step adds the change over one season of a past day to
+    the value one season before it, drawn for all entities together.
     """
 
     season: int | None = None
@@ -220,16 +231,14 @@ class SeasonalNaive:
 
         Reasons besides those of models/seasonal_naive.py: none.
         """
-        season = self.season or season_of(panel.calendar_T)
-        past_NT = history_NT(panel, label, self.window + season)
+        calendar = panel.axis.calendar
+        season = self.season or (calendar.season if calendar else 1)
+        past_NT = since_end(panel, label, self.window + season)
         point = seasonal_naive(past_NT, horizon, season)
         change_NW = past_NT[:, season:] - past_NT[:, :-season]
-        if not change_NW.shape[1]:
-            change_NW = np.full((len(past_NT), 1), np.nan)
-        error_NW, _ = filled(change_NW, seed, shortest=1)
-        error_NW = np.nan_to_num(error_NW)  # no error known: the point alone
-        day_SH = draw_days(error_NW.shape[1], horizon, paths, seed)
-        path_SNH = error_NW[:, day_SH].transpose(1, 0, 2).copy()
+        slot_NW = panel.end_N[:, None] + np.arange(1 - self.window, 1)
+        path_SNH = drawn(*last_known(change_NW, slot_NW, self.window), horizon, paths, seed, shortest=1)
+        path_SNH = np.nan_to_num(path_SNH)  # no error known: the point alone
         for h in range(season, horizon):
             path_SNH[:, :, h] += path_SNH[:, :, h - season]
         return _sound(path_SNH + point.point_NH, point.reason_N)
@@ -243,29 +252,44 @@ BASELINES: dict[str, Callable[[], TargetModel]] = {
 }
 
 
-def filled(value_NW: np.ndarray, seed: int, shortest: int = SHORTEST) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return days without gaps, (N, W), NaN for an entity of fewer than `shortest` values; and reasons.
+def drawn(
+    value_NW: np.ndarray, slot_NW: np.ndarray, horizon: int, paths: int, seed: int, shortest: int = SHORTEST
+) -> np.ndarray:
+    """Return paths of values drawn by their days (joint_days.JointDays), (S, N, H); NaN of fewer than `shortest`.
 
-    A gap gets one of the entity's own values; which one depends on the day and the seed, not on other entities.
+    value_NW: flush right, NaN before the first. slot_NW: steps of the calendars' rules.
     """
     known_NW = ~np.isnan(value_NW)
+    days = JointDays(value_NW, slot_NW, horizon, paths, seed)
+    path_NHS = np.empty((len(value_NW), horizon, len(days)))  # as whoever sorts the paths wants them
+    for h in range(horizon):
+        path_NHS[:, h] = np.take_along_axis(value_NW, days.at(h), axis=1)
+    path_NHS[known_NW.sum(axis=1) < shortest] = np.nan
+    return path_NHS.transpose(2, 0, 1)
+
+
+def reasons(value_NW: np.ndarray) -> tuple[str, ...]:
+    """Return of each series the reason of its refusal, `constant`, or ''. NaN counts for nothing."""
+    known_NW = ~np.isnan(value_NW)
     count_N = known_NW.sum(axis=1)
-    refused_N = count_N < shortest
-    out_NW = np.where(refused_N[:, None], np.nan, value_NW)
-    hole_G = np.flatnonzero(~refused_N & (count_N < value_NW.shape[1]))
-    if len(hole_G):
-        share_W = np.random.default_rng([seed, 1]).random(value_NW.shape[1])
-        order_GW = np.argsort(~known_NW[hole_G], axis=1, kind="stable")
-        drawn_GW = np.take_along_axis(
-            order_GW, (share_W * count_N[hole_G, None]).astype(np.int64), axis=1
-        )  # a known day of the entity for each day
-        spare_GW = np.take_along_axis(value_NW[hole_G], drawn_GW, axis=1)
-        out_NW[hole_G] = np.where(known_NW[hole_G], value_NW[hole_G], spare_GW)
-    same_N = out_NW.min(axis=1) == out_NW.max(axis=1)
-    reasons = np.where(
-        count_N == 0, "all_missing", np.where(refused_N, "too_short", np.where(same_N, "constant", ""))
+    least_N, most_N = (
+        of(value_NW, axis=1, where=known_NW, initial=outer)
+        for of, outer in ((np.min, np.inf), (np.max, -np.inf))
     )
-    return out_NW, tuple(reasons.tolist())
+    by_count_N = np.where(count_N < SHORTEST, "too_short", np.where(least_N == most_N, "constant", ""))
+    return tuple(np.where(count_N == 0, "all_missing", by_count_N).tolist())
+
+
+def known_tail(value_NW: np.ndarray) -> Tail:
+    """Return VaR and ES of each series' known values, (N, L) each; NaN of fewer than SHORTEST."""
+    known_NW = ~np.isnan(value_NW)
+    count_N = known_NW.sum(axis=1)
+    var_NL, es_NL = np.full((2, len(value_NW), len(TAIL_LEVELS)), np.nan)
+    for count in np.unique(count_N[count_N >= SHORTEST]).tolist():
+        some_N = count_N == count
+        own_XK = value_NW[some_N][known_NW[some_N]].reshape(-1, count)
+        var_NL[some_N], es_NL[some_N] = tail_of(own_XK.T)
+    return Tail(var_NL, es_NL)
 
 
 def _walk(
@@ -274,14 +298,21 @@ def _walk(
     longest: int,
     tail: Callable[[np.ndarray], tuple[Tail, tuple[str, ...]]],
 ) -> Walk:
-    """Ask for the tail of each step from `begin` on, of the `longest` steps before it."""
+    """Ask for the tail of each step from `begin` on, of the last `longest` known values before it."""
     N, T = past_NT.shape
     if not 0 < begin < T:
         raise ValueError(f"wanted 0 < begin < {T}, got {begin}")
+    known_NT = ~np.isnan(past_NT)
+    order_NT = np.argsort(~known_NT, axis=1, kind="stable")  # known values first, in their order
+    value_NK = np.pad(
+        np.take_along_axis(past_NT, order_NT, axis=1), ((0, 0), (longest, 0)), constant_values=np.nan
+    )
+    before_NT = np.cumsum(known_NT, axis=1)
     var_NDL, es_NDL = np.full((2, N, T - begin, len(TAIL_LEVELS)), np.nan)
     reason_ND = np.full((N, T - begin), "", dtype=object)
     for step in range(begin, T):
-        found, reason_ND[:, step - begin] = tail(past_NT[:, max(step - longest, 0) : step])
+        column_NW = before_NT[:, step - 1, None] + np.arange(longest)
+        found, reason_ND[:, step - begin] = tail(np.take_along_axis(value_NK, column_NW, axis=1))
         var_NDL[:, step - begin], es_NDL[:, step - begin] = found
     return Walk(var_NDL, es_NDL, reason_ND)
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from apps.risk.data.columns import Columns
-from apps.risk.data.panel import UNSEEN, Panel, fill_gaps
+from apps.risk.data.panel import UNSEEN, Panel, fill_gaps, on_table_times
 from apps.risk.data.windows import Batch, Windows
 from apps.risk.models.forecast import EventForecast, Reason
 from apps.risk.models.scorecard import REASONS
@@ -37,7 +37,7 @@ class Past:
 
     def latest(self, panel: Panel) -> Batch:
         """Return the window of each entity that ends at the as-of date."""
-        return Windows(fill_gaps(panel), self.context, self.horizon).latest()
+        return Windows(fill_gaps(on_table_times(panel)), self.context, self.horizon).latest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from apps.risk.data.features import features_of, pick, telling
 from apps.risk.data.outcomes import Origins, event_origins, outcomes_missing
-from apps.risk.data.panel import Panel, fill_gaps
+from apps.risk.data.panel import Panel, fill_gaps, on_table_times
 from apps.risk.data.windows import Windows
 from apps.risk.models.boosting import fit_boosting
 from apps.risk.models.event_learning import fit_riskformer_event, gather
@@ -71,6 +71,7 @@ def fit_event_models(
     panel: with entities whose event has happened: those are learned from. folder: checkpoints of networks. start: a
     trained riskformer to begin from. Raises InputError event_unknown, event_one_sided, event_too_rare.
     """
+    panel = on_table_times(panel)
     windows = Windows(fill_gaps(panel), CONTEXT, horizon)
     origins = known_origins(windows, seed)
     parts = part(origins, windows.panel, horizon)

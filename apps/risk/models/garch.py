@@ -33,13 +33,12 @@ from apps.risk.models.historical_simulation import (
     SHORTEST,
     backcast,
     checked,
-    draw_strata,
-    filled,
     finished,
     recursion,
     residuals,
     simulated,
 )
+from apps.risk.models.joint_days import JointDays
 from apps.risk.models.strata import strata
 
 SHORTEST_FIT = 250  # known values from which seven parameters are estimated
@@ -143,26 +142,44 @@ def gjr_forecast(
     window: int = RESIDUALS,
     paths: int = PATHS,
     seed: int = 0,
+    slot_NT: np.ndarray | None = None,
 ) -> PathForecast:
     """Forecast N entities by joint paths of their GJR-GARCH; each step's shocks are strata of the skewed t.
 
     gjr_N: fitted on no more than the history, perhaps some steps ago; the filter runs to its end. Joint over
-    entities: standardised residuals of one past day, of the last `window`, are drawn together, and each is
+    entities: standardised residuals of one past day, of the last `window` known ones, are drawn together, and each is
     replaced by a stratum of the skewed t from within its rank's share of the probability: the margins are the model's
     (apps.risk.models.strata), their dependence (the ranks') that of the past. For the residuals themselves give
-    gjr_N to filtered_historical_simulation. paths: rounded up to a multiple of the window.
+    gjr_N to filtered_historical_simulation. paths: rounded up to a multiple of the window. slot_NT: the day of each
+    step (joint_days.JointDays); None takes its column.
     """
     z_NT, variance_N = residuals(checked(history_NT), gjr_N)
-    z_NW, reason_N = filled(z_NT[:, -window:], seed)
-    W = z_NW.shape[1]
-    day_SH, copy_SH = draw_strata(W, horizon, paths, seed)
-    z_SNH = np.full((len(day_SH), len(gjr_N), horizon), np.nan)
-    for n, gjr in enumerate(gjr_N):
-        if not (np.isnan(z_NW[n, 0]) or np.isnan(gjr.eta)):
-            rank_W = np.argsort(np.argsort(z_NW[n], kind="stable"), kind="stable")
-            value_S = skewed_t_strata(len(day_SH), np.array([gjr.eta, gjr.skew]))
-            z_SNH[:, n] = value_S[rank_W[day_SH] * (len(day_SH) // W) + copy_SH]
+    slot_NT = np.broadcast_to(np.arange(z_NT.shape[1]), z_NT.shape) if slot_NT is None else slot_NT
+    z_NW, slot_NW = last_known(z_NT, slot_NT, window)
+    days = JointDays(z_NW, slot_NW, horizon, paths, seed)
+    count_N = (~np.isnan(z_NW)).sum(axis=1)
+    z_SNH = np.full((len(days), len(gjr_N), horizon), np.nan)
+    drawable_N = np.array([not np.isnan(gjr.eta) for gjr in gjr_N], dtype=bool) & (count_N >= SHORTEST)
+    value_by_n = {
+        n: skewed_t_strata(len(days), np.array([gjr_N[n].eta, gjr_N[n].skew]))
+        for n in np.flatnonzero(drawable_N).tolist()
+    }
+    for h in range(horizon):
+        stratum_NS = days.strata_at(h)
+        for n, value_S in value_by_n.items():
+            z_SNH[:, n, h] = value_S[stratum_NS[n]]
+    reason_N = ["all_missing" if not count else "too_short" if count < SHORTEST else "" for count in count_N]
     return finished(simulated(z_SNH, gjr_N, variance_N), gjr_N, reason_N)
+
+
+def last_known(value_NT: np.ndarray, slot_NT: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the last `longest` known values of each row, flush right, NaN before them, and their slots."""
+    order_NT = np.argsort(~np.isnan(value_NT), axis=1, kind="stable")[
+        :, -longest:
+    ]  # known ones last, in order
+    short = ((0, 0), (max(longest - value_NT.shape[1], 0), 0))
+    value_NK, slot_NK = (np.take_along_axis(one, order_NT, axis=1) for one in (value_NT, slot_NT))
+    return np.pad(value_NK, short, constant_values=np.nan), np.pad(slot_NK, short)
 
 
 def walk_gjr(

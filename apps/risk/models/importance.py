@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from apps.risk.data.history import history_NT, known_until, steps_known
-from apps.risk.data.panel import Panel, take
+from apps.risk.data.panel import Panel, by_calendar, take
 from apps.risk.data.windows import Windows
 from apps.risk.metrics.forecast import quantile_losses
 from apps.risk.models.interface import TargetModel
@@ -34,10 +34,13 @@ def permutation_importance(
     The loss is the mean pinball loss of the panel's last H steps before the as-of date, forecast from what lies
     before them, each series in units of its spread. A column of the rows is shuffled over all rows, a static over
     entities. 0: the model does not look at it; below 0: chance. Empty where no outcome can be judged, or all are hit
-    exactly. most: entities looked at, drawn by the seed.
+    exactly. most: entities looked at, drawn by the seed, and of those the ones of the most frequent calendar.
     """
     drawn = np.random.default_rng([seed, 0]).permutation(len(panel.entities))[:most]
-    some = take(panel, np.isin(np.arange(len(panel.entities)), drawn))
+    some = max(
+        by_calendar(take(panel, np.isin(np.arange(len(panel.entities)), drawn))),
+        key=lambda part: len(part.entities),
+    )
     before = known_until(some, steps_known(some) - horizon)
     answers = Windows(before, 1, horizon).latest()
     place = some.columns.labels.index(label)

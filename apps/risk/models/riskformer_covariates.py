@@ -19,7 +19,7 @@ import torch
 
 from apps.risk.data.columns import Columns
 from apps.risk.data.history import history_NT, steps_known
-from apps.risk.data.panel import UNSEEN, Categories, Panel, fill_gaps
+from apps.risk.data.panel import UNSEEN, Categories, Panel, by_calendar, fill_gaps
 from apps.risk.data.windows import Windows
 from apps.risk.models.feed import Levels, counts_of, rows_of
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
@@ -107,7 +107,8 @@ class RiskformerCovariates:
         """
         found = {}
         for label in self.columns.targets:
-            residual_HR = self.residuals(panel, label, steps, ahead, 2 * least)
+            parts = [self.residuals(part, label, steps, ahead, 2 * least) for part in by_calendar(panel)]
+            residual_HR = [np.concatenate(found_P) for found_P in zip(*parts, strict=True)]
             if min(len(residual_R) for residual_R in residual_HR) >= least:
                 found[label] = fit_tails(residual_HR)
         return replace(self, tails=found)
@@ -264,10 +265,10 @@ def recoded(panel: Panel, categories: Categories) -> Panel:
 def origins_at(panel: Panel, step_D: np.ndarray) -> np.ndarray:
     """Return of each entity the row that would be the one of a step of the calendar, (N, D) int64.
 
-    panel: of `fill_gaps`. The row may lie behind the last one of a series that ended before; before a series' first
-    row it is that one. Of a series with times of its own it is the first row from the step on.
+    panel: of one calendar, of `fill_gaps`. The row may lie behind the last one of a series that ended before; before a
+    series' first row it is that one. Of a series with times of its own it is the first row from the step on.
     """
-    wide = len(panel.calendar_T) + 1
+    wide = len(panel.axis.slot_T) + 1
     first_N, last_N = panel.step_R[panel.offset_N1[:-1]], panel.step_R[panel.offset_N1[1:] - 1]
     key_R = panel.entity_R * wide + panel.step_R
     origin_ND = np.searchsorted(key_R, np.arange(len(first_N))[:, None] * wide + step_D)

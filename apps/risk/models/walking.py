@@ -7,11 +7,12 @@ Legend: N entities, P portfolios, D days of the walk, H steps of the horizon, L 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from apps.risk.data.comparable import FEWEST_BEFORE
 from apps.risk.data.history import history_NT, known_until, steps_known
 from apps.risk.data.panel import Panel
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
@@ -19,8 +20,6 @@ from apps.risk.models.garch import LONGEST_FIT, Walk
 from apps.risk.models.interface import TargetModel
 from core.errors import InputError
 from core.progress import progress
-
-FEWEST_BEFORE = 20  # steps that the calendar must have before the first day of a walk
 
 
 class Asked(NamedTuple):
@@ -57,14 +56,14 @@ class Fitting(Protocol):
 def first_day(panel: Panel, days: int) -> int:
     """Return the step of the calendar at which a walk over its last `days` known steps begins.
 
-    Raises InputError, backtest_short, where fewer than 20 steps would lie before it.
+    panel: of one calendar. Raises InputError, backtest_short, where fewer than 20 steps would lie before it.
     """
     known = steps_known(panel)
     if known < days + FEWEST_BEFORE:
         raise InputError(
             "backtest_short",
-            f"the table has {known} times, and a walk over {days} needs {days + FEWEST_BEFORE}: "
-            f"set backtest.days to {max(known - FEWEST_BEFORE, 0)} or less",
+            f"the table has {known} steps ({panel.axis.calendar}), and a walk over {days} needs "
+            f"{days + FEWEST_BEFORE}: set backtest.days to {max(known - FEWEST_BEFORE, 0)} or less",
         )
     return known - days
 
@@ -94,6 +93,11 @@ def held(outcome_ND: np.ndarray, weight_PN: np.ndarray) -> np.ndarray:
     """Return what portfolios did, (P, D); NaN where something held has no outcome."""
     gone_PD = (weight_PN != 0.0).astype(np.float64) @ np.isnan(outcome_ND) > 0.0
     return np.where(gone_PD, np.nan, weight_PN @ np.nan_to_num(outcome_ND))
+
+
+def joined(walks: Sequence[Walk]) -> Walk:
+    """Return walks of several calendars as one: day d is the one of each calendar that lies as far before its end."""
+    return Walk(*(np.concatenate(parts) for parts in zip(*walks, strict=True)))
 
 
 def walk_days(model: TargetModel, panel: Panel, label: str, days: int) -> Walk:

@@ -5,7 +5,7 @@ Legend: D days, N entities.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ _HOW = (
 
 
 def backtest_page(
-    panel: Panel,
+    panels: Sequence[Panel],
     label: str,
     judged: Mapping[Asked, Judged],
     overall: Mapping[str, Mapping[str, Any]],
@@ -40,10 +40,12 @@ def backtest_page(
     days: int,
     seen: str | None = None,
 ) -> Page:
-    """Return the page of one target. overall: by "entity_1" and so on, of each model what `judged.overall` says.
+    """Return the page of one target.
 
-    seen: last date of a training that saw days of the walk; None where none did.
+    panels: of one calendar each; `walks` is that of the first. overall: by "entity_1" and so on, of each model what
+    `judged.overall` says. seen: last date of a training that saw days of the walk; None where none did.
     """
+    panel = panels[0]
     end = steps_known(panel)
     time_D = panel.calendar_T[end - days : end]
     best = least(overall["entity_1"], 0.025)
@@ -53,13 +55,13 @@ def backtest_page(
     ]
     sections += [_tests(one) for one in judged.values()]
     sections.append(
-        Section("How it was done", [Text(_HOW), Facts(_facts(panel, time_D)), Notice(page.DISCLAIMER)])
+        Section("How it was done", [Text(_HOW), Facts(_facts(panels, time_D)), Notice(page.DISCLAIMER)])
     )
     return Page(
         title=f"VaR and shortfall of {page.words(label)} over {days} days",
         subtitle=f"{len(walks)} models side by side, {_day(time_D[0])} to {_day(time_D[-1])}.",
         eyebrow="Triptych \N{MIDDLE DOT} risk",
-        tiles=_tiles(panel, overall["entity_1"], best, days),
+        tiles=_tiles(panels, overall["entity_1"], best, days),
         sections=sections,
         footer=page.DISCLAIMER,
     )
@@ -75,8 +77,11 @@ def least(models: Mapping[str, Mapping[str, Any]], level: float, loss: str = "pi
     return min(known, key=lambda name: known[name]) if known else None
 
 
-def _tiles(panel: Panel, models: Mapping[str, Any], best: str | None, days: int) -> list[Tile]:
-    tiles = [Tile("Series", str(len(panel.entities))), Tile("Days", str(days), "out of sample")]
+def _tiles(panels: Sequence[Panel], models: Mapping[str, Any], best: str | None, days: int) -> list[Tile]:
+    tiles = [
+        Tile("Series", str(sum(len(panel.entities) for panel in panels))),
+        Tile("Days", str(days), "out of sample"),
+    ]
     if best is not None:
         told = models[best][f"{LEVEL:g}"]
         tiles += [
@@ -140,11 +145,11 @@ def _of(asked: Asked) -> str:
     return f"{whose}, one day ahead" if asked.steps == 1 else f"{whose}, sum over {asked.steps} days"
 
 
-def _facts(panel: Panel, time_D: np.ndarray) -> list[tuple[str, str]]:
+def _facts(panels: Sequence[Panel], time_D: np.ndarray) -> list[tuple[str, str]]:
     return [
         ("First day", _day(time_D[0])),
         ("Last day", _day(time_D[-1])),
-        ("Series", str(len(panel.entities))),
+        *((f"Series, {panel.axis.calendar}", str(len(panel.entities))) for panel in panels),
     ]
 
 

@@ -19,7 +19,7 @@ from apps.risk.data.features import features_of
 from apps.risk.data.history import known_until
 from apps.risk.data.load import Loaded
 from apps.risk.data.outcomes import Origins, event_origins, outcomes_missing
-from apps.risk.data.panel import Panel, fill_gaps, take
+from apps.risk.data.panel import Panel, fill_gaps, on_table_times, take
 from apps.risk.data.windows import Windows
 from apps.risk.metrics.credit import CalibrationTable, calibration_table, credit_figures_with_intervals
 from apps.risk.models.interface import EventModel
@@ -49,7 +49,7 @@ def events(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], ho
     A client without a PD by any one model is left out for all. Raises InputError where no outcome is known yet, or
     the folder has no model of an event.
     """
-    panel = loaded.everyone
+    panel = on_table_times(loaded.everyone)
     if not models:
         raise InputError("model_unsuited", "the weights hold no model of an event: train one by stage=train")
     origins = event_origins(panel, horizon)

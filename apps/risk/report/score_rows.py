@@ -17,14 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from apps.risk.data.calendar import times_ahead
+from apps.risk.data.ahead import next_times, times_ahead
 from apps.risk.data.groups import slices
-from apps.risk.data.history import history_NT
+from apps.risk.data.history import last_values
 from apps.risk.data.holdings import Holdings
 from apps.risk.data.load import Loaded
-from apps.risk.data.panel import Panel
+from apps.risk.data.panel import Panel, by_calendar
 from apps.risk.models.forecast import EventForecast, PathForecast
 from apps.risk.models.interface import EventModel, TargetModel
+from apps.risk.models.portfolio_calendars import SENTENCES, Share, divide
 from apps.risk.models.portfolio_sum import PortfolioSum
 from apps.risk.models.walking import Fitting
 from apps.risk.report.scores import (
@@ -70,11 +71,22 @@ class SetAside(NamedTuple):
 
 @dataclass
 class Tally:
-    """What became of all. aside: in the order of the work. alerts: rows by code. few: series of few observations."""
+    """What became of all. aside: in the order of the work. alerts: rows by code. few: series of few observations.
+
+    calendars: series by calendar, of the targets. portfolios: of each portfolio the calendar on which it is summed.
+    """
 
     aside: list[SetAside] = field(default_factory=list)
     alerts: Counter[str] = field(default_factory=Counter)
     few: int = 0
+    calendars: Counter[str] = field(default_factory=Counter)
+    portfolios: dict[str, str] = field(default_factory=dict)
+
+    def count_calendars(self, panel: Panel) -> None:
+        """Count the series of each calendar."""
+        often_A = np.bincount(panel.axis_N, minlength=len(panel.axes)).tolist()
+        for axis, often in zip(panel.axes, often_A, strict=True):
+            self.calendars[str(axis.calendar)] += often
 
     def refused(self, labels: int) -> dict[str, str]:
         """Return entity → code of the first label, for the entities that have no numbers for any label."""
@@ -116,25 +128,48 @@ def _target(
     yield _not_asked(loaded.refused_by[label], label, model.name, tally)
     if not panel.entities:
         return
-    time_H = _ahead(loaded, settings.horizon)
-    sums = PortfolioSum(holdings, panel.entities)
+    tally.count_calendars(panel)
+    divided = divide(panel, holdings)
+    for names, code in divided.refused:
+        tally.aside += [SetAside(PORTFOLIO, name, label, code, SENTENCES[code]) for name in names]
+        yield refused_rows(names, [code] * len(names), label, model.name, PORTFOLIO)
+    ask = partial(_calendar, model, label, settings, tally)
+    for group in by_calendar(panel):
+        yield from ask(group, divided.of(group), entities=True)
+    for share in divided.mixed:
+        yield from ask(share.panel, [share], entities=False)
+
+
+def _calendar(
+    model: TargetModel,
+    label: str,
+    settings: Settings,
+    tally: Tally,
+    panel: Panel,
+    shares: Sequence[Share],
+    *,
+    entities: bool,
+) -> Iterator[pa.Table]:
+    """Yield the rows of a panel of one calendar and of portfolios of its series. entities: rows of the series too."""
     fitted = (
         model.fitted(panel, label) if isinstance(model, Fitting) else model
     )  # to the whole, not to slices
     ask = partial(
         fitted.forecast, label=label, horizon=settings.horizon, paths=settings.paths, seed=settings.seed
     )
+    sums = [PortfolioSum(share.holdings, panel.entities) for share in shares]
 
-    def answer(piece: Panel) -> tuple[Panel, PathForecast, np.ndarray, pa.Table]:
+    def answer(piece: Panel) -> tuple[Panel, PathForecast, np.ndarray, pa.Table | None]:
         forecast = ask(piece)
-        names = piece.entities
-        known_N = np.isfinite(history_NT(piece, label, model.looks_back)).sum(axis=1)
+        known_N = np.isfinite(last_values(piece, label, model.looks_back).value_NK).sum(axis=1)
+        if not entities:
+            return piece, forecast, known_N, None
         rows = target_rows(
             forecast,
-            names,
+            piece.entities,
             label,
             model.name,
-            time_H,
+            times_ahead(piece, settings.horizon),
             var_limit=settings.var_limit,
             drawn=model.drawn,
             known_N=known_N,
@@ -143,26 +178,32 @@ def _target(
 
     chunk = min(settings.chunk, max(MOST_VALUES // (settings.paths * settings.horizon), 1))
     for piece, forecast, known_N, rows in _ahead_of_need(answer, _slices(panel, chunk)):
-        sums.add(forecast, piece.entities, known_N)
-        tally.few += int(((known_N < FEWEST) & ~np.isnan(forecast.path_SNH[0, :, 0])).sum())
-        _note(piece.entities, np.isnan(forecast.path_SNH[0, :, 0]), forecast.reason_N, label, tally)
-        yield _counted(rows, tally)
-    whole = sums.forecast()
-    if whole is not None:
-        refused_P = np.isnan(whole.path_SNH[0, :, 0])
-        _note(sums.names, refused_P, whole.reason_N, label, tally, kind=PORTFOLIO)
-        rows = target_rows(
-            whole,
-            sums.names,
-            label,
-            model.name,
-            time_H,
-            kind=PORTFOLIO,
-            var_limit=settings.var_limit,
-            drawn=model.drawn,
-            known_N=sums.least_P,
-        )
-        yield _counted(rows, tally)
+        for one in sums:
+            one.add(forecast, piece.entities, known_N)
+        if rows is not None:
+            refused_N = np.isnan(forecast.path_SNH[0, :, 0])
+            tally.few += int(((known_N < FEWEST) & ~refused_N).sum())
+            _note(piece.entities, refused_N, forecast.reason_N, label, tally)
+            yield _counted(rows, tally)
+    time_H = times_ahead(panel, settings.horizon).max(axis=0)
+    for share, one in zip(shares, sums, strict=True):
+        whole = one.forecast()
+        if whole is not None:
+            tally.portfolios |= dict.fromkeys(one.names, str(share.calendar))
+            refused_P = np.isnan(whole.path_SNH[0, :, 0])
+            _note(one.names, refused_P, whole.reason_N, label, tally, kind=PORTFOLIO)
+            rows = target_rows(
+                whole,
+                one.names,
+                label,
+                model.name,
+                time_H,
+                kind=PORTFOLIO,
+                var_limit=settings.var_limit,
+                drawn=model.drawn,
+                known_N=one.least_P,
+            )
+            yield _counted(rows, tally)
 
 
 def _event(
@@ -173,7 +214,7 @@ def _event(
     yield _not_asked(loaded.refused_by[label], label, model.name, tally)
     if not panel.entities:
         return
-    when = (horizon, _ahead(loaded, horizon)[-1])
+    when = (horizon, next_times(panel.calendar_T[: panel.axis.known], horizon)[-1])
     told = [model.forecast_event(piece) for piece in _slices(panel, settings.chunk)]
     # who is among the riskiest is known when all are
     marked_N = top_share(np.concatenate([one.pd_N for one in told]), settings.alert_share)
@@ -220,11 +261,6 @@ def _slices(panel: Panel, chunk: int) -> Iterator[Panel]:
     for members in progress(slices(panel, chunk), "slices", total=-(-len(panel.entities) // chunk)):
         check()
         yield members
-
-
-def _ahead(loaded: Loaded, horizon: int) -> np.ndarray:
-    calendar_T = loaded.panel.calendar_T
-    return times_ahead(calendar_T[calendar_T <= loaded.as_of.wall], horizon)
 
 
 def _not_asked(refused: Mapping[str, tuple[str, str]], label: str, model: str, tally: Tally) -> pa.Table:

@@ -56,10 +56,12 @@ COLUMNS: dict[str, Column] = {
     "step": Column(
         pa.int16(),
         "1",
-        "steps ahead of the as-of date; of an event those within which it may come; 0 where refused",
+        "steps of its calendar after the as-of date; of an event those within which it may come; 0 where refused",
     ),
     "time": Column(
-        pa.timestamp("us"), "", "time of that step by the pattern of the calendar; null where refused"
+        pa.timestamp("us"),
+        "",
+        "time of that step by the calendar, in the zone of the data; null where refused",
     ),
     "model": Column(pa.string(), "", "model that forecast"),
     "reason": Column(
@@ -125,7 +127,7 @@ def target_rows(
     names: Sequence[str],
     label: str,
     model: str,
-    time_H: np.ndarray,
+    time_NH: np.ndarray,
     kind: str = ENTITY,
     var_limit: float | None = None,
     *,
@@ -134,8 +136,9 @@ def target_rows(
 ) -> pa.Table:
     """Return H rows of each of N forecasts, in their order; one row, step 0, of a refused one.
 
-    time_H: of the steps ahead. drawn: whether paths were drawn at random. known_N: values that each forecast stands on.
-    var_limit: rows of the first step whose 1 % VaR lies below minus this get an alert.
+    time_NH: of the steps ahead, (N, H), or (H,) where they are the same for all. drawn: whether paths were drawn at
+    random. known_N: values that each forecast stands on. var_limit: rows of the first step whose 1 % VaR lies below
+    minus this get an alert.
     """
     # paths of one entity and step side by side, which is what sorting them wants
     path_NHS = np.ascontiguousarray(forecast.path_SNH.transpose(1, 2, 0))
@@ -148,7 +151,7 @@ def target_rows(
     entity_R = np.repeat(np.arange(len(names)), steps)
     refused_R = refused_N[entity_R]
     step_R = np.tile(np.arange(1, steps + 1, dtype=np.int16), len(names))
-    time_R = np.tile(time_H.astype("datetime64[us]"), len(names))
+    time_R = np.broadcast_to(time_NH.astype("datetime64[us]"), (len(names), steps)).flatten()
     over_R = np.zeros(len(step_R), dtype=bool)
     if var_limit is not None:
         over_R = (step_R == 1) & (var_RL[:, list(TAIL_LEVELS).index(LIMIT_LEVEL)] < -var_limit)

@@ -1,6 +1,6 @@
 """Models of a target side by side: figures of development and of the test, and the champion by development alone.
 
-The last backtest.days dates are the test, as many before them development (apps.risk.data.splits). The rule: least mean
+The last backtest.days steps of each calendar are the test, as many before them development. The rule: least mean
 rank over the pinball loss at 2.5 % and 1 % and the Fissler–Ziegel loss at 2.5 % and 1 %, one day ahead; for series
 whose shortfall is not negative (prices) the weighted quantile loss over the horizon decides.
 Legend: N entities, D days, H steps, Q levels, O origins, M models, K criteria.
@@ -8,7 +8,7 @@ Legend: N entities, D days, H steps, Q levels, O origins, M models, K criteria.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,13 @@ import numpy as np
 from apps.risk.config import RiskConfig
 from apps.risk.data.history import history_NT, known_until, steps_known
 from apps.risk.data.panel import Panel
-from apps.risk.data.season import season_of
-from apps.risk.data.splits import split_dates
 from apps.risk.metrics.forecast import mase_by_series, seasonal_naive_scale
 from apps.risk.metrics.ranking import mean_ranks, winner
 from apps.risk.metrics.tail_scores import pinball_loss
 from apps.risk.models.garch import Walk
 from apps.risk.models.interface import TargetModel
 from apps.risk.models.paths import PATHS
-from apps.risk.models.walking import Asked, first_day, outcomes, walk_days
+from apps.risk.models.walking import Asked, first_day, joined, outcomes, walk_days
 from apps.risk.report.judged import Judged, judge, number, overall
 from apps.risk.report.parts import Figures, Parts
 from core.bootstrap import bootstrap
@@ -36,46 +34,84 @@ CRITERIA = (("pinball", "0.025"), ("pinball", "0.01"), ("fz", "0.025"), ("fz", "
 
 
 def targets(
-    cfg: RiskConfig, panel: Panel, label: str, models: Mapping[str, TargetModel]
+    cfg: RiskConfig, panels: Sequence[Panel], label: str, models: Mapping[str, TargetModel]
 ) -> tuple[Parts, Judged]:
     """Return the figures of both parts, and the test judged day by day.
 
-    One walk over both; a fitted model is fitted as often in both. The horizon is forecast from ORIGINS dates of each.
+    panels: of one calendar each. One walk over both parts; a fitted model is fitted as often in both. The horizon is
+    forecast from ORIGINS dates of each.
     """
-    days, end = cfg.backtest.days, steps_known(panel)
-    first_day(panel, 2 * days)
-    calendar_T = panel.calendar_T[:end]
-    starts = [
-        int(np.searchsorted(calendar_T, date)) for date in split_dates(calendar_T, days / end, days / end)
-    ]
-    walks = {name: walk_days(model, panel, label, 2 * days) for name, model in models.items()}
-    outcome_ND = outcomes(panel, label, 2 * days)
+    days = cfg.backtest.days
+    for panel in panels:
+        first_day(panel, 2 * days)
+    walks = {
+        name: joined([walk_days(model, panel, label, 2 * days) for panel in panels])
+        for name, model in models.items()
+    }
+    outcome_ND = np.concatenate([outcomes(panel, label, 2 * days) for panel in panels])
+    names = tuple(name for panel in panels for name in panel.entities)
     found: list[Figures] = []
     judged: Judged | None = None
-    for start, first in zip(starts, (0, days), strict=True):
+    for first in (0, days):
         part = slice(first, first + days)
         cut = {name: Walk(*(values[:, part] for values in walk)) for name, walk in walks.items()}
-        judged = judge(cut, outcome_ND[:, part], panel.entities, Asked("entity", 1), cfg.seed)
-        ahead = horizons(cfg, panel, label, models, (start, start + days))
+        judged = judge(cut, outcome_ND[:, part], names, Asked("entity", 1), cfg.seed)
+        back = 2 * days - first
+        ahead = horizons(cfg, panels, label, models, (back, back - days))
         found.append({name: {**overall(judged, name, cfg.seed), "horizon": ahead[name]} for name in models})
     assert judged is not None
     return Parts(*found), judged
 
 
 def horizons(
-    cfg: RiskConfig, panel: Panel, label: str, models: Mapping[str, TargetModel], steps: tuple[int, int]
+    cfg: RiskConfig,
+    panels: Sequence[Panel],
+    label: str,
+    models: Mapping[str, TargetModel],
+    back: tuple[int, int],
 ) -> Figures:
     """Return WQL over 0.1 … 0.9, MASE and the 80 % interval's coverage of each model over the horizon, with intervals.
 
-    From dates of a part that lie evenly, at least a horizon apart and at most ORIGINS; entities without a forecast by
-    any one model are left out for all. Intervals resample series, or dates where there are fewer than ten series.
+    back: the part's first step, and the one behind it, counted from the end of what each calendar knows. From dates of
+    a part that lie evenly, at least a horizon apart and at most ORIGINS; entities without a forecast by any one model
+    are left out for all. Intervals resample series, or dates where there are fewer than ten series.
     """
-    H, (first, until) = cfg.model.horizon, steps
-    count = max(min(ORIGINS, (until - first) // H), 1)
+    H = cfg.model.horizon
+    count = max(min(ORIGINS, (back[0] - back[1]) // H), 1)
+    parts = [_horizons(cfg, panel, label, models, back, count) for panel in panels]
+    actual_NH, scale_N = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+    by_model = {name: np.concatenate([part[2][name] for part in parts]) for name in models}
+    mask_NH = ~np.isnan(actual_NH) & ~np.any([np.isnan(q).any(axis=2) for q in by_model.values()], axis=0)
+    if not mask_NH.any():
+        return {name: {} for name in models}
+    sizes = [len(panel.entities) for panel in panels]
+    first_P = np.append(0, np.cumsum(sizes)[:-1])
+    entity_N = np.concatenate(
+        [np.tile(np.arange(n) + first, count) for n, first in zip(sizes, first_P, strict=True)]
+    )
+    date_N = np.concatenate([np.repeat(np.arange(count), n) for n in sizes])
+    owner_N = entity_N if sum(sizes) >= 10 or count == 1 else date_N
+    return {
+        name: horizon_figures(actual_NH, quantile_NHQ, scale_N, mask_NH, owner_N, cfg.seed)
+        for name, quantile_NHQ in by_model.items()
+    }
+
+
+def _horizons(
+    cfg: RiskConfig,
+    panel: Panel,
+    label: str,
+    models: Mapping[str, TargetModel],
+    back: tuple[int, int],
+    count: int,
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Return of one calendar what came, (count N, H), seasonal scales, (count N,), and each model's quantiles."""
+    H = cfg.model.horizon
+    first, until = (steps_known(panel) - steps for steps in back)
     origins = np.linspace(first, max(until - H, first), count).astype(int)
     quantiles: dict[str, list[np.ndarray]] = {name: [] for name in models}
     actual, scales = [], []
-    season = season_of(panel.calendar_T)
+    season = panel.axis.calendar.season if panel.axis.calendar else 1
     value_NT = history_NT(panel, label, steps_known(panel))
     for step in origins.tolist():
         seen = known_until(panel, step)
@@ -89,17 +125,8 @@ def horizons(
             if step > season
             else np.full(len(came_NH), np.nan)
         )
-    actual_NH, scale_N = np.concatenate(actual), np.concatenate(scales)
     by_model = {name: np.concatenate(parts) for name, parts in quantiles.items()}
-    mask_NH = ~np.isnan(actual_NH) & ~np.any([np.isnan(q).any(axis=2) for q in by_model.values()], axis=0)
-    if not mask_NH.any():
-        return {name: {} for name in models}
-    entity_N, date_N = np.tile(np.arange(len(value_NT)), count), np.repeat(np.arange(count), len(value_NT))
-    owner_N = entity_N if len(value_NT) >= 10 or count == 1 else date_N
-    return {
-        name: horizon_figures(actual_NH, quantile_NHQ, scale_N, mask_NH, owner_N, cfg.seed)
-        for name, quantile_NHQ in by_model.items()
-    }
+    return np.concatenate(actual), np.concatenate(scales), by_model
 
 
 def horizon_figures(

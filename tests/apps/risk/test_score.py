@@ -34,7 +34,7 @@ def aside(output: Path, date: str = LAST) -> list[dict[str, str]]:
 
 
 def test_scores_are_written_whole_with_their_manifest_and_the_same_bytes_twice(tmp_path: Path) -> None:
-    cfg = config(tmp_path, returns())
+    cfg = config(tmp_path, returns(), model_paths=1000)
     assert go(cfg, tmp_path) == 0
     rows = scores(tmp_path / "out", LAST)
     assert len(rows) == 4 * 2 + 2, "two steps of four assets and of one portfolio"
@@ -138,7 +138,7 @@ def test_portfolios_are_summed_path_by_path(tmp_path: Path) -> None:
     table = returns().pivot(index="day", columns="asset", values="gain")
     past = np.sort(table["s000"] - 0.5 * table["s001"])
     first = rows[(rows["entity"] == "hedged") & (rows["step"] == 1)].iloc[0]
-    assert first["q_500"] == pytest.approx(past[29], rel=1e-5)
+    assert past[28] <= first["q_500"] <= past[30]  # paths are no whole multiple of these 60 days
     assert list(rows[rows["entity"] == "lost"]["reason"]) == ["holds_refused"]
     assert [(one["kind"], one["entity"]) for one in aside(tmp_path / "out")] == [("portfolio", "lost")]
 

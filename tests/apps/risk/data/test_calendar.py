@@ -1,4 +1,4 @@
-"""Calendars from the times themselves: places in them, and which times come next."""
+"""Calendars as rules: steps of times, and times of steps."""
 
 from __future__ import annotations
 
@@ -6,96 +6,99 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.risk.data.calendar import ordinals, times_ahead
+from apps.risk.data.calendar import (
+    DAY_US,
+    EVERY_DAY,
+    OWN_TIMES,
+    WEEKDAYS,
+    Calendar,
+    Days,
+    Even,
+    Months,
+    Sessions,
+    ordinals,
+)
 
 
 def micro(*times: str) -> np.ndarray:
     return np.array(times, dtype="datetime64[us]")
 
 
-def days(times: np.ndarray) -> list[str]:
-    return [str(time)[:10] for time in times]
-
-
 def test_places_count_the_times_that_any_series_has() -> None:
     time_R = micro("2024-01-05", "2024-01-08", "2024-01-04", "2024-01-08")
     step_R, calendar_T = ordinals(time_R)
     assert step_R.tolist() == [1, 2, 0, 2]
-    assert step_R.dtype == np.int32
+    assert step_R.dtype == np.int64
     np.testing.assert_array_equal(calendar_T[step_R], time_R)
 
 
-def test_working_days_skip_weekends() -> None:
-    calendar = (
-        pd.bdate_range("2024-01-01", "2024-02-02").to_numpy().astype("datetime64[us]")
-    )  # ends on a Friday
-    assert days(times_ahead(calendar, 3)) == ["2024-02-05", "2024-02-06", "2024-02-07"]
-    assert times_ahead(calendar, 3).dtype == np.dtype("datetime64[us]")
-
-
-def test_a_holiday_in_the_past_does_not_change_the_pattern() -> None:
-    # US markets in January 2024: closed on the 1st and the 15th
-    closed = pd.to_datetime(["2024-01-01", "2024-01-15"])
-    calendar = (
-        pd.bdate_range("2024-01-01", "2024-01-31").difference(closed).to_numpy().astype("datetime64[us]")
-    )
-    assert days(times_ahead(calendar, 3)) == ["2024-02-01", "2024-02-02", "2024-02-05"]
-
-
-def test_other_weekends_are_kept() -> None:
-    every = pd.date_range("2024-01-01", "2024-03-07")
-    calendar = every[~every.weekday.isin([4, 5])].to_numpy().astype("datetime64[us]")  # Friday, Saturday off
-    assert days(times_ahead(calendar, 3)) == ["2024-03-10", "2024-03-11", "2024-03-12"]
-
-
-def test_every_day_is_a_day_where_weekends_occur() -> None:
-    calendar = pd.date_range("2024-01-01", "2024-02-02").to_numpy().astype("datetime64[us]")
-    assert days(times_ahead(calendar, 2)) == ["2024-02-03", "2024-02-04"]
-    assert days(times_ahead(calendar[-3:-1], 2)) == [
-        "2024-02-02",
-        "2024-02-05",
-    ]  # too few to know of Saturdays
+EXCHANGE = Sessions(WEEKDAYS, DAY_US // 24, tuple(hour * DAY_US // 24 for hour in range(9, 17)))
+FRIDAYS = Even(7 * DAY_US, DAY_US)  # 1970-01-02 was a Friday
 
 
 @pytest.mark.parametrize(
-    ("freq", "wanted"),
+    ("calendar", "frequency", "season"),
     [
-        ("ME", ["2024-07-31", "2024-08-31"]),
-        ("MS", ["2024-07-01", "2024-08-01"]),
-        ("BME", ["2024-07-31", "2024-08-30"]),
-        ("BMS", ["2024-07-01", "2024-08-01"]),
-        ("QE", ["2024-09-30", "2024-12-31"]),
-        ("YE", ["2024-12-31", "2025-12-31"]),
-        ("YS", ["2025-01-01", "2026-01-01"]),
-        ("7D", ["2024-07-08", "2024-07-15"]),
+        (WEEKDAYS, "B", 5),
+        (EVERY_DAY, "D", 7),
+        (Months(1, 0, Months.LAST), "ME", 12),
+        (Months(1, 0, 1), "MS", 12),
+        (Months(1, 0, Months.LAST_OPEN), "BME", 12),
+        (Months(1, 0, Months.FIRST_OPEN), "BMS", 12),
+        (Months(3, 2, Months.LAST), "QE", 4),
+        (Months(12, 11, Months.LAST), "YE", 1),
+        (FRIDAYS, "W-FRI", 52),
+        (Even(DAY_US // 24, 0), "h", 24),
+        (Even(DAY_US // 288, 0), "5min", 288),
+        (Even(7 * DAY_US // 24, 0), "7h", 1),
     ],
 )
-def test_months_quarters_years_and_weeks_go_on(freq: str, wanted: list[str]) -> None:
-    end = "2024-07-01" if freq == "7D" else "2024-06-30"
-    start = {"7D": "2024-01-01"}.get(freq, "2018-01-01")
-    calendar = pd.date_range(start, end, freq=freq).to_numpy().astype("datetime64[us]")
-    assert days(times_ahead(calendar, 2)) == wanted
+def test_steps_and_times_are_each_others_inverse(calendar: Calendar, frequency: str, season: int) -> None:
+    time_T = pd.date_range("1970-01-01", periods=200, freq=frequency).to_numpy().astype("datetime64[us]")
+    step_T = calendar.steps(time_T)
+    assert (np.diff(step_T) == 1).all()
+    np.testing.assert_array_equal(calendar.times(step_T), time_T)
+    assert calendar.season == season
 
 
-def test_a_day_of_the_month_is_kept() -> None:
-    calendar = micro("2024-01-15", "2024-02-15", "2024-03-15")
-    assert days(times_ahead(calendar, 2)) == ["2024-04-15", "2024-05-15"]
+def test_a_time_between_two_steps_counts_for_the_earlier_one_or_the_nearest() -> None:
+    friday, saturday = WEEKDAYS.steps(micro("2024-06-28", "2024-06-29"))
+    assert friday == saturday
+    thursday, next_friday = FRIDAYS.steps(micro("2024-06-27", "2024-07-05"))
+    assert next_friday == thursday + 1  # the Thursday before a closed Friday is that Friday's
 
 
-def test_other_spacings_go_on_by_the_median_gap() -> None:
-    hours = pd.date_range("2024-01-01", periods=5, freq="h").to_numpy().astype("datetime64[us]")
-    np.testing.assert_array_equal(times_ahead(hours, 2), micro("2024-01-01T05:00", "2024-01-01T06:00"))
-    odd = micro("2024-01-01", "2024-01-03", "2024-01-05", "2024-01-20")
-    assert days(times_ahead(odd, 2)) == ["2024-01-22", "2024-01-24"]
+def test_hours_of_an_exchange_skip_nights_and_weekends() -> None:
+    steps = EXCHANGE.steps(
+        micro("2024-06-28T16:00", "2024-06-29T12:00", "2024-07-01T08:00", "2024-07-01T09:00")
+    )
+    assert (steps - steps[0]).tolist() == [0, 0, 0, 1]
+    np.testing.assert_array_equal(
+        EXCHANGE.times(steps[[0, 3]]), micro("2024-06-28T16:00", "2024-07-01T09:00")
+    )
+    assert EXCHANGE.season == 8
 
 
-def test_one_time_is_taken_as_daily_and_another_start_may_be_named() -> None:
-    assert days(times_ahead(micro("2024-01-04"), 3)) == ["2024-01-05", "2024-01-08", "2024-01-09"]
-    start = np.datetime64("2024-01-01", "us")
-    assert days(times_ahead(micro("2024-01-04"), 1, start)) == ["2024-01-02"]
-
-
-@pytest.mark.parametrize(("times", "horizon"), [((), 1), (("2024-01-01",), 0)])
-def test_nothing_to_go_on_is_refused(times: tuple[str, ...], horizon: int) -> None:
-    with pytest.raises(ValueError, match="wanted a calendar and a horizon of 1 or more"):
-        times_ahead(micro(*times), horizon)
+def test_calendars_have_names_that_say_what_they_are() -> None:
+    arabic = Days((True, True, True, True, False, False, True))
+    names = [
+        WEEKDAYS,
+        EVERY_DAY,
+        FRIDAYS,
+        Even(DAY_US // 288, 0),
+        Even(3 * DAY_US, 0),
+        Months(3, 0, 1),
+        EXCHANGE,
+        OWN_TIMES,
+    ]
+    assert [str(one) for one in names] == [
+        "weekdays",
+        "every day",
+        "weekly on Friday",
+        "every 5 minutes",
+        "every 3 days",
+        "quarterly",
+        "every hour from 09:00 to 16:00, weekdays",
+        "own times",
+    ]
+    assert str(arabic) == "Monday, Tuesday, Wednesday, Thursday, Sunday"

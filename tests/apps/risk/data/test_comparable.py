@@ -27,8 +27,9 @@ def series(name: str, step: int, value: float | None = None) -> pd.DataFrame:
 def test_a_series_with_times_of_its_own_and_one_without_risk_stand_aside(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    table = pd.concat([series("daily", 1), series("rare", 10), series("flat", 1, 2.0)])
-    panel, aside = comparable(loaded(tmp_path_factory, table, targets="gain"), "gain")
+    rare = series("rare", 1).iloc[[0, 1, 11, 17, 40]]
+    table = pd.concat([series("daily", 1), rare, series("flat", 1, 2.0)])
+    (panel,), aside = comparable(loaded(tmp_path_factory, table, targets="gain"), "gain", days=10)
     assert panel.entities == ("daily",)
     assert aside == {"rare": "own_calendar", "flat": "constant"}
 
@@ -38,5 +39,17 @@ def test_where_nobody_is_left_it_says_why(tmp_path_factory: pytest.TempPathFacto
     with pytest.raises(
         InputError, match="no series of gain can be walked through its past: constant"
     ) as caught:
-        comparable(found, "gain")
+        comparable(found, "gain", days=10)
     assert caught.value.code == "backtest_empty"
+
+
+def test_each_calendar_is_walked_by_itself_and_a_short_one_stands_aside(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    daily, weekly = series("daily", 1), series("weekly", 5)
+    found = loaded(tmp_path_factory, pd.concat([daily, weekly]), targets="gain")
+    panels, aside = comparable(found, "gain", days=20)
+    assert [panel.entities for panel in panels] == [("daily",)]
+    assert aside == {"weekly": "backtest_short"}
+    (longest,), nobody = comparable(found, "gain", days=100)
+    assert (longest.entities, nobody) == (("daily",), {})  # the walk itself says how many days there are

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.risk.data.as_of_time import parse_as_of
+from apps.risk.data.asof import walls
 from apps.risk.data.columns import FAULT, Columns
 from apps.risk.data.contracts import check, refused_entities, value_schema
 from apps.risk.data.faults import REASONS
@@ -173,9 +174,11 @@ def test_a_zone_brings_mixed_offsets_together() -> None:
         }
     )
     without = check(table, Columns())
-    assert without.rejected["code"].tolist() == ["time_zone", "time_zone"]
+    assert without.rejected["code"].tolist() == ["time_zone"]  # offsets are instants, the third row has none
     within = check(table, Columns(zone="Europe/Berlin"))
-    assert within.accepted["time"].dt.strftime("%m-%d").tolist() == ["01-01", "07-01", "08-01"]
+    assert within.accepted["time"].dt.strftime("%m-%dT%H").tolist() == ["12-31T23", "06-30T22", "07-31T22"]
+    walls_R = walls(within.accepted, Columns(zone="Europe/Berlin"))
+    assert [str(wall)[5:10] for wall in walls_R] == ["01-01", "07-01", "08-01"]
 
 
 def test_most_rows_decide_the_offset() -> None:

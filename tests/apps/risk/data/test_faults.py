@@ -92,7 +92,7 @@ def test_nothing_left_counts_by_reason_and_shows_the_first() -> None:
 
 
 def test_sentences_say_the_cure_and_hold_no_value() -> None:
-    assert len(REASONS) == 13
+    assert len(REASONS) == 15
     for code, sentence in REASONS.items():
         assert sentence.format(column="amount").count("{") == 0, code
         assert sentence[0].islower() or sentence.startswith("{column}"), code

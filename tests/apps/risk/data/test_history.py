@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 
 from apps.risk.data.columns import Columns
-from apps.risk.data.history import history_NT, known_until, last_dates, steps_known
-from apps.risk.data.panel import part
+from apps.risk.data.history import (
+    first_date,
+    histories_NT,
+    history_NT,
+    known_until,
+    last_date,
+    last_values,
+    since_end,
+    steps_known,
+)
+from apps.risk.data.panel import by_calendar, part
 from core.errors import InputError
+from tests.apps.risk import mixed_calendars as mixed
 from tests.apps.risk.data.panels import COLUMNS, frame, panel_of, ragged
 
 NAN = np.nan
@@ -36,10 +46,11 @@ def test_what_lies_ahead_is_not_seen() -> None:
     np.testing.assert_array_equal(history_NT(panel, "due", 9)[1], np.array([NAN, 0.2, NAN], dtype=np.float64))
 
 
-def test_the_last_dates_end_at_the_as_of_date() -> None:
+def test_the_last_steps_end_at_the_as_of_date() -> None:
     panel = panel_of(ragged(), as_of="2024-01-03")  # the calendar has day 5 too
-    assert last_dates(panel, 2).astype("datetime64[D]").astype(str).tolist() == ["2024-01-02", "2024-01-03"]
-    assert len(last_dates(panel, 99)) == 3
+    assert str(first_date(panel, 2))[:10] == "2024-01-02"
+    assert str(first_date(panel, 99))[:10] == "2024-01-01"
+    assert str(last_date(panel))[:10] == "2024-01-03"
 
 
 def test_an_earlier_as_of_date_hides_what_came_after() -> None:
@@ -66,13 +77,33 @@ def test_a_slice_without_rows_ahead_ends_at_the_same_date() -> None:
     np.testing.assert_array_equal(history_NT(part(panel, 1, 2), "target", 9), whole[1:])
 
 
-def test_a_series_of_another_calendar_keeps_its_last_rows() -> None:
-    days = [("often", day, float(day), 0.0, 0.0, "x", 1) for day in range(1, 29)]
-    rare = [("rare", day, float(day), 0.0, 0.0, "x", 1) for day in (1, 10, 19, 26)]
-    panel = panel_of(frame(*days, *rare), COLUMNS)
+def test_a_series_of_another_calendar_stands_apart() -> None:
+    panel = mixed.panel_of(mixed.series("d", "weekdays", 60), mixed.series("w", "weekly", 20))
+    daily, weekly = by_calendar(panel)
+    assert (daily.entities, weekly.entities) == (("d",), ("w",))
+    assert history_NT(weekly, "gain", 99).shape == (1, 20)
+    both_NT = histories_NT(panel, "gain")
+    np.testing.assert_array_equal(both_NT[1, -20:], history_NT(weekly, "gain", 20)[0])
+    assert np.isnan(both_NT[1, :-20]).all()
+
+
+def test_last_values_are_flush_right_and_skip_what_is_missing() -> None:
+    panel = panel_of(ragged())
+    value_NK, slot_NK = last_values(panel, "target", 4)
     np.testing.assert_array_equal(
-        history_NT(panel, "target", 5), [[24.0, 25.0, 26.0, 27.0, 28.0], [NAN, 1.0, 10.0, 19.0, 26.0]]
+        value_NK, [[1.0, 2.0, 4.0, 5.0], [NAN, NAN, -1.0, -2.0], [NAN, NAN, NAN, 7.0], [NAN] * 4]
     )
+    assert (slot_NK[0] - slot_NK[0, -1]).tolist() == [-4, -3, -1, 0]
+    assert slot_NK[1, 3] == slot_NK[0, 3]  # day 5 of both
+    np.testing.assert_array_equal(last_values(panel, "target", 2).value_NK, value_NK[:, 2:])
+
+
+def test_steps_since_the_end_count_those_that_passed_without_a_value() -> None:
+    late = mixed.series("w", "weekly", 20, ends_before=20)  # ends on 7 June, three Fridays before the end
+    panel = mixed.panel_of(late)
+    np.testing.assert_array_equal(since_end(panel, "gain", 4)[0], [late["gain"].iloc[-1], NAN, NAN, NAN])
+    other = mixed.panel_of(late, mixed.series("v", "weekly", 30))
+    np.testing.assert_array_equal(since_end(other, "gain", 4)[1], since_end(panel, "gain", 4)[0])
 
 
 def test_no_step_at_all_is_refused() -> None:

@@ -110,7 +110,7 @@ def test_a_series_of_another_calendar_keeps_its_rows() -> None:
     rows = [("a", day, 1.0, 1.0, 1.0, "x", 1) for day in range(1, 11)]
     panel = panel_of(frame(*rows, ("b", 1, 1.0, 1.0, 1.0, "x", 1), ("b", 10, 2.0, 1.0, 1.0, "x", 1)))
     assert fill_gaps(panel).length_N.tolist() == [10, 2]
-    assert fill_gaps(panel).step_R[10:].tolist() == [0, 9]
+    assert fill_gaps(panel).step_R[10:].tolist() == [0, 1]
     assert fill_gaps(panel, most=5.0).length_N.tolist() == [10, 10]
 
 

@@ -54,7 +54,9 @@ def test_times_are_read_as_written() -> None:
     assert parsed.wall_R.dtype == np.dtype("datetime64[us]")
     for place, (cell, wall, kind) in enumerate(TIMES):
         assert parsed.wall_R[place] == np.datetime64(wall), cell
-        assert parsed.kind_R[place] == kind, cell
+        offset = 0 if kind == NAIVE else 60 * kind
+        assert (parsed.aware_R[place], parsed.offset_R[place]) == (kind != NAIVE, offset), cell
+        assert parsed.instant_R[place] == np.datetime64(wall) - np.timedelta64(offset, "s"), cell
     assert not parsed.bad_R.any()
     assert not parsed.empty_R.any()
 
@@ -72,7 +74,34 @@ def test_a_zone_takes_times_with_an_offset_and_leaves_the_others() -> None:
     parsed = times(column(*cells), zone="Europe/Berlin")
     wanted = ["2024-01-02T00:30", "2024-07-02T01:30", "2024-07-01", "2024-07-01T12:00", "NaT", "NaT"]
     np.testing.assert_array_equal(parsed.wall_R, np.array(wanted, dtype="datetime64[us]"))
-    assert set(parsed.kind_R.tolist()) == {NAIVE}
+    utc = ["2024-01-01T23:30", "2024-07-01T23:30", "2024-06-30T22:00", "2024-07-01T10:00", "NaT", "NaT"]
+    np.testing.assert_array_equal(parsed.instant_R, np.array(utc, dtype="datetime64[us]"))
+    assert parsed.moment_R("Europe/Berlin") is parsed.instant_R
+
+
+def test_a_clock_put_ahead_or_back_is_named_unless_an_offset_says_which_time_is_meant() -> None:
+    # Berlin 2024: 02:00 to 03:00 is leaped over on 31 March, and comes twice on 27 October
+    cells = ["2024-03-31T02:30", "2024-10-27T02:30", "2024-10-27T02:30+02:00", "2024-10-27T02:30+01:00"]
+    for values in (column(*cells), column(*map(pd.Timestamp, cells))):
+        parsed = times(values, zone="Europe/Berlin")
+        assert parsed.skipped_R.tolist() == [True, False, False, False]
+        assert parsed.doubled_R.tolist() == [False, True, False, False]
+        assert not parsed.bad_R.any()
+        assert parsed.instant_R[2:].tolist() == [
+            datetime.datetime(2024, 10, 27, 0, 30),
+            datetime.datetime(2024, 10, 27, 1, 30),
+        ]
+        assert parsed.wall_R[2] == parsed.wall_R[3]
+    typed = times(pd.Series(pd.to_datetime(cells[:2])), zone="Europe/Berlin")
+    assert (typed.skipped_R.tolist(), typed.doubled_R.tolist()) == ([True, False], [False, True])
+
+
+def test_a_date_alone_is_a_day_even_where_its_midnight_does_not_exist() -> None:
+    # clocks of Sao Paulo went from 00:00 to 01:00 on 4 November 2018
+    parsed = times(column("2018-11-03", "2018-11-04"), zone="America/Sao_Paulo")
+    assert not parsed.skipped_R.any()
+    assert parsed.wall_R.tolist() == [datetime.datetime(2018, 11, 3), datetime.datetime(2018, 11, 4)]
+    assert parsed.instant_R[1] == np.datetime64("2018-11-04T03:00")
 
 
 def test_typed_times_keep_their_wall_clock() -> None:
@@ -82,8 +111,8 @@ def test_typed_times_keep_their_wall_clock() -> None:
     assert parsed.empty_R.tolist() == [False, True]
     aware = naive.dt.tz_localize("America/New_York")
     assert times(aware).wall_R[0] == np.datetime64("2024-03-31")
-    assert len(set(times(aware).kind_R.tolist())) == 1
-    assert NAIVE not in times(aware).kind_R
+    assert times(aware).aware_R.tolist() == [True, False]
+    assert times(aware).instant_R[0] == np.datetime64("2024-03-31T04:00")
     assert times(aware, zone="UTC").wall_R[0] == np.datetime64("2024-03-31T04:00")
     months = pd.Series(pd.period_range("2024-01", periods=2, freq="M"))
     assert times(months).wall_R.tolist() == [datetime.datetime(2024, 1, 1), datetime.datetime(2024, 2, 1)]
@@ -94,7 +123,7 @@ def test_a_format_reads_other_dates() -> None:
     wanted = np.array(["2024-01-31", "2024-02-01", "NaT"], dtype="datetime64[us]")
     np.testing.assert_array_equal(parsed.wall_R, wanted)
     zoned = times(column("31.01.2024 10:00:00 +0100"), time_format="%d.%m.%Y %H:%M:%S %z")
-    assert (zoned.wall_R[0], zoned.kind_R[0]) == (np.datetime64("2024-01-31T10:00"), 60)
+    assert (zoned.wall_R[0], zoned.offset_R[0]) == (np.datetime64("2024-01-31T10:00"), 3600)
 
 
 def test_an_id_reads_the_same_as_text_as_number_and_beside_a_gap() -> None:
@@ -129,7 +158,7 @@ CELLS = st.one_of(
 
 def test_equal_cells_that_are_written_otherwise_stay_apart() -> None:
     noon = pd.Timestamp("2024-01-01 12:00", tz="UTC")
-    assert times(column(noon, noon.tz_convert("Asia/Tokyo"))).kind_R.tolist() == [0, 540]
+    assert times(column(noon, noon.tz_convert("Asia/Tokyo"))).offset_R.tolist() == [0, 32400]
 
 
 @settings(max_examples=200, deadline=None)
@@ -138,7 +167,8 @@ def test_a_cell_does_not_depend_on_the_others(mine: list[Any], other: list[Any])
     size = len(mine)
     alone, beside = times(column(*mine)), times(column(*mine, *other))
     assert np.array_equal(alone.wall_R.view("i8"), beside.wall_R[:size].view("i8"))
-    assert np.array_equal(alone.kind_R, beside.kind_R[:size])
+    assert np.array_equal(alone.offset_R, beside.offset_R[:size])
+    assert np.array_equal(alone.aware_R, beside.aware_R[:size])
     assert np.array_equal(alone.bad_R, beside.bad_R[:size])
     code, words = texts(column(*mine))
     more, all_words = texts(column(*mine, *other))
@@ -155,6 +185,6 @@ def test_seconds_since_1970_are_read_where_the_format_says_so(form: str, unit: i
     wanted = np.array(["2024-01-01", "1969-12-31", "NaT", "NaT"], dtype="datetime64[us]")
     np.testing.assert_array_equal(parsed.wall_R, wanted)
     assert parsed.bad_R.tolist() == [False, False, False, True]
-    assert parsed.kind_R[:2].tolist() == [0, 0]  # in UTC
+    assert (parsed.aware_R[:2].tolist(), parsed.offset_R[:2].tolist()) == ([True, True], [0, 0])  # in UTC
     assert times(cells, "Asia/Tokyo", form).wall_R[0] == np.datetime64("2024-01-01T09:00")
     assert times(cells).bad_R.tolist() == [True, True, False, True]  # nothing is guessed without it

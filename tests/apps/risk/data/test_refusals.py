@@ -43,7 +43,7 @@ def test_each_reason_has_its_sentence() -> None:
         ),
         "old": (
             "stale",
-            "its last value of target lies 2 steps before the last one of all, and at most 1 may",
+            "its last value of target lies 2 steps before the as-of date, and at most 1 may",
         ),
         "planned": ("no_history", "it has rows known in advance only, and none up to the as-of date"),
         "short": ("too_short", "it has 1 values of target, and 2 are needed"),

@@ -19,7 +19,6 @@ from apps.risk.models.baselines import (
     GjrGarch,
     HistoricalSimulation,
     SeasonalNaive,
-    filled,
 )
 from apps.risk.models.forecast import tail_errors, tail_of
 from apps.risk.models.garch import walk_gjr
@@ -97,28 +96,28 @@ def test_odd_series_get_a_reason_and_no_exception(name: str) -> None:
     assert np.all(forecast.path_SNH[:, 2] == 4.0)
 
 
-def test_a_gap_is_filled_by_the_entity_itself() -> None:
-    value_NW = np.arange(60.0).reshape(2, 30)
-    value_NW[1, [3, 7, 29]] = np.nan
-    out_NW, reason_N = filled(value_NW, seed=3)
-    np.testing.assert_array_equal(out_NW[0], value_NW[0])
-    known_W = ~np.isnan(value_NW[1])
-    np.testing.assert_array_equal(out_NW[1, known_W], value_NW[1, known_W])
-    assert set(out_NW[1, ~known_W]) <= set(value_NW[1, known_W])
-    assert reason_N == ("", "")
-
-
 def test_without_gaps_both_simulations_are_those_of_their_papers() -> None:
     value_NT = returns(3, 1100)
     whole = panel(value_NT)
     past_NT = history_NT(whole, "target", 2000)
     mine = HistoricalSimulation().forecast(whole, "target", 4, 500, seed=2)
-    np.testing.assert_array_equal(
-        mine.path_SNH, plain.historical_simulation(past_NT, 4, paths=500, seed=2).path_SNH
-    )
+    twin = plain.historical_simulation(past_NT, 4, paths=500, seed=2)
+    np.testing.assert_array_equal(np.sort(mine.path_SNH, axis=0), np.sort(twin.path_SNH, axis=0))
     filtered = FilteredHistoricalSimulation().forecast(whole, "target", 4, 1000, seed=2)
-    twin = plain.filtered_historical_simulation(past_NT, None, 4, paths=1000, seed=2)
-    np.testing.assert_allclose(filtered.path_SNH, twin.path_SNH, rtol=1e-12, atol=1e-12)
+    twin = plain.filtered_historical_simulation(past_NT[:, -1250:], None, 1, paths=1000, seed=2)
+    np.testing.assert_allclose(
+        np.sort(filtered.path_SNH[:, :, 0], axis=0),
+        np.sort(twin.path_SNH[:, :, 0], axis=0),
+        rtol=1e-12,
+        atol=1e-12,
+    )
+
+
+def test_the_first_step_of_a_short_series_has_no_noise_of_simulation() -> None:
+    whole = panel(returns(1, 60))
+    past_NT = history_NT(whole, "target", 60)
+    forecast = HistoricalSimulation().forecast(whole, "target", 2, 1000, seed=0)
+    np.testing.assert_array_equal(forecast.quantile_NHQ(LEVELS)[0, 0], np.sort(past_NT[0])[[0, 2, 29, 56]])
 
 
 @pytest.mark.parametrize("model", [HistoricalSimulation(), FilteredHistoricalSimulation()])
@@ -129,9 +128,10 @@ def test_a_walk_is_the_first_step_of_each_days_forecast(
     past_NT = history_NT(whole, "target", 400)
     walk = model.walk(past_NT, 395)
     for day in range(5):
-        forecast = model.forecast(known_until(whole, 395 + day), "target", 1, 100, seed=0)
+        forecast = model.forecast(known_until(whole, 395 + day), "target", 1, 20_000, seed=0)
         np.testing.assert_allclose(walk.var_NDL[:, day], forecast.tail().var_NL, rtol=1e-12)
-        np.testing.assert_allclose(walk.es_NDL[:, day], forecast.tail().es_NL, rtol=1e-12)
+        # of a window that is not full no whole number of paths is a value's share
+        np.testing.assert_allclose(walk.es_NDL[:, day], forecast.tail().es_NL, rtol=3e-3)
         assert tuple(walk.reason_ND[:, day]) == forecast.reason_N
     with pytest.raises(ValueError, match="wanted 0 < begin < 400, got 400"):
         model.walk(past_NT, 400)

@@ -99,7 +99,7 @@ def test_lessons_hide_covariates_and_what_is_ahead_but_no_target() -> None:
 def test_what_lies_behind_the_as_of_date_is_no_lesson() -> None:
     panel = whole(COLUMNS, AS_OF)
     spoiled = panel.value_RF.copy()
-    spoiled[panel.step_R >= panel.known_steps, :3] = np.inf  # target, seen, noise
+    spoiled[~panel.past_R, :3] = np.inf  # target, seen, noise
     assert np.isinf(spoiled).any()
     made = windows(replace(panel, value_RF=spoiled))
     source = WindowLessons(made, learn_levels(made))

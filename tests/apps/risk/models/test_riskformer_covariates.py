@@ -182,11 +182,11 @@ def test_rows_of_steps_of_the_calendar() -> None:
     assert filled.offset_N1.tolist() == [0, 5, 9, 10, 12]
     found_ND = origins_at(filled, np.array([0, 2, 5]))
     assert found_ND.tolist() == [[0, 2, 5], [5, 6, 9], [9, 9, 10], [10, 12, 15]]
-    wide = pd.DataFrame({"entity": "a", "time": pd.date_range("2024-01-01", periods=40), "target": 1.0})
-    sparse = wide.iloc[::8].assign(entity="b")
-    both = pd.concat([wide, sparse]).assign(time=lambda table: table["time"].dt.strftime("%Y-%m-%d"))
-    own = fill_gaps(panel_of(both, Columns()))  # b has times of its own: steps 0, 8, … 32
-    assert origins_at(own, np.array([0, 1, 40]))[1].tolist() == [40, 41, 45]
+    weekly = pd.DataFrame(
+        {"entity": "a", "time": pd.date_range("2024-01-05", periods=6, freq="W"), "target": 1.0}
+    )
+    own = fill_gaps(panel_of(weekly.drop(3).assign(time=weekly["time"].dt.strftime("%Y-%m-%d")), Columns()))
+    assert origins_at(own, np.array([0, 3, 5, 7])).tolist() == [[0, 3, 5, 7]]  # the week left out is a gap
 
 
 def test_a_word_that_was_not_there_in_training_counts_as_unseen() -> None:
