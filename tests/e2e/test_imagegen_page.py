@@ -302,16 +302,23 @@ def test_everything_that_can_be_used_has_a_name(page: Page) -> None:
     assert [node["role"]["value"] for node in usable if not node.get("name", {}).get("value")] == []
 
 
+def reload(page: Page) -> None:
+    page.run("window.before = true; location.reload()")
+    page.until("window.before === undefined && document.readyState === 'complete'")
+
+
 def test_a_reload_takes_the_drawing_up_again(running: Service, page: Page) -> None:
     ask(page, "red apple", steps=100, size="48x48", seed=5)
     page.until("document.querySelector('#tiles .tile[data-state=drawing]') !== null")
-    page.run("location.reload()")
-    page.until("document.readyState === 'complete' && document.querySelectorAll('#shelf li').length === 1")
+    reload(page)
+    page.until("document.querySelectorAll('#shelf li').length === 1")
     assert "rawn in" in text(page, "said")
     picture = newest(page)
     assert (recipe_of(picture).seed, recipe_of(picture).width) == (5, 48)
-    page.run("location.reload()")
-    page.until("document.readyState === 'complete' && !document.getElementById('draw').disabled")
+    reload(page)
+    page.until(
+        "document.getElementById('draw')?.disabled === false && document.querySelector('#shelf li') !== null"
+    )
     assert (text(page, "said"), shelf(page)) == ("", 1), "it is taken up once"
     assert running.busy() == 0
     assert page.complaints == []
