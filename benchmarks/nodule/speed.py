@@ -78,7 +78,7 @@ def parts(detector: CompactDetector, volume: Volume, seconds: dict[str, float]) 
     """Take a volume to its results, noting the seconds of each part."""
     located = _timed(seconds, "lungs", lambda: locate_lungs(volume))
     box = _timed(seconds, "resample", lambda: located.fine(SPACING_MM))
-    proposals = _timed(seconds, "propose", lambda: detector.propose(box, FEWEST))
+    proposals = _timed(seconds, "propose", lambda: detector.propose(box, FEWEST).best(FEWEST))
     _timed(seconds, "judge", lambda: detector.judge(box.grid.hu_DHW, proposals))
     _timed(seconds, "masses", lambda: find_masses(detector.search, located))
     candidates = detector.detect(volume).candidates

@@ -123,7 +123,9 @@ LIMIT_SENTENCES = {
         "The slices lie {step:.1f} mm apart: nodules below {smallest:.0f} mm may fall between them, and above "
         "{limit:.0f} mm no sensitivity was measured."
     ),
-    "candidate_limit": "Candidates weaker than the best {limit}, left out (model.max_candidates): {left}.",
+    "candidate_limit": (
+        "Places that may be nodules but were left out, beyond the best {limit} (set by model.max_candidates): {left}."
+    ),
 }
 
 

@@ -36,22 +36,15 @@ OUTSIDE_MM = 3  # a centre this far outside the lungs is none
 
 
 class Proposals:
-    """Places in voxels of the lung's grid, best first: centres_N3 (d, h, w), diameters_N in voxels, scores_N 0..1.
+    """Places in voxels of the lung's grid, best first: centres_N3 (d, h, w), diameters_N in voxels, scores_N 0..1."""
 
-    left: how many weaker ones were left out.
-    """
-
-    def __init__(
-        self, centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray, left: int = 0
-    ) -> None:
+    def __init__(self, centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray) -> None:
         self.centres_N3, self.diameters_N, self.scores_N = centres_N3, diameters_N, scores_N
-        self.left = left
 
     def best(self, count: int) -> Proposals:
-        """Return the first `count`; the others are left out."""
+        """Return the first `count`."""
         kept = slice(0, count)
-        left = self.left + max(len(self.scores_N) - count, 0)
-        return Proposals(self.centres_N3[kept], self.diameters_N[kept], self.scores_N[kept], left)
+        return Proposals(self.centres_N3[kept], self.diameters_N[kept], self.scores_N[kept])
 
     def reaching(self, probability: float) -> int:
         """Return how many may get this probability: the mean of two shares, of which the score is one."""
@@ -84,21 +77,22 @@ class CompactDetector:
         nodules, left = self.nodules(located.fine(SPACING_MM))
         found = merged(nodules, find_masses(self.search, located), volume)
         if self.most is not None:
-            left += max(len(found) - self.most, 0)
-        notes += search_limits(volume, LARGEST_MM, self.most or len(nodules), left)
+            left += sum(c.probability >= self.threshold for c in found[self.most :])
+        notes += search_limits(volume, LARGEST_MM, self.most or MOST, left)
         return Detection(found[: self.most], tuple(notes))
 
     def nodules(self, box: LungBox) -> tuple[list[Candidate], int]:
-        """Return the candidates of a lung by falling probability, and how many weaker proposals were not judged."""
+        """Return the candidates of a lung by falling probability, and how many that may be findings were not judged."""
         proposals = self.propose(box, self.most or MOST)
-        if self.most is None:
-            proposals = proposals.best(max(proposals.reaching(self.threshold), FEWEST))
-        return self.judged(box, proposals, self.floor), proposals.left
+        likely = proposals.reaching(self.threshold)
+        count = self.most or min(max(likely, FEWEST), MOST)
+        return self.judged(box, proposals.best(count), self.floor), max(likely - count, 0)
 
     def search(self, box: LungBox, least: float) -> list[Candidate]:
         """Return the candidates of a lung from a probability on, by falling probability."""
-        proposals = self.propose(box, self.most or MOST)
-        return self.judged(box, proposals.best(proposals.reaching(least)), least)
+        most = max(self.most or MOST, MOST)
+        proposals = self.propose(box, most)
+        return self.judged(box, proposals.best(min(proposals.reaching(least), most)), least)
 
     def judged(self, box: LungBox, proposals: Proposals, least: float) -> list[Candidate]:
         """Return what the second network keeps of proposals, from a probability on, by falling probability."""
@@ -108,7 +102,7 @@ class CompactDetector:
         return candidates_of(box.grid, centres[kept], diameters[kept], scores[kept])
 
     def propose(self, box: LungBox, most: int) -> Proposals:
-        """Return the best places of a whole lung, at most `most`."""
+        """Return the places of a whole lung, best first; of each slab at least the best `most`."""
         parts = [
             self._propose_in(box, tile.box, tile.low, tile.high, max(most, PEAKS))
             for tile in slabs(box.mask_DHW, self.depth, HALO)
@@ -116,9 +110,8 @@ class CompactDetector:
         if not parts:
             return Proposals(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
         centres, diameters, scores = (np.concatenate(p) for p in zip(*parts, strict=True))
-        every = suppress(centres, diameters, scores)
-        kept = every[:most]
-        return Proposals(centres[kept], diameters[kept], scores[kept], left=len(every) - len(kept))
+        kept = suppress(centres, diameters, scores)
+        return Proposals(centres[kept], diameters[kept], scores[kept])
 
     def _propose_in(
         self, box: LungBox, cut: tuple[slice, ...], low: np.ndarray, high: np.ndarray, most: int

@@ -17,7 +17,7 @@ from apps.nodule.models.segment import measured, segment
 
 CLOSING_MM = 50.0
 SMALLEST_MM = 20.0  # what measures less on the coarse grid is left to the fine one
-LARGEST_MM = 90.0  # the largest that was measured
+LARGEST_MM = 60.0  # most larger ones are missed: on the coarse grid they exceed the nodules of the training
 LEAST_PROBABILITY = 0.6
 RIM_MM = 3.0  # a mark this near to a mass is of the mass
 SAME_SIZE = 0.7  # of the mass: a nodule's mark of at least this diameter in the mass is the better one

@@ -56,7 +56,7 @@ def _tempting(detector: CompactDetector, scene: Scene) -> np.ndarray:
     hu_DHW = scene.hu_DHW.astype(np.float32)
     grid = PatientGrid(hu_DHW, SPACING_MM, np.zeros(3))
     box = LungBox(grid, lung_mask(hu_DHW, (SPACING_MM,) * 3))
-    centres = detector.propose(box, MOST_A_SCENE).centres_N3
+    centres = detector.propose(box, MOST_A_SCENE).best(MOST_A_SCENE).centres_N3
     for centre, diameter in zip(scene.centres_N3, scene.diameters_N, strict=True):
         centres = centres[np.linalg.norm(centres - centre, axis=1) > diameter / 2 + CLEAR_MM]
     return centres

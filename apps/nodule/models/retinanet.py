@@ -114,7 +114,7 @@ class RetinaNetDetector:
         image_1XYZ, affine = preprocess(volume)
         boxes_N6, scores_N = self._boxes(image_1XYZ)
         found = to_candidates(boxes_N6, scores_N, affine)
-        left = max(len(found) - self.max_candidates, 0)
+        left = sum(c.probability >= self.threshold for c in found[self.max_candidates :])
         notes += search_limits(volume, LARGEST_MM, self.max_candidates, left)
         return Detection(found[: self.max_candidates], tuple(notes))
 

@@ -189,10 +189,10 @@ def test_a_series_without_a_finding_says_what_is_absent(tmp_path: Path, weights:
     result = infer(tmp_path / "in", tmp_path / "out", weights, "model.threshold=1")
     assert result.code == 0
     dicom, volume = result.summary()
-    assert (dicom["findings"], dicom["notes"]) == ("0", "not_searched candidate_limit no_segmentation")
+    assert (dicom["findings"], dicom["notes"]) == ("0", "not_searched no_segmentation")
     assert dicom["detail"].endswith("Nothing was found, so there is no segmentation file.")
     assert not (result.output / uid / "seg.dcm").exists()
-    assert (volume["findings"], volume["notes"]) == ("0", "not_searched candidate_limit")
+    assert (volume["findings"], volume["notes"]) == ("0", "not_searched")
     assert (result.output / "case 7" / "seg.nii.gz").is_file(), "an empty label map is a label map"
 
 

@@ -41,8 +41,10 @@ def test_parts_and_tflop_of_a_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "find series",
         "read",
         "lungs",
+        "resample",
         "propose",
         "judge",
+        "masses",
         "segment",
         "write results",
     ]

@@ -11,7 +11,7 @@ from apps.nodule.data.luna16 import Annotations, write_annotations, write_series
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import write_volume_file
 from apps.nodule.models.compact_detector import CompactDetector
-from apps.nodule.models.findings import Candidate
+from apps.nodule.models.findings import Candidate, Detection
 from benchmarks.nodule.unseen import measure_unseen
 from core.errors import InputError
 from tests.apps.nodule.bodies import Body, small_scan
@@ -34,10 +34,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_each_nodule_is_told_with_its_probability(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def detect(_: CompactDetector, volume: Volume) -> list[Candidate]:
+    def detect(_: CompactDetector, volume: Volume) -> Detection:
         first, second, _third = (tuple(map(float, centre)) for centre in CENTRES)
         places = [(first, 0.9), (second, 0.3), ((-40.0, 20.0, 0.0), 0.7), ((0.0, 40.0, 0.0), 0.8)]
-        return [Candidate((x, y, z), 8.0, p) for (x, y, z), p in [*places, ((0.0, 0.0, 30.0), 0.2)]]
+        marks = [*places, ((0.0, 0.0, 30.0), 0.2)]
+        return Detection([Candidate((x, y, z), 8.0, p) for (x, y, z), p in marks], ())
 
     monkeypatch.setattr(CompactDetector, "detect", detect)
     found = measure_unseen(detector(threshold=0.5), folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.lung_box import lung_box
 from apps.nodule.data.volume import Volume
+from apps.nodule.models import compact_detector
 from apps.nodule.models.compact import SPACING_MM, CompactNet, JudgeNet
 from apps.nodule.models.compact_detector import (
     FEWEST,
     HALO,
+    MOST,
     CompactDetector,
     Proposals,
     load_compact,
@@ -308,13 +311,39 @@ def test_sixty_nodules_in_one_chest_are_all_reported_and_the_limit_is_what_was_s
     strong = [c.centre_mm for c in found.candidates if c.probability >= 0.5]
     for ball in body.balls:
         assert np.linalg.norm(np.array(strong) - ball.centre_mm, axis=1).min() < 4
-    few = detector(max_candidates=40).detect(volume)
-    assert len(few.candidates) == 40
-    assert "candidate_limit" in dict(few.notes)
+    assert "candidate_limit" not in dict(found.notes), "none of the 60 was left out"
+    few = detector(max_candidates=30).detect(volume)
+    assert len(few.candidates) == 30
+    left = re.fullmatch(r".*beyond the best 30 .*: (\d+)\.", dict(few.notes)["candidate_limit"])
+    assert left
+    assert int(left[1]) >= 30
     many = detector(max_candidates=1000, candidate_threshold=0.0).detect(volume)
     assert len(many.candidates) >= 60
     assert "candidate_limit" not in dict(many.notes)
     assert dict(many.notes)["not_searched"].startswith("Not searched for:")
+
+
+@pytest.mark.parametrize(("most", "left"), [(None, 0), (1, 2), (2, 1), (3, 0), (1000, 0)])
+def test_a_limit_that_hid_no_finding_is_not_noted(most: int | None, left: int) -> None:
+    """Beside three nodules lie places that the judge may not lift to the working point."""
+    volume = small_scan(Body(balls=(*BALLS, Ball((-40.0, -10.0, -25.0), 9.0))))
+    known = detector(candidate_threshold=0.0, max_candidates=most)
+    box = lung_box(volume, SPACING_MM)
+    assert known.propose(box, MOST).reaching(known.threshold) == 3
+    notes = dict(known.detect(volume).notes)
+    assert ("candidate_limit" in notes) == (left > 0)
+    assert not left or notes["candidate_limit"].endswith(f": {left}.")
+
+
+def test_more_places_than_the_limit_are_noted_without_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compact_detector, "MOST", 2)
+    monkeypatch.setattr(compact_detector, "FEWEST", 1)
+    volume = small_scan(Body(balls=(*BALLS, Ball((-40.0, -10.0, -25.0), 9.0))))
+    found = detector(candidate_threshold=0.0).detect(volume)
+    assert len(found.candidates) == 2
+    assert dict(found.notes)["candidate_limit"].endswith(
+        "beyond the best 2 (set by model.max_candidates): 1."
+    )
 
 
 def test_without_a_lung_nothing_is_searched_and_the_note_says_so() -> None:
