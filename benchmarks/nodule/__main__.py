@@ -5,6 +5,7 @@ measurements:
   threshold      choose the working point by the rule; output=FILE writes the weights with it (version=…)
   phantoms       CPM on held-out phantoms, beside the Laplacian of Gaussian
   development    inserted real nodules, false positives of a real lung, whole cubes
+  masses         masses of 30 to 90 mm in generated chests, and bodies without lungs (about 15 minutes)
   unseen         nodules found on the annotated scans of test patients in the folder scan=DIR
   speed          what the scan in the folder scan=DIR costs
   training       what the training in the run folder run=DIR cost
@@ -38,6 +39,7 @@ from benchmarks.nodule import development, phantoms, working_point
 from benchmarks.nodule.card import render_card
 from benchmarks.nodule.held_out import COUNT, held_out
 from benchmarks.nodule.looks import compact_looks, weights_digest
+from benchmarks.nodule.masses import measure_masses
 from benchmarks.nodule.speed import measure_speed
 from benchmarks.nodule.training import measure_training
 from benchmarks.nodule.unseen import measure_unseen
@@ -140,6 +142,7 @@ MEASUREMENTS: dict[str, Callable[[Options], dict[str, Any]]] = {
     "threshold": threshold,
     "phantoms": lambda o: phantoms.measure_phantoms(o.detector(), o.phantoms(), o.looks),
     "development": lambda o: development.measure_development(o.detector(), o.real_root(), o.looks),
+    "masses": lambda o: measure_masses(o.detector(), o.looks),
     "unseen": lambda o: measure_unseen(o.detector(), o.need("scan")),
     "speed": lambda o: measure_speed(o.detector(), o.weights or None, o.need("scan")),
     "training": lambda o: measure_training(o.need("run")),

@@ -18,6 +18,7 @@ NEEDED = (
     "threshold",
     "phantoms",
     "development",
+    "masses",
     "unseen",
     "speed",
 )  # of the weights that are shipped
@@ -33,7 +34,9 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
     shipped = gather(records, "mixed", NEEDED)
     other = gather(records, "phantoms", OTHER) if _any(records, "phantoms") else None
     environment = card_environment(Path(__file__).parent)
-    environment.filters.update(share=share_words, ci=interval_words, device=device_words, short=_short)
+    environment.filters.update(
+        percent=percent_words, share=share_words, ci=interval_words, device=device_words, short=_short
+    )
     environment.globals["missed"] = missed_words
     return environment.get_template(TEMPLATE).render(
         shipped=shipped,
@@ -73,6 +76,11 @@ def missed_words(group: Mapping[str, Any]) -> str:
 def interval_words(interval: Sequence[float]) -> str:
     """Return an interval as ".870–.950"."""
     return "–".join(_short(value) for value in interval)
+
+
+def percent_words(value: float | None) -> str:
+    """Return a signed share as "+5 %"."""
+    return "–" if value is None else f"{100 * value:+.0f} %"
 
 
 def _short(value: float | None) -> str:

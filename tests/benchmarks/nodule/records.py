@@ -48,6 +48,11 @@ def inserted() -> dict[str, Any]:
     return {"diameter": diameters, "texture": textures, "subtlety": subtleties}
 
 
+def mass_group(found: int, count: int, away: float | None, error: float | None) -> dict[str, Any]:
+    """What became of some masses."""
+    return {"found": found, "count": count, "away_mm": away, "diameter_error": error}
+
+
 def results(weights: str, cpm: float) -> dict[str, dict[str, Any]]:
     """What each measurement returns."""
     rows = [{"threshold": t, "all": 1 - t, "large": 1.0, "false_positives": 3.0} for t in GRID]
@@ -78,6 +83,24 @@ def results(weights: str, cpm: float) -> dict[str, dict[str, Any]]:
             "cubes": {"count": 10, "found": 9},
             "second_series": [{"threshold": t, "marks": 7} for t in GRID],
             "table": rows,
+        },
+        "masses": {
+            "weights": weights,
+            "count": 2,
+            "found": 1,
+            "placement": {"pleural": mass_group(1, 2, 3.25, -0.054), "central": mass_group(0, 1, None, None)},
+            "diameter": {"75": mass_group(1, 2, 3.25, -0.054)},
+            "false_marks": 1.5,
+            "masses": [
+                {"placement": "pleural", "diameter_mm": 64.3, "found": False},
+                {"placement": "pleural", "diameter_mm": 70.0, "found": True},
+            ],
+            "elsewhere": {
+                "series": 6,
+                "no_lung": 5,
+                "findings": 2,
+                "parts": {"head": {"series": 4}, "legs": {"series": 2}},
+            },
         },
         "unseen": {
             "weights": weights,

@@ -24,6 +24,10 @@ def test_the_card_tells_what_the_records_say() -> None:
         "| subtlety 1 | none |",
         "9 of 10 found.",
         "1 of 2 nodules found, 3 false positives.",
+        "| pleural | 1 of 2 | 3.2 | -5 % |",
+        "| central | 0 of 1 | – | – |",
+        "Missed: pleural 64 mm.",
+        "(4 of head, 2 of legs): 5 of 6 are reported",
         "| 8.8 | .940 | yes |",
         "| 7.1 | none | no |",
         "| 0.30 | 1.000 | .700 | 3 | 3.00 | 7 |",
@@ -54,7 +58,7 @@ def test_both_trainings_stand_side_by_side() -> None:
 @pytest.mark.parametrize("other", [[], records("phantoms", "def")])
 def test_tables_have_as_many_cells_as_their_heads(other: list[dict[str, object]]) -> None:
     blocks = re.findall(r"(?:^\|.*\n)+", render_card([*records(), *other]), flags=re.MULTILINE)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for block in blocks:
         rows = block.splitlines()
         assert len(rows) > 2
