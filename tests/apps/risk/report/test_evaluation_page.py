@@ -20,7 +20,7 @@ TRIPLE = [0.5, 0.4, 0.6]
 
 def level() -> dict[str, Any]:
     passed = {"kupiec": 1.0, "independence": 1.0, "dq": 0.5, "z2": None}
-    return {"pinball": TRIPLE, "fz": TRIPLE, "passed": passed, "share": 0.02}
+    return {"pinball": TRIPLE, "fz": TRIPLE, "passed": passed, "share": 0.02, "too_few": 0}
 
 
 def target_figures() -> dict[str, dict[str, Any]]:
