@@ -121,7 +121,7 @@ JSON_FAULTS = [
     ('{"prompt": "a", "steps": 0}', 400, "steps_range"),
     ('{"prompt": "a", "steps": 100000}', 400, "steps_range"),
     ('{"prompt": "a", "steps": NaN}', 400, "field_type"),
-    ('{"prompt": "a", "seed": -1}', 400, "seed_range"),
+    ('{"prompt": "a", "seed": -2}', 400, "seed_range"),
     ('{"prompt": "a", "seed": 9223372036854775808}', 400, "seed_range"),
     ('{"prompt": "a", "seed": 1e400}', 400, "field_type"),
     ('{"prompt": "a", "scheduler": "magic"}', 400, "scheduler_unknown"),

@@ -111,7 +111,7 @@ def test_a_refused_prompt_among_others_is_four(model: Path, capfd: pytest.Captur
         (["prompt=a"], "stage=generate needs output"),
         (["output=o", "prompt=a", "n=0"], "n=0 is out of range: allowed is 1 to 1000 pictures"),
         (["output=o", "prompt=a", "n=1000000"], "n=1000000 is out of range"),
-        (["output=o", "prompt=a", "guidance=nan"], "guidance=nan is out of range: allowed is 0 to 50"),
+        (["output=o", "prompt=a", "guidance=nan"], "guidance=nan is out of range: allowed is 0 to 30"),
         (
             ["output=o", "prompt=a", "scheduler=plms"],
             "scheduler=plms is not one of ddim, ddpm, euler, euler_a",
