@@ -35,6 +35,7 @@ DIAMETERS_MM = (30.0, 40.0, 50.0, 60.0, 75.0, 90.0)
 PLACEMENTS = ("central", "pleural", "mediastinal")
 DEPTHS = (0.3, 0.7)  # in radii: how deep in the lung the middle of a mass at a wall lies
 ROUND = 0.75  # share of a mass's outline within its ball of equal volume: scattered pieces are no mass
+LEAST_SIZE = 0.5  # of a hit, as a share of the mass's diameter
 PROTOCOLS = ((2.0, 0.75, "standard", 1.0), (2.5, 0.75, "soft", 0.5), (3.0, 0.8, "sharp", 1.0))
 
 
@@ -48,7 +49,7 @@ class MassPhantom:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one mass. Of the most probable mark within its radius; null where there is none."""
+    """What became of one mass. Of the most probable hit; null where there is none."""
 
     placement: str
     asked_mm: float
@@ -116,10 +117,14 @@ def recipe() -> str:
 
 
 def judge(mass: Candidate, marks: Sequence[Candidate], asked_mm: float, placement: str) -> Outcome:
-    """Compare marks at the working point with the mass; LUNA16's rule: a hit lies within the radius of the centre."""
+    """Compare marks at the working point with the mass.
+
+    A hit lies within the radius of the centre (LUNA16's rule) and measures at least half: a mark at the rim is none.
+    """
     away = [float(np.linalg.norm(np.subtract(m.centre_mm, mass.centre_mm))) for m in marks]
-    hits = [(gap, mark) for gap, mark in zip(away, marks, strict=True) if gap <= mass.diameter_mm / 2]
-    outcome = Outcome(placement, asked_mm, rounded(mass.diameter_mm), false_marks=len(marks) - len(hits))
+    near = [(gap, mark) for gap, mark in zip(away, marks, strict=True) if gap <= mass.diameter_mm / 2]
+    outcome = Outcome(placement, asked_mm, rounded(mass.diameter_mm), false_marks=len(marks) - len(near))
+    hits = [hit for hit in near if hit[1].diameter_mm >= LEAST_SIZE * mass.diameter_mm]
     if not hits:
         return outcome
     gap, mark = max(hits, key=lambda hit: hit[1].probability)

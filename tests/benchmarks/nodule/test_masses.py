@@ -28,7 +28,7 @@ def mark(x: float, probability: float, diameter: float = 30.0) -> Candidate:
 
 
 def test_the_most_probable_mark_within_the_radius_counts() -> None:
-    found = judge(MASS, [mark(31, 0.9), mark(13, 0.8), mark(10, 0.6)], 50.0, "pleural")
+    found = judge(MASS, [mark(31, 0.9), mark(25, 0.95, 19.0), mark(13, 0.8), mark(10, 0.6)], 50.0, "pleural")
     assert found == Outcome(
         "pleural", 50.0, 40.0, 1, found=True, probability=0.8, away_mm=3.0, diameter_error=-0.25
     )
