@@ -100,12 +100,17 @@ def find_lungs(hu_DHW: np.ndarray, grid_mm: tuple[float, ...]) -> Lungs:
 
 
 def _padding(hu_DHW: np.ndarray) -> np.ndarray:
-    """What was never scanned: beyond a circle of view or a tilted volume, where one lowest value stands for it."""
+    """What was never scanned: beyond a circle of view or a tilted volume, where one lowest value stands for it.
+
+    It reaches a face of the image; a cavity that noise-free gas fills with one value does not.
+    """
     padding = np.zeros(hu_DHW.shape, dtype=bool)
     for value in {float(hu_DHW.min()), BEYOND_HU}:
         if value <= -1000:
             padding |= ndimage.binary_opening(hu_DHW == value, FACES)
-    return padding
+    labels, _ = ndimage.label(padding)
+    faces = [np.take(labels, end, axis=axis) for axis in range(3) for end in (0, -1)]
+    return padding & np.isin(labels, np.unique(np.concatenate([face.ravel() for face in faces])))
 
 
 def _outside(
@@ -117,10 +122,10 @@ def _outside(
     borders of the image, or the padding.
     """
     sides = (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1])
-    mixed = ndimage.binary_dilation(
-        padding_DHW, FACES, iterations=2
-    )  # by interpolation, with what was scanned
-    end = ndimage.binary_dilation(mixed, FACES)
+    air = (labels_DHW > 0) | padding_DHW  # a wall, however thin, keeps a cavity from ending at the padding
+    # by interpolation, with what was scanned
+    mixed = ndimage.binary_dilation(padding_DHW, FACES, iterations=2, mask=air)
+    end = ndimage.binary_dilation(mixed, FACES, mask=air)
     for side in sides:
         end[side] = True
     end &= (labels_DHW > 0) & ~mixed
