@@ -76,7 +76,7 @@ def test_page_without_a_lung_says_so_first(volume: Volume, model: ModelInfo) -> 
     assert "<h1>No lung found</h1>" in html
     assert "No nodule was searched for." in html
     assert "Nothing at or above the working point" not in html
-    assert "no air space holds 40 ml of lung tissue" in html
+    assert "no air space holds 20 ml of lung tissue" in html
 
 
 def test_page_tells_what_was_not_searched_before_the_findings(
