@@ -173,6 +173,6 @@ def _headline(found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
                 text = " / ".join(f"{pair['value']:.4f}" for pair in one)
                 passed = by_level["0.01"]["passed"]["kupiec"]
                 headline[f"{task}: {name}, pinball at 1 % / 2.5 %, POF passed at 1 %"] = (
-                    f"{text}, {passed:.0%}"
+                    f"{text}, {'too few' if passed is None else f'{passed:.0%}'}"
                 )
     return headline

@@ -12,7 +12,7 @@ from scipy import ndimage
 from apps.nodule.data.lung_box import LungBox
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import write_volume_file
-from apps.nodule.models.findings import Candidate
+from apps.nodule.models.findings import Candidate, Detection
 from apps.nodule.models.tiling import slabs
 from benchmarks.nodule import development
 from benchmarks.nodule.development import (
@@ -108,7 +108,9 @@ def test_marks_of_the_second_series_are_counted(tmp_path: Path, monkeypatch: pyt
     write_volume_file(Volume(hu, affine, "x"), folder / "x.nii.gz")
     looking = detector()
     monkeypatch.setattr(
-        looking, "detect", lambda volume: [Candidate((0, 0, 0), 5, 0.5), Candidate((9, 0, 0), 5, 0.2)]
+        looking,
+        "detect",
+        lambda volume: Detection([Candidate((0, 0, 0), 5, 0.5), Candidate((9, 0, 0), 5, 0.2)]),
     )
     rows = second_series(looking, tmp_path, Looks(tmp_path / "looks", "x"))
     assert [row["marks"] for row in rows if row["threshold"] in (0.2, 0.25, 0.5, 0.55)] == [2, 1, 1, 0]

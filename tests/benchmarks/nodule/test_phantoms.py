@@ -9,7 +9,7 @@ import pytest
 
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.blob import BlobDetector
-from apps.nodule.models.findings import Candidate
+from apps.nodule.models.findings import Candidate, Detection
 from benchmarks.nodule.held_out import HeldOut, TrueNodule
 from benchmarks.nodule.phantoms import at_threshold, large, matched_on, measure_phantoms
 from tests.benchmarks.nodule.small import detector
@@ -56,12 +56,12 @@ def test_both_detectors_are_measured_on_the_same_set(
     compact = detector(threshold=0.5)
     looked: list[str] = []
 
-    def answer(volume: Volume) -> list[Candidate]:
+    def answer(volume: Volume) -> Detection:
         looked.append(volume.uid)
-        return SEEN[int(volume.uid)]
+        return Detection(SEEN[int(volume.uid)])
 
     monkeypatch.setattr(compact, "detect", answer)
-    monkeypatch.setattr(BlobDetector, "detect", lambda self, volume: [])
+    monkeypatch.setattr(BlobDetector, "detect", lambda self, volume: Detection([]))
     record = measure_phantoms(compact, chests, tmp_path / "looks")
     assert measure_phantoms(compact, chests, tmp_path / "looks") == record
     assert looked == ["0", "1"], "the second time nothing is looked at"

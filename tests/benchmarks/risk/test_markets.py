@@ -41,12 +41,16 @@ def test_the_record_holds_every_model_with_intervals() -> None:
         (3, CHEAP.split(",")),
         (1, CHEAP.split(",")),
     ]
-    for told in record["tasks"].values():
+    for days, told in zip((60, 40), record["tasks"].values(), strict=True):
         for name, by_level in told["models"].items():
-            for figure in by_level.values():
+            for level, figure in by_level.items():
                 for loss in ("pinball", "fz"):
                     assert figure[loss]["low"] <= figure[loss]["value"] <= figure[loss]["high"]
-                assert 0.0 <= figure["passed"]["kupiec"] <= 1.0
+                passed = figure["passed"]["kupiec"]
+                if float(level) * days < 2.5:
+                    assert passed is None, "too few exceedances are expected"
+                else:
+                    assert 0.0 <= passed <= 1.0
                 assert ("against" in figure) == (name != "gjr_garch")
     models = record["tasks"]["stocks"]["models"]
     difference = models["historical_simulation"]["0.025"]["against"]["pinball"]["value"]

@@ -14,6 +14,7 @@ from apps.risk.config import ModelConfig
 from apps.risk.models import forecasting_training
 from apps.risk.models.forecasting_models import ForecastingModel, load_forecasting
 from apps.risk.models.forecasting_training import WindowSource, train_forecasting
+from apps.risk.models.sound_training import BATCHES
 from core.data.stream import BatchSource
 from core.errors import InputError
 from core.runs.log import RunLog
@@ -83,7 +84,7 @@ def test_a_training_that_was_cut_off_ends_as_an_unbroken_one(
     torch.set_num_threads(1)
     unbroken, told = train(name, tmp_path / "unbroken", 6)
     whole = forecasting_training.network_batch
-    left = iter(range(4))
+    left = iter(range(BATCHES + 4))  # those that are judged before the first step, and the prefetched ones
 
     def breaking(*words: Any) -> Any:
         next(left)
