@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import sys
 import time
-import typing
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,6 +38,7 @@ from apps.risk.report.sql_sink import upsert
 from core.errors import ConfigError, ExitCode, InputError, output_error
 from core.runs.files import write_csv
 from core.runs.folder import Run, open_run
+from core.schema import build
 from core.stages import to_yaml
 from core.terminal import print_note
 
@@ -70,7 +70,7 @@ def job(config: dict[str, Any], due: str) -> dict[str, Any]:
     config: of `register`, paths absolute. due: ISO 8601 with offset. The data's times are compared with it in the
     data's zone; those of data without a zone count as written by the schedule's clock.
     """
-    cfg: RiskConfig = _restore(RiskConfig, config)
+    cfg = _restored(config)
     cfg.as_of = due
     now = parse_as_of(due, zone_of(cfg.data) or cfg.zone)
     folder = str(Path(cfg.run_dir) / now.label) if cfg.run_dir else None
@@ -315,16 +315,15 @@ def _absolute(text: str | None) -> str | None:
     return text if "://" in text else str(Path(text).absolute())
 
 
-def _restore(schema: Any, content: Mapping[str, Any]) -> Any:
-    """Build a config from the mapping that it was turned into. Raises ConfigError for a field that is no more."""
-    kinds = typing.get_type_hints(schema)
-    unknown = sorted(set(content) - {field.name for field in dataclasses.fields(schema)})
-    if unknown:
+def _restored(config: Mapping[str, Any]) -> RiskConfig:
+    """Return the settings of a registered scoring. Raises ConfigError for a field that no longer exists."""
+    try:
+        restored: RiskConfig = build(RiskConfig, config)
+    except ConfigError as error:
+        if error.code != "config_unknown":
+            raise
         raise ConfigError(
-            "config_unknown", f"the registered scoring has a field '{unknown[0]}' of old: register it again"
-        )
-    values = {
-        name: _restore(kinds[name], value) if dataclasses.is_dataclass(kinds[name]) else value
-        for name, value in content.items()
-    }
-    return schema(**values)
+            error.code,
+            f"the registered scoring has an {error.sentence}, of an earlier release: register it again",
+        ) from None
+    return restored
