@@ -115,7 +115,7 @@ def test_a_schedule_takes_no_date_and_an_old_one_is_to_be_registered_again(tmp_p
         go(config(tmp_path, returns(), schedule="0 6 * * *", as_of="2024-01-01"), tmp_path)
     old = {"stage": "score", "output": "o", "data": {"sample": "markets", "window": 3}}
     with pytest.raises(
-        ConfigError, match='has an unknown field "window" of .*, of an earlier release: register it again'
+        ConfigError, match=r'has an unknown field "window" of .*, of an earlier release: register it again'
     ):
         job(config=old, due="2024-02-26T06:00:00+01:00")
 
