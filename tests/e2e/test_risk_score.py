@@ -64,6 +64,14 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
+def few(series: int) -> str:
+    """What a scoring of short series says, beside nothing."""
+    return (
+        f"note: {series} series have fewer than 100 observations, so that their 1 % VaR is extrapolated: see the "
+        "columns observations and note (few_observations)\n"
+    )
+
+
 def large(folder: Path, **more: object) -> RiskConfig:
     """A scoring that takes long enough to be met in the middle."""
     return config(folder, returns(400), model_paths=1000, model_horizon=5, score_chunk=20, **more)
@@ -81,7 +89,11 @@ def test_the_command_ends_with_the_code_of_what_happened(tmp_path: Path) -> None
     table = returns(3)
     table.loc[0, "day"] = "soon"
     cfg = config(tmp_path, table, run_dir=str(tmp_path / "run"))
-    assert ended(start(cfg, tmp_path)) == (4, "")
+    code, said = ended(start(cfg, tmp_path))
+    assert code == 4
+    assert said.startswith("1 of 180 rows were set aside, all because day is no time")
+    assert said.endswith(few(3))
+    assert said.count("\n") == 2
     assert len(scores(tmp_path / "out", LAST)) == 3 * 2 + 2
     assert "row,0,s000,day,time_value" in (tmp_path / "out" / "quarantine" / f"as_of={LAST}.csv").read_text()
     code, said = ended(start(cfg, tmp_path, "as_of=1999-12-31"))
@@ -91,7 +103,7 @@ def test_the_command_ends_with_the_code_of_what_happened(tmp_path: Path) -> None
 
 def test_a_backfill_scores_all_its_dates_into_one_output(tmp_path: Path) -> None:
     cfg = config(tmp_path, returns(3))
-    assert ended(start(cfg, tmp_path, "-m", "as_of=2024-02-29,2024-03-15,2024-03-22")) == (0, "")
+    assert ended(start(cfg, tmp_path, "-m", "as_of=2024-02-29,2024-03-15,2024-03-22")) == (0, 3 * few(3))
     found = sorted(path.name for path in (tmp_path / "out" / "scores").iterdir())
     assert found == ["as_of=2024-02-29", "as_of=2024-03-15", "as_of=2024-03-22"]
     single = config(tmp_path, returns(3), as_of="2024-03-15", output=str(tmp_path / "single"))
@@ -107,7 +119,7 @@ def test_kill_9_at_random_moments_and_two_at_once_give_the_bytes_of_one_quiet_ru
     cfg = large(tmp_path)
     output = tmp_path / "out"
     began = time.monotonic()
-    assert ended(start(cfg, tmp_path)) == (0, "")
+    assert ended(start(cfg, tmp_path)) == (0, few(400))
     seconds = time.monotonic() - began
     quiet = files(output)
     (tmp_path / "out").rename(tmp_path / "quiet")
@@ -116,7 +128,7 @@ def test_kill_9_at_random_moments_and_two_at_once_give_the_bytes_of_one_quiet_ru
         whole = output / "scores" / f"as_of={LAST}"
         assert not whole.exists() or verify(whole), "all of it or nothing"
     two = [start(cfg, tmp_path), start(cfg, tmp_path)]
-    assert [ended(one) for one in two] == [(0, ""), (0, "")]
+    assert [ended(one) for one in two] == 2 * [(0, few(400))]
     assert files(output) == quiet
 
 
