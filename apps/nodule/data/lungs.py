@@ -20,9 +20,7 @@ GAS_HU = -930.0  # the mean of nearby voxels: gas lies below, emphysema as a rul
 DENSEST_HU = -500.0
 SEED_MM3 = 3_000.0  # a smaller piece of parenchyma is none: the rim of gas, or gas mixed with stool
 SEED_SHARE = 0.01  # of the largest piece
-SMALLEST_MM3 = (
-    40_000.0  # less parenchyma than this in all is no lung: gas mixed with stool reaches half of it
-)
+SMALLEST_MM3 = 25_000.0  # less parenchyma than this in all is no lung: gas mixed with stool comes near it
 GAS_MM3 = 1_000.0  # a smaller pocket of gas separates nothing
 CAVITY_MM3 = 700_000.0  # gas alone: a phantom filled with air, a hemithorax without its lung
 CONTACT = (

@@ -26,7 +26,7 @@ DISCLAIMER = (
 )
 PASSED = (
     "Tests passed: percent of {whose} whose p-value lies above 5 %, of the share of exceedances, independence, dynamic "
-    "quantile and shortfall, in this order. Too few: a true VaR would lead to fewer than 2.5 exceedances over these "
+    "quantile and shortfall, in this order. Too few: a true VaR would lead to fewer than 2 exceedances over these "
     "days (those of the supervisor's 250 days at 1 %), or independence is asked of fewer than two; such a test says "
     "nothing."
 )

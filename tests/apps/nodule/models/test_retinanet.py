@@ -193,7 +193,7 @@ def test_a_tile_too_large_for_the_memory_is_halved_and_tiles_find_the_ball_too(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("apps.nodule.models.retinanet.SMALLEST_TILE", (48, 48, 16))
-    volume, centre = volume_with_ball("axial", (22, 34, 38), (7, 23, 13))
+    volume, centre = volume_with_ball("axial", (26, 42, 46), (7, 23, 13))
     detector = Cramped(weights, holds=48 * 48 * 16, tile=(192, 192, 72))
     assert np.linalg.norm(np.array(detector.detect(volume).candidates[0].centre_mm) - centre) < 4.0
     assert detector.tried == [(192, 192, 72), (96, 96, 32), (48, 48, 16)]
@@ -207,7 +207,7 @@ def test_half_a_tile_still_divides_and_never_grows() -> None:
 
 
 def test_a_scan_that_fits_no_memory_is_set_aside(weights: Path) -> None:
-    volume, _ = volume_with_ball("axial", (22, 34, 38), (7, 23, 13))
+    volume, _ = volume_with_ball("axial", (26, 42, 46), (7, 23, 13))
     with pytest.raises(ItemRefused, match=r"memory does not suffice for a tile of \(128, 128, 48\) voxels"):
         Cramped(weights, holds=0).detect(volume)
 

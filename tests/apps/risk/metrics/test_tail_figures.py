@@ -112,7 +112,7 @@ def test_lags_grow_with_the_days() -> None:
 
 @pytest.mark.parametrize(
     ("level", "days", "few"),
-    [(0.01, 250, False), (0.01, 249, True), (0.025, 100, False), (0.025, 99, True), (0.05, 50, False)],
+    [(0.01, 250, False), (0.01, 199, True), (0.025, 80, False), (0.025, 79, True), (0.05, 40, False)],
 )
 def test_tests_speak_from_the_exceedances_that_the_supervisor_expects(
     level: float, days: int, few: bool
