@@ -26,12 +26,12 @@ from apps.imagegen.serve_own import own_routes
 from apps.imagegen.serve_studio import Studio, StudioSettings
 from core.errors import ConfigError
 from core.notice import notice
-from core.openmp import release_workers
 from core.runs.folder import Run
 from core.serving.app import make_app
 from core.serving.limits import ServingLimits, allowed_hosts
 from core.serving.metrics import Metrics
 from core.serving.server import serve
+from core.threads import release_workers
 
 WEB = Path(__file__).parent / "web"
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from apps.risk.config import EVENT_MODELS, TARGET_MODELS, RiskConfig
 from apps.risk.data.as_of_time import AsOf, parse_as_of
@@ -41,6 +38,7 @@ from core.runs.folder import Run, open_run
 from core.schema import build
 from core.stages import to_yaml
 from core.terminal import print_note
+from core.threads import one_thread
 
 JOB = "risk.score"
 # What was set aside: rows of the input (its number counts from 0), entities and portfolios without numbers.
@@ -107,7 +105,7 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
     event = (model.event, int(trained["horizon"])) if model.event is not None else None
     tally = Tally()
     rows = score_rows(loaded, model.targets, event, _settings(cfg, model), holdings, tally)
-    with _one_core_each():
+    with one_thread():  # slices are what is spread over cores
         folder = write_partition(
             output,
             loaded.as_of,
@@ -131,17 +129,6 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
     run.write_metrics({**metrics, **measured, "later_rows": loaded.checked.later})
     run.log.event("scored", accepted=metrics["scored"], quarantined=metrics["set_aside"], seconds=seconds)
     return metrics
-
-
-@contextlib.contextmanager
-def _one_core_each() -> Iterator[None]:
-    """Let torch take one core for each slice: slices are what is spread over cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _load_model(cfg: RiskConfig, targets: str, event: str) -> RiskModel:

@@ -38,6 +38,7 @@ from apps.risk.models.sizes import QUANTILE_LEVELS
 from apps.risk.models.soundness import implausible, require_sound
 from core.errors import InputError
 from core.runs.files import write_bytes, write_json
+from core.threads import spread
 from core.training.checkpoint import plain_tensors
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "description.json"
@@ -73,10 +74,11 @@ class ForecastingModel:
         """
         seen = self._seen(panel, label, horizon)
         past_NT = history_NT(panel, label, BLOCKS + horizon)
-        found = [
-            self._part(seen, first, horizon, past_NT, paths)
-            for first in range(0, len(seen.entities), _CHUNK[self.name])
-        ]
+        self.net.eval()
+        found = spread(
+            lambda first: self._part(seen, first, horizon, past_NT, paths),
+            range(0, len(seen.entities), _CHUNK[self.name]),
+        )
         value = np.concatenate([some for some, _ in found])
         reason_N = tuple(reason for _, reasons in found for reason in reasons)
         if self.name == "tft":
@@ -121,13 +123,13 @@ class ForecastingModel:
         x, _ = network_batch(batch, self.net.layout(chunk), told)
         with torch.inference_mode():
             if self.name == "tft":
-                z = self.net.eval()(self._moved(x)).double().cpu().numpy()[:, :horizon]
+                z = self.net(self._moved(x)).double().cpu().numpy()[:, :horizon]
                 z = np.sort(z, axis=2)
             else:
                 x["decoder_cont"] = x["decoder_cont"][:, :horizon]
                 x["decoder_cat"] = x["decoder_cat"][:, :horizon]
                 score_NSH = _scores(past_NT[some], horizon, paths)
-                z = self.net.eval().sample(self._moved(x), score_NSH).double().cpu().numpy()
+                z = self.net.sample(self._moved(x), score_NSH).double().cpu().numpy()
         out = center_N[:, None, None] + scale_N[:, None, None] * z
         absurd_N = implausible(out, past_NT[some])
         reason_N = tuple(

@@ -34,6 +34,7 @@ from apps.risk.models.residual_tails import (
 )
 from apps.risk.models.soundness import implausible
 from apps.risk.models.transformer import RiskFormer, target_rows
+from core.threads import spread
 
 MOST_FITTED = 64  # series of a training that its tails are fitted on
 SHORTEST = 8  # known values within the context from which a forecast is made
@@ -122,14 +123,17 @@ class RiskformerTargets:
         out_RHQ = np.empty((len(row_RC), horizon, len(self.net.levels)))
         count = max(ROWS // V, 1) * V
         pad = ((0, 0), (-row_RC.shape[1] % WIDTH, 0))
-        with torch.inference_mode():
-            for first in range(0, len(row_RC), count):
-                some_RC = np.pad(row_RC[first : first + count], pad, constant_values=np.nan)
-                past = torch.from_numpy(some_RC).to(device)
-                known = torch.isfinite(past)
-                rows = target_rows(past.nan_to_num(0.0), known, horizon, None)
+
+        def ask(first: int) -> None:
+            some_RC = np.pad(row_RC[first : first + count], pad, constant_values=np.nan)
+            past = torch.from_numpy(some_RC).to(device)
+            known = torch.isfinite(past)
+            rows = target_rows(past.nan_to_num(0.0), known, horizon, None)
+            with torch.inference_mode():
                 forecast = self.net(rows, V if V > 1 else None)
                 out_RHQ[first : first + count] = forecast.quantile_BHQ().cpu().numpy()
+
+        spread(ask, range(0, len(row_RC), count))
         return out_RHQ
 
 

@@ -40,6 +40,7 @@ from apps.risk.models.sizes import Size
 from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import RiskFormer, Rows
 from core.errors import InputError
+from core.threads import spread
 
 ROLES = ("event", "observed", "known", "statics", "static_numbers", "targets")
 
@@ -172,17 +173,20 @@ class RiskformerCovariates:
             np.empty((len(origin_B), horizon)),
             np.empty(len(origin_B), dtype=np.int64),
         )
-        with torch.inference_mode():
-            for first in range(0, len(origin_B), count):
-                some = slice(first, first + count)
-                batch = windows.gather(torch.from_numpy(origin_B[some]), torch.from_numpy(entity_B[some]))
-                rows, place_BT = rows_of(batch, self.columns, levels=self.levels)
+
+        def ask(first: int) -> None:
+            some = slice(first, first + count)
+            batch = windows.gather(torch.from_numpy(origin_B[some]), torch.from_numpy(entity_B[some]))
+            rows, place_BT = rows_of(batch, self.columns, levels=self.levels)
+            with torch.inference_mode():
                 found = self.net(to(rows, device), self._variables).quantile_BHQ()
                 out.quantile_BHQ[some] = found[place_BT[:, place], :horizon].cpu().numpy()
-                out.known_B[some] = batch.past_known_BCF[:, :, place].sum(dim=1).numpy()
-                past_BH = origin_B[some, None] + np.arange(horizon) < end_B[some, None]
-                known_BH = batch.label_known_BHT[:, :horizon, place].numpy() & past_BH
-                out.came_BH[some] = np.where(known_BH, batch.label_BHT[:, :horizon, place].numpy(), np.nan)
+            out.known_B[some] = batch.past_known_BCF[:, :, place].sum(dim=1).numpy()
+            past_BH = origin_B[some, None] + np.arange(horizon) < end_B[some, None]
+            known_BH = batch.label_known_BHT[:, :horizon, place].numpy() & past_BH
+            out.came_BH[some] = np.where(known_BH, batch.label_BHT[:, :horizon, place].numpy(), np.nan)
+
+        spread(ask, range(0, len(origin_B), count))
         return out
 
     def save(self, folder: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from apps.risk.models.feed import Levels, rows_of
 from apps.risk.models.sizes import Size
 from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import Rows
+from core.threads import spread
 
 CHUNK = 512  # clients that the network looks at together
 
@@ -82,13 +83,15 @@ class RiskformerEvent(OfLatest):
         """Return the calibrated mean over members of what each answers, (…, N)."""
         if not len(batch.origin_B):
             return np.zeros(0)
-        parts = []
-        for first in range(0, len(batch.origin_B), CHUNK):
+
+        def ask_some(first: int) -> np.ndarray:
             some = Batch(*(part[first : first + CHUNK] for part in batch))
             rows = kept_rows(some, columns, self.levels, self.keep_V)
             with torch.inference_mode():
-                logits = [ask(net, rows) for net in self.members]
-            parts.append(torch.stack(logits).mean(dim=0).double().numpy())
+                logits = torch.stack([ask(net, rows) for net in self.members])
+                return np.asarray(logits.mean(dim=0).double().numpy())
+
+        parts = spread(ask_some, range(0, len(batch.origin_B), CHUNK))
         return self.slope * np.concatenate(parts, axis=-1) + self.intercept
 
     def save(self, folder: Path) -> dict[str, Any]:
