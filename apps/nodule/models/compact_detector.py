@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save
 
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.body import body_notes
-from apps.nodule.data.lung_box import LungBox, locate_lungs
-from apps.nodule.data.resample import PatientGrid
+from apps.nodule.data.lung_box import Located, LungBox, locate_lungs
+from apps.nodule.data.resample import PatientGrid, to_patient_grid
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.compact import CROP, SPACING_MM, STRIDE, CompactNet, normalise
 from apps.nodule.models.detector import choose_device, search_limits
 from apps.nodule.models.findings import Candidate, Detection
 from apps.nodule.models.heatmap import peaks
-from apps.nodule.models.masses import LARGEST_MM, find_masses, merged
+from apps.nodule.models.masses import CLOSING_MM, LARGEST_MM, find_masses, merged, sized
 from apps.nodule.models.tiling import padded_cut, slabs, suppress
 from core.errors import InputError
 from core.runs.files import write_bytes
@@ -32,6 +32,9 @@ FEWEST, MOST = (
 PEAKS = 400  # looked at in a slab, where no more candidates are wanted
 PROPOSAL_FLOOR = 0.01
 JUDGED_AT_ONCE = 8
+WIDE_MM = 45.0  # proposed as a mass of at least this diameter
+DOUBT = 0.3  # from this probability on a wide place is judged again
+WIDER_GRID_MM = 4.5  # of that cube, 180 mm wide; on 6 mm much of a heart or a diaphragm looks like a mass
 OUTSIDE_MM = 3  # a centre this far outside the lungs is none
 
 
@@ -75,7 +78,7 @@ class CompactDetector:
         if not located.lungs.air_DHW.any():
             return Detection([], tuple(notes))
         nodules, left = self.nodules(located.fine(SPACING_MM))
-        found = merged(nodules, find_masses(self.search, located), volume)
+        found = merged(sized(nodules, volume), find_masses(self.search, located), volume)
         if self.most is not None:
             left += sum(c.probability >= self.threshold for c in found[self.most :])
         notes += search_limits(volume, LARGEST_MM, self.most or MOST, left)
@@ -86,20 +89,30 @@ class CompactDetector:
         proposals = self.propose(box, self.most or MOST)
         likely = proposals.reaching(self.threshold)
         count = self.most or min(max(likely, FEWEST), MOST)
-        return self.judged(box, proposals.best(count), self.floor), max(likely - count, 0)
+        verdicts = self.judge(box.grid.hu_DHW, proposals.best(count))
+        return candidates(box.grid, *verdicts, self.floor), max(likely - count, 0)
 
-    def search(self, box: LungBox, least: float) -> list[Candidate]:
-        """Return the candidates of a lung from a probability on, by falling probability."""
+    def search(self, located: Located, least: float) -> list[Candidate]:
+        """Return the masses of a lung from a probability on, by falling probability, on a grid of 3 mm.
+
+        A wide place fills the cube that is judged: where the verdict is in doubt, a coarser cube is judged too.
+        """
+        box = located.wide(CLOSING_MM)
         most = max(self.most or MOST, MOST)
         proposals = self.propose(box, most)
-        return self.judged(box, proposals.best(min(proposals.reaching(least), most)), least)
-
-    def judged(self, box: LungBox, proposals: Proposals, least: float) -> list[Candidate]:
-        """Return what the second network keeps of proposals, from a probability on, by falling probability."""
+        proposals = proposals.best(min(proposals.reaching(least), most))
         centres, diameters, scores = self.judge(box.grid.hu_DHW, proposals)
-        kept = suppress(centres, diameters, scores)
-        kept = kept[scores[kept] >= least]
-        return candidates_of(box.grid, centres[kept], diameters[kept], scores[kept])
+        wide = proposals.diameters_N * box.grid.spacing_mm >= WIDE_MM
+        doubtful = np.flatnonzero(wide & (scores >= DOUBT) & (scores < least))
+        if len(doubtful):
+            grid = to_patient_grid(located.volume, WIDER_GRID_MM)
+            scale = grid.spacing_mm / box.grid.spacing_mm
+            places = grid.to_index(box.grid.to_world(proposals.centres_N3[doubtful]))
+            again = Proposals(places, proposals.diameters_N[doubtful] / scale, proposals.scores_N[doubtful])
+            seen, widths, scores[doubtful] = self.judge(grid.hu_DHW, again)
+            centres[doubtful] = box.grid.to_index(grid.to_world(seen))
+            diameters[doubtful] = widths * scale
+        return candidates(box.grid, centres, diameters, scores, least)
 
     def propose(self, box: LungBox, most: int) -> Proposals:
         """Return the places of a whole lung, best first; of each slab at least the best `most`."""
@@ -148,14 +161,20 @@ class CompactDetector:
         return centres, diameters, np.sqrt(verdict * found.scores_N)
 
 
-def candidates_of(
-    grid: PatientGrid, centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray
+def candidates(
+    grid: PatientGrid, centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray, least: float
 ) -> list[Candidate]:
-    """Return candidates in LPS mm from centres and diameters in voxels."""
-    world = grid.to_world(centres_N3.reshape(-1, 3))
+    """Return candidates in LPS mm from centres and diameters in voxels: one a place, from a probability on.
+
+    By falling probability.
+    """
+    kept = suppress(centres_N3, diameters_N, scores_N)
+    kept = kept[scores_N[kept] >= least]
     return [
         Candidate((float(x), float(y), float(z)), float(d) * grid.spacing_mm, float(p))
-        for (x, y, z), d, p in zip(world, diameters_N, scores_N, strict=True)
+        for (x, y, z), d, p in zip(
+            grid.to_world(centres_N3[kept].reshape(-1, 3)), diameters_N[kept], scores_N[kept], strict=True
+        )
     ]
 
 

@@ -10,25 +10,28 @@ from dataclasses import replace
 
 import numpy as np
 
-from apps.nodule.data.lung_box import Located, LungBox
+from apps.nodule.data.lung_box import Located
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.models.segment import measured, segment
 
 CLOSING_MM = 50.0
 SMALLEST_MM = 20.0  # what measures less on the coarse grid is left to the fine one
-LARGEST_MM = 60.0  # most larger ones are missed: on the coarse grid they exceed the nodules of the training
+LARGEST_MM = (
+    70.0  # about half of larger ones are missed: on the coarse grid too they exceed what was trained on
+)
+DOUBTFUL_MM = 15.0  # from this estimate on a nodule's outline is looked at: the networks' crop holds 40 mm
 LEAST_PROBABILITY = 0.6
 RIM_MM = 3.0  # a mark this near to a mass is of the mass
 SAME_SIZE = 0.7  # of the mass: a nodule's mark of at least this diameter in the mass is the better one
 
 
-def find_masses(search: Callable[[LungBox, float], list[Candidate]], located: Located) -> list[Finding]:
+def find_masses(search: Callable[[Located, float], list[Candidate]], located: Located) -> list[Finding]:
     """Return masses by falling probability, measured on the volume's own grid.
 
-    search: returns the candidates in a box from a probability on, by falling probability.
+    search: returns the candidates on a coarse grid from a probability on, by falling probability.
     """
-    found = search(located.wide(CLOSING_MM), LEAST_PROBABILITY)
+    found = search(located, LEAST_PROBABILITY)
     masses: list[Finding] = []
     for candidate in found:
         outlined = segment(located.volume, candidate) if candidate.diameter_mm >= SMALLEST_MM else None
@@ -57,6 +60,16 @@ def merged(nodules: Sequence[Candidate], masses: Sequence[Finding], volume: Volu
         best = max([mass.candidate.probability, *(c.probability for c in inside)])
         large.append(replace(mass.candidate, probability=best))
     return sorted([*large, *left], key=lambda c: -c.probability)
+
+
+def sized(nodules: Sequence[Candidate], volume: Volume) -> list[Candidate]:
+    """Return the candidates; a large one with the diameter of its outline, beside which the estimate is too small."""
+    return [_sized(c, volume) if c.diameter_mm >= DOUBTFUL_MM else c for c in nodules]
+
+
+def _sized(nodule: Candidate, volume: Volume) -> Candidate:
+    outlined = measured(segment(volume, nodule))
+    return outlined if outlined.diameter_mm >= SMALLEST_MM else nodule
 
 
 def _holds(volume: Volume, mass: Finding, candidate: Candidate) -> bool:

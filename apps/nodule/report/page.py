@@ -100,7 +100,11 @@ def _tiles(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> lis
         largest = max(candidate.diameter_mm for candidate in candidates)
         top = max(candidate.probability for candidate in candidates)
         tiles += [
-            Tile("Largest diameter", f"{largest:.1f} mm", "as the network estimates it; of a mass, measured"),
+            Tile(
+                "Largest diameter",
+                f"{largest:.1f} mm",
+                "as the network estimates it; from 20 mm on, measured",
+            ),
             Tile("Highest probability", f"{top:.2f}", "of 1"),
         ]
     tiles.append(Tile("Slices read", str(depth), f"{volume.spacing_mm[0]:.2f} mm apart"))

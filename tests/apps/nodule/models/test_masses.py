@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from apps.nodule.config import ModelConfig
-from apps.nodule.data.lung_box import LungBox, locate_lungs
+from apps.nodule.data.lung_box import Located, locate_lungs
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.compact_detector import load_compact
 from apps.nodule.models.findings import Candidate, Finding
-from apps.nodule.models.masses import CLOSING_MM, find_masses, merged
+from apps.nodule.models.masses import find_masses, merged, sized
 from apps.nodule.models.segment import segment
 from tests.apps.nodule.bodies import Ball, Body, small_scan
 
@@ -34,10 +34,10 @@ def near(candidate: Candidate) -> float:
 
 def test_what_the_coarse_search_finds_is_measured_once(volume: Volume) -> None:
     """The network sees a third too little, and marks the same mass twice."""
-    seen: list[tuple[LungBox, float]] = []
+    seen: list[tuple[Located, float]] = []
 
-    def search(box: LungBox, least: float) -> list[Candidate]:
-        seen.append((box, least))
+    def search(located: Located, least: float) -> list[Candidate]:
+        seen.append((located, least))
         x, y, z = MASS.centre_mm
         return [
             Candidate((x + 2, y, z - 1), 30.0, 0.8),
@@ -45,13 +45,11 @@ def test_what_the_coarse_search_finds_is_measured_once(volume: Volume) -> None:
             Candidate((60.0, 0.0, 0.0), 12.0, 0.65),
         ]
 
-    (found,) = find_masses(search, locate_lungs(volume))
+    located = locate_lungs(volume)
+    (found,) = find_masses(search, located)
     assert found.candidate.diameter_mm == pytest.approx(46, rel=0.03)
     assert found.candidate.probability == 0.8
-    ((box, least),) = seen
-    assert least == 0.6
-    assert box.grid.spacing_mm == 3.0
-    assert (box.mask_DHW == locate_lungs(volume).lungs.closed(CLOSING_MM)).all()
+    assert seen == [(located, 0.6)]
 
 
 def test_a_mass_takes_the_place_of_the_marks_at_its_rim(volume: Volume, mass: Finding) -> None:
@@ -61,6 +59,16 @@ def test_a_mass_takes_the_place_of_the_marks_at_its_rim(volume: Volume, mass: Fi
     found = merged([rim, beyond], [mass], volume)
     assert [(c.centre_mm, c.probability) for c in found] == [(MASS.centre_mm, 0.9), (beyond.centre_mm, 0.7)]
     assert found[0].diameter_mm == MASS.diameter_mm
+
+
+def test_a_large_nodule_has_the_diameter_of_its_outline(volume: Volume) -> None:
+    """The networks' crop holds 40 mm; what lies where no outline is large keeps the estimate."""
+    x, y, z = MASS.centre_mm
+    under, small = Candidate(MASS.centre_mm, 36.0, 0.8), Candidate((x + 40.0, y, z), 16.0, 0.7)
+    large, same = sized([under, small], volume)
+    assert large.diameter_mm == pytest.approx(46, rel=0.03)
+    assert (large.centre_mm, large.probability) == (under.centre_mm, under.probability)
+    assert same == small
 
 
 def test_a_nodules_mark_of_the_same_size_stays(volume: Volume, mass: Finding) -> None:
