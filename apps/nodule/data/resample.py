@@ -63,7 +63,8 @@ def to_patient_grid(
 def _sample(hu_DHW: np.ndarray, matrix: np.ndarray, offset: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     diagonal = np.diag(np.diag(matrix))
     if np.allclose(matrix, diagonal, atol=1e-6):  # axial, no tilt: three separate 1-D interpolations
-        for axis in range(3):
+        # what grows most comes last, on as few voxels as there may be
+        for axis in np.argsort(np.array(shape) / hu_DHW.shape, kind="stable").tolist():
             at = offset[axis] + matrix[axis, axis] * np.arange(shape[axis])
             hu_DHW = _sample_axis(hu_DHW, axis, at)
         return hu_DHW
@@ -78,8 +79,8 @@ def _sample_axis(hu_DHW: np.ndarray, axis: int, at: np.ndarray) -> np.ndarray:
     at = np.clip(at, 0, last)
     left = np.minimum(np.floor(at).astype(int), max(last - 1, 0))
     weight = (at - left).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
-    low = np.take(hu_DHW, left, axis=axis).astype(np.float32)
-    high = np.take(hu_DHW, np.minimum(left + 1, last), axis=axis).astype(np.float32)
+    low = np.take(hu_DHW, left, axis=axis).astype(np.float32, copy=False)
+    high = np.take(hu_DHW, np.minimum(left + 1, last), axis=axis).astype(np.float32, copy=False)
     high -= low
     high *= weight
     low += high
