@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from pydicom import Dataset
 from scipy import ndimage
@@ -37,7 +39,7 @@ def body_notes(located: Located) -> list[tuple[str, str]]:
     notes = []
     if located.lungs.cavities:
         notes.append(note("gas_cavity", cavities=located.lungs.cavities, limit=CAVITY_MM3 / 1000))
-    if _names(part, OTHER_WORDS) and not _names(part, TORSO_WORDS):
+    if _is_elsewhere(part):
         notes.append(note("body_part_differs"))
     width, height = body_width_mm(located), _height_m(header)
     if width is not None and width < SMALL_BODY_MM:
@@ -73,6 +75,14 @@ def _height_m(header: Dataset) -> float | None:
     except (TypeError, ValueError):
         return None
     return height if 0.2 <= height <= 2.6 else None
+
+
+def _is_elsewhere(part: str) -> bool:
+    """Whether a body part holds no lung; a word within another (EAR in HEART) says nothing."""
+    ends = any(
+        name.startswith(OTHER_WORDS) or name.endswith(OTHER_WORDS) for name in re.findall(r"[A-Z]+", part)
+    )
+    return ends and not _names(part, TORSO_WORDS)
 
 
 def _names(part: str, words: tuple[str, ...]) -> bool:

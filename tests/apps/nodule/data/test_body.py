@@ -45,7 +45,8 @@ def codes(volume: Volume, **header: object) -> list[str]:
     ("part", "expected"),
     [
         ("HEAD", ["body_part_differs"]), ("BRAIN", ["body_part_differs"]), ("KNEE", ["body_part_differs"]),
-        ("PELVIS", ["body_part_differs"]), ("CHEST", []), ("ABDOMEN", []), ("CHESTABDPELVIS", []), ("HEADNECK", []),
+        ("PELVIS", ["body_part_differs"]), ("CHEST", []), ("HEART", []),
+        ("LEFT_FOOT", ["body_part_differs"]), ("ABDOMEN", []), ("CHESTABDPELVIS", []), ("HEADNECK", []),
         ("", []), ("SPINE", []),
     ],
 )  # fmt: skip
