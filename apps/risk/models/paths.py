@@ -5,7 +5,8 @@ volatility at the block's beginning, so that calm and storm within it count; the
 quantile is taken. One block is one future of all series and all steps, so what moved together moves together, over
 series and over days (the Schaake shuffle; Clark et al. 2004, doi:10.1175/1525-7541(2004)005<0243:TSSAMF>2.0.CO;2).
 Nothing is drawn at random: all blocks occur equally often.
-Legend: N series, T past steps, H steps ahead, Q quantile levels, W blocks, S paths, L tail levels.
+Legend: N series, T past steps, H steps ahead, Q quantile levels, W blocks, S paths, L tail levels,
+X = N H W, a block of a step of a series.
 """
 
 from __future__ import annotations
@@ -59,12 +60,10 @@ def paths_from_quantiles(
     N, H, W = rank_NHW.shape
     copies = -(-paths // W)
     value_NHS = quantile_NHQ @ strata_weights(level_Q, W * copies, shapes)
-    place_NHW = rank_NHW * copies
-    path_NHS = np.empty((N, H, W * copies))  # as whoever sorts the paths wants them
-    for copy in range(copies):
-        path_NHS[:, :, copy::copies] = np.take_along_axis(value_NHS, place_NHW + copy, axis=2)
-    path_SNH = path_NHS.transpose(2, 0, 1)
-    return PathForecast(path_SNH, reason_N)
+    # a block's futures take neighbouring values, and stand side by side
+    row_X = (rank_NHW + W * np.arange(N * H).reshape(N, H, 1)).ravel()
+    path_NHS = value_NHS.reshape(-1, copies).take(row_X, axis=0).reshape(N, H, W * copies)
+    return PathForecast(path_NHS.transpose(2, 0, 1), reason_N)
 
 
 def block_ranks(history_NT: np.ndarray, horizon: int, most: int = BLOCKS) -> np.ndarray:

@@ -19,6 +19,7 @@ from apps.risk.models.forecast import (
     PathForecast,
     Reason,
     Tail,
+    quantiles,
     tail_errors,
     tail_of,
 )
@@ -30,6 +31,7 @@ VAR_LIMIT, TOP_SHARE = "var_limit", "pd_top_share"
 LIMIT_LEVEL = 0.01  # of the VaR that is held against the limit
 FEW = "few_observations"
 FEWEST = round(1.0 / TAIL_LEVELS[0])  # observations from which one is expected below the lowest VaR
+TOGETHER = 32  # entities whose paths are sorted at a time
 
 
 class Column(NamedTuple):
@@ -38,6 +40,14 @@ class Column(NamedTuple):
     type: pa.DataType
     unit: str
     about: str
+
+
+class Figures(NamedTuple):
+    """Numbers of R = N H rows, entity by entity. tail, error: of R rows where Tail says N."""
+
+    quantile_RQ: np.ndarray
+    tail: Tail
+    error: Tail
 
 
 def _name(kind: str, level: float) -> str:
@@ -140,21 +150,17 @@ def target_rows(
     random. known_N: values that each forecast stands on. var_limit: rows of the first step whose 1 % VaR lies below
     minus this get an alert.
     """
-    # paths of one entity and step side by side, which is what sorting them wants
-    path_NHS = np.ascontiguousarray(forecast.path_SNH.transpose(1, 2, 0))
-    forecast = PathForecast(path_NHS.transpose(2, 0, 1), forecast.reason_N)
+    path_NHS = forecast.path_SNH.transpose(1, 2, 0)
     steps = path_NHS.shape[1]
     refused_N = np.isnan(path_NHS[:, 0, 0])
-    tails, errors = _tails(forecast, drawn=drawn)
-    var_RL, es_RL = _by_row(tails)
-    quantile_RQ = forecast.quantile_NHQ(LEVELS).reshape(-1, len(LEVELS))
+    figures = _figures(path_NHS, drawn=drawn)
     entity_R = np.repeat(np.arange(len(names)), steps)
     refused_R = refused_N[entity_R]
     step_R = np.tile(np.arange(1, steps + 1, dtype=np.int16), len(names))
     time_R = np.broadcast_to(time_NH.astype("datetime64[us]"), (len(names), steps)).flatten()
     over_R = np.zeros(len(step_R), dtype=bool)
     if var_limit is not None:
-        over_R = (step_R == 1) & (var_RL[:, list(TAIL_LEVELS).index(LIMIT_LEVEL)] < -var_limit)
+        over_R = (step_R == 1) & (figures.tail.var_NL[:, list(TAIL_LEVELS).index(LIMIT_LEVEL)] < -var_limit)
     keep_R = ~refused_R | (step_R == 1)
     time_R[refused_R] = np.datetime64("NaT")
     step_R[refused_R] = 0
@@ -172,10 +178,10 @@ def target_rows(
         if known_N is None
         else _words(("", FEW), (~refused_R & (known_N < FEWEST)[entity_R]).astype(np.int64)),
         alert=_words(("", VAR_LIMIT), over_R.astype(np.int64)),
-        **_numbers(QUANTILES, quantile_RQ),
-        **_numbers(VARS, var_RL),
-        **_numbers(SHORTFALLS, es_RL),
-        **_numbers(ERRORS, np.concatenate(_by_row(errors), axis=1)),
+        **_numbers(QUANTILES, figures.quantile_RQ),
+        **_numbers(VARS, figures.tail.var_NL),
+        **_numbers(SHORTFALLS, figures.tail.es_NL),
+        **_numbers(ERRORS, np.concatenate(figures.error, axis=1)),
     )
     return table if keep_R.all() else table.filter(pa.array(keep_R))
 
@@ -243,25 +249,38 @@ def top_share(pd_N: np.ndarray, share: float) -> np.ndarray:
     return marked_N
 
 
-def _tails(forecast: PathForecast, *, drawn: bool) -> tuple[list[Tail], list[Tail]]:
-    """Return the tails of the sums over 1 … H steps, and their errors of simulation: none of the first step.
+def _figures(path_NHS: np.ndarray, *, drawn: bool) -> Figures:
+    """Return the figures of N H rows, of a few entities at a time, whose paths a processor's cache holds."""
+    parts = [
+        _figures_of(path_NHS[first : first + TOGETHER], drawn=drawn)
+        for first in range(0, len(path_NHS), TOGETHER)
+    ]
+    quantile, tail, error = zip(*parts, strict=True)
+    return Figures(np.concatenate(quantile), _joined(tail), _joined(error))
 
-    There each stratum of a law, or each past day, occurs equally often, whatever is drawn.
+
+def _figures_of(path_NHS: np.ndarray, *, drawn: bool) -> Figures:
+    """Return quantiles of each step, tails of the sums over 1 … H steps, and the errors that simulation leaves in them.
+
+    No error in the first step: there each stratum of a law, or each past day, occurs equally often, whatever is drawn.
     """
-    tails = [forecast.tail(1)]
-    errors = [Tail(*(0.0 * values for values in tails[0]))]
-    sum_SN = forecast.path_SNH[:, :, 0].copy(order="K")
-    for step in range(1, forecast.path_SNH.shape[2]):
-        sum_SN += forecast.path_SNH[:, :, step]
-        tails.append(tail_of(sum_SN))
-        errors.append(tail_errors(sum_SN) if drawn else errors[0])
-    return tails, errors
+    N, H, S = path_NHS.shape
+    sum_NHS = path_NHS.copy()  # paths of one entity and step side by side, which is what sorting them wants
+    quantile_RQ = quantiles(sum_NHS.reshape(N * H, S).T, LEVELS)
+    for step in range(1, H):
+        sum_NHS[:, step] += sum_NHS[:, step - 1]
+    tail = tail_of(sum_NHS.reshape(N * H, S).T)
+    none = Tail(*(np.repeat(0.0 * values_RL[::H], H, axis=0) for values_RL in tail))
+    if not drawn:
+        return Figures(quantile_RQ, tail, none)
+    error = tail_errors(sum_NHS.reshape(N * H, S).T)
+    for error_RL, none_RL in zip(error, none, strict=True):
+        error_RL[::H] = none_RL[::H]
+    return Figures(quantile_RQ, tail, error)
 
 
-def _by_row(tails: Sequence[Tail]) -> tuple[np.ndarray, np.ndarray]:
-    """Return VaR and ES of N H rows, (R, L) each."""
-    var_NHL, es_NHL = (np.stack(values, axis=1) for values in zip(*tails, strict=True))
-    return var_NHL.reshape(-1, len(TAIL_LEVELS)), es_NHL.reshape(-1, len(TAIL_LEVELS))
+def _joined(tails: Sequence[Tail]) -> Tail:
+    return Tail(*(np.concatenate(values) for values in zip(*tails, strict=True)))
 
 
 def _words(words: Sequence[str], place_R: np.ndarray) -> pa.Array:
