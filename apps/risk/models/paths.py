@@ -6,7 +6,7 @@ quantile is taken. One block is one future of all series and all steps, so what 
 series and over days (the Schaake shuffle; Clark et al. 2004, doi:10.1175/1525-7541(2004)005<0243:TSSAMF>2.0.CO;2).
 Nothing is drawn at random: all blocks occur equally often.
 Legend: N series, T past steps, H steps ahead, Q quantile levels, W blocks, S paths, L tail levels,
-X = N H W, a block of a step of a series.
+C futures of a block, X = N H W.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from apps.risk.models.quantile_curve import curve_weights, shortfall_weights, st
 
 BLOCKS = 500
 PATHS = 1000  # futures where nobody says how many: two of each block
+TOGETHER = 32  # series whose paths are worked on at a time: a processor's cache holds them
 _GOLDEN = 0.6180339887498949
 
 
@@ -59,10 +60,13 @@ def paths_from_quantiles(
     rank_NHW = block_ranks(history_NT, quantile_NHQ.shape[1])
     N, H, W = rank_NHW.shape
     copies = -(-paths // W)
-    value_NHS = quantile_NHQ @ strata_weights(level_Q, W * copies, shapes)
-    # a block's futures take neighbouring values, and stand side by side
-    row_X = (rank_NHW + W * np.arange(N * H).reshape(N, H, 1)).ravel()
-    path_NHS = value_NHS.reshape(-1, copies).take(row_X, axis=0).reshape(N, H, W * copies)
+    weight_QS = strata_weights(level_Q, W * copies, shapes)
+    path_NHS = np.empty((N, H, W * copies))  # as whoever sorts the paths wants them
+    for first in range(0, N, TOGETHER):
+        some = slice(first, first + TOGETHER)
+        value_XC = (quantile_NHQ[some] @ weight_QS).reshape(-1, copies)
+        row_NHW = rank_NHW[some] + np.arange(0, len(value_XC), W).reshape(-1, H, 1)
+        path_NHS[some] = value_XC.take(row_NHW.ravel(), axis=0).reshape(-1, H, W * copies)
     return PathForecast(path_NHS.transpose(2, 0, 1), reason_N)
 
 

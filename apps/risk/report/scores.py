@@ -23,6 +23,7 @@ from apps.risk.models.forecast import (
     tail_errors,
     tail_of,
 )
+from apps.risk.models.paths import TOGETHER
 from apps.risk.report.partition import Layout
 
 LEVELS = REPORTED_LEVELS
@@ -31,7 +32,6 @@ VAR_LIMIT, TOP_SHARE = "var_limit", "pd_top_share"
 LIMIT_LEVEL = 0.01  # of the VaR that is held against the limit
 FEW = "few_observations"
 FEWEST = round(1.0 / TAIL_LEVELS[0])  # observations from which one is expected below the lowest VaR
-TOGETHER = 32  # entities whose paths are sorted at a time
 
 
 class Column(NamedTuple):
@@ -253,7 +253,7 @@ def _figures(path_NHS: np.ndarray, *, drawn: bool) -> Figures:
     """Return the figures of N H rows, of a few entities at a time, whose paths a processor's cache holds."""
     parts = [
         _figures_of(path_NHS[first : first + TOGETHER], drawn=drawn)
-        for first in range(0, len(path_NHS), TOGETHER)
+        for first in range(0, max(len(path_NHS), 1), TOGETHER)
     ]
     quantile, tail, error = zip(*parts, strict=True)
     return Figures(np.concatenate(quantile), _joined(tail), _joined(error))
