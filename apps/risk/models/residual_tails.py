@@ -119,8 +119,8 @@ def _shape(value_NT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((len(value_NT), len(LEVELS))), np.zeros(len(value_NT), dtype=np.int64)
     change_NT = np.diff(value_NT, axis=1, prepend=np.nan)
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a series without a value has no median
-        distance_NT = value_NT - np.nanmedian(value_NT, axis=1, keepdims=True)
+        warnings.simplefilter("ignore", RuntimeWarning)  # a series without a value has no mean
+        distance_NT = value_NT - _medians(value_NT)[:, None]
         level_N = np.nanmean(np.abs(change_NT), axis=1) < np.nanmean(np.abs(distance_NT), axis=1)
     value_NT = np.where(level_N[:, None], change_NT, distance_NT)
     z_NT = value_NT[:, 1:] / volatility_of(value_NT)[:, :-1]
@@ -130,6 +130,13 @@ def _shape(value_NT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     high_NQ = np.minimum(low_NQ + 1, np.maximum(count_N - 1, 0)[:, None])
     below_NQ, above_NQ = (np.take_along_axis(sorted_NT, at_NQ, axis=1) for at_NQ in (low_NQ, high_NQ))
     return np.nan_to_num(below_NQ + (place_NQ - low_NQ) * (above_NQ - below_NQ)), count_N
+
+
+def _medians(value_NT: np.ndarray) -> np.ndarray:
+    """Return the median of what is known of each series, (N,); NaN where nothing is."""
+    sorted_NT, count_N1 = np.sort(value_NT, axis=1), np.isfinite(value_NT).sum(axis=1, keepdims=True)
+    place_N2 = np.hstack([np.maximum(count_N1 - 1, 0) // 2, count_N1 // 2])
+    return np.asarray(np.take_along_axis(sorted_NT, place_N2, axis=1).sum(axis=1) / 2.0)
 
 
 def _median_and_width(quantile_Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
