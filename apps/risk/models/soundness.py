@@ -11,6 +11,7 @@ from torch import nn
 
 from apps.risk.models.transformer import RiskFormer, target_rows
 from core.errors import InputError
+from core.threads import one_thread
 
 FAR = 20.0  # a forecast may lie so many ranges of the history beyond its lowest and highest value, and no further
 PROBES = 8  # random walks and noise that a network is asked about when it is loaded
@@ -18,9 +19,10 @@ PROBES = 8  # random walks and noise that a network is asked about when it is lo
 
 def require_sound(net: nn.Module, where: str) -> None:
     """Raise InputError, weights_unsound, for weights that are not finite, or a riskformer that forecasts nonsense."""
-    sound = all(bool(torch.isfinite(value).all()) for value in net.state_dict().values())
-    if sound and isinstance(net, RiskFormer) and not len(net.statics):
-        sound = not _probe(net).all()
+    with one_thread():  # so little is asked that waking other threads takes longer
+        sound = all(bool(torch.isfinite(value).all()) for value in net.state_dict().values())
+        if sound and isinstance(net, RiskFormer) and not len(net.statics):
+            sound = not _probe(net).all()
     if not sound:
         raise InputError(
             "weights_unsound",
