@@ -14,15 +14,14 @@ L levels. Missing values are gaps over which the filter runs as if there were no
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from arch import arch_model
-from arch.univariate import SkewStudent
 from scipy.special import gammaln, stdtrit
 
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast, tail_of
@@ -41,10 +40,12 @@ from apps.risk.models.historical_simulation import (
 from apps.risk.models.joint_days import JointDays
 from apps.risk.models.strata import strata
 
+if TYPE_CHECKING:
+    from arch.univariate import SkewStudent
+
 SHORTEST_FIT = 250  # known values from which seven parameters are estimated
 LONGEST_FIT = 2500  # the last known values that a fit looks at
 REFIT = 20  # steps between fits
-_SKEWED_T = SkewStudent()
 _SMALLEST = (
     1e-12  # standard deviation relative to the size of the values: below it a series counts as constant
 )
@@ -233,7 +234,7 @@ def skewed_t_quantile(level: np.ndarray, shape_2: np.ndarray) -> np.ndarray:
     """Return quantiles of Hansen's skewed t of mean 0 and variance 1, in the shape of `level`; NaN for NaN shape."""
     if np.isnan(shape_2).any():
         return np.full(np.shape(level), np.nan)
-    return np.asarray(_SKEWED_T.ppf(np.ravel(level), shape_2)).reshape(np.shape(level))
+    return np.asarray(_skewed_t().ppf(np.ravel(level), shape_2)).reshape(np.shape(level))
 
 
 def skewed_t_shortfall(level_L: np.ndarray, shape_2: np.ndarray) -> np.ndarray:
@@ -242,7 +243,7 @@ def skewed_t_shortfall(level_L: np.ndarray, shape_2: np.ndarray) -> np.ndarray:
     if np.isnan(quantile_L).any():
         return quantile_L
     pairs = zip(quantile_L, level_L, strict=True)
-    return np.array([_SKEWED_T.partial_moment(1, float(z), shape_2) / level for z, level in pairs])
+    return np.array([_skewed_t().partial_moment(1, float(z), shape_2) / level for z, level in pairs])
 
 
 def skewed_t_below(level: np.ndarray, shape_2: np.ndarray) -> np.ndarray:
@@ -275,8 +276,19 @@ def skewed_t_strata(count: int, shape_2: np.ndarray) -> np.ndarray:
     )
 
 
+@functools.cache
+def _skewed_t() -> SkewStudent:
+    from arch.univariate import (
+        SkewStudent,
+    )  # slow to import, which a scoring by another model need not wait for
+
+    return SkewStudent()
+
+
 def _fitted(value_K: np.ndarray) -> np.ndarray | None:
     """Return the seven parameters for a series of variance 1, None where they cannot be had."""
+    from arch import arch_model  # slow to import
+
     model = arch_model(value_K, mean="Constant", vol="GARCH", p=1, o=1, q=1, dist="skewt", rescale=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what arch warns of is asked below

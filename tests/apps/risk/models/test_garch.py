@@ -12,7 +12,6 @@ from arch import arch_model
 from scipy.integrate import quad
 from scipy.stats import spearmanr
 
-from apps.risk.models import garch
 from apps.risk.models.garch import (
     Gjr,
     fit_gjr,
@@ -216,7 +215,7 @@ def test_a_fit_that_fails_falls_back(history: np.ndarray, monkeypatch: pytest.Mo
     def reason(flag: int, parameters: np.ndarray) -> str:
         result = SimpleNamespace(params=parameters, convergence_flag=flag)
         model = SimpleNamespace(fit=lambda **options: result)
-        monkeypatch.setattr(garch, "arch_model", lambda *values, **options: model)
+        monkeypatch.setattr("arch.arch_model", lambda *values, **options: model)
         return fit_gjr(history[:300]).reason
 
     def raises(**options: object) -> None:
@@ -226,7 +225,7 @@ def test_a_fit_that_fails_falls_back(history: np.ndarray, monkeypatch: pytest.Mo
         "",
         *["fit_failed"] * 3,
     ]
-    monkeypatch.setattr(garch, "arch_model", lambda *values, **options: SimpleNamespace(fit=raises))
+    monkeypatch.setattr("arch.arch_model", lambda *values, **options: SimpleNamespace(fit=raises))
     assert fit_gjr(history[:300]).reason == "fit_failed"
 
 
