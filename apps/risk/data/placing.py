@@ -68,13 +68,13 @@ def place(
     """
     length_N = np.diff(offset_N1)
     entity_R = np.repeat(np.arange(len(length_N)), length_N)
-    place_R = np.arange(len(wall_R)) - offset_N1[entity_R]
+    place_R = np.arange(len(wall_R)) - np.repeat(offset_N1[:-1], length_N)
+    slot_R = place_R - np.repeat(past_N, length_N)  # of times of their own
+    past_R = slot_R < 0
     looked_N = np.where(past_N > 0, past_N, length_N)
-    past_R = place_R < past_N[entity_R]
-    looked_R = place_R < looked_N[entity_R]
+    looked_R = past_R | np.repeat(past_N == 0, length_N)
     pasts = Pasts(wall_R.astype(np.int64)[looked_R], instant_R.astype(np.int64)[looked_R], looked_N)
     calendars, number_N, clock_N = _distinct(pasts, named)
-    slot_R = place_R - past_N[entity_R]  # of times of their own
     for number, calendar in enumerate(calendars[1:], start=1):
         which_N = number_N == number
         which_R = slice(None) if which_N.all() else np.flatnonzero(which_N[entity_R])
