@@ -104,6 +104,8 @@ def refused_entities(checked: Checked, columns: Columns) -> dict[str, tuple[str,
     """Return entity → (code, sentence) of entities of which no row was accepted, in sorted order."""
     known = checked.accepted[columns.entity].cat.categories
     lost = checked.rejected.dropna(subset="entity")
+    if lost.empty:  # else all entities would be looked through for nothing
+        return {}
     lost = lost[~lost["entity"].isin(known)]
     return {
         str(entity): (
