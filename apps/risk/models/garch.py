@@ -278,9 +278,8 @@ def skewed_t_strata(count: int, shape_2: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _skewed_t() -> SkewStudent:
-    from arch.univariate import (
-        SkewStudent,
-    )  # slow to import, which a scoring by another model need not wait for
+    # slow to import, which a scoring by another model need not wait for
+    from arch.univariate import SkewStudent
 
     return SkewStudent()
 
