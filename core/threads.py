@@ -35,7 +35,7 @@ def release_workers() -> None:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let each operation of PyTorch take one thread, also in threads that are started within the block.
+    """Let each operation of PyTorch take one thread, in this thread and in those of `one_thread_each`.
 
     An operation that is divided among threads rounds the values beside a cut otherwise (vector units leave the last few
     to scalar code), and where the cuts fall depends on how much else is computed with them: on one thread a row's last
@@ -61,8 +61,16 @@ def spread(work: Callable[[T], U], parts: Iterable[T]) -> list[U]:
     with one_thread():
         if min(count, len(parts)) < 2:
             return [work(part) for part in parts]
-        with ThreadPoolExecutor(min(count, len(parts)), thread_name_prefix="spread") as pool:
+        with one_thread_each(min(count, len(parts)), "spread") as pool:
             return list(pool.map(work, parts))
+
+
+def one_thread_each(workers: int, name: str) -> ThreadPoolExecutor:
+    """Return a pool of threads in each of which PyTorch's operations take one thread; within `one_thread`.
+
+    A new thread begins with as many as the environment allows (OMP_NUM_THREADS), whatever was set in another one.
+    """
+    return ThreadPoolExecutor(workers, name, torch.set_num_threads, (1,))
 
 
 @functools.cache

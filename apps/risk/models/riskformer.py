@@ -38,7 +38,7 @@ from core.threads import spread
 
 MOST_FITTED = 64  # series of a training that its tails are fitted on
 SHORTEST = 8  # known values within the context from which a forecast is made
-ROWS = 512  # rows that the network takes at once
+ROWS = 128  # rows that the network takes at once: what it makes of more exceeds a processor's cache
 WIDTH = 32  # the past is padded to a multiple: vector units round the last few of a row otherwise
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -39,6 +39,7 @@ from apps.risk.report.scores import (
 )
 from core.jobs.step import check
 from core.progress import progress
+from core.threads import one_thread_each
 
 T = TypeVar("T")
 MOST_THREADS = 4  # slices in memory at once, and one more
@@ -246,7 +247,7 @@ def _ahead_of_need(ask: Callable[[Panel], T], pieces: Iterator[Panel]) -> Iterat
     layer, for long where other programs have one of them, and the last bits of sums would depend on their number.
     """
     cores = min(len(os.sched_getaffinity(0)), MOST_THREADS)
-    with ThreadPoolExecutor(max_workers=cores, thread_name_prefix="forecast") as pool:
+    with one_thread_each(cores, "forecast") as pool:
         waiting: deque[Future[T]] = deque()
         for piece in pieces:
             waiting.append(pool.submit(ask, piece))
