@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from apps.nodule.config import ModelConfig
-from apps.nodule.data.lung_box import locate_lungs, lung_box
+from apps.nodule.data.lung_box import lung_box
 from apps.nodule.data.volume import Volume
 from apps.nodule.models import compact_detector
 from apps.nodule.models.compact import SPACING_MM, CompactNet, JudgeNet
@@ -159,56 +159,6 @@ def test_extreme_verdicts_stay_within_range() -> None:
     _, diameters, scores = looking.judge(np.zeros((40, 40, 40), np.float32), found)
     np.testing.assert_allclose(diameters, [60, 2], rtol=1e-5)
     np.testing.assert_allclose(scores, [0, 0.5])
-
-
-class MiddlePlace(nn.Module):
-    """A proposal network that sees one place a slab, in the middle, of this diameter in voxels."""
-
-    def __init__(self, diameter: float) -> None:
-        super().__init__()
-        self.diameter = diameter
-
-    def forward(self, x: Tensor) -> Tensor:
-        cells = [n // 4 for n in x.shape[2:]]
-        answer = torch.zeros(1, 5, *cells)
-        answer[:, 0] = -9.0
-        answer[:, 0, cells[0] // 2, cells[1] // 2, cells[2] // 2] = 2.0
-        answer[:, 4] = np.log(self.diameter)
-        return answer
-
-
-class Verdicts(nn.Module):
-    """A judge whose verdict comes from a list, a logit a call: a middle four voxels higher, 20 voxels wide."""
-
-    def __init__(self, *logits: float) -> None:
-        super().__init__()
-        self.logits = list(logits)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.tensor([[self.logits.pop(0), 1.0, 0.0, 0.0, np.log(20.0)]]).repeat(len(x), 1)
-
-
-def test_a_wide_place_in_doubt_is_judged_on_a_coarser_grid() -> None:
-    """25 voxels of 3 mm: the verdict, the place and the size are those of the second cube, of 4.5 mm."""
-    looking, located = detector(), locate_lungs(small_scan(Body(balls=BALLS)))
-    looking.net.proposal, looking.net.judge = MiddlePlace(25.0), Verdicts(-1.0, 3.0)  # type: ignore[assignment]
-    found = looking.search(located, 0.6)
-    looking.net.judge = Verdicts(3.0)  # type: ignore[assignment]  # not in doubt
-    sure = looking.search(located, 0.6)
-    assert len(found) == len(sure) > 0
-    for one, other in zip(found, sure, strict=True):
-        assert one.diameter_mm == pytest.approx(20 * 4.5)
-        assert other.diameter_mm == pytest.approx(20 * 3.0)
-        assert one.probability == pytest.approx(other.probability)
-        moved = np.subtract(one.centre_mm, other.centre_mm) - (0.0, 0.0, 4 * (4.5 - 3.0))
-        assert np.abs(moved).max() <= (4.5 + 3.0) / 2  # both cubes lie on whole voxels
-
-
-@pytest.mark.parametrize(("diameter", "logit"), [(10.0, -1.0), (25.0, -3.0)])
-def test_a_narrow_place_and_a_clear_no_are_judged_once(diameter: float, logit: float) -> None:
-    looking, located = detector(), locate_lungs(small_scan(Body(balls=BALLS)))
-    looking.net.proposal, looking.net.judge = MiddlePlace(diameter), Verdicts(logit)  # type: ignore[assignment]
-    assert looking.search(located, 0.6) == []
 
 
 @pytest.mark.parametrize(

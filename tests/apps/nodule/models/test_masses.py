@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.lung_box import Located, locate_lungs
 from apps.nodule.data.volume import Volume
-from apps.nodule.models.compact_detector import load_compact
+from apps.nodule.models.compact import CompactNet
+from apps.nodule.models.compact_detector import CompactDetector, load_compact
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.models.masses import find_masses, merged, sized
 from apps.nodule.models.segment import segment
@@ -84,3 +87,55 @@ def test_the_embedded_networks_find_a_mass_and_its_measure(volume: Volume) -> No
     assert len(hits) == 1, "one mark, none at its rim"
     assert near(hits[0]) < 5
     assert hits[0].diameter_mm == pytest.approx(46, rel=0.05)
+
+
+class MiddlePlace(nn.Module):
+    """A proposal network that sees one place a slab, in the middle, of this diameter in voxels."""
+
+    def __init__(self, diameter: float) -> None:
+        super().__init__()
+        self.diameter = diameter
+
+    def forward(self, x: Tensor) -> Tensor:
+        cells = [n // 4 for n in x.shape[2:]]
+        answer = torch.zeros(1, 5, *cells)
+        answer[:, 0] = -9.0
+        answer[:, 0, cells[0] // 2, cells[1] // 2, cells[2] // 2] = 2.0
+        answer[:, 4] = np.log(self.diameter)
+        return answer
+
+
+class Verdicts(nn.Module):
+    """A judge whose verdict comes from a list, a logit a call: a middle four voxels higher, 20 voxels wide."""
+
+    def __init__(self, *logits: float) -> None:
+        super().__init__()
+        self.logits = list(logits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tensor([[self.logits.pop(0), 1.0, 0.0, 0.0, np.log(20.0)]]).repeat(len(x), 1)
+
+
+def looking(diameter: float, *logits: float) -> CompactDetector:
+    """Return the detector whose networks see one place of this diameter in voxels, with these verdicts."""
+    net = CompactNet()
+    net.proposal, net.judge = MiddlePlace(diameter), Verdicts(*logits)  # type: ignore[assignment]
+    return CompactDetector(net, "test", 0.5, ModelConfig(), torch.device("cpu"))
+
+
+def test_a_wide_place_in_doubt_is_judged_on_a_coarser_grid(volume: Volume) -> None:
+    """25 voxels of 3 mm: the verdict, the place and the size are those of the second cube, of 4.5 mm."""
+    located = locate_lungs(volume)
+    doubted, sure = (looking(25.0, *logits).search(located, 0.6) for logits in ((-1.0, 3.0), (3.0,)))
+    assert len(doubted) == len(sure) > 0
+    for one, other in zip(doubted, sure, strict=True):
+        assert one.diameter_mm == pytest.approx(20 * 4.5)
+        assert other.diameter_mm == pytest.approx(20 * 3.0)
+        assert one.probability == pytest.approx(other.probability)
+        moved = np.subtract(one.centre_mm, other.centre_mm) - (0.0, 0.0, 4 * (4.5 - 3.0))
+        assert np.abs(moved).max() <= (4.5 + 3.0) / 2  # both cubes lie on whole voxels
+
+
+@pytest.mark.parametrize(("diameter", "logit"), [(10.0, -1.0), (25.0, -3.0)])
+def test_a_narrow_place_and_a_clear_no_are_judged_once(volume: Volume, diameter: float, logit: float) -> None:
+    assert looking(diameter, logit).search(locate_lungs(volume), 0.6) == []
