@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.errors import ConfigError
 from core.schema import MISSING, Section, free_text, path_text, setting
 from core.training.config import TrainerConfig
@@ -53,9 +54,7 @@ class ModelConfig(Section):
         exists=True,
     )
     edge: int = setting(128, "width and height of the pictures trained on", unit="pixels", low=64, high=1024)
-    device: str = setting(
-        "auto", "where it computes; auto takes a GPU if there is one", choices=("auto", "cpu", "cuda")
-    )
+    device: str = setting("auto", ABOUT_DEVICE, choices=DEVICES)
 
 
 @dataclass

@@ -24,6 +24,7 @@ from apps.imagegen.serve_metrics import EngineMetrics
 from apps.imagegen.serve_openai import openai_routes
 from apps.imagegen.serve_own import own_routes
 from apps.imagegen.serve_studio import Studio, StudioSettings
+from core.compute.threads import release_workers
 from core.errors import ConfigError
 from core.notice import notice
 from core.runs.folder import Run
@@ -31,7 +32,6 @@ from core.serving.app import make_app
 from core.serving.limits import ServingLimits, allowed_hosts
 from core.serving.metrics import Metrics
 from core.serving.server import serve
-from core.threads import release_workers
 
 WEB = Path(__file__).parent / "web"
 

@@ -30,10 +30,10 @@ from apps.imagegen.models.job import Cancelled, EngineClosed, Event, Job, QueueF
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import resolve
 from apps.imagegen.report.recipe_png import png_bytes
+from core.compute.threads import release_workers
 from core.errors import InputError, TriptychError, frames_of
 from core.runs.log import RunLog
 from core.serving.errors import ServiceError, new_request_id
-from core.threads import release_workers
 
 NOTES = "X-Notes"
 _LONGEST_HEADER = 2000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.errors import ConfigError
 from core.schema import MISSING, Section, path_text, setting
 from core.training.config import TrainerConfig
@@ -35,9 +36,7 @@ class ModelConfig(Section):
     overlap: float | None = setting(
         None, "share of a tile that its neighbour sees too, for model=retinanet", low=0, high=0.75
     )
-    device: str = setting(
-        "auto", "where it computes; auto takes a GPU if there is one", choices=("auto", "cpu", "cuda")
-    )
+    device: str = setting("auto", ABOUT_DEVICE, choices=DEVICES)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.errors import ConfigError
 from core.schema import MISSING, Section, check_value, free_text, path_text, setting
 from core.training.config import TrainerConfig
@@ -122,9 +123,7 @@ class ModelConfig(Section):
         low=100,
         high=100000,
     )
-    device: str = setting(
-        "auto", "where it computes; auto takes a GPU if there is one", choices=("auto", "cpu", "cuda")
-    )
+    device: str = setting("auto", ABOUT_DEVICE, choices=DEVICES)
 
 
 @dataclass

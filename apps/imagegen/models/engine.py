@@ -36,8 +36,8 @@ from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import Shelf, resolve
 from apps.imagegen.models.self_test import Proofs
 from apps.imagegen.models.text_states import TextStates
+from core.compute.threads import release_workers
 from core.errors import InternalFault, TriptychError
-from core.threads import release_workers
 
 __all__ = ["Cancelled", "Engine", "EngineClosed", "Event", "Job", "QueueFull", "Shelf"]
 

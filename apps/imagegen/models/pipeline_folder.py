@@ -31,6 +31,7 @@ from apps.imagegen.models.text import (
     tokens_of,
     window,
 )
+from core.compute.devices import choose_device
 from core.errors import InputError
 from core.paths import encodable
 
@@ -130,14 +131,15 @@ def _texts(recipe: Recipe) -> dict[str, str]:
 def load_pipeline(folder: Path | None = None, device: str = "cpu") -> Pipeline:
     """Return the pipeline of a folder, None: the embedded one. Weights may be float16; it computes in float32.
 
-    device: cpu, cuda, or auto. Raises InputError: weights_missing, weights_unreadable, weights_pickled (only pickled
-    weights are there), pipeline_unknown (another kind of model).
+    device: cpu, cuda, or auto. Raises ConfigError no_gpu, and InputError: weights_missing, weights_unreadable,
+    weights_pickled (only pickled weights are there), pipeline_unknown (another kind of model).
     """
+    chosen = choose_device(device)
     with encodable(EMBEDDED if folder is None else folder) as readable:
-        return _load(readable, device)
+        return _load(readable, chosen)
 
 
-def _load(folder: Path, device: str) -> Pipeline:
+def _load(folder: Path, device: torch.device) -> Pipeline:
     index = _index(folder)
     noise = _json(folder / "scheduler" / "scheduler_config.json")
     check_noise(noise)
@@ -148,11 +150,8 @@ def _load(folder: Path, device: str) -> Pipeline:
     side = int(2 ** (len(vae.config["block_out_channels"]) - 1))
     size = unet.config["sample_size"]
     height, width = (size, size) if isinstance(size, int) else size
-    place = torch.device(
-        "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
-    )
     for net in (unet, vae):
-        net.to(place, memory_format=torch.channels_last).eval().requires_grad_(requires_grad=False)
+        net.to(device, memory_format=torch.channels_last).eval().requires_grad_(requires_grad=False)
     return Pipeline(
         tokenizer=tokenizer,
         text_encoder=encoder,

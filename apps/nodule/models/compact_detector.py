@@ -15,11 +15,12 @@ from apps.nodule.data.lung_box import Located, LungBox, locate_lungs
 from apps.nodule.data.resample import PatientGrid, to_patient_grid
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.compact import CROP, SPACING_MM, STRIDE, CompactNet, normalise
-from apps.nodule.models.detector import choose_device, search_limits
+from apps.nodule.models.detector import search_limits
 from apps.nodule.models.findings import Candidate, Detection
 from apps.nodule.models.heatmap import peaks
 from apps.nodule.models.masses import CLOSING_MM, LARGEST_MM, find_masses, merged, sized
 from apps.nodule.models.tiling import padded_cut, slabs, suppress
+from core.compute.devices import choose_device
 from core.errors import InputError
 from core.runs.files import write_bytes
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import torch
-
 from apps.nodule.data.reasons import note
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Detection
-from core.errors import ConfigError
 
 THICK_MM = 3.05  # the thickest slices of the data that sensitivity was measured on are 3 mm apart
 
@@ -42,12 +39,3 @@ def search_limits(volume: Volume, largest_mm: float, most: int, left: int) -> li
     if left:
         notes.append(note("candidate_limit", limit=most, left=left))
     return notes
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of a name; "auto" is a GPU where there is one. Raises ConfigError for a GPU that is not."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("no_gpu", "model.device is cuda, but no GPU is available here; use auto or cpu")
-    return torch.device(name)

@@ -14,7 +14,7 @@ from apps.nodule.data.training.scenes import Scene
 from apps.nodule.data.training.training_set import TrainingSet
 from apps.nodule.models.compact import SPACING_MM, CompactNet
 from apps.nodule.models.compact_detector import CompactDetector
-from apps.nodule.models.detector import choose_device
+from core.compute.devices import choose_device
 from core.progress import progress
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.log import RunLog

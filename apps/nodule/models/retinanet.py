@@ -29,8 +29,9 @@ from apps.nodule.data.body import body_notes
 from apps.nodule.data.lung_box import locate_lungs
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.backbone import ResNetFPN
-from apps.nodule.models.detector import choose_device, search_limits
+from apps.nodule.models.detector import search_limits
 from apps.nodule.models.findings import Candidate, Detection
+from core.compute.devices import choose_device
 from core.errors import ConfigError, InputError, ItemRefused
 
 SPACING_MM = (0.703125, 0.703125, 1.25)

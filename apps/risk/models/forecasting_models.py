@@ -36,9 +36,9 @@ from apps.risk.models.importance import permutation_importance
 from apps.risk.models.paths import BLOCKS, PATHS, block_ranks, paths_from_quantiles
 from apps.risk.models.sizes import QUANTILE_LEVELS
 from apps.risk.models.soundness import implausible, require_sound
+from core.compute.threads import spread
 from core.errors import InputError
 from core.runs.files import write_bytes, write_json
-from core.threads import spread
 from core.training.checkpoint import plain_tensors
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "description.json"

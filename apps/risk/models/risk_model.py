@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from apps.risk.config import EVENT_MODELS, TARGET_MODELS
 from apps.risk.data.columns import Columns
@@ -33,6 +32,7 @@ from apps.risk.models.riskformer_covariates import (
 from apps.risk.models.sizes import Size
 from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import RiskFormer
+from core.compute.devices import choose_device
 from core.errors import InputError
 from core.runs.files import make_folder, write_json
 
@@ -164,15 +164,10 @@ def load_riskformer(folder: Path, told: Mapping[str, Any]) -> RiskformerTargets:
 
 
 def on_device(model: RiskModel, device: str) -> RiskModel:
-    """Move networks to a device: auto, cpu or cuda. Raises InputError where there is no GPU."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device_missing", "model.device=cuda, but no GPU is here: leave it out, or take cpu")
-    if (
-        isinstance(model.targets, RiskformerTargets | RiskformerCovariates)
-        and device != "cpu"
-        and torch.cuda.is_available()
-    ):
-        model.targets.net.to("cuda")
+    """Move networks to a device: auto, cpu or cuda. Raises ConfigError, no_gpu."""
+    chosen = choose_device(device)
+    if isinstance(model.targets, RiskformerTargets | RiskformerCovariates):
+        model.targets.net.to(chosen)
     return model
 
 

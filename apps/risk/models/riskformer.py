@@ -34,7 +34,7 @@ from apps.risk.models.residual_tails import (
 )
 from apps.risk.models.soundness import implausible
 from apps.risk.models.transformer import RiskFormer, target_rows
-from core.threads import spread
+from core.compute.threads import spread
 
 MOST_FITTED = 64  # series of a training that its tails are fitted on
 SHORTEST = 8  # known values within the context from which a forecast is made

@@ -39,8 +39,8 @@ from apps.risk.models.riskformer import MOST_FITTED, ROWS, SHORTEST, joint, walk
 from apps.risk.models.sizes import Size
 from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import RiskFormer, Rows
+from core.compute.threads import spread
 from core.errors import InputError
-from core.threads import spread
 
 ROLES = ("event", "observed", "known", "statics", "static_numbers", "targets")
 

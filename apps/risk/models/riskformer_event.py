@@ -32,7 +32,7 @@ from apps.risk.models.feed import Levels, rows_of
 from apps.risk.models.sizes import Size
 from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import Rows
-from core.threads import spread
+from core.compute.threads import spread
 
 CHUNK = 512  # clients that the network looks at together
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from apps.risk.models.transformer import RiskFormer, target_rows
+from core.compute.threads import one_thread
 from core.errors import InputError
-from core.threads import one_thread
 
 FAR = 20.0  # a forecast may lie so many ranges of the history beyond its lowest and highest value, and no further
 PROBES = 8  # random walks and noise that a network is asked about when it is loaded

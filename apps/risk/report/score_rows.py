@@ -37,9 +37,9 @@ from apps.risk.report.scores import (
     target_rows,
     top_share,
 )
+from core.compute.threads import one_thread_each
 from core.jobs.step import check
 from core.progress import progress
-from core.threads import one_thread_each
 
 T = TypeVar("T")
 MOST_THREADS = 4  # slices in memory at once, and one more

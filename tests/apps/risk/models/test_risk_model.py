@@ -103,14 +103,6 @@ def test_damaged_weights_and_unknown_models_are_told(tmp_path: Path) -> None:
     assert "holds no model" in _refused(folder).sentence
 
 
-def test_there_is_no_gpu_to_name_here(tmp_path: Path) -> None:
-    model = RiskModel.from_pretrained(_folder(tmp_path))
-    assert on_device(model, "auto") is model
-    if not torch.cuda.is_available():
-        with pytest.raises(InputError, match="no GPU is here"):
-            on_device(model, "cuda")
-
-
 def test_a_model_of_a_table_comes_back_and_asks_for_its_columns(tmp_path: Path) -> None:
     panel = covariates.whole()
     model = covariates.untrained(panel)

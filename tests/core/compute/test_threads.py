@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
-from core import threads
+from core.compute import threads
 
 # Threads of the process: at first, with workers of a loop, without them, with new ones; and whether sums stay.
 _COUNTED = """
 import os, time, torch
-from core.threads import release_workers
+from core.compute.threads import release_workers
 
 def threads():
     return len(os.listdir("/proc/self/task"))

@@ -1,0 +1,27 @@
+"""Where networks compute: one rule for all apps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+# Of every option that names a device.
+DEVICES = ("auto", "cpu", "cuda")
+ABOUT_DEVICE = "where it computes; auto takes a GPU if there is one"
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name of DEVICES; auto is a GPU if there is one.
+
+    Raises ConfigError, no_gpu, where cuda is asked for and there is no GPU.
+    """
+    import torch  # configurations read the names above without it
+
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        raise ConfigError("no_gpu", "model.device=cuda, but no GPU is available here: use auto or cpu")
+    return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
