@@ -35,6 +35,7 @@ PROPOSAL_FLOOR = 0.01
 JUDGED_AT_ONCE = 8
 WIDE_MM = 45.0  # proposed as a mass of at least this diameter
 DOUBT = 0.3  # from this probability on a wide place is judged again
+CONVINCING = 0.65  # what the second verdict must reach: hearts of real chests get .57 at most (ten scans)
 WIDER_GRID_MM = 4.5  # of that cube, 180 mm wide; on 6 mm much of a heart or a diaphragm looks like a mass
 OUTSIDE_MM = 3  # a centre this far outside the lungs is none
 
@@ -110,7 +111,8 @@ class CompactDetector:
             scale = grid.spacing_mm / box.grid.spacing_mm
             places = grid.to_index(box.grid.to_world(proposals.centres_N3[doubtful]))
             again = Proposals(places, proposals.diameters_N[doubtful] / scale, proposals.scores_N[doubtful])
-            seen, widths, scores[doubtful] = self.judge(grid.hu_DHW, again)
+            seen, widths, verdicts = self.judge(grid.hu_DHW, again)
+            scores[doubtful] = np.where(verdicts >= CONVINCING, verdicts, scores[doubtful])
             centres[doubtful] = box.grid.to_index(grid.to_world(seen))
             diameters[doubtful] = widths * scale
         return candidates(box.grid, centres, diameters, scores, least)

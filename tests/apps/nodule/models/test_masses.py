@@ -139,3 +139,8 @@ def test_a_wide_place_in_doubt_is_judged_on_a_coarser_grid(volume: Volume) -> No
 @pytest.mark.parametrize(("diameter", "logit"), [(10.0, -1.0), (25.0, -3.0)])
 def test_a_narrow_place_and_a_clear_no_are_judged_once(volume: Volume, diameter: float, logit: float) -> None:
     assert looking(diameter, logit).search(locate_lungs(volume), 0.6) == []
+
+
+def test_a_second_verdict_has_to_convince(volume: Volume) -> None:
+    """Its probability would be .63, above the limit of a first verdict."""
+    assert looking(25.0, -1.0, -0.2).search(locate_lungs(volume), 0.6) == []
