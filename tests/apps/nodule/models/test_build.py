@@ -38,6 +38,7 @@ def test_weights_of_the_other_network_are_refused(tmp_path: Path) -> None:
 
 def test_the_compact_detector_does_without_monai() -> None:
     """MONAI's import takes seconds of each overnight start."""
-    code = "import sys; import apps.nodule.infer; print('monai' in sys.modules, 'torch' in sys.modules)"
+    modules = "apps.nodule.infer, apps.nodule.models.compact_detector"
+    code = f"import sys; import {modules}; print('monai' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False True\n"

@@ -285,7 +285,7 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_named_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"^model.device is cuda, but no GPU is available here; use auto or cpu$"
+        ConfigError, match=r"^model.device=cuda, but no GPU is available here: use auto or cpu$"
     ):
         load_compact(ModelConfig(device="cuda"), str(tmp_path / "none"))
 
