@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 
 def print_note(sentence: str) -> None:
@@ -10,3 +13,24 @@ def print_note(sentence: str) -> None:
     stream = sys.__stderr__ or sys.stderr
     if stream is not None:
         print(" ".join(sentence.split()), file=stream, flush=True)
+
+
+def print_set_aside(
+    what: str, total: int, reasons: Sequence[tuple[str, str]], listed_in: Path, verb: str = "were set aside"
+) -> None:
+    """Print how many of `total` things have no result, why, and where they are listed; nothing where all have one.
+
+    what: their name in the plural. reasons: (code, sentence) of each that has none.
+    """
+    if reasons:
+        why = commonest(reasons)
+        print_note(f"{len(reasons)} of {total} {what} {verb}, {why}; all are listed in {listed_in}")
+
+
+def commonest(reasons: Iterable[tuple[str, str]]) -> str:
+    """Return the commonest of (code, sentence): "all because …" or "2 of them because …", with the code."""
+    reasons = list(reasons)
+    code, count = Counter(code for code, _ in reasons).most_common(1)[0]
+    sentence = next(sentence for one, sentence in reasons if one == code).removesuffix(".")
+    sentence = sentence if sentence[:2].isupper() else sentence[:1].lower() + sentence[1:]
+    return f"{'all' if count == len(reasons) else f'{count} of them'} because {sentence} ({code})"

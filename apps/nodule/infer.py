@@ -24,6 +24,7 @@ from core.runs.files import make_folder, write_csv
 from core.runs.folder import Run, records_of
 from core.runs.log import pseudonym
 from core.stages import shown
+from core.terminal import print_set_aside
 
 # series: the folder of the results. reason: one stable code; detail: sentences for people; notes: codes of repairs and
 # peculiarities, by spaces. study_uid, series_description: as the source has them, so that a person knows the row.
@@ -72,7 +73,7 @@ def run(cfg: NoduleConfig, run: Run) -> int:
         _remove_former_parts(item, output, quarantine)
         outcomes.append(outcome)
     write_csv(output / "summary.csv", SUMMARY_COLUMNS, [_row(outcome) for outcome in outcomes])
-    return _finish(outcomes, run)
+    return _finish(outcomes, output / "summary.csv", run)
 
 
 def _remove_former_parts(item: SeriesItem, output: Path, quarantine: Quarantine) -> None:
@@ -140,10 +141,13 @@ def _relative(item: SeriesItem, source: Path) -> list[str]:
     ]
 
 
-def _finish(outcomes: list[Outcome], run: Run) -> int:
+def _finish(outcomes: list[Outcome], summary: Path, run: Run) -> int:
     counts = Counter(outcome.status for outcome in outcomes)
     found = sum(outcome.findings or 0 for outcome in outcomes)
     numbers = {name: counts[name] for name in ("accepted", "skipped", "quarantined")}
     run.write_metrics({**numbers, "findings": found})
     run.log.event("inferred", count=found, **numbers)
+    for status, verb in (("quarantined", "were quarantined"), ("skipped", "were skipped")):
+        reasons = [(one.code, one.sentence) for one in outcomes if one.status == status]
+        print_set_aside("series", len(outcomes), reasons, summary, verb)
     return ExitCode.QUARANTINED if counts["quarantined"] else ExitCode.DONE

@@ -28,7 +28,7 @@ from apps.risk.report.input_notes import input_notes
 from apps.risk.report.manifest import Facts
 from apps.risk.report.partition import read_batches, write_partition
 from apps.risk.report.score_rows import Settings, Tally, score_rows
-from apps.risk.report.scores import FEW, FEWEST, LAYOUT, UNITS
+from apps.risk.report.scores import ENTITY, FEW, FEWEST, LAYOUT, PORTFOLIO, UNITS
 from apps.risk.report.scoring_name import scoring_name
 from apps.risk.report.seen_in_training import warn_of_seen
 from apps.risk.report.sql_sink import upsert
@@ -38,7 +38,7 @@ from core.runs.files import write_csv
 from core.runs.folder import Run, open_run
 from core.schema import build
 from core.stages import to_yaml
-from core.terminal import print_note
+from core.terminal import print_note, print_set_aside
 
 JOB = "risk.score"
 # What was set aside: rows of the input (its number counts from 0), entities and portfolios without numbers.
@@ -114,6 +114,7 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
             lambda: _facts(cfg, model, loaded, holdings, tally, seen),
         )
     _write_aside(output, loaded, tally)
+    _say_aside(loaded, tally, listed_in)
     if cfg.score.sql is not None:
         _send(cfg, loaded.as_of, folder)
     if tally.few:
@@ -247,6 +248,18 @@ def _write_aside(output: Path, loaded: Loaded, tally: Tally) -> None:
                 path.parent.rmdir()
     except OSError as error:
         raise output_error(error, output) from error
+
+
+def _say_aside(loaded: Loaded, tally: Tally, listed_in: Path) -> None:
+    """Print how many series, and how many portfolios, have no numbers."""
+    verb = "have no scores" if len(loaded.columns.labels) == 1 else "have no scores of some column"
+    reasons: dict[str, dict[str, tuple[str, str]]] = {ENTITY: {}, PORTFOLIO: {}}
+    for one in tally.aside:
+        reasons[one.kind].setdefault(one.name, (one.code, one.sentence))
+    series = len(loaded.panel.entities) + len(loaded.refused)
+    portfolios = len(tally.portfolios.keys() | reasons[PORTFOLIO].keys())
+    for kind, what, total in ((ENTITY, "series", series), (PORTFOLIO, "portfolios", portfolios)):
+        print_set_aside(what, total, list(reasons[kind].values()), listed_in, verb)
 
 
 def _send(cfg: RiskConfig, as_of: AsOf, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from apps.risk.data.parse import MISSING_WORDS
 from core.errors import InputError
 from core.runs.files import write_csv
 from core.runs.folder import Run
-from core.terminal import print_note
+from core.terminal import commonest, print_note, print_set_aside
 
 LIST = ("row", "entity", "column", "code", "sentence", "content")
 FILE = "rejected.csv"
@@ -36,10 +37,8 @@ def report_rejected(
     rejected, total = checked.rejected, checked.total
     if not len(rejected):
         return
-    counts = rejected["code"].value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    code, count = str(counts.index[0]), int(counts.iloc[0])
-    sentence = rejected.loc[rejected["code"] == code, "sentence"].iloc[0]
-    why = f"{'all' if count == len(rejected) else f'{count} of them'} because {sentence} ({code})"
+    reasons = list(zip(rejected["code"], rejected["sentence"], strict=True))
+    [(code, _)] = Counter(rejected["code"]).most_common(1)
     run.log.event("rows_set_aside", count=len(rejected), items=total, code=code)
     lost = int((rejected["code"] != HARMLESS).sum())
     path = run.path / FILE if lost > most * total or listed_in is None else listed_in
@@ -48,10 +47,11 @@ def report_rejected(
     if lost > most * total:
         raise InputError(
             "too_many_rejected",
-            f"{len(rejected)} of {total} rows would be set aside, more than data.max_rejected={most:g} allows, {why}; "
+            f"{len(rejected)} of {total} rows would be set aside, more than data.max_rejected={most:g} allows, "
+            f"{commonest(reasons)}; "
             f"all are listed in {path}, and nothing else was done",
         )
-    print_note(f"{len(rejected)} of {total} rows were set aside, {why}; all are listed in {path}")
+    print_set_aside("rows", total, reasons, path)
 
 
 def rejected_rows(checked: Checked, columns: Columns) -> list[tuple[Any, ...]]:

@@ -81,3 +81,17 @@ def test_too_many_rows_stop_every_verb_before_its_work(verb: str, tmp_path: Path
 
 def test_the_share_may_be_raised(tmp_path: Path) -> None:
     assert call("score", write(tmp_path, 100), tmp_path, max_rejected=0.2) == ExitCode.QUARANTINED
+
+
+def test_series_without_scores_are_counted_with_their_reason(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 4 is not all that a terminal shows of a series that ended."""
+    path = write(tmp_path, 0)
+    table = pd.read_csv(path)
+    table[: 2 * DAYS - 150].to_csv(path, index=False)
+    assert call("score", path, tmp_path) == ExitCode.QUARANTINED
+    [said] = [line for line in capfd.readouterr().err.splitlines() if "no scores" in line]
+    assert said.startswith("1 of 2 series have no scores, all because its last value of ret, of ")
+    (listed,) = (tmp_path / "out" / "quarantine").iterdir()
+    assert said.endswith(f"(data.max_age) (too_old); all are listed in {listed}")
