@@ -10,8 +10,13 @@ TriptychError
 from __future__ import annotations
 
 import errno
+import sysconfig
 import traceback
 from enum import IntEnum
+from pathlib import Path
+
+_MOST_FRAMES = 50
+_ROOT = Path(__file__).resolve().parents[1]
 
 
 class ExitCode(IntEnum):
@@ -82,9 +87,30 @@ def output_error(error: OSError, path: object) -> InputError:
 
 
 def frames_of(error: BaseException) -> list[str]:
-    """Return where an error came from, as module:line, the innermost last; never its message."""
-    frames = [
-        f"{frame.f_globals.get('__name__', 'unknown')}:{line}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
-    return frames[-50:] or ["unknown"]
+    """Return where an error came from, as file:line, the innermost last and at most 50; never its message.
+
+    A file is named relative to this project, or as <site>/package/file of an
+    installed package, <python>/file, or <other>/file: no folder of a user.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:]
+    return [f"{source_of(frame.filename)}:{frame.lineno}" for frame in frames] or ["<unknown>"]
+
+
+def where_of(error: BaseException) -> str:
+    """Return the innermost frame of ours, as file:line; that of a library where none is ours."""
+    frames = frames_of(error)
+    return next((frame for frame in reversed(frames) if not frame.startswith("<")), frames[-1])
+
+
+def source_of(filename: str) -> str:
+    """Return a source file's name as it may be logged."""
+    path = Path(filename)
+    folders = sysconfig.get_paths()
+    for root, mark in ((folders["purelib"], "<site>/"), (folders["stdlib"], "<python>/"), (str(_ROOT), "")):
+        if path.is_relative_to(root):
+            return mark + _printable(str(path.relative_to(root)))
+    return f"<other>/{_printable(path.name)}"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._/-") else "-" for c in text)

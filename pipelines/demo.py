@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.config import front_door
+from core.cli.main import run_command
 from core.errors import ExitCode
 from core.runs.folder import Run
-from core.schema import path_text, setting
+from core.settings.schema import path_text, setting
 
 STAGES = {"demo": "pipelines.demo:run"}
 PAGE = "index.html"
@@ -54,7 +54,7 @@ def run(cfg: DemoConfig, run: Run) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; the last line printed is the page's path."""
     words = sys.argv[1:] if argv is None else list(argv)
-    code = front_door("demo", "demo", DemoConfig, STAGES, words)
+    code = run_command("demo", "demo", DemoConfig, STAGES, words)
     if code == ExitCode.DONE:
         named = [word.partition("=")[2] for word in words if word.startswith("output=")]
         print(Path(named[-1] if named else DemoConfig.output, PAGE).resolve())

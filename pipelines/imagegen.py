@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from apps.imagegen.config import ImagegenConfig
-from core.config import front_door
+from core.cli.main import run_command
 
 STAGES = {
     "train": "apps.imagegen.train:run",
@@ -20,7 +20,7 @@ STAGES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return front_door("imagegen", "imagegen", ImagegenConfig, STAGES, argv)
+    return run_command("imagegen", "imagegen", ImagegenConfig, STAGES, argv)
 
 
 if __name__ == "__main__":

@@ -8,16 +8,15 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from core.errors import ConfigError, ExitCode, TriptychError
+from core.cli.stages import INTERRUPTED, run_stage
+from core.errors import ConfigError, ExitCode, TriptychError, where_of
 from core.jobs.config import JobsConfig
 from core.runs.folder import Run
-from core.stages import INTERRUPTED, run_stage, shown
 
 # Name of a job → "module:function", imported when the first such job comes.
 JOBS: dict[str, str] = {"risk.score": "apps.risk.score:job"}
@@ -55,9 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"triptych-jobs: {error.sentence}", file=sys.stderr)
         return error.exit_code
     except Exception as error:  # its message may quote an argument of a job
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{shown(frame.filename)}:{frame.lineno}"
-        print(f"triptych-jobs: internal fault: {type(error).__name__} at {where}", file=sys.stderr)
+        print(f"triptych-jobs: internal fault: {type(error).__name__} at {where_of(error)}", file=sys.stderr)
         return ExitCode.FAULT
     try:
         print(text, flush=True)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from apps.nodule.config import NoduleConfig
-from core.config import front_door
+from core.cli.main import run_command
 
 STAGES = {
     "train": "apps.nodule.train:run",
@@ -18,7 +18,7 @@ STAGES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return front_door("nodule", "nodule", NoduleConfig, STAGES, argv)
+    return run_command("nodule", "nodule", NoduleConfig, STAGES, argv)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from apps.risk.config import STAGES as NAMES
 from apps.risk.config import RiskConfig
-from core.config import front_door
+from core.cli.main import run_command
 
 STAGES = {name: f"apps.risk.{name}:run" for name in NAMES}
 PARTS = ("as_of",)  # a backfill, -m as_of=A,B, writes all its dates into one output
@@ -29,7 +29,7 @@ def check(config: RiskConfig) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return front_door("risk", "risk", RiskConfig, STAGES, argv, PARTS, check)
+    return run_command("risk", "risk", RiskConfig, STAGES, argv, PARTS, check)
 
 
 if __name__ == "__main__":

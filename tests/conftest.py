@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.paths import data_root
+from core.data.paths import data_root
 
 # Before any test imports a library that reads them.
 os.environ["HF_HUB_OFFLINE"] = "1"

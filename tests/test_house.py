@@ -17,7 +17,7 @@ import pytest
 from apps.imagegen.config import ImagegenConfig
 from apps.nodule.config import NoduleConfig
 from apps.risk.config import RiskConfig
-from core.schema import walk
+from core.settings.schema import walk
 
 ROOT = Path(__file__).resolve().parents[1]
 TOPS = ("core", "apps", "pipelines")

@@ -24,9 +24,9 @@ from apps.nodule.report import tables
 from apps.nodule.report.model_info import ModelInfo
 from apps.risk.config import RiskConfig
 from apps.risk.report import scores
+from core.cli.usage import groups
 from core.errors import ExitCode
-from core.schema import walk
-from core.usage import groups
+from core.settings.schema import walk
 from pipelines import imagegen, jobs, nodule, risk
 
 ROOT = Path(__file__).resolve().parents[1]

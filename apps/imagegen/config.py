@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.errors import ConfigError
-from core.schema import MISSING, Section, free_text, path_text, setting
+from core.settings.schema import MISSING, Section, free_text, path_text, setting
 from core.training.config import TrainerConfig
 
 STAGES = ("train", "personalise", "evaluate", "export", "generate", "serve")

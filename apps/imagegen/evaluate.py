@@ -35,9 +35,9 @@ from apps.imagegen.models.scorer import Scorer, load_scorer
 from apps.imagegen.report.page import Shown, evaluation_page
 from apps.imagegen.report.sheet import sheet_png
 from core.errors import ExitCode
-from core.progress import progress
 from core.runs.files import make_folder, write_bytes, write_json, write_text
 from core.runs.folder import Run
+from core.terminal.progress import progress
 
 PROMPTS = 16
 PROTOCOL = (

@@ -38,10 +38,10 @@ from apps.imagegen.report.recipe_files import pixels_of, recipe_of, same_kind
 from apps.imagegen.report.recipe_png import png_bytes
 from apps.imagegen.report.sheet import sheet_png
 from core.errors import ExitCode, InputError, TriptychError
-from core.notice import notice
-from core.progress import progress
 from core.runs.files import csv_text, json_text, make_folder
 from core.runs.folder import Run
+from core.terminal.notes import print_note
+from core.terminal.progress import progress
 
 REFUSED = ("line", "code", "sentence", "prompt")
 _ON_SHEET = 64  # pictures
@@ -64,7 +64,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     recipe = recipe_of(replayed) if cfg.replay is not None else _recipe(cfg)
     pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
     for caution in pipeline.cautions:
-        notice(caution)
+        print_note(caution)
     if cfg.replay is not None:
         return _replay(cfg, run, pipeline, recipe, replayed, began)
     # a prompt that can be drawn stands for all: what is refused then is the command's own fault
@@ -136,7 +136,7 @@ def _recipe(cfg: ImagegenConfig) -> Recipe:
 def _given(cfg: ImagegenConfig, pipeline: Pipeline, whole: Recipe) -> Given:
     files = given(pipeline, whole, image=cfg.image, mask=cfg.mask, adapter=cfg.adapter, fit=cfg.fit)
     if files.note:
-        notice(files.note)
+        print_note(files.note)
     return files
 
 
@@ -161,9 +161,9 @@ def _wanted(
         if sentences := pipeline.notes(whole):
             cut[prompt.line] = "; ".join(sentences)
     for line, sentence in list(cut.items())[:_NAMED]:
-        notice(f"line {line}: {sentence}" if cfg.prompts is not None else sentence)
+        print_note(f"line {line}: {sentence}" if cfg.prompts is not None else sentence)
     if len(cut) > _NAMED:
-        notice(f"so it is with {len(cut) - _NAMED} more prompts")
+        print_note(f"so it is with {len(cut) - _NAMED} more prompts")
     return wanted, refused
 
 
@@ -204,7 +204,7 @@ def _draw(
     summary = _summary(cfg, shown, written) | _refused_csv(cfg, refused)
     renamed += [path.name for path in write_together(folder, summary) if path.name not in summary]
     if renamed:
-        notice(
+        print_note(
             f"{len(renamed)} files carry a digest in their names, since output= holds other results under the plain "
             f"names: {', '.join(renamed[:_NAMED])}{', …' if len(renamed) > _NAMED else ''}"
         )
@@ -285,7 +285,7 @@ def _replay(
     target = write_new(target, data, recipe.mark)
     _write_attention(target, rgb_HWC, drawn, recipe.mark)
     if target.name != path.name:
-        notice(f"output= holds another {path.name}: what was drawn is {target.name}")
+        print_note(f"output= holds another {path.name}: what was drawn is {target.name}")
     same = hashlib.sha256(data).digest() == hashlib.sha256(source).digest()
     run.write_metrics(
         {

@@ -50,13 +50,13 @@ from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.schedulers import new_scheduler
 from apps.imagegen.report.sheet import sheet_png
 from core.errors import ExitCode, InputError, output_error
-from core.jobs.quarantine import Quarantine
-from core.notice import notice
-from core.progress import progress
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.files import make_folder
 from core.runs.folder import Run
+from core.runs.quarantine import Quarantine
 from core.runs.training import Checkpoints, Source, Training
+from core.terminal.notes import print_note
+from core.terminal.progress import progress
 from core.training.digests import arrays_digest, weights_digest
 from core.training.fit import Fitted, fit
 
@@ -79,7 +79,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     _check_writable(output)
     pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
     for caution in pipeline.cautions:
-        notice(caution)
+        print_note(caution)
     pictures, refused = read_own_pictures(Path(str(cfg.images)), pipeline.own_size)
     _check_length(pipeline, token)
     model = weights_digest(pipeline.unet.state_dict())
@@ -121,7 +121,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     sheet = sheet_png([*before, *after], captions, len(prompts), title=token)
     write_new(output / f"{name}.png", sheet, mark)
     if name != stem_of(token):
-        notice(f"output= holds another {stem_of(token)}{SUFFIX}: what was learned is {written.name}")
+        print_note(f"output= holds another {stem_of(token)}{SUFFIX}: what was learned is {written.name}")
     _set_aside(written, stem_of(token), refused, pictures)
     code = ExitCode.QUARANTINED if refused else ExitCode.DONE
     run.write_metrics(

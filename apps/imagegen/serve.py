@@ -26,12 +26,12 @@ from apps.imagegen.serve_own import own_routes
 from apps.imagegen.serve_studio import Studio, StudioSettings
 from core.compute.threads import release_workers
 from core.errors import ConfigError
-from core.notice import notice
 from core.runs.folder import Run
 from core.serving.app import make_app
 from core.serving.limits import ServingLimits, allowed_hosts
 from core.serving.metrics import Metrics
 from core.serving.server import serve
+from core.terminal.notes import print_note
 
 WEB = Path(__file__).parent / "web"
 
@@ -41,7 +41,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     folder = None if cfg.model.path is None else Path(cfg.model.path)
     pipeline = load_pipeline(folder, cfg.model.device)
     for caution in pipeline.cautions:
-        notice(caution)
+        print_note(caution)
     studio, app = build(cfg, pipeline, run)
     serve(app, cfg.host, cfg.port, grace_s=cfg.serve.grace)
     if studio.fault is not None:

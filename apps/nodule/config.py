@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.errors import ConfigError
-from core.schema import MISSING, Section, path_text, setting
+from core.settings.schema import MISSING, Section, path_text, setting
 from core.training.config import TrainerConfig
 
 STAGES = ("train", "evaluate", "infer", "simulate")

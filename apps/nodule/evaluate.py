@@ -20,11 +20,11 @@ from apps.nodule.data.luna16 import (
     scan_numbers,
 )
 from apps.nodule.metrics.froc import RATES, Froc, Marks, Matched, Spheres, froc, match
-from core.bootstrap import SAMPLES
 from core.errors import ExitCode, InputError
 from core.reports.plots import ACCENT, figure, to_png, to_svg
 from core.runs.files import write_bytes, write_csv, write_json, write_text
 from core.runs.folder import Run
+from core.statistics.bootstrap import SAMPLES
 
 CURVE_COLUMNS = ("false_positives_per_scan", "sensitivity", "threshold")
 NO_FINDINGS = Annotations((), np.zeros((0, 3)), np.zeros(0))

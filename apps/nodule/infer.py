@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +16,13 @@ from apps.nodule.models.segment import segment
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.tables import notes
 from apps.nodule.report.write import remove_results, write_results
-from core.errors import ExitCode, InputError, ItemRefused
-from core.jobs.quarantine import Quarantine
-from core.progress import progress
+from core.errors import ExitCode, InputError, ItemRefused, where_of
 from core.runs.files import make_folder, write_csv
 from core.runs.folder import Run, records_of
 from core.runs.log import pseudonym
-from core.stages import shown
-from core.terminal import print_set_aside
+from core.runs.quarantine import Quarantine
+from core.terminal.notes import print_set_aside
+from core.terminal.progress import progress
 
 # series: the folder of the results. reason: one stable code; detail: sentences for people; notes: codes of repairs and
 # peculiarities, by spaces. study_uid, series_description: as the source has them, so that a person knows the row.
@@ -101,8 +99,7 @@ def _process(item: SeriesItem, detector: Detector, output: Path, run: Run) -> Ou
     except MemoryError:
         return Outcome(item, "quarantined", "out_of_memory", "The series does not fit into the memory.")
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{shown(last.filename)}:{last.lineno}"
+        where = where_of(error)
         run.log.event("fault", item=pseudonym(item.id), type=type(error).__name__, where=where)
         return Outcome(
             item,

@@ -23,9 +23,9 @@ from apps.nodule.data.phantom.phantom import PhantomNodule, PhantomSpec, make_ph
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import write_volume_file
 from core.errors import ExitCode
-from core.progress import progress
 from core.runs.files import make_folder, write_csv
 from core.runs.folder import Run
+from core.terminal.progress import progress
 
 SUFFIXES = {"nifti": ".nii.gz", "mhd": ".mhd", "nrrd": ".nrrd"}
 NODULE_COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm", "kind", "placement")

@@ -42,7 +42,7 @@ from apps.risk.report.seen_in_training import warn_of_seen
 from core.errors import ExitCode, InputError
 from core.runs.files import write_csv, write_json, write_text
 from core.runs.folder import Run
-from core.terminal import print_note
+from core.terminal.notes import print_note
 
 Found = dict[Asked, Judged]
 

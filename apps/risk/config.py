@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.errors import ConfigError
-from core.schema import MISSING, Section, check_value, free_text, path_text, setting
+from core.settings.schema import MISSING, Section, check_value, free_text, path_text, setting
+from core.settings.zones import check_zone
 from core.training.config import TrainerConfig
-from core.zones import check_zone
 
 STAGES = ("train", "evaluate", "score", "backtest", "plan")
 TARGET_MODELS = (

@@ -28,7 +28,7 @@ from apps.risk.report.target_evaluation import chosen, targets
 from core.errors import ExitCode
 from core.runs.files import write_json, write_text
 from core.runs.folder import Run
-from core.terminal import print_note
+from core.terminal.notes import print_note
 
 
 def run(cfg: RiskConfig, run: Run) -> int:

@@ -32,13 +32,13 @@ from apps.risk.report.scores import ENTITY, FEW, FEWEST, LAYOUT, PORTFOLIO, UNIT
 from apps.risk.report.scoring_name import scoring_name
 from apps.risk.report.seen_in_training import warn_of_seen
 from apps.risk.report.sql_sink import upsert
+from core.cli.stages import to_yaml
 from core.compute.threads import one_thread
 from core.errors import ConfigError, ExitCode, InputError, output_error
 from core.runs.files import write_csv
 from core.runs.folder import Run, open_run
-from core.schema import build
-from core.stages import to_yaml
-from core.terminal import print_note, print_set_aside
+from core.settings.schema import build
+from core.terminal.notes import print_note, print_set_aside
 
 JOB = "risk.score"
 # What was set aside: rows of the input (its number counts from 0), entities and portfolios without numbers.

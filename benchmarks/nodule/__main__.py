@@ -44,8 +44,8 @@ from benchmarks.nodule.speed import measure_speed
 from benchmarks.nodule.training import measure_training
 from benchmarks.nodule.unseen import measure_unseen
 from benchmarks.record import RESULTS, measure
+from core.data.paths import data_root
 from core.errors import InputError
-from core.paths import data_root
 
 TRAININGS = ("mixed", "phantoms")
 _PATHS = ("weights", "scan", "run", "output")  # of these the last part alone is recorded

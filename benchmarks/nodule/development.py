@@ -30,7 +30,7 @@ from apps.nodule.models.findings import Candidate
 from benchmarks.nodule.insertion import Known, Sites, batches, insert
 from benchmarks.nodule.looks import Looks, array_digest, compact_looks, look_in_box, weights_digest
 from benchmarks.nodule.shares import GRID, by_diameter, by_word, centres_and_scores, rounded, shares, table
-from core.progress import progress
+from core.terminal.progress import progress
 
 SECOND_SERIES = "lungfcp-01-0001"
 TUMOUR_MARGIN_MM = 10.0  # its outline is not known: a mark this far around it is neither a hit nor false

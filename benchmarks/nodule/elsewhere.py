@@ -9,7 +9,7 @@ import numpy as np
 
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.detector import Detector
-from core.progress import progress
+from core.terminal.progress import progress
 
 SPACING_MM = 3.0
 SHAPE = (70, 76, 100)  # 210 × 228 × 300 mm

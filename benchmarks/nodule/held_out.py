@@ -17,8 +17,8 @@ import numpy as np
 
 from apps.nodule.data.phantom.phantom import Phantom, PhantomSpec, draw_spec, make_phantom
 from apps.nodule.data.volume import Volume
-from core.progress import progress
 from core.runs.files import write_bytes, write_json
+from core.terminal.progress import progress
 
 COUNT = 64
 FIRST_SEED = 200_000  # what was missed on earlier ones, from 100,000 on, has shaped the training since

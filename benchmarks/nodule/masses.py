@@ -27,7 +27,7 @@ from benchmarks.nodule.elsewhere import search_elsewhere
 from benchmarks.nodule.held_out import generator_digest
 from benchmarks.nodule.looks import Looks, compact_looks, weights_digest
 from benchmarks.nodule.shares import rounded
-from core.progress import progress
+from core.terminal.progress import progress
 
 ANATOMY_MM = 2.5
 FIRST_SEED = 300_000

@@ -20,7 +20,7 @@ from apps.nodule.models.findings import Candidate
 from benchmarks.nodule.held_out import HeldOut, set_digest
 from benchmarks.nodule.looks import blob_looks, compact_looks, weights_digest
 from benchmarks.nodule.shares import by_diameter, by_word, centres_and_scores, rounded, share, shares, table
-from core.progress import progress
+from core.terminal.progress import progress
 
 NOTHING = Spheres(np.zeros(0, dtype=int), np.zeros((0, 3)), np.zeros(0))
 THIN_MM = 1.5

@@ -9,7 +9,7 @@ import numpy as np
 
 from apps.nodule.metrics.froc import Matched
 from apps.nodule.models.findings import Candidate
-from core.bootstrap import bootstrap
+from core.statistics.bootstrap import bootstrap
 
 DIAMETERS = {"< 5 mm": (0.0, 5.0), "5–10 mm": (5.0, 10.0), "> 10 mm": (10.0, np.inf), "≥ 5 mm": (5.0, np.inf)}
 GRID = tuple(round(0.05 * i, 2) for i in range(1, 20))

@@ -20,7 +20,7 @@ from apps.nodule.models.compact_detector import CompactDetector
 from benchmarks.nodule.looks import weights_digest
 from benchmarks.nodule.shares import centres_and_scores, rounded
 from core.errors import InputError
-from core.progress import progress
+from core.terminal.progress import progress
 
 
 def measure_unseen(detector: CompactDetector, folder: Path) -> dict[str, Any]:

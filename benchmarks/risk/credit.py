@@ -26,9 +26,9 @@ from apps.risk.metrics.credit import ALERT_SHARE, capture, credit_figures_with_i
 from apps.risk.models.event_learning import gather
 from apps.risk.models.event_training import CONTEXT, known_origins, learn, log_loss
 from apps.risk.report.feature_stability import feature_stability
-from core.bootstrap import bootstrap
 from core.runs.log import RunLog
 from core.runs.training import Checkpoints
+from core.statistics.bootstrap import bootstrap
 from core.training.config import TrainerConfig
 
 BESIDE = "scorecard"  # what a gain in recall is measured against

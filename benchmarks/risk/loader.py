@@ -31,10 +31,10 @@ from apps.risk.data.forecasting_batches import ForecastingBatch, forecasting_bat
 from apps.risk.data.panel import build_panel
 from apps.risk.data.windows import Batch, Windows, WindowStream
 from benchmarks.command_line import whole
-from core.bootstrap import bootstrap
 from core.data.stream import stream_loader
 from core.errors import InputError
-from core.silence import silenced
+from core.statistics.bootstrap import bootstrap
+from core.terminal.silence import silenced
 
 CONTEXT, HORIZON = 24, 6  # of the library's own first tutorial: two years of months, and half a year ahead
 COLUMNS = Columns(observed=("seen",), known=("due",), statics=("kind",), static_numbers=("age",))

@@ -27,8 +27,8 @@ from apps.risk.metrics.forecast import (
 from apps.risk.models.interface import TargetModel
 from apps.risk.models.risk_model import RiskModel
 from apps.risk.models.seasonal_naive import seasonal_naive
-from core.bootstrap import SAMPLES, bootstrap
 from core.errors import InputError
+from core.statistics.bootstrap import SAMPLES, bootstrap
 
 LEVELS = np.arange(1, 10) / 10
 POINT = "point_naive"

@@ -31,8 +31,8 @@ from apps.risk.report.manifest import verify
 from apps.risk.report.scores import target_rows
 from benchmarks.command_line import whole
 from benchmarks.record import ROOT
-from core.bootstrap import bootstrap
 from core.errors import InputError
+from core.statistics.bootstrap import bootstrap
 
 HORIZON, PATHS = 10, 1000  # the command's defaults
 PROTOCOL = (

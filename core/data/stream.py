@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from core.stop import ignore_signals
+from core.runs.stop import ignore_signals
 
 
 @runtime_checkable

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from core.credentials import refuse_password
 from core.errors import ConfigError, InputError
-from core.schema import Section, path_text, setting
+from core.settings.credentials import refuse_password
+from core.settings.schema import Section, path_text, setting
 
 DEFAULT_QUEUE = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowSerializationFormat, WorkflowStatus
 
-from core.errors import InputError, InternalFault, TriptychError, frames_of
+from core.errors import InputError, InternalFault, TriptychError, frames_of, where_of
 from core.jobs.config import JobsConfig
 from core.jobs.heartbeat import Watch, beat, sign_off, take_over
 from core.jobs.queue import SHOWN, WORKFLOW
@@ -154,7 +154,7 @@ class Worker:
             raise
         except BaseException as error:  # also what calls sys.exit: the job must not stay "running" for ever
             frames = frames_of(error)
-            kind, where = type(error).__name__, frames[-1]
+            kind, where = type(error).__name__, where_of(error)
             self.event(
                 "job_failed", item=item, name=name, code="fault", type=kind, where=where, frames=frames
             )
@@ -188,7 +188,7 @@ class Worker:
                 try:
                     duty()
                 except Exception as error:  # the database may be away for a while
-                    kind, where = type(error).__name__, frames_of(error)[-1]
+                    kind, where = type(error).__name__, where_of(error)
                     faults.add(where)
                     if where not in noted:
                         self.event("worker_troubled", type=kind, where=where)
@@ -267,7 +267,7 @@ class _Keeper:
             name=self.name,
             count=tries,
             type=type(error).__name__,
-            where=frames_of(error)[-1],
+            where=where_of(error),
         )
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from core.errors import InputError
 from core.jobs.config import DatabaseAway
 from core.runs.files import make_folder
+from core.runs.state import state_folder
 
 APP = "triptych"  # owner of all rows, and their one version: waiting jobs outlive an upgrade of the program
 BUSY_MS = 30_000  # how long a writer waits for another one of the same SQLite file
@@ -54,8 +55,7 @@ def database_url(database: str | None = None) -> str:
     """Return the URL of a database: as given (URL or SQLite file), else $TRIPTYCH_JOBS, else the user's own file."""
     place = database or os.environ.get("TRIPTYCH_JOBS")
     if not place:
-        state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-        place = str(Path(state) / "triptych" / "jobs.sqlite")
+        place = str(state_folder() / "jobs.sqlite")
     return place if "://" in place else f"sqlite:///{Path(place).absolute()}"
 
 

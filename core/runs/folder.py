@@ -72,7 +72,7 @@ class Run:
         """Show a line on the terminal, once for all processes of the run."""
         if (
             self.rank == 0 and sys.__stderr__ is not None
-        ):  # not sys.stderr, which a stage withholds: core/silence.py
+        ):  # not sys.stderr, which a stage withholds: core/terminal/silence.py
             print(f"{self._command}: {line}", file=sys.__stderr__, flush=True)
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from core.errors import InternalFault, output_error
+from core.runs.state import state_folder
 
 # Every field a log line may have, with its kind: "number" is a number, a bool or null; "word" is a short token
 # without spaces, chosen by the program and never copied from an input; "words" is a list of such tokens;
@@ -138,9 +139,8 @@ def pseudonym(uid: str) -> str:
 
 
 def key_path() -> Path:
-    """Return where the user's own key lies (XDG Base Directory: state)."""
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "triptych" / "log.key"
+    """Return where the user's own key lies."""
+    return state_folder() / "log.key"
 
 
 def _key() -> bytes:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from core.errors import ConfigError
 from core.runs.files import write_json
 from core.runs.folder import SETTINGS, Run, held_training
-from core.schema import value_at, walk
+from core.settings.schema import value_at, walk
 
 FREE = (
     "max_minutes",

@@ -221,7 +221,7 @@ class _Connection(H11Protocol):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep uvicorn's words to core.silence, which counts them: they quote requests."""
+    """Keep uvicorn's words to core.terminal.silence, which counts them: they quote requests."""
     logger = logging.getLogger("uvicorn")
     before = logger.propagate, list(logger.handlers)
     logger.propagate, logger.handlers = False, [logging.NullHandler()]

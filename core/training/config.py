@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from core.errors import ConfigError
-from core.schema import Section, setting
+from core.settings.schema import Section, setting
 
 
 @dataclass
@@ -44,3 +44,16 @@ class TrainerConfig(Section):
             raise ConfigError(
                 "config_choice", f"trainer.devices={self.devices} needs several processes: add strategy=ddp"
             )
+
+
+def share_of(trainer: TrainerConfig, share: float, rate: float = 1.0) -> TrainerConfig:
+    """Return the settings of one part of a training: its share, 0 to 1, of the steps and the minutes.
+
+    rate: factor of the learning rate.
+    """
+    return replace(
+        trainer,
+        max_steps=max(round(trainer.max_steps * share), 1),
+        max_minutes=trainer.max_minutes * share if trainer.max_minutes else None,
+        learning_rate=trainer.learning_rate * rate,
+    )

@@ -21,8 +21,8 @@ from core.data.stream import BatchSource, SampleStream, stream_loader
 from core.errors import ConfigError, InternalFault
 from core.runs.files import write_bytes
 from core.runs.log import RunLog
+from core.runs.stop import Stopped, StopRequest
 from core.runs.training import Checkpoints
-from core.stop import Stopped, StopRequest
 from core.training.checkpoint import AtomicCheckpoints, RandomState, plain_tensors
 from core.training.config import TrainerConfig
 from core.training.progress import TrainingProgress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -12,10 +11,10 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 
 from core.runs.log import RunLog
+from core.terminal.progress import progress_bar
 from core.training.config import TrainerConfig
 
 LATEST = 100  # steps whose mean loss tells how a training ended
@@ -59,15 +58,8 @@ class TrainingProgress(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = self._since = time.monotonic()
         self._since_step = trainer.global_step
-        terminal = sys.__stderr__  # not sys.stderr, which is withheld while a stage runs: see core/silence.py
-        if trainer.is_global_zero and terminal is not None and terminal.isatty():
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=Console(file=terminal), transient=True)
+        self._bar = progress_bar() if trainer.is_global_zero else None
+        if self._bar is not None:
             self._task = self._bar.add_task(
                 "training", total=self.config.max_steps, completed=trainer.global_step
             )

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import Checkpoint
 
-from core.stop import Stopped, StopRequest
+from core.runs.stop import Stopped, StopRequest
 
 LAST = "last.ckpt"
 EARLIER = "step-{step}.ckpt"

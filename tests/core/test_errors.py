@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ from core.errors import (
     TriptychError,
     frames_of,
     output_error,
+    source_of,
+    where_of,
 )
 
 LEAVES = {ConfigError: 2, InputError: 2, InternalFault: 3, ItemRefused: 4}
@@ -60,6 +63,22 @@ def test_frames_tell_where_and_nothing_else() -> None:
         json.loads('{"secret"')
     except ValueError as error:
         frames = frames_of(error)
-    assert frames[-1].startswith("json.decoder:")
+    assert frames[-1].startswith("<python>/json/decoder.py:")
     assert not any("secret" in frame for frame in frames)
-    assert frames_of(ValueError("never raised")) == ["unknown"]
+    assert frames_of(ValueError("never raised")) == ["<unknown>"]
+    assert where_of(error_of_ours()).startswith("tests/core/test_errors.py:")
+
+
+def error_of_ours() -> ValueError:
+    """Return an error that a library raised when we called it."""
+    try:
+        json.loads("{")
+    except ValueError as error:
+        return error
+    raise AssertionError
+
+
+def test_source_files_are_named_without_the_machines_folders() -> None:
+    assert source_of(str(Path(__file__))) == "tests/core/test_errors.py"
+    assert source_of("/somewhere/strange name.py") == "<other>/strange-name.py"
+    assert source_of(pytest.__file__) == "<site>/pytest/__init__.py"

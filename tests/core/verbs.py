@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, InternalFault, ItemRefused
-from core.progress import progress
 from core.runs.files import write_text
 from core.runs.folder import Run
+from core.terminal.progress import progress
 
 CANARY = "DOE^JANE-19700101"
 

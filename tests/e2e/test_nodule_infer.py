@@ -48,7 +48,7 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("make", "script", "code", "said"),
     [
-        (inputs.localiser, ["-m", "pipelines.nodule"], 0, "1 of 1 series were skipped, all because "),
+        (inputs.localiser, ["-m", "pipelines.nodule"], 0, "note: 1 of 1 series were skipped, all because "),
         (
             lambda folder: folder.mkdir(),
             ["-m", "pipelines.nodule"],

@@ -10,9 +10,9 @@ import yaml
 from apps.imagegen.config import ImagegenConfig
 from apps.nodule.config import NoduleConfig
 from apps.risk.config import RiskConfig
-from core.command_line import read_command_line
-from core.config import compose_jobs
-from core.usage import groups
+from core.cli.command_line import read_command_line
+from core.cli.main import compose_jobs
+from core.cli.usage import groups
 from pipelines import nodule, risk
 from pipelines.demo import DemoConfig
 

@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import sys
 from apps.nodule.config import NoduleConfig
-from core.config import front_door
+from core.cli.main import run_command
 verb, *words = sys.argv[1:]
-sys.exit(front_door("nodule", "nodule", NoduleConfig, {"train": f"tests.core.verbs:{verb}"}, words))
+sys.exit(run_command("nodule", "nodule", NoduleConfig, {"train": f"tests.core.verbs:{verb}"}, words))
 """
 
 

@@ -13,7 +13,7 @@ import pytest
 from apps.imagegen.config import SCHEDULERS as NAMED
 from apps.imagegen.config import STAGES as NAMES
 from apps.imagegen.config import ImagegenConfig
-from core.schema import walk
+from core.settings.schema import walk
 from pipelines.imagegen import STAGES, main
 from tests.apps.imagegen.tiny import tiny_pipeline
 

@@ -8,7 +8,7 @@ import pytest
 
 from apps.nodule.config import STAGES as NAMES
 from apps.nodule.config import NoduleConfig
-from core.schema import walk
+from core.settings.schema import walk
 from pipelines.nodule import STAGES, main
 
 

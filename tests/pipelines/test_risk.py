@@ -13,10 +13,10 @@ import pytest
 
 from apps.risk.config import STAGES as NAMES
 from apps.risk.config import RiskConfig
-from core.command_line import read_command_line
-from core.config import check_inputs, compose_jobs
+from core.cli.command_line import read_command_line
+from core.cli.main import check_inputs, compose_jobs
 from core.errors import InputError
-from core.schema import walk
+from core.settings.schema import walk
 from pipelines.jobs import JOBS
 from pipelines.risk import PARTS, STAGES, main
 

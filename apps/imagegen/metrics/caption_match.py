@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from apps.imagegen.metrics.estimate import Estimate, estimate
-from core.bootstrap import SAMPLES
+from core.statistics.bootstrap import SAMPLES
 
 
 def wins(score_NK: np.ndarray, own_N: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.bootstrap import SAMPLES, bootstrap
+from core.statistics.bootstrap import SAMPLES, bootstrap
 
 
 class Estimate(NamedTuple):

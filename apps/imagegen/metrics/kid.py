@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from apps.imagegen.metrics.estimate import Estimate, estimate
-from core.bootstrap import SAMPLES
+from core.statistics.bootstrap import SAMPLES
 
 
 def kid(

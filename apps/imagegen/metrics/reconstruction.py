@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from apps.imagegen.metrics.estimate import Estimate, estimate
-from core.bootstrap import SAMPLES
+from core.statistics.bootstrap import SAMPLES
 
 _PEAK = 255.0
 HIGHEST = 100.0  # dB of a picture that came back without any change; the formula has no value there

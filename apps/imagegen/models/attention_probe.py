@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from apps.imagegen.models.text import tokenized, window
+from core.compute.hooks import Call, hooked
 from core.errors import InternalFault
-from core.hooks import Call, hooked
 
 # A word may hold apostrophes and hyphens; where there is no letter at all (emoji), what stands between spaces counts.
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")

@@ -32,8 +32,8 @@ from apps.imagegen.models.text import (
     window,
 )
 from core.compute.devices import choose_device
+from core.data.paths import encodable
 from core.errors import InputError
-from core.paths import encodable
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "emoji"
 _ENCODERS = {"CLIPTextModel": "CLIPTokenizer", "BertModel": "BertTokenizer"}

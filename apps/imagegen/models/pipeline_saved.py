@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from torch import nn
 
 from apps.imagegen.models.pipeline_folder import Pipeline
+from core.data.paths import encodable
 from core.errors import output_error
-from core.paths import encodable
 from core.runs.files import make_folder, write_json
 
 _INDEX = "model_index.json"

@@ -21,8 +21,8 @@ from apps.imagegen.data.captions import Caption
 from apps.imagegen.data.pictures import Picture, PictureSet
 from apps.imagegen.models.inception import Inception
 from apps.imagegen.models.text import WIDTH as READ
-from core.progress import progress
 from core.runs.arrays import read_arrays, write_arrays
+from core.terminal.progress import progress
 
 SEEN = 288 + 768 + 2048
 EDGE = 128

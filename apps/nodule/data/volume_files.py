@@ -22,8 +22,8 @@ from apps.nodule.data.reasons import QUARANTINED, Reason, accept, note, refuse
 from apps.nodule.data.select import judge_extent, judge_size
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_grid import near_lps, settled, to_lps
+from core.data.paths import encodable
 from core.errors import ItemRefused
-from core.paths import encodable
 
 ORTHOGONAL = 1e-4
 # Without these a header says nothing of how its axes lie in the patient, and ITK makes something up.

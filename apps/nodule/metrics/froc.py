@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.bootstrap import SAMPLES, bootstrap
+from core.statistics.bootstrap import SAMPLES, bootstrap
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 MAX_MARKS = 100

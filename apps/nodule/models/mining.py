@@ -15,9 +15,9 @@ from apps.nodule.data.training.training_set import TrainingSet
 from apps.nodule.models.compact import SPACING_MM, CompactNet
 from apps.nodule.models.compact_detector import CompactDetector
 from core.compute.devices import choose_device
-from core.progress import progress
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.log import RunLog
+from core.terminal.progress import progress
 from core.training.digests import weights_digest
 
 MOST_A_SCENE = 150

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from core.errors import ConfigError, InputError
-from core.zones import is_zone
+from core.settings.zones import is_zone
 
 # A reader of files puts here why a row could not be split into values; absent where all rows could.
 FAULT = "__fault__"

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from apps.risk.data.columns import Columns, nearest
+from core.data.paths import data_root
 from core.errors import InputError
-from core.paths import data_root
 
 DEFAULT = "markets"
 _RETURNS = Columns(entity="asset", time="date", targets=("return",), observed=("range", "vix"))

@@ -14,7 +14,7 @@ from apps.risk.data.parse import MISSING_WORDS
 from core.errors import InputError
 from core.runs.files import write_csv
 from core.runs.folder import Run
-from core.terminal import commonest, print_note, print_set_aside
+from core.terminal.notes import commonest, print_note, print_set_aside
 
 LIST = ("row", "entity", "column", "code", "sentence", "content")
 FILE = "rejected.csv"

@@ -19,8 +19,8 @@ from apps.risk.data.columns import FAULT, Columns
 from apps.risk.data.csv_layout import csv_layout, not_in
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import read_sql
+from core.data.paths import encodable
 from core.errors import InputError
-from core.paths import encodable
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")

@@ -1,7 +1,7 @@
 """Seeded intervals for losses in the order of days, which cluster: days are drawn in blocks.
 
 Source: Politis & Romano 1994, doi:10.1080/01621459.1994.10476870 (the stationary bootstrap).
-Legend: T days, B resamples, S statistics. Clients, which have no order, are resampled by core.bootstrap.
+Legend: T days, B resamples, S statistics. Clients, which have no order, are resampled by core.statistics.bootstrap.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from arch.bootstrap import optimal_block_length
 
 from apps.risk.metrics.checks import check_at_least, check_not_infinite
-from core.bootstrap import CONFIDENCE, SAMPLES, percentile_interval
+from core.statistics.bootstrap import CONFIDENCE, SAMPLES, percentile_interval
 
 # Below this many days an automatic length says nothing.
 _FEWEST_DAYS = 20

@@ -1,7 +1,7 @@
 """Ranking and calibration of default probabilities, exact with ties.
 
 Legend: N clients, K bins, F figures. score_N: any finite number, higher is riskier; pd_N: probability of default,
-0..1; default_N: 1 defaulted, 0 did not; weight_N: how often each client counts, so that core.bootstrap gives
+0..1; default_N: 1 defaulted, 0 did not; weight_N: how often each client counts, so that core.statistics.bootstrap gives
 intervals over clients, None counts each once.
 Missing values: a client whose outcome is unknown (NaN) is left out; a missing score of a client whose outcome
 counts raises ValueError, as do infinities, shapes that differ and a set without an outcome (checks.counted).
@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import beta
 
 from apps.risk.metrics.checks import check_at_least, check_share, check_weights, counted
-from core.bootstrap import CONFIDENCE, SAMPLES, bootstrap
+from core.statistics.bootstrap import CONFIDENCE, SAMPLES, bootstrap
 
 BINS = 10
 ALERT_SHARE = 0.10

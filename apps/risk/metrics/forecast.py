@@ -1,7 +1,7 @@
 """Accuracy of forecasts over many series: MASE, quantile losses, WQL.
 
 Legend: N series, T past steps, H steps of the horizon, Q quantile levels. weight_N: how often each series counts,
-so that core.bootstrap gives intervals over series; None counts each once.
+so that core.statistics.bootstrap gives intervals over series; None counts each once.
 Missing values: an outcome that is NaN or masked is left out; a missing forecast of an outcome that counts raises
 ValueError, as do infinities, shapes that differ and a whole set without an outcome (checks.counted).
 """

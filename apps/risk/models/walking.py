@@ -19,7 +19,7 @@ from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import LONGEST_FIT, Walk
 from apps.risk.models.interface import TargetModel
 from core.errors import InputError
-from core.progress import progress
+from core.terminal.progress import progress
 
 
 class Asked(NamedTuple):

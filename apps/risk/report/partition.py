@@ -30,8 +30,8 @@ import pyarrow.parquet as pq
 
 from apps.risk.data.as_of_time import AsOf
 from apps.risk.report.manifest import INDEX, PARTS, Facts, summary, write_manifest
+from core.data.paths import encodable
 from core.errors import InternalFault, output_error
-from core.paths import encodable
 from core.runs.files import write_json
 
 ROWS_PER_GROUP = 1 << 16

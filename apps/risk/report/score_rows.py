@@ -39,7 +39,7 @@ from apps.risk.report.scores import (
 )
 from core.compute.threads import one_thread_each
 from core.jobs.step import check
-from core.progress import progress
+from core.terminal.progress import progress
 
 T = TypeVar("T")
 MOST_THREADS = 4  # slices in memory at once, and one more

@@ -24,7 +24,7 @@ def warn_of_seen(
     if until is None or day > np.datetime64(until, "D"):
         return {}
     log.event("seen_in_training", name=part)
-    # not sys.stderr, which is withheld while a stage runs: see core/silence.py
+    # not sys.stderr, which is withheld while a stage runs: see core/terminal/silence.py
     print(f"warning: {sentence(part, until, str(day))}", file=sys.__stderr__, flush=True)
     return {part: until}
 

@@ -25,8 +25,8 @@ from apps.risk.models.paths import PATHS
 from apps.risk.models.walking import Asked, first_day, joined, outcomes, walk_days
 from apps.risk.report.judged import Judged, judge, number, overall
 from apps.risk.report.parts import Figures, Parts
-from core.bootstrap import bootstrap
 from core.errors import InputError
+from core.statistics.bootstrap import bootstrap
 
 ORIGINS = 8  # dates of a part from which the whole horizon is forecast
 LEVELS = np.linspace(0.1, 0.9, 9)

@@ -6,7 +6,7 @@ import pytest
 
 from apps.nodule.config import DataConfig, ModelConfig, NoduleConfig, SimulateConfig
 from core.errors import ConfigError
-from core.schema import walk
+from core.settings.schema import walk
 
 
 def test_every_field_says_what_it_is_and_every_number_has_a_range() -> None:

@@ -11,8 +11,8 @@ import pytest
 from apps.nodule.config import NoduleConfig
 from apps.nodule.data.luna16 import Annotations, Predictions
 from apps.nodule.evaluate import metrics_of, run, score
+from core.data.paths import data_root
 from core.errors import InputError
-from core.paths import data_root
 from core.runs.folder import Run
 
 RATES = ["0.125", "0.25", "0.5", "1", "2", "4", "8"]

@@ -122,7 +122,7 @@ def test_only_skipped_is_no_fault(tmp_path: Path, weights: Path, capfd: pytest.C
     assert result.code == 0
     assert [row["status"] for row in result.summary()] == ["skipped"] * 3
     assert [path.name for path in result.output.iterdir()] == ["summary.csv"]
-    assert one_line(capfd).startswith("3 of 3 series were skipped, ")
+    assert one_line(capfd).startswith("note: 3 of 3 series were skipped, ")
 
 
 def test_the_same_bytes_twice(tmp_path: Path, weights: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_defect_in_one_series_is_its_own(
         assert re.fullmatch(r"tests/apps/nodule/test_infer\.py:\d+", fault["where"])
     told = json.dumps(lines) + json.dumps(record) + (result.output / "summary.csv").read_text()
     line = one_line(capfd)
-    assert line.startswith("1 of 2 series were quarantined, all because ")
+    assert line.startswith("note: 1 of 2 series were quarantined, all because ")
     assert line.endswith(f"({code}); all are listed in {result.output / 'summary.csv'}")
     assert CANARY not in told + line
 

@@ -14,8 +14,8 @@ from apps.risk.config import ModelConfig, PlanConfig, RiskConfig
 from apps.risk.models.sizes import QUANTILE_LEVELS, SIZES
 from apps.risk.models.transformer import RiskFormer, target_rows
 from apps.risk.plan import Launch, forward_flop, launch_of, machines_of, plan, run, step_of, table, tokens_of
-from core.command_line import read_command_line
-from core.config import compose_jobs
+from core.cli.command_line import read_command_line
+from core.cli.main import compose_jobs
 from core.errors import ConfigError, InputError
 from core.runs.folder import Run
 from core.training.memory import GIB, Spread, kept_memory

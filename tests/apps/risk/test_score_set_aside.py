@@ -64,7 +64,7 @@ def test_a_few_rows_are_said_and_listed(verb: str, tmp_path: Path, capfd: pytest
         (listed,) = (tmp_path / "out" / "quarantine").iterdir()
     said = [line for line in capfd.readouterr().err.splitlines() if "set aside" in line]
     assert len(said) == 1
-    assert said[0].startswith(f"5 of {2 * DAYS} rows were set aside, all because ret is no number")
+    assert said[0].startswith(f"note: 5 of {2 * DAYS} rows were set aside, all because ret is no number")
     assert said[0].endswith(f"all are listed in {listed}")
     assert listed.read_text().count("not_a_number") == 5
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["rejected_rows"] == 5
@@ -92,6 +92,6 @@ def test_series_without_scores_are_counted_with_their_reason(
     table[: 2 * DAYS - 150].to_csv(path, index=False)
     assert call("score", path, tmp_path) == ExitCode.QUARANTINED
     [said] = [line for line in capfd.readouterr().err.splitlines() if "no scores" in line]
-    assert said.startswith("1 of 2 series have no scores, all because its last value of ret, of ")
+    assert said.startswith("note: 1 of 2 series have no scores, all because its last value of ret, of ")
     (listed,) = (tmp_path / "out" / "quarantine").iterdir()
     assert said.endswith(f"(data.max_age) (too_old); all are listed in {listed}")

@@ -25,7 +25,7 @@ from benchmarks.risk.loader import (
     trained,
 )
 from core.errors import InputError
-from core.silence import silenced
+from core.terminal.silence import silenced
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs, of pandas, sklearn and lightning
 

@@ -16,8 +16,8 @@ from apps.risk.models.riskformer import RiskformerTargets
 from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import RiskFormer
 from benchmarks.risk.long_horizon import POINT, TASKS, load_window, run
+from core.data.paths import data_root
 from core.errors import InputError
-from core.paths import data_root
 
 DAYS, SERIES, HORIZON = 130, 5, 30
 TASK = next(task for task in TASKS if task.sample == "exchange_rate")

@@ -10,7 +10,7 @@ import pytest
 from core.errors import ConfigError
 from core.runs.folder import SETTINGS, Run
 from core.runs.training import Checkpoints, Source, Training, deciding
-from core.schema import Section, free_text, setting
+from core.settings.schema import Section, free_text, setting
 from core.training.config import TrainerConfig
 
 PARTS = ("seed", "model", "trainer")

@@ -179,7 +179,7 @@ def test_a_fault_has_an_id_and_only_the_log_knows_more(tmp_path: Path) -> None:
     assert "hunter2" not in text
     fault, line, _ = [json.loads(line) for line in text.splitlines()]
     assert (fault["event"], fault["request"], fault["type"]) == ("fault", request, "ValueError")
-    assert fault["frames"][-1].startswith("tests.core.serving.service:")
+    assert fault["frames"][-1].startswith("tests/core/serving/service.py:")
     assert (line["event"], line["request"], line["status"], line["route"]) == (
         "request",
         request,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigError
-from core.training.config import TrainerConfig
+from core.training.config import TrainerConfig, share_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,11 @@ def test_the_defaults_are_valid() -> None:
 
 def test_several_devices_go_with_ddp() -> None:
     assert TrainerConfig(strategy="ddp", devices=2).devices == 2
+
+
+def test_a_part_of_a_training_has_its_share_of_steps_and_minutes() -> None:
+    whole = TrainerConfig(max_steps=1000, max_minutes=20.0, learning_rate=0.01)
+    part = share_of(whole, 0.25, rate=0.1)
+    assert (part.max_steps, part.max_minutes, part.learning_rate) == (250, 5.0, pytest.approx(0.001))
+    assert share_of(TrainerConfig(max_steps=3), 0.1).max_steps == 1
+    assert share_of(TrainerConfig(), 0.5).max_minutes is None

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.stop import Stopped, StopRequest
+from core.runs.stop import Stopped, StopRequest
 from core.training.resume import WEIGHTS
 from core.training.saving import LAST, MARK, Saving
 from tests.core.training.toy import make, train

@@ -20,7 +20,7 @@ from torch.utils.data import IterableDataset
 from core.data.stream import BatchSource, steps_of_worker
 from core.runs.folder import process_rank
 from core.runs.log import RunLog
-from core.stop import Stopped
+from core.runs.stop import Stopped
 from core.training.config import TrainerConfig
 from core.training.fit import Fitted, fit
 from core.training.optimizer import optimizer_and_schedule

@@ -22,10 +22,10 @@ from apps.nodule.data.training.scenes import SPACING_MM, Scene, make_scene, read
 from apps.nodule.data.training.specimens import LUNA_DIAMETER, Specimen, load_cubes, load_vois
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import read_volume_file
+from core.data.paths import data_root
 from core.errors import InputError, ItemRefused
-from core.paths import data_root
-from core.progress import progress
 from core.runs.log import RunLog, pseudonym
+from core.terminal.progress import progress
 
 CACHE_VERSION = 2  # raise when scenes are made in another way
 NODULE_FILES = ("vois.csv", "cubes.csv", "cubes.npz")

@@ -18,8 +18,8 @@ from apps.nodule.data.luna16 import (
     write_predictions,
     write_seriesuids,
 )
+from core.data.paths import data_root
 from core.errors import ExitCode, InputError
-from core.paths import data_root
 
 HEADER = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
 MARKS = "seriesuid,coordX,coordY,coordZ,probability\n"

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.nodule.metrics.froc import RATES, Froc, Marks, Matched, Spheres, froc, match
-from core.bootstrap import resampled_weights
+from core.statistics.bootstrap import resampled_weights
 from tests.twins import froc as twin
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "luna16_script.json"

@@ -50,8 +50,8 @@ def test_rows_set_aside_are_said_in_one_line_logged_and_listed(
 ) -> None:
     report_rejected(checked(["x", "1,234", "y", *range(7)]), COLUMNS, 0.3, run)
     assert capfd.readouterr().err == (
-        "3 of 10 rows were set aside, 2 of them because ret is no number: wanted one such as 1234.5, or nothing where "
-        f"it is not known (not_a_number); all are listed in {run.path / FILE}\n"
+        "note: 3 of 10 rows were set aside, 2 of them because ret is no number: wanted one such as 1234.5, or nothing "
+        f"where it is not known (not_a_number); all are listed in {run.path / FILE}\n"
     )
     assert [(line["count"], line["items"], line["code"]) for line in log_of(run)] == [(3, 10, "not_a_number")]
     with (run.path / FILE).open(newline="") as stream:
@@ -87,7 +87,7 @@ def test_the_share_itself_is_allowed_and_the_callers_list_is_named(
 def test_copies_of_a_row_are_counted_but_do_not_stop(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     report_rejected(checked([1.0, 2.0, 3.0], copies=3), COLUMNS, 0.0, run)
     assert capfd.readouterr().err.startswith(
-        "3 of 6 rows were set aside, all because the row is there more than once"
+        "note: 3 of 6 rows were set aside, all because the row is there more than once"
     )
 
 

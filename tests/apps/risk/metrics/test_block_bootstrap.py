@@ -13,7 +13,7 @@ from apps.risk.metrics.block_bootstrap import (
     stationary_indices,
     stationary_weights,
 )
-from core.bootstrap import bootstrap
+from core.statistics.bootstrap import bootstrap
 
 NAN = np.nan
 

@@ -23,7 +23,7 @@ from apps.risk.metrics.credit import (
     gini,
     kolmogorov_smirnov,
 )
-from core.bootstrap import resampled_weights
+from core.statistics.bootstrap import resampled_weights
 from tests.twins import credit as twin
 
 NAN = np.nan

@@ -22,7 +22,7 @@ from apps.risk.report.seen_in_training import warn_of_seen
 from apps.risk.score import run as score
 from core.runs.folder import open_run
 from core.runs.log import RunLog
-from core.silence import silenced
+from core.terminal.silence import silenced
 from tests.apps.risk.score_inputs import config, returns
 
 VERBS = {"score": score, "evaluate": evaluate, "backtest": backtest}

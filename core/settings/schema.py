@@ -1,0 +1,174 @@
+"""Describe a config field once: default, unit, range, help; ranges are checked when an object is built.
+
+Three read the descriptions: the checks here, the help page (`core.cli.usage`) and the entry point (`core.cli.main`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from core.errors import ConfigError
+
+MISSING = "???"  # OmegaConf's own mark of a mandatory value
+
+
+def setting(
+    default: Any,
+    about: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] = (),
+    needed_by: Sequence[str] = (),
+) -> Any:
+    """Declare one field of a config dataclass.
+
+    unit: shown in help and errors. low / high: inclusive bounds; above: exclusive lower bound; each element of
+    a list is checked. choices: allowed words. needed_by: stages that cannot run while the value is None.
+    """
+    metadata = {
+        "about": about,
+        "unit": unit,
+        "low": low,
+        "above": above,
+        "high": high,
+        "choices": tuple(choices),
+        "needed_by": tuple(needed_by),
+        "free_text": False,
+        "path": False,
+    }
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def free_text(default: str | None, about: str, *, needed_by: Sequence[str] = ()) -> Any:
+    """Declare a field that takes any text exactly as typed: a sentence, the name of a column."""
+    metadata = {"about": about, "needed_by": tuple(needed_by), "free_text": True, "path": False}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def path_text(
+    default: str | None,
+    about: str,
+    *,
+    exists: bool = False,
+    deferred_by: str | None = None,
+    needed_by: Sequence[str] = (),
+) -> Any:
+    """Declare a field that names a file, a folder or a URL, exactly as typed; any bytes that a file system takes.
+
+    exists: it is read, so a missing one is refused before anything is loaded. deferred_by: field that puts the
+    reading off to a later time, such as a schedule; where it is given, nothing needs to exist yet.
+    """
+    metadata = {
+        "about": about,
+        "needed_by": tuple(needed_by),
+        "free_text": True,
+        "path": True,
+        "exists": exists,
+        "deferred_by": deferred_by,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Section:
+    """Base of config dataclasses: checks its ranges when it is built.
+
+    where: path of the section in the whole config ("trainer"), so that errors name the full path.
+    """
+
+    where: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            name = f"{self.where}.{field.name}" if self.where else field.name
+            check_value(name, getattr(self, field.name), field.metadata)
+
+
+def check_value(name: str, value: Any, metadata: Any) -> None:
+    """Raise ConfigError when the value lies outside what the metadata allow; None and MISSING pass."""
+    if value is None or value == MISSING:
+        return
+    choices = metadata.get("choices", ())
+    if choices and value not in choices:
+        raise ConfigError("config_choice", f"{name}={value} is not one of {', '.join(choices)}")
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, (int, float)) and not isinstance(number, bool):
+            _check_number(name, value, number, metadata)
+
+
+def _check_number(name: str, value: Any, number: float, metadata: Any) -> None:
+    low, above, high = (metadata.get(key) for key in ("low", "above", "high"))
+    inside = (
+        math.isfinite(number)
+        and (low is None or number >= low)
+        and (above is None or number > above)
+        and (high is None or number <= high)
+    )
+    if not inside:
+        allowed = describe_range(metadata) or "finite"
+        raise ConfigError(
+            "config_range", f"{name}={value} is out of range: allowed is {allowed}; set {name} within it"
+        )
+
+
+def describe_range(metadata: Any) -> str:
+    """Return the allowed range in words, with its unit; empty where there is none."""
+    low, above, high = (metadata.get(key) for key in ("low", "above", "high"))
+    words = []
+    if above is not None:
+        words.append(f"more than {_exact(above)}")
+    if low is not None and high is not None:
+        words.append(f"{_exact(low)} to {_exact(high)}")
+    elif low is not None:
+        words.append(f"{_exact(low)} or more")
+    elif high is not None:
+        words.append(f"at most {_exact(high)}")
+    text = " and ".join(words)
+    unit = metadata.get("unit", "")
+    return f"{text} {unit}".strip() if text else ""
+
+
+def _exact(number: float) -> str:
+    """Return a bound with all its digits: a rounded one would invite a value that is refused."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
+
+
+def build(schema: Any, content: Mapping[str, Any]) -> Any:
+    """Return an object of a config dataclass from nested mappings, so that its checks see the values themselves.
+
+    Raises ConfigError from the checks, and for a name that the schema does not have.
+    """
+    types = typing.get_type_hints(schema)
+    values = {}
+    for name, value in content.items():
+        if name not in {field.name for field in dataclasses.fields(schema)}:
+            raise ConfigError("config_unknown", f'unknown field "{name}" of {schema.__name__}')
+        values[name] = build(types[name], value) if dataclasses.is_dataclass(types[name]) else value
+    return schema(**values)
+
+
+def value_at(config: Any, path: str) -> Any:
+    """Return the value of a field by its full path, such as `trainer.max_steps`."""
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def walk(schema: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Yield (full path, field) of every leaf of a config dataclass, in the order of declaration."""
+    instance = schema() if isinstance(schema, type) else schema
+    for field in dataclasses.fields(instance):
+        path = f"{prefix}.{field.name}" if prefix else field.name
+        value = getattr(instance, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from walk(value, path)
+        else:
+            yield path, field
