@@ -26,7 +26,11 @@ LONGEST = 400
 LONGER: dict[str, str] = {}
 # Rooms that every app has; an app may lack a verb that means nothing for it, but no room has another name.
 FOLDERS = {"data", "models", "metrics", "report", "weights"}
-PAGES = {"imagegen": {"web"}}  # what a browser loads
+# Folders of one app alone, and why it has them.
+OWN_FOLDERS = {
+    "imagegen": {"web"},  # what a browser loads
+    "risk": {"scoring", "evaluation"},  # the rows of one date; judging forecasts against what came
+}
 VERBS = {"train", "evaluate"}
 
 
@@ -120,7 +124,7 @@ def test_relative_imports_are_not_used() -> None:
 def test_each_app_has_the_same_rooms(app: str) -> None:
     folder = ROOT / "apps" / app
     inside = {path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert inside == FOLDERS | PAGES.get(app, set())
+    assert inside == FOLDERS | OWN_FOLDERS.get(app, set())
     files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert {"config", *VERBS} <= files
     door = ROOT / "pipelines" / f"{app}.py"

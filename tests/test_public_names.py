@@ -23,7 +23,7 @@ from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.report import tables
 from apps.nodule.report.model_info import ModelInfo
 from apps.risk.config import RiskConfig
-from apps.risk.report import scores
+from apps.risk.scoring import scores
 from core.cli.usage import groups
 from core.errors import ExitCode
 from core.settings.schema import walk

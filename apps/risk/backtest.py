@@ -23,6 +23,8 @@ from apps.risk.data.holdings import read_holdings
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.panel import Panel
 from apps.risk.data.set_aside import report_rejected
+from apps.risk.evaluation.judged import COLUMNS, Judged, Row, cells, judge, overall
+from apps.risk.evaluation.seen_in_training import warn_of_seen
 from apps.risk.metrics.tail_figures import TailFigures
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.candidates import candidates
@@ -37,8 +39,6 @@ from apps.risk.models.walking import Asked, first_day, held, joined, outcomes, w
 from apps.risk.report import page
 from apps.risk.report.backtest_page import backtest_page
 from apps.risk.report.input_notes import input_notes
-from apps.risk.report.judged import COLUMNS, Judged, Row, cells, judge, overall
-from apps.risk.report.seen_in_training import warn_of_seen
 from core.errors import ExitCode, InputError
 from core.runs.files import write_csv, write_json, write_text
 from core.runs.folder import Run

@@ -21,8 +21,8 @@ from apps.risk.models.candidates import candidates
 from apps.risk.models.risk_model import DEFAULT, EMBEDDED, RiskModel
 from apps.risk.models.walking import Asked, outcomes
 from apps.risk.report import page
-from apps.risk.report.partition import read_batches
-from apps.risk.report.scores import LEVELS, QUANTILES
+from apps.risk.scoring.partition import read_batches
+from apps.risk.scoring.scores import LEVELS, QUANTILES
 from core.reports.page import Block, Figure, Gallery, Links, Section, Table, Text
 from core.runs.folder import Run
 

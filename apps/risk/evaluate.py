@@ -1,6 +1,6 @@
 """stage=evaluate: all models side by side; the champion is chosen on development dates, the test is looked at once.
 
-The rules: apps.risk.report.target_evaluation and apps.risk.report.event_evaluation.
+The rules: apps.risk.evaluation.target_evaluation and apps.risk.evaluation.event_evaluation.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from apps.risk.data.comparable import comparable
 from apps.risk.data.history import first_date
 from apps.risk.data.load import load_panel
 from apps.risk.data.set_aside import report_rejected
+from apps.risk.evaluation.event_evaluation import events, least_log_loss
+from apps.risk.evaluation.seen_in_training import warn_of_seen
+from apps.risk.evaluation.target_evaluation import chosen, targets
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.candidates import candidates, trained_names
 from apps.risk.models.champions import CHAMPIONS
@@ -21,10 +24,7 @@ from apps.risk.models.risk_model import RiskModel
 from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.report import page
 from apps.risk.report.evaluation_page import event_page, targets_page
-from apps.risk.report.event_evaluation import events, least_log_loss
 from apps.risk.report.input_notes import input_notes, unseen_notes
-from apps.risk.report.seen_in_training import warn_of_seen
-from apps.risk.report.target_evaluation import chosen, targets
 from core.errors import ExitCode
 from core.runs.files import write_json, write_text
 from core.runs.folder import Run

@@ -18,20 +18,20 @@ from apps.risk.data.holdings import Holdings, read_holdings
 from apps.risk.data.load import Loaded, load_panel, zone_of
 from apps.risk.data.set_aside import LIST, rejected_rows, report_rejected
 from apps.risk.data.sql import parse_url
-from apps.risk.late_input import when_input_is_there
+from apps.risk.evaluation.seen_in_training import warn_of_seen
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.champions import champion_of, read_champions
 from apps.risk.models.paths import PATHS
 from apps.risk.models.risk_model import RiskModel, on_device
 from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.report.input_notes import input_notes
-from apps.risk.report.manifest import Facts
-from apps.risk.report.partition import read_batches, write_partition
-from apps.risk.report.score_rows import Settings, Tally, score_rows
-from apps.risk.report.scores import ENTITY, FEW, FEWEST, LAYOUT, PORTFOLIO, UNITS
-from apps.risk.report.scoring_name import scoring_name
-from apps.risk.report.seen_in_training import warn_of_seen
-from apps.risk.report.sql_sink import upsert
+from apps.risk.scoring.late_input import when_input_is_there
+from apps.risk.scoring.manifest import Facts
+from apps.risk.scoring.partition import read_batches, write_partition
+from apps.risk.scoring.score_rows import Settings, Tally, score_rows
+from apps.risk.scoring.scores import ENTITY, FEW, FEWEST, LAYOUT, PORTFOLIO, UNITS
+from apps.risk.scoring.scoring_name import scoring_name
+from apps.risk.scoring.sql_sink import upsert
 from core.cli.stages import to_yaml
 from core.compute.threads import one_thread
 from core.errors import ConfigError, ExitCode, InputError, output_error

@@ -22,10 +22,10 @@ from apps.risk.data.outcomes import Origins
 from apps.risk.data.panel import Panel, build_panel, fill_gaps
 from apps.risk.data.samples import load_sample
 from apps.risk.data.windows import Windows
+from apps.risk.evaluation.feature_stability import feature_stability
 from apps.risk.metrics.credit import ALERT_SHARE, capture, credit_figures_with_intervals
 from apps.risk.models.event_learning import gather
 from apps.risk.models.event_training import CONTEXT, known_origins, learn, log_loss
-from apps.risk.report.feature_stability import feature_stability
 from core.runs.log import RunLog
 from core.runs.training import Checkpoints
 from core.statistics.bootstrap import bootstrap

@@ -17,12 +17,12 @@ from apps.risk.data.contracts import check
 from apps.risk.data.history import known_until, steps_known
 from apps.risk.data.panel import Panel, build_panel
 from apps.risk.data.samples import load_sample
+from apps.risk.evaluation.judged import SIZE, Judged, daily_losses, judge, number, overall
 from apps.risk.metrics.tail_figures import mean_losses
 from apps.risk.models.candidates import candidates
 from apps.risk.models.forecast import TAIL_LEVELS
 from apps.risk.models.garch import LONGEST_FIT
 from apps.risk.models.walking import Asked, outcomes, walk_days
-from apps.risk.report.judged import SIZE, Judged, daily_losses, judge, number, overall
 from core.errors import InputError
 
 BESIDE = "gjr_garch"  # the model that the others are compared with

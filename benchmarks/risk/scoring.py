@@ -27,8 +27,8 @@ from apps.risk.config import DataConfig
 from apps.risk.data.load import load_panel
 from apps.risk.models.risk_model import RiskModel
 from apps.risk.models.walking import Fitting
-from apps.risk.report.manifest import verify
-from apps.risk.report.scores import target_rows
+from apps.risk.scoring.manifest import verify
+from apps.risk.scoring.scores import target_rows
 from benchmarks.command_line import whole
 from benchmarks.record import ROOT
 from core.errors import InputError

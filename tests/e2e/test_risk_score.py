@@ -23,8 +23,8 @@ import pytest
 
 import apps.risk.score as scoring
 from apps.risk.config import RiskConfig
-from apps.risk.report.manifest import verify
-from apps.risk.report.partition import read_batches
+from apps.risk.scoring.manifest import verify
+from apps.risk.scoring.partition import read_batches
 from core.errors import InputError
 from core.jobs.queue import State, jobs
 from core.jobs.store import Store

@@ -12,11 +12,11 @@ import numpy as np
 
 from apps.risk.data.history import steps_known
 from apps.risk.data.panel import Panel
+from apps.risk.evaluation.judged import Judged
 from apps.risk.models.forecast import TAIL_LEVELS
 from apps.risk.models.garch import Walk
 from apps.risk.models.walking import Asked, outcomes
 from apps.risk.report import page
-from apps.risk.report.judged import Judged
 from core.reports.page import Block, Facts, Figure, Gallery, Notice, Page, Section, Text, Tile
 
 SHOWN = 4  # entities whose walk is drawn

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from apps.risk.evaluation.event_evaluation import Evaluated
+from apps.risk.evaluation.judged import Judged
+from apps.risk.evaluation.parts import Figures, Parts
 from apps.risk.report import page
-from apps.risk.report.event_evaluation import Evaluated
-from apps.risk.report.judged import Judged
-from apps.risk.report.parts import Figures, Parts
 from core.reports.page import Block, Column, Gallery, Notice, Page, Section, Table, Text, Tile
 
 _CREDIT = {

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from apps.risk.evaluation.judged import Row
+from apps.risk.evaluation.seen_in_training import sentence
 from apps.risk.metrics.credit import CalibrationTable
 from apps.risk.metrics.tail_figures import FEWEST_SEEN, too_few_expected
 from apps.risk.report import charts
-from apps.risk.report.judged import Row
-from apps.risk.report.seen_in_training import sentence
 from core.reports.page import Bar, Column, Figure, Notice, Page, Section, Table
 from core.reports.plots import figure, to_svg
 

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 import apps.risk.score as module
-from apps.risk.report.manifest import verify
+from apps.risk.scoring.manifest import verify
 from core.errors import ConfigError, InputError
 from core.runs.files import write_json
 from tests.apps.risk.score_inputs import config, files, go, returns, scores

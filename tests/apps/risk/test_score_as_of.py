@@ -136,7 +136,7 @@ def test_a_scheduled_scoring_waits_for_new_data_and_fails_without(
         pauses.append(seconds)
         config(tmp_path, new)
 
-    monkeypatch.setattr("apps.risk.late_input.pause", data_arrive)
+    monkeypatch.setattr("apps.risk.scoring.late_input.pause", data_arrive)
     cfg = dataclasses.asdict(config(tmp_path, returns(2)))
     assert job(cfg, now.isoformat())["exit_code"] == 0
     assert pauses == [60.0]

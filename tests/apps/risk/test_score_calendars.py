@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.risk.report.manifest import read_manifest
 from apps.risk.score import run
+from apps.risk.scoring.manifest import read_manifest
 from core.runs.folder import Run
 from tests.apps.risk.mixed_calendars import series
 from tests.apps.risk.score_inputs import config, scores

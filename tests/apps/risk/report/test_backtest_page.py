@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from apps.risk.evaluation.judged import judge, overall
 from apps.risk.models.baselines import HistoricalSimulation
 from apps.risk.models.walking import Asked, outcomes, walk_days
 from apps.risk.report.backtest_page import backtest_page, least
-from apps.risk.report.judged import judge, overall
 from core.reports.page import Table
 from tests.apps.risk.models.test_baselines import panel, returns
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from apps.risk.evaluation.event_evaluation import Evaluated
+from apps.risk.evaluation.judged import Judged, Row
+from apps.risk.evaluation.parts import Parts
 from apps.risk.metrics.credit import calibration_table
 from apps.risk.metrics.tail_figures import TailFigures
 from apps.risk.models.walking import Asked
 from apps.risk.report.evaluation_page import event_page, targets_page
-from apps.risk.report.event_evaluation import Evaluated
-from apps.risk.report.judged import Judged, Row
-from apps.risk.report.parts import Parts
 from core.reports.page import Gallery, Table
 
 TRIPLE = [0.5, 0.4, 0.6]

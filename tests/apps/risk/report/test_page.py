@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
+from apps.risk.evaluation.judged import Row
 from apps.risk.metrics.credit import calibration_table
 from apps.risk.metrics.tail_figures import TailFigures
-from apps.risk.report.judged import Row
 from apps.risk.report.page import (
     Client,
     calibration,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from apps.risk.config import DataConfig, RiskConfig, ScoreConfig
-from apps.risk.report.scoring_name import scoring_name
+from apps.risk.scoring.scoring_name import scoring_name
 
 
 def _name(output: str, path: str | None = None, table: str | None = None, name: str | None = None) -> str:

@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from apps.risk.data.as_of_time import parse_as_of
-from apps.risk.report.partition import Layout, read_batches
-from apps.risk.report.sql_sink import upsert
+from apps.risk.scoring.partition import Layout, read_batches
+from apps.risk.scoring.sql_sink import upsert
 from core.errors import InputError
 from tests.apps.risk.postgres import PASSWORD, free_port
-from tests.apps.risk.report.conftest import USER, run_sql
-from tests.apps.risk.report.partitions import DATE, LAYOUT, write
+from tests.apps.risk.scoring.conftest import USER, run_sql
+from tests.apps.risk.scoring.partitions import DATE, LAYOUT, write
 
 OTHER = parse_as_of("2024-02-29")
 Rows = list[tuple[Any, ...]]
@@ -317,7 +317,7 @@ def test_a_server_that_is_down_is_told_without_its_credentials() -> None:
 def test_a_sqlite_database_that_another_holds_is_an_outage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.risk.report.sql_sink.WAIT_S", 0.05)
+    monkeypatch.setattr("apps.risk.scoring.sql_sink.WAIT_S", 0.05)
     url = f"sqlite:///{tmp_path}/scores.db"
     upsert(url, "scores", "desk", DATE, LAYOUT, FIRST)
     engine = sa.create_engine(url)

@@ -15,7 +15,7 @@ from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.panel import Panel
 from apps.risk.models.baselines import HistoricalSimulation
 from apps.risk.models.forecast import EventForecast, Reason
-from apps.risk.report.score_rows import SetAside, Settings, Tally, score_rows
+from apps.risk.scoring.score_rows import SetAside, Settings, Tally, score_rows
 from tests.apps.risk.models.networks import untrained
 from tests.apps.risk.score_inputs import returns
 

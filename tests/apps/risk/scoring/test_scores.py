@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from apps.risk.models.forecast import TAIL_LEVELS, EventForecast, PathForecast, Reason
-from apps.risk.report.manifest import Facts
-from apps.risk.report.partition import read_batches, write_partition
-from apps.risk.report.scores import (
+from apps.risk.scoring.manifest import Facts
+from apps.risk.scoring.partition import read_batches, write_partition
+from apps.risk.scoring.scores import (
     COLUMNS,
     ERRORS,
     FEW,
@@ -25,7 +25,7 @@ from apps.risk.report.scores import (
     target_rows,
     top_share,
 )
-from tests.apps.risk.report.partitions import DATE
+from tests.apps.risk.scoring.partitions import DATE
 
 TIME_H = np.array(["2024-01-02", "2024-01-03"], dtype="datetime64[us]")
 

@@ -7,8 +7,8 @@ import pytest
 
 from apps.risk.data.columns import Columns
 from apps.risk.data.features import Features
+from apps.risk.evaluation.feature_stability import feature_stability
 from apps.risk.metrics.stability import categorical_stability, numeric_stability
-from apps.risk.report.feature_stability import feature_stability
 
 COLUMNS = Columns(
     entity="who", time="day", targets=(), event="bad", observed=("bill",), statics=("branch",), known=()

@@ -14,8 +14,8 @@ from apps.risk.config import DataConfig, RiskConfig
 from apps.risk.data.load import load_panel
 from apps.risk.data.outcomes import event_origins
 from apps.risk.data.panel import Panel
+from apps.risk.evaluation.event_evaluation import event_parts, events, least_log_loss
 from apps.risk.models.forecast import EventForecast, Reason
-from apps.risk.report.event_evaluation import event_parts, events, least_log_loss
 from core.errors import InputError
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from apps.risk.data.as_of_time import parse_as_of
-from apps.risk.report.manifest import Facts
-from apps.risk.report.partition import Layout, write_partition
+from apps.risk.scoring.manifest import Facts
+from apps.risk.scoring.partition import Layout, write_partition
 
 DATE, DAY_BEFORE = parse_as_of("2024-01-31"), parse_as_of("2024-01-30")
 LAYOUT = Layout(

@@ -20,11 +20,11 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from apps.risk.report import partition
-from apps.risk.report.manifest import verify
-from apps.risk.report.partition import Layout, partition_folder, read_batches, write_partition
+from apps.risk.scoring import partition
+from apps.risk.scoring.manifest import verify
+from apps.risk.scoring.partition import Layout, partition_folder, read_batches, write_partition
 from core.errors import InputError, InternalFault
-from tests.apps.risk.report.partitions import DATE, DAY_BEFORE, LAYOUT, facts, scores, write
+from tests.apps.risk.scoring.partitions import DATE, DAY_BEFORE, LAYOUT, facts, scores, write
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -230,7 +230,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def _start(folder: Path, times: int, add: float) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.apps.risk.report.partitions", str(folder), str(times), str(add)],
+        [sys.executable, "-m", "tests.apps.risk.scoring.partitions", str(folder), str(times), str(add)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

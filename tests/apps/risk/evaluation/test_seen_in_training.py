@@ -17,8 +17,8 @@ from apps.risk.config import BacktestConfig, DataConfig
 from apps.risk.data.load import load_panel
 from apps.risk.data.mixture import UNTIL
 from apps.risk.evaluate import run as evaluate
+from apps.risk.evaluation.seen_in_training import warn_of_seen
 from apps.risk.models.risk_model import EMBEDDED, describe
-from apps.risk.report.seen_in_training import warn_of_seen
 from apps.risk.score import run as score
 from core.runs.folder import open_run
 from core.runs.log import RunLog

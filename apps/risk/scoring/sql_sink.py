@@ -20,8 +20,8 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from apps.risk.data.as_of_time import AsOf
 from apps.risk.data.sql import open_engine, parse_url, show, told
-from apps.risk.report.partition import Layout
-from apps.risk.report.sql_migration import is_of_old_layout, migration
+from apps.risk.scoring.partition import Layout
+from apps.risk.scoring.sql_migration import is_of_old_layout, migration
 from core.errors import InputError
 
 SCORING, AS_OF_TIME, AS_OF = "scoring", "as_of_time", "as_of"

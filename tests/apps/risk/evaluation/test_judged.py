@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from apps.risk.evaluation.judged import COLUMNS, Judged, cells, daily_losses, judge, overall
 from apps.risk.models.forecast import TAIL_LEVELS
 from apps.risk.models.garch import Walk
 from apps.risk.models.walking import Asked
-from apps.risk.report.judged import COLUMNS, Judged, cells, daily_losses, judge, overall
 
 DAYS = 120
 VAR = norm.ppf(TAIL_LEVELS)

@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from apps.risk.data.as_of_time import AsOf
-from apps.risk.report.manifest import INDEX, PARTS, Facts, summary, write_manifest
+from apps.risk.scoring.manifest import INDEX, PARTS, Facts, summary, write_manifest
 from core.data.paths import encodable
 from core.errors import InternalFault, output_error
 from core.runs.files import write_json

@@ -21,11 +21,11 @@ from apps.risk.data.load import Loaded
 from apps.risk.data.outcomes import Origins, event_origins, outcomes_missing
 from apps.risk.data.panel import Panel, fill_gaps, on_table_times, take
 from apps.risk.data.windows import Windows
+from apps.risk.evaluation.feature_stability import feature_stability
+from apps.risk.evaluation.judged import number
+from apps.risk.evaluation.parts import Figures, Parts
 from apps.risk.metrics.credit import CalibrationTable, calibration_table, credit_figures_with_intervals
 from apps.risk.models.interface import EventModel
-from apps.risk.report.feature_stability import feature_stability
-from apps.risk.report.judged import number
-from apps.risk.report.parts import Figures, Parts
 from core.errors import InputError
 
 PAST = 24  # times of the calendar whose features are compared, as many as models of an event look at

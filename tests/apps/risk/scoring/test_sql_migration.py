@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from apps.risk.report.sql_sink import upsert
+from apps.risk.scoring.sql_sink import upsert
 from core.errors import InputError
-from tests.apps.risk.report.conftest import run_sql
-from tests.apps.risk.report.partitions import DATE, LAYOUT
+from tests.apps.risk.scoring.conftest import run_sql
+from tests.apps.risk.scoring.partitions import DATE, LAYOUT
 
 COLUMNS = "as_of date, entity text, step bigint, var float, code text, note text"
 OLD = (

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from apps.risk.data.as_of_time import parse_as_of
-from apps.risk.report.manifest import Facts, read_manifest, summary, verify, view_digest, write_manifest
+from apps.risk.scoring.manifest import Facts, read_manifest, summary, verify, view_digest, write_manifest
 from core.errors import InputError, InternalFault
 
 FACTS = Facts(

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from apps.risk.evaluation.target_evaluation import LEVELS, chosen, horizon_figures
 from apps.risk.metrics.forecast import mase, weighted_quantile_loss
-from apps.risk.report.target_evaluation import LEVELS, chosen, horizon_figures
 from core.errors import InputError
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from apps.risk.config import RiskConfig
 from apps.risk.data.history import history_NT, known_until, steps_known
 from apps.risk.data.panel import Panel
+from apps.risk.evaluation.judged import Judged, judge, number, overall
+from apps.risk.evaluation.parts import Figures, Parts
 from apps.risk.metrics.forecast import mase_by_series, seasonal_naive_scale
 from apps.risk.metrics.ranking import mean_ranks, winner
 from apps.risk.metrics.tail_scores import pinball_loss
@@ -23,8 +25,6 @@ from apps.risk.models.garch import Walk
 from apps.risk.models.interface import TargetModel
 from apps.risk.models.paths import PATHS
 from apps.risk.models.walking import Asked, first_day, joined, outcomes, walk_days
-from apps.risk.report.judged import Judged, judge, number, overall
-from apps.risk.report.parts import Figures, Parts
 from core.errors import InputError
 from core.statistics.bootstrap import bootstrap
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.risk.report.parts import Parts
+from apps.risk.evaluation.parts import Parts
 
 
 def test_parts_have_the_names_of_the_file() -> None:

@@ -28,7 +28,7 @@ from apps.risk.models.interface import EventModel, TargetModel
 from apps.risk.models.portfolio_calendars import SENTENCES, Share, divide
 from apps.risk.models.portfolio_sum import PortfolioSum
 from apps.risk.models.walking import Fitting
-from apps.risk.report.scores import (
+from apps.risk.scoring.scores import (
     ENTITY,
     FEWEST,
     PORTFOLIO,

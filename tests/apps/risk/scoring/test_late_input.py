@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import apps.risk.late_input as module
-from apps.risk.late_input import when_input_is_there
+import apps.risk.scoring.late_input as module
+from apps.risk.scoring.late_input import when_input_is_there
 from core.errors import InputError
 from core.runs.folder import Run
 
