@@ -28,7 +28,7 @@ LONGER: dict[str, str] = {}
 FOLDERS = {"data", "models", "metrics", "report", "weights"}
 # Folders of one app alone, and why it has them.
 OWN_FOLDERS = {
-    "imagegen": {"web"},  # what a browser loads
+    "imagegen": {"service"},  # both HTTP APIs and the page, behind the verb `serve`
     "risk": {"scoring", "evaluation"},  # the rows of one date; judging forecasts against what came
 }
 VERBS = {"train", "evaluate"}

@@ -15,7 +15,7 @@ import httpx
 from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.models.job import Event
 from apps.imagegen.models.pipeline_folder import load_pipeline
-from apps.imagegen.serve import build
+from apps.imagegen.service.app import build
 from benchmarks.command_line import whole
 from core.errors import InputError
 from core.runs.folder import Run

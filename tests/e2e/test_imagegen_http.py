@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.apps.imagegen.service import drawn, until
+from tests.apps.imagegen.served import drawn, until
 from tests.apps.imagegen.tiny import tiny_sd15
 
 pytestmark = pytest.mark.e2e

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from apps.imagegen.report.recipe_png import recipe_of
-from tests.apps.imagegen.service import Service, drawn, service, until
+from tests.apps.imagegen.served import Service, drawn, service, until
 from tests.e2e.chromium import CHROMIUM, Page, chromium
 
 pytestmark = [

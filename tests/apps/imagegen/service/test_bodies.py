@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from apps.imagegen.data.bodies import form_body, is_form, json_body
+from apps.imagegen.service.bodies import form_body, is_form, json_body
 from core.serving.errors import ServiceError
 
 

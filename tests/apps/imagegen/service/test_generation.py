@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.data.requests import Upload
 from apps.imagegen.models.job import Cancelled, EngineClosed
-from apps.imagegen.serve_studio import failure_of
+from apps.imagegen.service.forms import Upload
+from apps.imagegen.service.generation import failure_of
 from core.errors import InternalFault
 from core.serving.errors import ServiceError
-from tests.apps.imagegen.service import Service, drawn, parsed, service, until
+from tests.apps.imagegen.served import Service, drawn, parsed, service, until
 
 SLOW = {"prompt": "cat", "steps": 100, "size": "48x48"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.imagegen.data.recipe import Limits, Recipe
-from apps.imagegen.data.requests import (
+from apps.imagegen.service.forms import (
     RANDOM_SEEDS,
     Defaults,
     DrawingForm,

@@ -15,12 +15,12 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response
 
-from apps.imagegen.data import openai_forms as forms
-from apps.imagegen.data.bodies import form_body, json_body
-from apps.imagegen.data.requests import Upload
 from apps.imagegen.report.recipe_files import file_bytes
 from apps.imagegen.report.transparent import on_transparent
-from apps.imagegen.serve_studio import Studio, Work, failure_of, note_headers
+from apps.imagegen.service import openai_forms as forms
+from apps.imagegen.service.bodies import form_body, json_body
+from apps.imagegen.service.forms import Upload
+from apps.imagegen.service.generation import Studio, Work, failure_of, note_headers
 from core.serving.errors import ServiceError, json_response
 from core.serving.events import event_stream, run_until_disconnect
 from core.serving.statuses import statuses

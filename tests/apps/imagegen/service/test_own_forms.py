@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from apps.imagegen.data import own_forms as forms
 from apps.imagegen.data.recipe import Limits, Recipe
-from apps.imagegen.data.requests import Defaults, Upload
+from apps.imagegen.service import own_forms as forms
+from apps.imagegen.service.forms import Defaults, Upload
 from core.serving.errors import ServiceError
 
 LIMITS = Limits(sizes=((128, 128),), schedulers=("ddim",))

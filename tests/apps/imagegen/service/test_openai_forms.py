@@ -17,9 +17,9 @@ from openai.types import (
 from openai.types.image_edit_params import ImageEditParamsBase
 from openai.types.image_generate_params import ImageGenerateParamsBase
 
-from apps.imagegen.data import openai_forms as forms
 from apps.imagegen.data.recipe import Limits, Recipe
-from apps.imagegen.data.requests import Defaults, Upload
+from apps.imagegen.service import openai_forms as forms
+from apps.imagegen.service.forms import Defaults, Upload
 from core.serving.errors import ServiceError
 
 LIMITS = Limits(sizes=((128, 128), (192, 128)), schedulers=("ddim",))

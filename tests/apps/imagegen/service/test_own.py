@@ -16,7 +16,7 @@ from PIL import Image
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.report.recipe_png import pixels_of, png_bytes, recipe_of
 from tests.apps.imagegen.models import lora
-from tests.apps.imagegen.service import Service, drawn, parsed, service, until
+from tests.apps.imagegen.served import Service, drawn, parsed, service, until
 
 QUICK = {"prompt": "red apple", "steps": 4, "seed": 5}
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from apps.imagegen.data.recipe import Limits, Recipe
-from apps.imagegen.data.requests import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
+from apps.imagegen.service.forms import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
 from core.serving.errors import ServiceError
 
 GENERATION, EDIT = "image_generation", "image_edit"  # how the names of events begin

@@ -14,11 +14,11 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response
 
-from apps.imagegen.data import own_forms as forms
-from apps.imagegen.data.bodies import form_body, is_form, json_body
-from apps.imagegen.data.requests import Upload, read
 from apps.imagegen.report.recipe_files import recipe_of
-from apps.imagegen.serve_studio import Studio, Work, failure_of, note_headers
+from apps.imagegen.service import own_forms as forms
+from apps.imagegen.service.bodies import form_body, is_form, json_body
+from apps.imagegen.service.forms import Upload, read
+from apps.imagegen.service.generation import Studio, Work, failure_of, note_headers
 from core.serving.errors import ServiceError, json_response
 from core.serving.events import event_stream
 from core.serving.statuses import statuses

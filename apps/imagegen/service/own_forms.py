@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from apps.imagegen.data.recipe import Limits, Recipe
-from apps.imagegen.data.requests import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
+from apps.imagegen.service.forms import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
 from core.serving.errors import ServiceError
 
 PREVIEWS = 20  # the most of one picture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.job import Event, Job, Kind
-from apps.imagegen.serve_metrics import EngineMetrics
+from apps.imagegen.service.metrics import EngineMetrics
 from core.serving.metrics import Metrics
 
 

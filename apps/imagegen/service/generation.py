@@ -22,7 +22,6 @@ import numpy as np
 
 from apps.imagegen.data.pixels import PixelsRefused
 from apps.imagegen.data.recipe import Recipe, RecipeError, seeds
-from apps.imagegen.data.requests import Defaults, Upload
 from apps.imagegen.models.adapters import AdapterShelf
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.given import brought, whole_size
@@ -30,6 +29,7 @@ from apps.imagegen.models.job import Cancelled, EngineClosed, Event, Job, QueueF
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import resolve
 from apps.imagegen.report.recipe_png import png_bytes
+from apps.imagegen.service.forms import Defaults, Upload
 from core.compute.threads import release_workers
 from core.errors import InputError, TriptychError, frames_of
 from core.runs.log import RunLog

@@ -18,7 +18,7 @@ from PIL import Image
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.report.recipe_files import recipe_of as recipe_in_file
 from apps.imagegen.report.recipe_png import recipe_of
-from tests.apps.imagegen.service import Service, service, until
+from tests.apps.imagegen.served import Service, service, until
 
 QUICK = {"steps": 3, "seed": 7}
 

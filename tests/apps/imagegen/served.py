@@ -14,8 +14,8 @@ import httpx
 
 from apps.imagegen.config import ImagegenConfig, ModelConfig, ServeConfig
 from apps.imagegen.models.pipeline_folder import load_pipeline
-from apps.imagegen.serve import build
-from apps.imagegen.serve_studio import Studio
+from apps.imagegen.service.app import build
+from apps.imagegen.service.generation import Studio
 from core.runs.folder import Run
 from core.serving.server import served
 from tests.apps.imagegen.tiny import tiny_pipeline

@@ -1,0 +1,133 @@
+"""The application: routes, metrics, limits and the page, with one engine behind them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from apps.imagegen.config import STRENGTH, ImagegenConfig
+from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.job import Event
+from apps.imagegen.models.pipeline_folder import Pipeline
+from apps.imagegen.service.forms import Defaults
+from apps.imagegen.service.generation import Studio, StudioSettings
+from apps.imagegen.service.metrics import EngineMetrics
+from apps.imagegen.service.openai import openai_routes
+from apps.imagegen.service.openai_forms import error_body
+from apps.imagegen.service.own import own_routes
+from core.compute.threads import release_workers
+from core.errors import ConfigError
+from core.runs.folder import Run
+from core.serving.app import make_app
+from core.serving.limits import ServingLimits, allowed_hosts
+from core.serving.metrics import Metrics
+
+WEB = Path(__file__).parent / "web"
+
+
+def end_process() -> None:
+    """Tell this process to end as a service ends, by SIGTERM: without its engine it is of no use."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def build(
+    cfg: ImagegenConfig,
+    pipeline: Pipeline,
+    run: Run,
+    *,
+    on_fault: Callable[[], None] = end_process,
+    observe: Callable[[Event], None] | None = None,
+) -> tuple[Studio, FastAPI]:
+    """Return the application, and the studio behind it; the engine starts with the application.
+
+    on_fault: called where the engine cannot start, or dies. observe: told of the engine's events, in its thread, after
+    they were counted. Raises ConfigError.
+    """
+    release_workers()  # of this thread, which loaded the pipeline: from here on the engine's alone computes
+    metrics = Metrics()
+    counts = EngineMetrics(metrics, cfg.serve.rows)
+
+    def hear(event: Event) -> None:
+        counts.observe(event)
+        if observe is not None:
+            observe(event)
+
+    settings = StudioSettings(
+        rows=cfg.serve.rows,
+        waiting=cfg.serve.waiting,
+        pixels=int(cfg.serve.pixels_mp * 1e6),
+        defaults=defaults_of(cfg, pipeline),
+        prompts=run.path / "prompts.jsonl" if cfg.serve.log_prompts else None,
+    )
+    folder = None if cfg.adapter is None else _adapters(cfg.adapter)
+    shelf = AdapterShelf(folder, pipeline, kept_mb=cfg.serve.adapters_mb)
+    studio = Studio(pipeline, shelf, settings, observe=hear, on_fault=on_fault, log=run.log)
+    counts.running.set_function(lambda: studio.busy()[0])
+    counts.waiting.set_function(lambda: studio.busy()[1])
+    app = make_app(
+        "Triptych pictures",
+        routes=[openai_routes(studio), own_routes(studio)],
+        ready=studio.waits_for,
+        metrics=metrics,
+        limits=ServingLimits(
+            body_bytes=int(cfg.serve.body_mb * 1e6),
+            hosts=allowed_hosts(cfg.host, cfg.serve.hosts),
+            origins=_origins(cfg.serve.origins),
+        ),
+        error_body=error_body,
+        on_start=studio.open,
+        on_stop=studio.close,
+        log=run.log,
+        pages=WEB,
+    )
+    return studio, app
+
+
+def defaults_of(cfg: ImagegenConfig, pipeline: Pipeline) -> Defaults:
+    """Return what a request gets that says nothing: the settings of the command line. Raises ConfigError."""
+    limits = pipeline.limits
+    if cfg.scheduler not in limits.schedulers:
+        known = ", ".join(limits.schedulers)
+        raise ConfigError(
+            "config_choice", f"scheduler={cfg.scheduler}: {pipeline.name} is drawn with {known}"
+        )
+    for name, value, (low, high) in (
+        ("steps", cfg.steps, limits.steps),
+        ("guidance", cfg.guidance, limits.guidance),
+    ):
+        if not low <= value <= high:
+            raise ConfigError("config_range", f"{name}={value}: this service draws with {low:g} to {high:g}")
+    return Defaults(
+        steps=cfg.steps,
+        guidance=cfg.guidance,
+        scheduler=cfg.scheduler,
+        strength=cfg.strength or STRENGTH,
+        # More could never be taken at once, however long a client waits.
+        pictures=min(cfg.serve.pictures, cfg.serve.waiting),
+        fit=cfg.fit,
+    )
+
+
+def _origins(listed: Sequence[str]) -> tuple[str, ...]:
+    """Return the origins as browsers send them. Raises ConfigError for what is none."""
+    for each in listed:
+        if not re.fullmatch(r"https?://[^/\s*@?#]+", each):
+            raise ConfigError(
+                "config_choice",
+                f"serve.origins={each}: an origin is written as https://app.example.org or http://localhost:3000",
+            )
+    return tuple(each.lower() for each in listed)
+
+
+def _adapters(text: str) -> Path:
+    folder = Path(text)
+    if not folder.is_dir():
+        raise ConfigError(
+            "config_choice", f"adapter={text}: the service takes a folder of adapters, and this is none"
+        )
+    return folder
