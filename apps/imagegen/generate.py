@@ -25,7 +25,8 @@ import numpy as np
 from apps.imagegen.config import STRENGTH, ImagegenConfig, size_of
 from apps.imagegen.data.new_files import write_new, write_together
 from apps.imagegen.data.prompts import Prompt, read_prompts, stem_of
-from apps.imagegen.data.recipe import Recipe, RecipeError, seeds
+from apps.imagegen.data.recipe import Recipe, seeds
+from apps.imagegen.errors import RecipeError
 from apps.imagegen.models.attention_probe import AttentionProbe, words_of
 from apps.imagegen.models.drawing import Drawn, Wanted, draw_all
 from apps.imagegen.models.engine import Engine

@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import InputError
+from apps.imagegen.reasons import PACKAGE
 from core.runs.files import make_folder, write_bytes
 
 _SECONDS = 600  # a slow line, 16 MB
@@ -69,11 +69,9 @@ def archive_of(package: Package, cache: Path) -> Path:
     path = cache / package.archive
     if not path.is_file():
         write_bytes(path, _fetch(package, make_folder(cache)))
-    found = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode("ascii")
-    if found != package.sha512:
-        raise InputError(
-            "package_changed", f"{path} is not {package.name} {package.version}: delete it, and run again"
-        )
+    digest = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode("ascii")
+    if digest != package.sha512:
+        raise PACKAGE("package_changed", path=path, name=package.name, version=package.version)
     return path
 
 
@@ -92,18 +90,17 @@ def files_of(archive: Path, folder: str, suffix: str) -> dict[str, bytes]:
 def _fetch(package: Package, cache: Path) -> bytes:
     npm = shutil.which("npm")
     if npm is None:
-        raise InputError(
-            "npm_missing",
-            f"npm is needed to fetch {package.name}: install Node.js, or put {package.archive} into {cache}",
-        )
+        raise PACKAGE("npm_missing", name=package.name, archive=package.archive, folder=cache)
     with tempfile.TemporaryDirectory() as folder:
         command = [npm, "pack", f"{package.name}@{package.version}", "--silent"]
         try:
             subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=_SECONDS)
             return (Path(folder) / package.archive).read_bytes()
         except (OSError, subprocess.SubprocessError) as error:
-            raise InputError(
+            raise PACKAGE(
                 "package_unreachable",
-                f"npm cannot fetch {package.name} {package.version}: check the network, "
-                f"or put {package.archive} into {cache}",
+                name=package.name,
+                version=package.version,
+                archive=package.archive,
+                folder=cache,
             ) from error

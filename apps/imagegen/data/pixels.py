@@ -13,17 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from core.errors import InputError
+from apps.imagegen.errors import PictureError
+from apps.imagegen.reasons import PICTURE
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 PIXELS = 16_000_000
 _HALF = 128
 _UNSEEN = 0.5  # percent of a picture
 _LEAST_LEFT = 1 / 8  # of a picture, or of the size that it is brought to
-
-
-class PixelsRefused(InputError):
-    """An uploaded file is no picture that can be used."""
 
 
 def upright_size(data: bytes, *, pixels: int = PIXELS) -> tuple[int, int]:
@@ -43,7 +40,7 @@ def decode_image(
 
     fit: of config.FITS: crop fills the size and cuts off what is too much on both sides, pad shows all of the picture
     between white margins, stretch changes its shape. pixels: most that the file may hold, looked up in its header
-    before anything is decoded. Raises PixelsRefused: image_format (not PNG, JPEG or WebP), image_broken,
+    before anything is decoded. Raises PictureError: image_format (not PNG, JPEG or WebP), image_empty, image_broken,
     image_too_large, image_animated, image_shape (hardly anything of it would be left).
     """
     picture = _on_white(_opened(data, pixels, "image"))
@@ -57,25 +54,20 @@ def decode_mask(
     """Return where to paint as mask_HW bool, brought to (width, height) as its picture is: margins are not painted.
 
     A mask with transparent places is painted there, as OpenAI's API has it; one without any is painted where white.
-    like: the file of the picture that the mask lies on, of the same width and height. Raises PixelsRefused as
+    like: the file of the picture that the mask lies on, of the same width and height. Raises PictureError as
     decode_image does, and mask_size, mask_empty (nothing to paint).
     """
     mask, under = _opened(data, pixels, "mask"), _opened(like, pixels, "image")
     if mask.size != under.size:
-        raise PixelsRefused(
-            "mask_size",
-            f"the mask has {mask.width}x{mask.height} pixels, and the image {under.width}x{under.height}: "
-            "they must be equal",
-        )
+        own, image = (f"{one.width}x{one.height}" for one in (mask, under))
+        raise PICTURE("mask_size", param="mask", own=own, image=image)
     paint = ImageOps.invert(mask.getchannel("A"))
     if paint.getextrema() == (0, 0):
         paint = mask.convert("RGB").convert("L")
     _check_shape(mask.size, size)
     mask_HW = np.asarray(_placed(paint, size, fit, Image.Resampling.BOX, 0)) >= _HALF
     if not mask_HW.any():
-        raise PixelsRefused(
-            "mask_empty", "the mask leaves nothing to paint: make it transparent or white somewhere"
-        )
+        raise PICTURE("mask_empty", param="mask")
     return mask_HW
 
 
@@ -101,11 +93,8 @@ def _stretch(own: tuple[int, int], size: tuple[int, int]) -> float:
 def _check_shape(own: tuple[int, int], size: tuple[int, int]) -> None:
     ratio = _stretch(own, size)
     if min(ratio, 1.0 / ratio) < _LEAST_LEFT:
-        raise PixelsRefused(
-            "image_shape",
-            f"the image has {own[0]}x{own[1]} pixels, of which hardly anything fits into {size[0]}x{size[1]}: "
-            "cut out the part that is meant",
-        )
+        into = f"{size[0]}x{size[1]}"
+        raise PICTURE("image_shape", param="image", width=own[0], height=own[1], into=into)
 
 
 def _placed(
@@ -130,29 +119,28 @@ def _placed(
     return paper
 
 
-def _opened(data: bytes, pixels: int, what: str) -> Image.Image:
+def _opened(data: bytes, pixels: int, param: str) -> Image.Image:
     """Return a decoded picture, upright, RGBA."""
     if not data:
-        raise PixelsRefused("image_broken", f"the {what} is an empty file")
-    _check_size(
-        *(_webp_size(data) or (0, 0)), pixels, what
-    )  # its reader takes memory before it tells the size
+        raise PICTURE("image_empty", param=param)
+    # the reader of WebP takes memory before it says the size
+    _check_size(*(_webp_size(data) or (0, 0)), pixels, param)
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large(what, pixels) from None
+        raise _too_large(param, pixels, f"more than {Image.MAX_IMAGE_PIXELS}") from None
     except UnidentifiedImageError:
-        raise _unknown(data, what) from None
+        raise PICTURE("image_broken" if _cut_off(data) else "image_format", param=param) from None
     except Exception as error:  # readers of broken files raise whatever they meet
-        raise _broken(what) from error
-    _check_size(*picture.size, pixels, what)
+        raise PICTURE("image_broken", param=param) from error
+    _check_size(*picture.size, pixels, param)
     if picture.format in ("PNG", "WEBP") and getattr(picture, "is_animated", False):
-        raise PixelsRefused("image_animated", f"the {what} is an animation: send one of its pictures")
+        raise PICTURE("image_animated", param=param)
     try:
         picture.load()
         return _rgba(_upright(picture))
     except Exception as error:
-        raise _broken(what) from error
+        raise PICTURE("image_broken", param=param) from error
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -178,27 +166,19 @@ def _on_white(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
-def _check_size(width: int, height: int, pixels: int, what: str) -> None:
+def _check_size(width: int, height: int, pixels: int, param: str) -> None:
     if width * height > pixels:
-        raise _too_large(what, pixels, f"{width}x{height} pixels")
+        raise _too_large(param, pixels, f"{width}x{height}")
 
 
-def _too_large(what: str, pixels: int, found: str = "far more") -> PixelsRefused:
-    most = f"{pixels / 1e6:g} million pixels"
-    return PixelsRefused(
-        "image_too_large", f"the {what} has {found}; at most {most} are taken: make it smaller"
-    )
+def _too_large(param: str, most: int, pixels: str) -> PictureError:
+    return PICTURE("image_too_large", param=param, pixels=pixels, most=most / 1e6)
 
 
-def _broken(what: str) -> PixelsRefused:
-    return PixelsRefused("image_broken", f"the {what} is broken or cut off: save it again")
-
-
-def _unknown(data: bytes, what: str) -> PixelsRefused:
+def _cut_off(data: bytes) -> bool:
+    """Return whether a file that no reader knows starts as a PNG, JPEG or WebP does."""
     starts = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
-    if data.startswith(starts) and (not data.startswith(b"RIFF") or data[8:12] == b"WEBP"):
-        return _broken(what)
-    return PixelsRefused("image_format", f"the {what} is no PNG, JPEG or WebP: save it as one of these")
+    return data.startswith(starts) and (not data.startswith(b"RIFF") or data[8:12] == b"WEBP")
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from apps.imagegen.data.new_files import mark_of
-from core.errors import InputError
+from apps.imagegen.reasons import RECIPE
+from core.text.quoting import shortened
 
 FORMAT = 1  # of as_json; raised when a field changes its meaning
 SEEDS = 2**63
 _LINE_ENDS = frozenset("\n\r\t")
-
-
-class RecipeError(InputError):
-    """A field of a recipe cannot be used; `param` names the field."""
-
-    def __init__(self, code: str, sentence: str, param: str) -> None:
-        super().__init__(code, sentence)
-        self.param = param
-
-    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:  # type: ignore[override]
-        return type(self), (self.code, self.sentence, self.param)
+_DIGITS = 20  # of a whole number that a sentence quotes
 
 
 @dataclass(frozen=True)
@@ -68,33 +61,38 @@ class Recipe:
 
     @classmethod
     def from_json(cls, content: object) -> Recipe:
-        """Return the recipe that `as_json` gave. Raises RecipeError: recipe_unreadable (what is wrong, and where)."""
+        """Return the recipe that `as_json` gave.
+
+        Raises RecipeError: recipe_not_object, recipe_format, recipe_field_unknown, recipe_field_missing,
+        recipe_field_type; its param names the field.
+        """
         if not isinstance(content, Mapping) or "format" not in content:
-            raise RecipeError(
-                "recipe_unreadable", "this is no recipe: a JSON object with 'format' is wanted", "format"
-            )
+            raise RECIPE("recipe_not_object", param="format")
         if content["format"] != FORMAT or isinstance(content["format"], bool):
-            raise RecipeError(
-                "recipe_unreadable",
-                f"the recipe is of format {content['format']!r}, and format {FORMAT} is wanted: "
-                "use the release that wrote it",
-                "format",
-            )
+            raise RECIPE("recipe_format", param="format", value=_brief(content["format"]), wanted=FORMAT)
         # recipes of earlier releases, which read one chunk, do not name it
         values = {"text_chunks": 1} | {name: value for name, value in content.items() if name != "format"}
-        kinds = {field.name: str(field.type) for field in fields(cls)}
-        for name in [*(values.keys() - kinds.keys()), *(kinds.keys() - values.keys())]:
-            fault = "unknown" if name in values else "missing"
-            raise RecipeError("recipe_unreadable", f"the recipe's field {name!r} is {fault}", str(name))
+        types = {field.name: str(field.type) for field in fields(cls)}
+        for name in sorted(values.keys() - types.keys()):
+            raise RECIPE("recipe_field_unknown", param=name, name=_brief(name))
+        for name in sorted(types.keys() - values.keys()):
+            raise RECIPE("recipe_field_missing", param=name, name=_brief(name))
+        checked = {}
         for name, value in values.items():
-            if not _is(value, kinds[name]):
-                raise RecipeError(
-                    "recipe_unreadable",
-                    f"the recipe's {name} is a {type(value).__name__}, and {kinds[name]} is wanted",
-                    name,
-                )
-        floats = {n: float(v) for n, v in values.items() if "float" in kinds[n] and v is not None}
-        return cls(**{**values, **floats})
+            try:
+                checked[name] = _adapters()[name].validate_python(value)
+            except ValidationError:
+                found = type(value).__name__
+                raise RECIPE("recipe_field_type", param=name, type=found, wanted=types[name]) from None
+        return cls(**checked)
+
+
+@functools.cache
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    """Return what checks each field of a recipe: whole numbers serve as floats, NaN and infinity do not."""
+    config = ConfigDict(strict=True, allow_inf_nan=False)
+    hints = get_type_hints(Recipe)
+    return {field.name: TypeAdapter(hints[field.name], config=config) for field in fields(Recipe)}
 
 
 @dataclass(frozen=True)
@@ -111,44 +109,43 @@ class Limits:
     steps: tuple[int, int] = (1, 1000)
     guidance: tuple[float, float] = (0.0, 30.0)
     adapter_scale: tuple[float, float] = (0.0, 4.0)
-    adapters: tuple[str, ...] | None = None  # None: whoever draws knows them
 
 
 def check(recipe: Recipe, limits: Limits) -> None:
     """Raise RecipeError where the recipe asks for what the model cannot draw; its param names the first such field.
 
-    Codes: prompt_empty, prompt_too_long, prompt_unreadable, size_unknown, steps_range, guidance_range,
-    scheduler_unknown, seed_range, strength_range, adapter_unknown, adapter_scale_range, text_chunks_range.
+    Codes: prompt_empty, prompt_type, prompt_too_long, prompt_unreadable, seed_range, size_unknown, steps_range,
+    guidance_range, scheduler_unknown, adapter_scale_range, strength_range, strength_missing, strength_without_image,
+    text_chunks_range.
     """
     _check_text(recipe.prompt, "prompt", limits.prompt_chars)
     if not recipe.prompt.strip():
-        raise RecipeError("prompt_empty", "the prompt is empty: say what to draw", "prompt")
+        raise RECIPE("prompt_empty", param="prompt")
     _check_text(recipe.negative, "negative", limits.prompt_chars)
     if not _whole(recipe.seed) or not 0 <= recipe.seed < SEEDS:
-        raise RecipeError(
-            "seed_range", f"seed is {_brief(recipe.seed)}; a whole number of 0 to 2^63 - 1 is wanted", "seed"
-        )
+        raise RECIPE("seed_range", param="seed", value=_brief(recipe.seed))
     if (recipe.width, recipe.height) not in ((0, 0), *limits.sizes):
         sizes = ", ".join(f"{width}x{height}" for width, height in limits.sizes)
-        asked = f"{_brief(recipe.width)}x{_brief(recipe.height)}"
-        raise RecipeError("size_unknown", f"size is {asked}; this model draws {sizes}", "size")
+        width, height = _brief(recipe.width), _brief(recipe.height)
+        raise RECIPE("size_unknown", param="size", width=width, height=height, sizes=sizes)
     if not _whole(recipe.steps) or not limits.steps[0] <= recipe.steps <= limits.steps[1]:
         low, high = limits.steps
-        raise RecipeError(
-            "steps_range", f"steps is {_brief(recipe.steps)}; {low} to {high} is wanted", "steps"
-        )
-    _check_range(recipe.guidance, "guidance", limits.guidance)
+        raise RECIPE("steps_range", param="steps", value=_brief(recipe.steps), low=low, high=high)
+    if not _between(recipe.guidance, limits.guidance):
+        least, most = limits.guidance
+        value = _brief(recipe.guidance)
+        raise RECIPE("guidance_range", param="guidance", value=value, low=least, high=most)
     if recipe.scheduler not in limits.schedulers:
-        raise RecipeError(
-            "scheduler_unknown",
-            f"scheduler is {_brief(recipe.scheduler)}; one of {', '.join(limits.schedulers)} is wanted",
-            "scheduler",
-        )
-    _check_adapter(recipe, limits)
+        known = ", ".join(limits.schedulers)
+        raise RECIPE("scheduler_unknown", param="scheduler", value=_brief(recipe.scheduler), known=known)
+    if not _between(recipe.adapter_scale, limits.adapter_scale):
+        least, most = limits.adapter_scale
+        value = _brief(recipe.adapter_scale)
+        raise RECIPE("adapter_scale_range", param="adapter_scale", value=value, low=least, high=most)
     _check_strength(recipe)
     if not _whole(recipe.text_chunks) or not 0 <= recipe.text_chunks <= limits.text_chunks:
-        sentence = f"text_chunks is {_brief(recipe.text_chunks)}; 0 to {limits.text_chunks} is wanted"
-        raise RecipeError("text_chunks_range", sentence, "text_chunks")
+        value = _brief(recipe.text_chunks)
+        raise RECIPE("text_chunks_range", param="text_chunks", value=value, most=limits.text_chunks)
 
 
 def seeds(recipe: Recipe, n: int, most: int = 1000) -> list[Recipe]:
@@ -157,73 +154,41 @@ def seeds(recipe: Recipe, n: int, most: int = 1000) -> list[Recipe]:
     Raises RecipeError: count_range (n is not 1 to `most`).
     """
     if not _whole(n) or not 1 <= n <= most:
-        raise RecipeError("count_range", f"n is {_brief(n)}; 1 to {most} pictures are wanted", "n")
-    return [replace(recipe, seed=(recipe.seed + i) % SEEDS) for i in range(n)]
+        raise RECIPE("count_range", param="n", value=_brief(n), most=most)
+    return [with_seed(recipe, i) for i in range(n)]
+
+
+def with_seed(recipe: Recipe, i: int) -> Recipe:
+    """Return the recipe of picture i of several: its seed is i further on, and 0 comes after 2^63 - 1."""
+    return replace(recipe, seed=(recipe.seed + i) % SEEDS)
 
 
 def _check_text(text: object, param: str, most: int) -> None:
     if not isinstance(text, str):
-        raise RecipeError(
-            "prompt_unreadable", f"the {param} is a {type(text).__name__}; text is wanted", param
-        )
+        raise RECIPE("prompt_type", param=param, type=type(text).__name__)
     if len(text) > most:
-        raise RecipeError(
-            "prompt_too_long", f"the {param} has {len(text)} characters; at most {most} are wanted", param
-        )
-    for place, sign in enumerate(text):
+        raise RECIPE("prompt_too_long", param=param, characters=len(text), most=most)
+    for number, sign in enumerate(text, 1):
+        # control characters, and halves of surrogate pairs
         if sign not in _LINE_ENDS and unicodedata.category(sign) in ("Cc", "Cs"):
-            what = "half of a surrogate pair" if unicodedata.category(sign) == "Cs" else "a control character"
-            raise RecipeError(
-                "prompt_unreadable",
-                f"the {param} has {what} (U+{ord(sign):04X}) at place {place + 1}: leave it out",
-                param,
-            )
+            raise RECIPE("prompt_unreadable", param=param, sign=f"U+{ord(sign):04X}", position=number)
 
 
-def _check_range(value: object, param: str, between: tuple[float, float]) -> None:
-    low, high = between
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise RecipeError(
-            f"{param}_range", f"{param} is {_brief(value)}; {low:g} to {high:g} is wanted", param
-        )
-
-
-def _check_adapter(recipe: Recipe, limits: Limits) -> None:
-    _check_range(recipe.adapter_scale, "adapter_scale", limits.adapter_scale)
-    if recipe.adapter is None or limits.adapters is None:
-        return
-    if recipe.adapter not in limits.adapters:
-        names = ", ".join(limits.adapters) or "none"
-        raise RecipeError(
-            "adapter_unknown", f"adapter is {_brief(recipe.adapter)}; there is {names}", "adapter"
-        )
+def _between(value: object, ends: tuple[float, float]) -> bool:
+    low, high = ends
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and low <= value <= high
 
 
 def _check_strength(recipe: Recipe) -> None:
     if recipe.strength is None:
         if recipe.image_sha256 is not None:
-            raise RecipeError(
-                "strength_range", "strength is missing: say how much of the image may change", "strength"
-            )
+            raise RECIPE("strength_missing", param="strength")
         return
     value = recipe.strength
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise RecipeError(
-            "strength_range", f"strength is {_brief(value)}; more than 0 and at most 1 is wanted", "strength"
-        )
+        raise RECIPE("strength_range", param="strength", value=_brief(value))
     if recipe.image_sha256 is None:
-        raise RecipeError("strength_range", "strength is given without an image: leave it out", "strength")
-
-
-def _is(value: object, kind: str) -> bool:
-    """Tell whether a JSON value is of a field's declared kind; NaN and infinity are no JSON."""
-    if value is None:
-        return "None" in kind
-    if "str" in kind:
-        return isinstance(value, str)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return math.isfinite(value) if "float" in kind else isinstance(value, int)
+        raise RECIPE("strength_without_image", param="strength")
 
 
 def _whole(value: object) -> bool:
@@ -232,7 +197,7 @@ def _whole(value: object) -> bool:
 
 def _brief(value: object) -> str:
     """Return a value as an error sentence may quote it: printable, and not a megabyte of it."""
-    if isinstance(value, int) and abs(value) > 10**20:
-        return "a number of more than 20 digits"
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    # Python refuses to write numbers of more than 4300 digits
+    if isinstance(value, int) and abs(value) >= 10**_DIGITS:
+        return f"a number of more than {_DIGITS} digits"
+    return shortened(ascii(value))

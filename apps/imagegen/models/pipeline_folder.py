@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from apps.imagegen.data.recipe import Limits, Recipe, RecipeError, check
+from apps.imagegen.data.recipe import Limits, Recipe, check
 from apps.imagegen.models.digests import pipeline_digest
 from apps.imagegen.models.schedulers import SCHEDULERS, check_noise
 from apps.imagegen.models.text import (
@@ -31,6 +31,7 @@ from apps.imagegen.models.text import (
     tokens_of,
     window,
 )
+from apps.imagegen.reasons import RECIPE
 from core.compute.devices import choose_device
 from core.data.paths import encodable
 from core.errors import InputError
@@ -93,12 +94,8 @@ class Pipeline:
         Besides those of `check`: model_other (the recipe was made by another model).
         """
         if recipe.model not in ("", self.digest):
-            raise RecipeError(
-                "model_other",
-                f"the recipe is of model {recipe.model[:12]}…, and {self.name} is {self.digest[:12]}…: name the "
-                "model's folder by model.path=",
-                "model",
-            )
+            recipes, own = recipe.model[:12], self.digest[:12]
+            raise RECIPE("model_other", param="model", recipe=recipes, name=self.name, model=own)
         width, height = self.own_size
         full = replace(recipe, width=recipe.width or width, height=recipe.height or height, model=self.digest)
         check(full, self.limits)

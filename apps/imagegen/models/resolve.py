@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from apps.imagegen.data.recipe import Recipe, RecipeError
+from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.pipeline_folder import Pipeline
+from apps.imagegen.reasons import RECIPE
 
 
 class Shelf(Protocol):
@@ -36,28 +37,28 @@ def resolve(
     """Return the recipe with size, model and all digests filled in; those that it names must be of what is here.
 
     image: rgb_HWC uint8, mask: mask_HW bool, of the recipe's size. Raises InputError of the adapter, and RecipeError:
-    those of Pipeline.resolve, image_missing, image_other, image_size, adapter_unknown, adapter_changed.
+    those of Pipeline.resolve, image_missing, mask_missing, image_other, image_size, adapters_absent, adapter_other.
     """
     if image is None and (
         recipe.image_sha256 is not None or recipe.mask_sha256 is not None or mask is not None
     ):
-        raise RecipeError("image_missing", "the recipe starts from a picture: give it too", "image")
+        raise RECIPE("image_missing", param="image")
     if mask is None and recipe.mask_sha256 is not None:
-        raise RecipeError("image_missing", "the recipe paints inside a mask: give it too", "mask")
+        raise RECIPE("mask_missing", param="mask")
     image_sha256, mask_sha256 = sha256_of(image), sha256_of(mask)
     for what, named, digest in (
         ("image", recipe.image_sha256, image_sha256),
         ("mask", recipe.mask_sha256, mask_sha256),
     ):
         if named not in (None, digest):
-            raise RecipeError("image_other", f"the {what} is another one than the recipe's", what)
+            raise RECIPE("image_other", param=what)
     whole = pipeline.resolve(replace(recipe, image_sha256=image_sha256, mask_sha256=mask_sha256))
     for what, pixels, shape in (
         ("image", image, (whole.height, whole.width, 3)),
         ("mask", mask, (whole.height, whole.width)),
     ):
         if pixels is not None and pixels.shape != shape:
-            raise RecipeError("image_size", f"the {what} has shape {pixels.shape}; {shape} is wanted", what)
+            raise RECIPE("image_size", param=what, shape=pixels.shape, wanted=shape)
     return replace(whole, adapter_digest=_adapter_digest(whole, adapters))
 
 
@@ -73,10 +74,8 @@ def _adapter_digest(recipe: Recipe, adapters: Shelf | None) -> str | None:
     if recipe.adapter is None:
         return None
     if adapters is None:
-        raise RecipeError("adapter_unknown", "there are no adapters here: leave adapter out", "adapter")
+        raise RECIPE("adapters_absent", param="adapter")
     digest = adapters.digest(recipe.adapter)
     if recipe.adapter_digest not in (None, digest):
-        raise RecipeError(
-            "adapter_changed", f"the adapter {recipe.adapter} is another file by now", "adapter"
-        )
+        raise RECIPE("adapter_other", param="adapter", name=recipe.adapter)
     return digest

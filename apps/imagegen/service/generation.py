@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.imagegen.data.pixels import PixelsRefused
-from apps.imagegen.data.recipe import Recipe, RecipeError, seeds
+from apps.imagegen.data.recipe import Recipe, seeds
+from apps.imagegen.errors import RecipeError
 from apps.imagegen.models.adapters import AdapterShelf
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.given import brought, whole_size
@@ -336,9 +336,7 @@ def failure_of(error: BaseException | None) -> ServiceError:
 def _refusal(error: InputError) -> ServiceError:
     """Return a refusal with the name of the request's field at fault."""
     param = getattr(error, "param", None)
-    if isinstance(error, PixelsRefused):
-        param = "mask" if error.sentence.startswith("the mask") else "image"
-    elif param is None and error.code.startswith("adapter_"):
+    if param is None and error.code.startswith("adapter_"):
         param = "adapter"
     return ServiceError(400, error.code, error.sentence, param=_FIELDS.get(str(param), param))
 

@@ -108,7 +108,7 @@ def _bomb() -> bytes:
 @pytest.mark.parametrize(
     ("file", "content", "code"),
     [
-        ("z.png", b"", "image_broken"),
+        ("z.png", b"", "image_empty"),
         ("z.png", _png()[:50], "image_broken"),
         ("z.jpg", b"<html>", "image_format"),
         ("z.gif", _png(kind="GIF"), "image_format"),

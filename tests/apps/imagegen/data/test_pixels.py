@@ -12,14 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from apps.imagegen.data.pixels import (
-    PixelsRefused,
-    decode_image,
-    decode_mask,
-    fit_note,
-    nearest_size,
-    upright_size,
-)
+from apps.imagegen.data.pixels import decode_image, decode_mask, fit_note, nearest_size, upright_size
+from apps.imagegen.errors import PictureError
 
 SIZE = (24, 16)
 
@@ -56,7 +50,7 @@ def png_of(width: int, height: int, depth: int = 8, colour: int = 2, lines: byte
 
 
 def refused(data: bytes, **words: Any) -> tuple[str, str]:
-    with pytest.raises(PixelsRefused) as caught:
+    with pytest.raises(PictureError) as caught:
         decode_image(data, SIZE, **words)
     assert caught.value.sentence.isprintable()
     return caught.value.code, caught.value.sentence
@@ -124,13 +118,13 @@ def test_pictures_are_resized() -> None:
 @pytest.mark.parametrize(
     ("data", "code", "words"),
     [
-        (b"", "image_broken", "an empty file"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image_format", "no PNG, JPEG or WebP"),
+        (b"", "image_empty", "an empty file"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image_format", "not a PNG, JPEG or WebP"),
         (saved(picture(), "GIF"), "image_format", "save it as one of these"),
-        (saved(picture(), "TIFF"), "image_format", "no PNG"),
-        (saved(picture(), "BMP"), "image_format", "no PNG"),
-        (b"%PDF-1.7", "image_format", "no PNG"),
-        (b"RIFF\0\0\0\0WAVEfmt ", "image_format", "no PNG"),
+        (saved(picture(), "TIFF"), "image_format", "not a PNG"),
+        (saved(picture(), "BMP"), "image_format", "not a PNG"),
+        (b"%PDF-1.7", "image_format", "not a PNG"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "image_format", "not a PNG"),
         (saved(picture())[:60], "image_broken", "broken or cut off"),
         (saved(picture(size=(96, 96)), "JPEG")[:660], "image_broken", "broken or cut off"),
         (saved(picture(), "WEBP")[:-20], "image_broken", "broken or cut off"),
@@ -183,7 +177,7 @@ def test_random_damage_gives_a_picture_or_a_reason(
     for place, value in bytes_:
         broken[place % len(broken)] = value
     whole = bytes(broken[: end % (len(broken) + 1)] if end % 3 == 0 else broken)
-    with contextlib.suppress(PixelsRefused):  # the one error that may come
+    with contextlib.suppress(PictureError):  # the one error that may come
         assert decode_image(whole, SIZE).shape == (16, 24, 3)
 
 
@@ -207,15 +201,15 @@ def test_a_mask_follows_its_picture_to_another_size() -> None:
 
 
 def test_a_mask_of_another_size_or_with_nothing_to_paint_is_refused() -> None:
-    with pytest.raises(PixelsRefused, match="the mask has 10x16 pixels, and the image 24x16") as caught:
+    with pytest.raises(PictureError, match="the mask has 10x16 pixels, and the image 24x16") as caught:
         decode_mask(saved(Image.new("L", (10, 16), 255)), saved(picture()), SIZE)
     assert caught.value.code == "mask_size"
-    with pytest.raises(PixelsRefused, match="leaves nothing to paint") as caught:
+    with pytest.raises(PictureError, match="leaves nothing to paint") as caught:
         decode_mask(saved(Image.new("L", SIZE, 0)), saved(picture()), SIZE)
     assert caught.value.code == "mask_empty"
-    with pytest.raises(PixelsRefused, match="the mask is no PNG"):
+    with pytest.raises(PictureError, match="the mask is not a PNG"):
         decode_mask(b"nothing", saved(picture()), SIZE)
-    with pytest.raises(PixelsRefused, match="the image is no PNG"):
+    with pytest.raises(PictureError, match="the image is not a PNG"):
         decode_mask(saved(Image.new("L", SIZE, 255)), b"nothing", SIZE)
 
 

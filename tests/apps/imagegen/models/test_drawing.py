@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from apps.imagegen.data.recipe import Recipe, RecipeError
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.errors import RecipeError
 from apps.imagegen.models.drawing import Drawn, Wanted, draw_all
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.pipeline_folder import load_pipeline

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from apps.imagegen.data.recipe import Recipe, RecipeError
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.errors import RecipeError
 from apps.imagegen.models import engine as engine_module
 from apps.imagegen.models import self_test
 from apps.imagegen.models.batch import Drawing
@@ -351,7 +352,7 @@ def test_a_bad_recipe_never_reaches_the_queue(engine: Engine) -> None:
     for recipe, code in (
         (replace(APPLE, prompt=""), "prompt_empty"),
         (replace(APPLE, guidance=float("nan")), "guidance_range"),
-        (replace(APPLE, adapter="clay"), "adapter_unknown"),
+        (replace(APPLE, adapter="clay"), "adapters_absent"),
         (replace(APPLE, strength=0.5, image_sha256="0" * 64), "image_missing"),
     ):
         with pytest.raises(RecipeError) as caught:

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.imagegen.data.recipe import Recipe, RecipeError
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.errors import RecipeError
 from apps.imagegen.models import self_test
 from apps.imagegen.models.adapters import AdapterShelf
 from apps.imagegen.models.engine import Engine, Event
@@ -80,7 +81,7 @@ def test_adapters_have_batches_of_their_own(pipeline: Pipeline, proven: None) ->
         assert clay.result(SECONDS).shape == (32, 32, 3)
         with pytest.raises(InputError, match="was replaced"):
             spoilt.result(SECONDS)
-        with pytest.raises(RecipeError, match="is another file by now"):
+        with pytest.raises(RecipeError, match="is another file than"):
             engine.submit(replace(APPLE, adapter="clay", adapter_digest="0" * 64))
     assert shelf.used == [("clay", 0.5)] * 2
 

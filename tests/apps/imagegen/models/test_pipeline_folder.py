@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from apps.imagegen.data.recipe import Recipe, RecipeError
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.errors import RecipeError
 from apps.imagegen.models import pipeline_folder
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from core.errors import InputError

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from apps.imagegen.data.recipe import Recipe, RecipeError
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.errors import RecipeError
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.resolve import resolve, sha256_of
 from tests.apps.imagegen.tiny import tiny_pipeline
@@ -51,8 +52,8 @@ def test_a_recipe_names_its_adapters_file(pipeline: Pipeline) -> None:
     assert resolve(pipeline, OneAdapter(), clay).adapter_digest == "d" * 64
     assert resolve(pipeline, OneAdapter(), replace(APPLE, adapter_digest="d" * 64)).adapter_digest is None
     for shelf, recipe, code in (
-        (None, clay, "adapter_unknown"),
-        (OneAdapter(), replace(clay, adapter_digest="e" * 64), "adapter_changed"),
+        (None, clay, "adapters_absent"),
+        (OneAdapter(), replace(clay, adapter_digest="e" * 64), "adapter_other"),
     ):
         with pytest.raises(RecipeError) as caught:
             resolve(pipeline, shelf, recipe)
@@ -64,7 +65,7 @@ def test_a_recipe_names_its_adapters_file(pipeline: Pipeline) -> None:
     [
         ({"image_sha256": "0" * 64, "strength": 0.5}, {}, "image_missing", "image"),
         ({}, {"mask": PAINT_HW}, "image_missing", "image"),
-        ({"mask_sha256": "0" * 64, "strength": 0.5}, {"image": RGB_HWC}, "image_missing", "mask"),
+        ({"mask_sha256": "0" * 64, "strength": 0.5}, {"image": RGB_HWC}, "mask_missing", "mask"),
         ({"image_sha256": "0" * 64, "strength": 0.5}, {"image": RGB_HWC}, "image_other", "image"),
         (
             {"mask_sha256": "0" * 64, "strength": 0.5},
@@ -72,8 +73,8 @@ def test_a_recipe_names_its_adapters_file(pipeline: Pipeline) -> None:
             "image_other",
             "mask",
         ),
-        ({}, {"image": RGB_HWC}, "strength_range", "strength"),
-        ({"strength": 0.5}, {}, "strength_range", "strength"),
+        ({}, {"image": RGB_HWC}, "strength_missing", "strength"),
+        ({"strength": 0.5}, {}, "strength_without_image", "strength"),
         ({"strength": 0.5}, {"image": RGB_HWC[:16]}, "image_size", "image"),
         ({"strength": 0.5}, {"image": RGB_HWC, "mask": PAINT_HW[:16]}, "image_size", "mask"),
     ],

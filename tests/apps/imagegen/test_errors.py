@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from apps.imagegen.errors import AdapterError, FieldError, PictureError, RecipeError
+from core.errors import ExitCode, InputError
+
+
+@pytest.mark.parametrize("kind", [RecipeError, PictureError, AdapterError])
+def test_they_name_the_field_and_survive_a_process_border(kind: type[FieldError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("steps_range", "too many", "steps")))
+    assert type(error) is kind
+    assert (error.code, error.sentence, error.param) == ("steps_range", "too many", "steps")
+    assert isinstance(error, InputError)
+    assert error.exit_code == ExitCode.BAD_INPUT
