@@ -1,4 +1,4 @@
-"""The front door of the job queue, for all apps: `triptych-jobs work | list | show | cancel | requeue`."""
+"""The entry point of the job queue, for all apps: `triptych-jobs work | list | show | cancel | requeue`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from core.cli.stages import INTERRUPTED, run_stage
-from core.errors import ConfigError, ExitCode, TriptychError, where_of
+from core.errors import ExitCode, TriptychError, where_of
 from core.jobs.config import JobsConfig
 from core.runs.folder import Run
+from pipelines.reasons import COMMAND
 
 # Name of a job → "module:function", imported when the first such job comes.
 JOBS: dict[str, str] = {"risk.score": "apps.risk.score:job"}
@@ -36,7 +37,7 @@ class WorkConfig:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise ConfigError("config_option", f"{message}; `{self.prog} --help` shows what there is")
+        raise COMMAND("jobs_option", message=message, command=self.prog)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,20 +127,19 @@ def _list(words: argparse.Namespace) -> str:
 
 
 def _show(words: argparse.Namespace) -> str:
-    from core.jobs.queue import finished_steps, job
+    from core.jobs.queue import job
     from core.jobs.store import Store
 
     with Store(words.database) as store:
-        found = job(store, words.id)
-        steps = finished_steps(store, found)
+        fields = dataclasses.asdict(job(store, words.id))
     lines = []
-    for name, value in dataclasses.asdict(found).items():
+    for name, value in fields.items():
         if isinstance(value, datetime):
             value = _time(value)
         elif not isinstance(value, str):
             value = NOTHING if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
         lines.append(f"{name:<10} {value or NOTHING}")
-    return "\n".join([*lines, *(f"step       {name}, {_time(ended)}" for name, ended in steps.items())])
+    return "\n".join(lines)
 
 
 def _cancel(words: argparse.Namespace) -> str:
@@ -185,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     lister.add_argument("--state", choices=STATES, help="only jobs in this state")
     lister.add_argument("--limit", type=_count, default=50, help="so many jobs at most (default 50)")
     others = [
-        command("show", "show one job with its arguments, result and finished steps"),
+        command("show", "show one job with its arguments and result"),
         command("cancel", "cancel a job that waits or runs, or remove a schedule"),
         command("requeue", "let a job that is done, failed or cancelled run again"),
     ]
@@ -200,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count: give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count: give 1 or more")
     return int(text)
 
 

@@ -134,7 +134,9 @@ def test_each_app_has_the_same_rooms(app: str) -> None:
 
 
 def test_each_source_file_has_a_test_file() -> None:
-    wanted = {path.relative_to(ROOT).parent / f"test_{path.name}" for path in FILES}
+    tables = "reasons.py"  # tests/test_reasons.py looks into each
+    files = [path for path in FILES if path.name != tables or path.parent.name == "core"]
+    wanted = {path.relative_to(ROOT).parent / f"test_{path.name}" for path in files}
     missing = sorted(str(path) for path in wanted if not (ROOT / "tests" / path).exists())
     assert missing == []
 
@@ -143,6 +145,7 @@ def test_each_test_file_belongs_to_a_source_file() -> None:
     extra = {
         "test_house.py",
         "test_public_names.py",
+        "test_reasons.py",
         "pipelines/test_compose.py",
         "pipelines/test_contract.py",
     }

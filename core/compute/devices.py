@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.errors import ConfigError
+from core.compute.reasons import DEVICE
 
 if TYPE_CHECKING:
     import torch
@@ -23,5 +23,5 @@ def choose_device(name: str) -> torch.device:
 
     has_gpu = torch.cuda.is_available()
     if name == "cuda" and not has_gpu:
-        raise ConfigError("no_gpu", "model.device=cuda, but no GPU is available here: use auto or cpu")
+        raise DEVICE("no_gpu")
     return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")

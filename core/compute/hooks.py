@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from core.errors import InternalFault
+from core.compute.reasons import HOOKS
 
 _SHOWN = 8
 
@@ -49,7 +49,7 @@ def hooked(
     owner = threading.get_ident()
     chosen = [(name, module) for name, module in network.named_modules() if select(name, module)]
     if not chosen:
-        raise InternalFault("hooks_nothing", f"no module of {_described(network)} is selected")
+        raise HOOKS("hooks_nothing", network=_described(network))
     with contextlib.ExitStack() as stack:
         for name, module in chosen:
             if pre is not None:

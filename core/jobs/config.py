@@ -6,16 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from core.errors import ConfigError, InputError
+from core.jobs.reasons import JOB, WORKER
 from core.settings.credentials import refuse_password
 from core.settings.schema import Section, path_text, setting
 
 DEFAULT_QUEUE = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-
-
-class DatabaseAway(InputError):
-    """The database of jobs cannot be opened or does not answer; a job that meets this is tried again."""
 
 
 @dataclass
@@ -29,15 +25,17 @@ class JobsConfig(Section):
     )
     queues: list[str] = setting([DEFAULT_QUEUE], "queues that the worker serves")
     concurrency: int = setting(1, "jobs at once in each worker of these queues", unit="jobs", low=1)
-    attempts: int = setting(3, "tries in a row before a fault is final", unit="tries", low=1)
-    pause_s: float = setting(2.0, "wait before the second try, doubled for each further one", unit="s", low=0)
-    takeovers: int = setting(
-        20, "how often a job may take its worker down with it and be started again", unit="times", low=0
+    attempts: int = setting(3, "maximum attempts before a fault is final", unit="attempts", low=1)
+    pause_s: float = setting(
+        2.0, "back-off before the second attempt, doubled for each further one", unit="s", low=0
     )
-    poll_s: float = setting(0.1, "time between two looks for a waiting job", unit="s", low=0.01, high=60)
-    beat_s: float = setting(2.0, "time between two signs of life", unit="s", low=0.05, high=60)
-    dead_after_s: float = setting(30.0, "silence after which a worker counts as dead", unit="s", low=0.2)
-    grace_s: float = setting(8.0, "time that running jobs get to finish at a stop", unit="s", low=0)
+    takeovers: int = setting(20, "maximum worker crashes per job", unit="crashes", low=0)
+    poll_s: float = setting(0.1, "poll interval for waiting jobs", unit="s", low=0.01, high=60)
+    beat_s: float = setting(2.0, "heartbeat interval", unit="s", low=0.05, high=60)
+    dead_after_s: float = setting(
+        30.0, "heartbeat time-out, after which a worker counts as dead", unit="s", low=0.2
+    )
+    grace_s: float = setting(8.0, "grace period of running jobs at a stop", unit="s", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,18 +47,11 @@ class JobsConfig(Section):
             "put the whole URL into $TRIPTYCH_JOBS, or the password into ~/.pgpass",
         )
         if self.dead_after_s < 3 * self.beat_s:
-            raise ConfigError(
-                "config_range",
-                f"jobs.dead_after_s={self.dead_after_s:g} is too short: a worker gives a sign of life every "
-                f"{self.beat_s:g} s (jobs.beat_s); wait at least three times as long",
-            )
+            raise WORKER("jobs_dead_after", dead_after=self.dead_after_s, beat=self.beat_s)
 
 
 def check_name(kind: str, name: str) -> str:
     """Return the name of a job, queue or schedule if it may stand in logs and keys; else raise InputError."""
     if not _NAME.fullmatch(name):
-        raise InputError(
-            "jobs_name",
-            f"{name!r} cannot name a {kind}: use 1 to 64 of a-z, 0-9, dot, hyphen and underscore",
-        )
+        raise JOB("jobs_name", name=name, kind=kind)
     return name

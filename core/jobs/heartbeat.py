@@ -1,4 +1,4 @@
-"""Signs of life: one row a worker, and the jobs of those that fell silent, taken over by whoever notices first.
+"""Heartbeats: one row a worker, and the jobs of those whose heartbeat expired, requeued by whoever notices first.
 
 A worker's beat is a number that only grows. Whether it grows is watched by each worker's own monotonic clock, so that
 no clock that is set back or ahead, the database's or a machine's, makes the dead live or the living dead.
@@ -22,9 +22,9 @@ from core.jobs.store import WORKERS, Store
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """One worker that gave a sign of life.
+    """One worker that has sent a heartbeat.
 
-    beat: number of the last sign. silent_s: seconds since then by the database's clock, for people to read.
+    beat: number of the last one. silent_s: seconds since then by the database's clock, for people to read.
     """
 
     id: str
@@ -36,22 +36,22 @@ class WorkerInfo:
 
 
 class Watch:
-    """How long each worker has been silent, as seen by one observer."""
+    """Time since each worker's last heartbeat, as seen by one observer."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._looked = clock()
+        self._polled = clock()
         self._seen: dict[str, tuple[float, float]] = {}  # worker → its last beat, and when it was first seen
 
     def silent_s(self, beats: Mapping[str, float], gap_s: float) -> dict[str, float]:
         """Return worker → seconds for which its beat has been the same.
 
-        An observer that has not looked for gap_s (the machine was busy, the database away) begins anew: the others
+        An observer that has not polled for gap_s (the machine was busy, the database away) begins anew: the others
         may have been kept from beating by the same.
         """
         now = self._clock()
-        known = self._seen if now - self._looked < gap_s else {}
-        self._looked = now
+        known = self._seen if now - self._polled < gap_s else {}
+        self._polled = now
         fresh = {worker: (beat, now) for worker, beat in beats.items()}
         self._seen = {
             worker: known[worker] if known.get(worker, (None,))[0] == beat else fresh[worker]
@@ -78,7 +78,7 @@ def workers(store: Store) -> list[WorkerInfo]:
 
 
 def beat(store: Store, worker: str) -> None:
-    """Give a sign of life: the database's time, or a little more than the last beat where that clock went back."""
+    """Send a heartbeat: the database's time, or a little more than the last beat where that clock went back."""
     row = {
         "id": worker,
         "host": socket.gethostname(),
@@ -97,11 +97,12 @@ def sign_off(store: Store, worker: str) -> None:
 
 
 def take_over(store: Store, worker: str, dead_after_s: float, watch: Watch) -> list[str]:
-    """Let the jobs of silent workers wait again, and return their ids; call it before `beat`, in a launched runtime.
+    """Requeue jobs of workers whose heartbeat expired, and return their ids.
 
-    watch: kept between calls. A worker counts as dead when its beat has not changed for dead_after_s before the
-    watch's eyes, or when it holds a job without having a row. Who is judged dead and is not, loses nothing but time:
-    DBOS writes the outcome of a job only for the worker that owns it, and steps are idempotent.
+    Called before `beat`, in a launched runtime. watch: kept between calls. A worker counts as dead when the watch has
+    seen no new beat of it for dead_after_s, or when it holds a job without having a row. A worker that is judged dead
+    and is not loses nothing but time: DBOS writes the outcome of a job only for the worker that owns it, and jobs are
+    idempotent.
     """
     silent_s = watch.silent_s({info.id: info.beat for info in workers(store)}, dead_after_s)
     if worker not in silent_s:

@@ -1,4 +1,4 @@
-"""Submit jobs, look at them, cancel them and start them again: all that needs no worker."""
+"""Submit, list, cancel and requeue jobs: all that needs no worker."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import hmac
 import json
 import re
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-import sqlalchemy as sa
 from dbos import EnqueueOptions, PortableWorkflowError, WorkflowSerializationFormat, WorkflowStatus
 
 from core.errors import ExitCode, InputError, InternalFault
 from core.jobs.config import DEFAULT_QUEUE, check_name
-from core.jobs.store import APP, STEPS, Store
+from core.jobs.reasons import ENDED, FAULTS, JOB
+from core.jobs.store import APP, Store
 
 WORKFLOW = "job"  # the one DBOS workflow, which runs every job: so a name that a worker does not know fails, not hangs
 PRIORITY = 100  # between what cannot wait and what has time
@@ -48,7 +47,7 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Job:
-    """One job as it stood when it was looked up.
+    """One job as it stood when it was queried.
 
     starts: how often a worker took it up. code, sentence: why it failed, or that it set inputs aside, else empty.
     due, schedule: of a scheduled job, when it was due and by which. output: folder that its arguments name. exit_code:
@@ -115,66 +114,42 @@ def jobs(store: Store, state: State | None = None, limit: int | None = None) -> 
     """Return jobs, the latest submitted first, without arguments and keys."""
     wanted = [status for status, meaning in _STATES.items() if meaning == state] or None
     with store.answering():
-        found = store.client.list_workflows(name=WORKFLOW, status=wanted, limit=limit, sort_desc=True)
-    return [replace(_job(status), arguments=None, key=None) for status in found]
+        statuses = store.client.list_workflows(name=WORKFLOW, status=wanted, limit=limit, sort_desc=True)
+    return [replace(_job(status), arguments=None, key=None) for status in statuses]
 
 
 def job(store: Store, beginning: str) -> Job:
     """Return the job whose id begins so; raise InputError where there is none, or several."""
     text = beginning.strip().lower()
-    found: list[WorkflowStatus] = []
+    matches: list[WorkflowStatus] = []
     if re.fullmatch(r"[0-9a-f]{4,32}", text):
         with store.answering():
-            found = store.client.list_workflows(name=WORKFLOW, workflow_id_prefix=text, limit=2)
-    if len(found) != 1:
-        trouble = "several jobs have ids that begin with" if found else "no job has an id that begins with"
-        cure = "give more digits" if found else "`triptych-jobs list` shows those that there are"
-        raise InputError("job_unknown", f"{trouble} {beginning!r}: {cure}")
-    return _job(found[0])
-
-
-def finished_steps(store: Store, found: Job) -> dict[str, datetime]:
-    """Return the names of the steps that a job has behind it, with the time of each, in their order."""
-    query = sa.select(STEPS.c.name, STEPS.c.ended).where(STEPS.c.job == found.id).order_by(STEPS.c.ended)
-    return {row.name: datetime.fromtimestamp(row.ended, UTC) for row in store.rows(query)}
+            matches = store.client.list_workflows(name=WORKFLOW, workflow_id_prefix=text, limit=2)
+    if not matches:
+        raise JOB("job_unknown", id=beginning)
+    if len(matches) > 1:
+        raise JOB("job_ambiguous", id=beginning)
+    return _job(matches[0])
 
 
 def cancel(store: Store, beginning: str) -> Job:
-    """Cancel a job that waits or runs. One that runs stops at its next step or `check()`; its result is dropped."""
-    found = job(store, beginning)
-    if found.state not in (State.WAITING, State.RUNNING):
-        raise InputError(
-            "job_state",
-            f"job {found.id[:SHOWN]} is {found.state}: only one that waits or runs can be cancelled",
-        )
+    """Cancel a job that waits or runs. One that runs stops at its next `check()`; its result is dropped."""
+    one = job(store, beginning)
+    if one.state not in (State.WAITING, State.RUNNING):
+        raise JOB("job_ended", id=one.id[:SHOWN], state=one.state)
     with store.answering():
-        store.client.cancel_workflow(found.id)
-    return job(store, found.id)
+        store.client.cancel_workflow(one.id)
+    return job(store, one.id)
 
 
 def requeue(store: Store, beginning: str) -> Job:
-    """Let a job that is done, failed or cancelled wait again, under its id and key; all its steps run again."""
-    found = job(store, beginning)
-    if found.state in (State.WAITING, State.RUNNING):
-        raise InputError(
-            "job_state", f"job {found.id[:SHOWN]} is {found.state} already: cancel it first to start it anew"
-        )
-    store.change(sa.delete(STEPS).where(STEPS.c.job == found.id))
+    """Let a job that is done, failed or cancelled wait again, under its id and key."""
+    one = job(store, beginning)
+    if one.state in (State.WAITING, State.RUNNING):
+        raise JOB("job_not_ended", id=one.id[:SHOWN], state=one.state)
     with store.answering():
-        store.client.rewind_workflow(found.id, queue_name=found.queue)
-    return job(store, found.id)
-
-
-def wait(store: Store, identity: str, timeout_s: float) -> Job:
-    """Return the job as soon as it neither waits nor runs; raise TimeoutError after that many seconds."""
-    limit = time.monotonic() + timeout_s
-    while True:
-        found = job(store, identity)
-        if found.state not in (State.WAITING, State.RUNNING):
-            return found
-        if time.monotonic() > limit:
-            raise TimeoutError(f"job {found.id[:SHOWN]} is still {found.state} after {timeout_s:g} s")
-        time.sleep(0.05)
+        store.client.rewind_workflow(one.id, queue_name=one.queue)
+    return job(store, one.id)
 
 
 def _id(store: Store, name: str, key: str | None) -> str:
@@ -191,11 +166,7 @@ def check_json(name: str, arguments: Mapping[str, Any]) -> None:
     except (TypeError, ValueError):
         same = False
     if not same:
-        raise InputError(
-            "job_arguments",
-            f"the arguments of job {name} are not plain JSON: use text, finite numbers, true, false, null, lists "
-            "and objects with text keys",
-        )
+        raise JOB("job_arguments", name=name)
 
 
 def _job(status: WorkflowStatus) -> Job:
@@ -242,17 +213,18 @@ def _ending(status: WorkflowStatus, state: State) -> tuple[int | None, str, str]
         return None, "", ""
     exit_code = status.output.get("exit_code") if isinstance(status.output, Mapping) else None
     if exit_code == ExitCode.QUARANTINED:
-        return exit_code, "quarantined", "it is done, and some inputs were set aside: its output lists them"
+        return exit_code, "quarantined", ENDED.sentence("quarantined")
     return exit_code if isinstance(exit_code, int) else int(ExitCode.DONE), "", ""
 
 
 def _failure(status: WorkflowStatus) -> tuple[str, str]:
     if status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
-        return "lost_too_often", f"its worker died {(status.recovery_attempts or 1) - 1} times while it ran"
+        times = (status.recovery_attempts or 1) - 1
+        return "lost_too_often", FAULTS.sentence("lost_too_often", times=times)
     error = status.error
     if isinstance(error, PortableWorkflowError) and isinstance(error.code, str):
         return error.code, error.message
-    return "fault", f"internal fault: {type(error).__name__}"
+    return "fault", FAULTS.sentence("fault", what=type(error).__name__)
 
 
 def _time(milliseconds: int | None) -> datetime | None:

@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowSerializationFormat, WorkflowStatus
 
-from core.errors import InputError, InternalFault, TriptychError, frames_of, where_of
+from core.errors import TriptychError, frames_of, where_of
 from core.jobs.config import JobsConfig
+from core.jobs.context import JobStopped, run_tries
 from core.jobs.heartbeat import Watch, beat, sign_off, take_over
 from core.jobs.queue import SHOWN, WORKFLOW
+from core.jobs.reasons import FAULTS, JOB
 from core.jobs.schedule import tick
-from core.jobs.step import JobStopped, run_tries
-from core.jobs.store import APP, STEPS, Store
+from core.jobs.store import APP, Store
 from core.runs.log import RunLog
 
 _one_worker = threading.Lock()  # DBOS keeps its runtime in a global: one a process
@@ -57,12 +57,12 @@ class Worker:
     def run(self) -> bool:
         """Work until `stop` is called; return whether everything has ended.
 
-        A job that runs at the stop has `grace_s` to finish or to reach its next step; what is left is given back,
+        A job that runs at the stop has `grace_s` to finish or to reach its next `check()`; what is left is given back,
         to be taken up by another worker. False: a thread of such a job goes on, and only the end of the process
         ends it.
         """
         if not _one_worker.acquire(blocking=False):
-            raise InternalFault("worker_second", "one process can run one worker at a time")
+            raise FAULTS("worker_second")
         keeper = threading.Thread(target=self._keep_alive, name="jobs-heartbeat", daemon=True)
         try:
             self._launch()
@@ -140,7 +140,7 @@ class Worker:
         self.event("job_started", item=item, name=name)
         try:
             result = run_tries(
-                _Keeper(self, job, name),
+                _WorkerContext(self, job, name),
                 self._function(name),
                 arguments,
                 self.config.attempts,
@@ -158,7 +158,7 @@ class Worker:
             self.event(
                 "job_failed", item=item, name=name, code="fault", type=kind, where=where, frames=frames
             )
-            raise InternalFault("fault", f"internal fault: {kind} at {where}") from None
+            raise FAULTS("fault", what=f"{kind} at {where}") from None
         exit_code = result.get("exit_code") if isinstance(result, dict) else None
         ending = {"exit_code": exit_code} if isinstance(exit_code, int) else {}
         self.event("job_done", item=item, name=name, seconds=round(time.monotonic() - began, 3), **ending)
@@ -168,20 +168,20 @@ class Worker:
         target = self.jobs.get(name)
         if target is None:
             known = ", ".join(sorted(self.jobs)) or "none"
-            raise InputError("job_unknown", f"this worker has no job named {name}; it has: {known}")
+            raise JOB("job_not_registered", name=name, known=known)
         if isinstance(target, str):
             module, _, function = target.partition(":")
             target = getattr(importlib.import_module(module), function)
         return target
 
     def _keep_alive(self) -> None:
-        """Every `beat_s`: take over, submit what is due, give a sign of life. Nothing may end this but the end."""
+        """Every `beat_s`: take over, requeue orphans, submit what is due, beat. Only the worker's end may end this."""
         noted: set[str] = set()
         while not self._ended.wait(self.config.beat_s):
             faults: set[str] = set()
             for duty in (
                 self._take_over,
-                self._find_forgotten,
+                self._requeue_orphans,
                 self._submit_due,
                 lambda: beat(self.store, self.id),
             ):
@@ -199,8 +199,8 @@ class Worker:
             for job in take_over(self.store, self.id, self.config.dead_after_s, self._watch):
                 self.event("job_taken_over", item=job[:SHOWN])
 
-    def _find_forgotten(self) -> None:
-        """Let jobs wait again that are held by this worker and do not run: their outcome could not be written."""
+    def _requeue_orphans(self) -> None:
+        """Requeue jobs that are held by this worker and do not run: their outcome could not be written."""
         claimed = {status.workflow_id: status for status in self._claimed()}
         now = time.monotonic()
         self._idle = {job: self._idle.get(job, now) for job in claimed.keys() - set(self._running)}
@@ -231,8 +231,8 @@ class Worker:
         return len(left)
 
 
-class _Keeper:
-    """What `core.jobs.step` asks for while a job runs."""
+class _WorkerContext:
+    """The JobContext of a job that a worker runs."""
 
     def __init__(self, worker: Worker, job: str, name: str) -> None:
         self.worker = worker
@@ -243,22 +243,13 @@ class _Keeper:
         """Also when another worker has taken the job over: then this one was thought dead."""
         if self.worker.stopping.is_set():
             return True
-        found = self.worker.store.client.list_workflows(
+        statuses = self.worker.store.client.list_workflows(
             workflow_ids=[self.job], load_input=False, load_output=False
         )
-        return [(status.status, status.executor_id) for status in found] != [("PENDING", self.worker.id)]
+        return [(one.status, one.executor_id) for one in statuses] != [("PENDING", self.worker.id)]
 
     def pause(self, seconds: float) -> None:
         self.worker.stopping.wait(seconds)
-
-    def load(self, name: str) -> str | None:
-        query = sa.select(STEPS.c.result).where(STEPS.c.job == self.job, STEPS.c.name == name)
-        rows = self.worker.store.rows(query)
-        return str(rows[0].result) if rows else None
-
-    def save(self, name: str, result: str) -> None:
-        store = self.worker.store
-        store.put(STEPS, {"job": self.job, "name": name, "result": result, "ended": store.now}, keep=True)
 
     def failed_once(self, error: Exception, tries: int) -> None:
         self.worker.event(

@@ -24,13 +24,13 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from croniter import CroniterError, croniter  # type: ignore[import-untyped]
 
-from core.errors import InputError
 from core.jobs.config import DEFAULT_QUEUE, check_name
 from core.jobs.queue import check_json, submit
+from core.jobs.reasons import SCHEDULE
 from core.jobs.store import SCHEDULES, Store
 
 ON_TIME = timedelta(minutes=5)  # a due time seen later than this counts as missed
-LONGEST = timedelta(days=366 * 30)  # no due time is looked for farther ahead
+LONGEST = timedelta(days=366 * 30)  # no due time is searched for farther ahead
 LEAP = timedelta(hours=3)  # no clock is put back by more
 _RANDOM = re.compile(r"[hr](\(|/|$)", re.IGNORECASE)  # croniter's fields that differ from worker to worker
 
@@ -76,9 +76,7 @@ def register(
     now = now or datetime.now(UTC)
     _check_times(cron, zone, now)
     if catch_up < 0:
-        raise InputError(
-            "schedule_catch_up", f"catch_up is {catch_up}, wanted 0 (make up for nothing) or more"
-        )
+        raise SCHEDULE("schedule_catch_up", catch_up=catch_up)
     values = {
         "name": name,
         "cron": cron,
@@ -99,9 +97,7 @@ def register(
 def remove(store: Store, name: str) -> None:
     """Remove a schedule; its jobs stay. Raises InputError where there is none of this name."""
     if not store.change(sa.delete(SCHEDULES).where(SCHEDULES.c.name == name)):
-        raise InputError(
-            "schedule_unknown", f"no schedule is named {name!r}: `triptych-jobs list schedules` shows all"
-        )
+        raise SCHEDULE("schedule_unknown", name=name)
 
 
 def schedules(store: Store) -> list[Schedule]:
@@ -141,17 +137,17 @@ def tick(store: Store, now: datetime) -> list[str]:
 
 def due_times(cron: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
     """Return the due times t, after < t <= until, in the zone's own time. They do not depend on where one starts."""
-    place = ZoneInfo(zone)
-    first, last = (time.astimezone(place).replace(tzinfo=None) for time in (after - LEAP, until + LEAP))
+    local = ZoneInfo(zone)
+    first, last = (time.astimezone(local).replace(tzinfo=None) for time in (after - LEAP, until + LEAP))
     walls = croniter(cron, first, ret_type=datetime)
     hourly = croniter.expand(cron)[0][1] == ["*"]
-    found = set()
+    times = set()
     while (wall := walls.get_next()) <= last:
-        early, late = (wall.replace(tzinfo=place, fold=fold).astimezone(UTC) for fold in (0, 1))
-        found.add(early)
+        early, late = (wall.replace(tzinfo=local, fold=fold).astimezone(UTC) for fold in (0, 1))
+        times.add(early)
         if hourly and early < late:  # it comes twice
-            found.add(late)
-    return [time.astimezone(place) for time in sorted(found) if after < time <= until]
+            times.add(late)
+    return [time.astimezone(local) for time in sorted(times) if after < time <= until]
 
 
 def next_due(schedule: Schedule, now: datetime) -> datetime | None:
@@ -159,9 +155,9 @@ def next_due(schedule: Schedule, now: datetime) -> datetime | None:
     start = max(now, schedule.through)
     span = timedelta(hours=1)
     while span < LONGEST:
-        found = due_times(schedule.cron, schedule.zone, start, start + span)
-        if found:
-            return found[0]
+        times = due_times(schedule.cron, schedule.zone, start, start + span)
+        if times:
+            return times[0]
         span *= 4
     return None
 
@@ -183,12 +179,13 @@ def _submit_due(store: Store, schedule: Schedule, now: datetime) -> list[str]:
 def _due(schedule: Schedule, now: datetime) -> list[datetime]:
     """Return the due times that are on time, and before them the latest missed ones, as many as may be made up."""
     span = timedelta(hours=1)
-    while True:  # looks back further and further: after a year without a worker nobody counts all its minutes
+    # further and further back: after a year without a worker nobody counts all its minutes
+    while True:
         start = max(schedule.through, now - span)
-        found = due_times(schedule.cron, schedule.zone, start, now)
-        missed = [time for time in found if time < now - ON_TIME]
+        times = due_times(schedule.cron, schedule.zone, start, now)
+        missed = [time for time in times if time < now - ON_TIME]
         if start == schedule.through or len(missed) >= schedule.catch_up:
-            return missed[len(missed) - schedule.catch_up :] + found[len(missed) :]
+            return missed[len(missed) - schedule.catch_up :] + times[len(missed) :]
         span *= 4
 
 
@@ -196,17 +193,11 @@ def _check_times(cron: str, zone: str, now: datetime) -> None:
     try:
         ZoneInfo(zone)
     except (ValueError, OSError, KeyError):  # an unknown name, a path, a folder of the database
-        raise InputError(
-            "schedule_zone", f"{zone!r} is no time zone: use an IANA name such as Europe/Zurich or UTC"
-        ) from None
+        raise SCHEDULE("schedule_zone", zone=zone) from None
     fields = cron.split()
     try:
         if len(fields) != 5 or any(_RANDOM.match(field) for field in fields):
             raise CroniterError
         croniter(cron, now).get_next()
     except CroniterError:
-        raise InputError(
-            "schedule_cron",
-            f"{cron!r} is no cron schedule that ever comes due: write minute, hour, day, month and day of the week, "
-            "such as '0 6 * * 1-5' for 06:00 from Monday to Friday",
-        ) from None
+        raise SCHEDULE("schedule_cron", cron=cron) from None

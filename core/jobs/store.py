@@ -1,4 +1,4 @@
-"""The database of jobs: DBOS's own tables, and beside them ours for workers, schedules and finished steps."""
+"""The database of jobs: DBOS's own tables, and beside them ours for workers and schedules."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.dialects import postgresql, sqlite
 
-from core.errors import InputError
-from core.jobs.config import DatabaseAway
+from core.jobs.reasons import DATABASE, DATABASE_AWAY, DatabaseAway
 from core.runs.files import make_folder
 from core.runs.state import state_folder
 
@@ -45,24 +44,20 @@ _DUE = (
 SCHEDULES = sa.Table(
     "triptych_schedules", _tables, *_DUE, _value("job"), _value("arguments"), _value("queue")
 )
-STEPS = sa.Table(
-    "triptych_steps", _tables, _key("job"), _key("name"), _value("result"), _value("ended", sa.Float)
-)
 _SETTINGS = sa.Table("triptych_settings", _tables, _key("name"), _value("value"))
 
 
 def database_url(database: str | None = None) -> str:
     """Return the URL of a database: as given (URL or SQLite file), else $TRIPTYCH_JOBS, else the user's own file."""
-    place = database or os.environ.get("TRIPTYCH_JOBS")
-    if not place:
-        place = str(state_folder() / "jobs.sqlite")
-    return place if "://" in place else f"sqlite:///{Path(place).absolute()}"
+    given = database or os.environ.get("TRIPTYCH_JOBS") or str(state_folder() / "jobs.sqlite")
+    return given if "://" in given else f"sqlite:///{Path(given).absolute()}"
 
 
 class Store:
     """An open database, made when it is new; several processes may open it at once.
 
-    Raises InputError for what is no database, DatabaseAway for one that does not answer; no sentence shows a password.
+    Raises InputError for what is not a database, DatabaseAway for one that does not answer; no sentence shows a
+    password.
     """
 
     def __init__(self, database: str | None = None) -> None:
@@ -72,7 +67,7 @@ class Store:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             make_folder(Path(str(url.database)).parent)
-        self.place = url.database if self.is_sqlite else f"{url.host or 'this machine'}/{url.database}"
+        self.location = url.database if self.is_sqlite else f"{url.host or 'this machine'}/{url.database}"
         self.engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
         try:
             with self.engine.connect():
@@ -141,11 +136,7 @@ class Store:
 
     def _away(self, error: sa.exc.SQLAlchemyError) -> DatabaseAway:
         cause = type(getattr(error, "orig", None) or error).__name__
-        return DatabaseAway(
-            "jobs_database",
-            f"the database of jobs at {self.place} does not work ({cause}): check that it is there, runs, has room, "
-            "and may be read and written",
-        )
+        return DATABASE_AWAY("jobs_database_away", position=self.location, cause=cause)
 
     def _make_tables(self) -> None:
         lock = "BEGIN IMMEDIATE" if self.is_sqlite else "SELECT pg_advisory_xact_lock(7302458)"
@@ -164,11 +155,7 @@ def _checked(text: str) -> sa.URL:
     except sa.exc.ArgumentError:
         url = sa.make_url("none://")
     if url.get_backend_name() not in ("sqlite", "postgresql") or not url.database:
-        raise InputError(
-            "jobs_database",
-            "the database of jobs is neither a file nor a URL like postgresql://user@host/name or "
-            "postgresql:///name?service=desk: correct it",
-        )
+        raise DATABASE("jobs_database")
     return url
 
 

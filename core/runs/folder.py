@@ -18,10 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.errors import ConfigError, InputError, output_error
+from core.errors import output_error
 from core.runs.files import make_folder, write_json, write_text
 from core.runs.log import RunLog
 from core.runs.provenance import provenance
+from core.runs.reasons import PROCESSES, RUN_FOLDER
 
 INHERITED = "TRIPTYCH_RUN_DIR"  # how the processes that a trainer starts find the folder of the first one
 
@@ -51,10 +52,7 @@ class Run:
         self._config_yaml, self._seed, self._command = config_yaml, seed, command
         held = held_training(self.path)
         if held is not None and stage and held["stage"] != stage:
-            raise ConfigError(
-                "run_dir_settings",
-                f"{path} holds the record of stage={held['stage']}: name another run_dir for stage={stage}",
-            )
+            raise RUN_FOLDER("run_dir_stage", folder=path, held=held["stage"], stage=stage)
         self._recorded = held is None
         if self._recorded:
             self._write_records()
@@ -104,7 +102,7 @@ def open_run(app: str, stage: str, run_dir: str | None, config_yaml: str, seed: 
     if run_dir or inherited:
         path = Path(run_dir or inherited or "")
     elif process_rank() or int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("run_dir", "several processes need one run folder: add run_dir=FOLDER")
+        raise PROCESSES("run_dir")
     else:
         path = _new_folder(records_of(app) / stage)
     run = Run(path, config_yaml, seed, stage=stage, command=f"triptych-{app}")
@@ -128,11 +126,7 @@ def held_training(folder: Path) -> dict[str, Any] | None:
     whole = isinstance(held, dict) and all(isinstance(held.get(name), kind) for name, kind in parts.items())
     if whole and all(isinstance(one, dict) and "digest" in one for one in held["sources"].values()):
         return dict(held)
-    raise ConfigError(
-        "run_dir_settings",
-        f"{folder / SETTINGS}, which says how the training in this folder was begun, is missing or damaged: "
-        f"name another run_dir, or delete {folder / 'checkpoints'} to train from the beginning",
-    )
+    raise RUN_FOLDER("run_dir_damaged", settings=folder / SETTINGS, checkpoints=folder / "checkpoints")
 
 
 def records_of(app: str) -> Path:

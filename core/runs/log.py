@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from core.errors import InternalFault, output_error
+from core.errors import output_error
+from core.runs.reasons import RECORDS
 from core.runs.state import state_folder
 
 # Every field a log line may have, with its kind: "number" is a number, a bool or null; "word" is a short token
@@ -84,7 +85,7 @@ class RunLog:
         line: dict[str, Any] = {"time": round(time.time(), 3), "event": name}
         for key, value in fields.items():
             if key not in FIELDS:
-                raise InternalFault("log_field", f"log field {key!r} is not in core.runs.log.FIELDS")
+                raise RECORDS("log_field", field=key)
             line[key] = _check(key, FIELDS[key], value)
         try:
             self._stream.write((json.dumps(line) + "\n").encode("ascii"))
@@ -111,7 +112,7 @@ def _check(key: str, kind: str, value: Any) -> Any:
     pattern = _PSEUDONYM if kind == "pseudonym" else _WORD
     for word in words:
         if not isinstance(word, str) or not pattern.fullmatch(word) or _UID.search(word):
-            raise InternalFault("log_value", f"log field {key!r} takes a {kind}, and got something else")
+            raise RECORDS("log_value", field=key, kind=kind)
     return value
 
 
@@ -123,9 +124,7 @@ def _number(key: str, value: Any) -> float | int | bool | None:
     except (TypeError, ValueError):
         number = None
     if number is None or isinstance(value, str):
-        raise InternalFault(
-            "log_value", f"log field {key!r} takes a number, and got something else"
-        ) from None
+        raise RECORDS("log_value", field=key, kind="number") from None
     return number if math.isfinite(number) else None
 
 

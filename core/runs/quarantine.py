@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import InternalFault, output_error
+from core.errors import output_error
 from core.runs.files import write_json
+from core.runs.reasons import RECORDS
 
 FOLDER = "quarantine"  # below the output of a command
 _LONGEST = 200  # bytes; file systems take 255 for a name, ".json" and a temporary suffix included
@@ -28,9 +29,7 @@ class Quarantine:
         """Return the file of an item, there or not. Raises InternalFault for an item that is no file name."""
         size = len(item.encode("utf-8", "surrogateescape"))
         if not 0 < size <= _LONGEST or item.startswith(".") or "/" in item or "\0" in item:
-            raise InternalFault(
-                "quarantine_id", "a quarantine id must be a plain file name of at most 200 bytes"
-            )
+            raise RECORDS("quarantine_id", bytes=_LONGEST)
         return self.folder / f"{item}.json"
 
     def add(

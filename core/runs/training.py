@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from core.errors import ConfigError
 from core.runs.files import write_json
 from core.runs.folder import SETTINGS, Run, held_training
+from core.runs.reasons import RUN_FOLDER
 from core.settings.schema import value_at, walk
 
 FREE = (
@@ -136,11 +137,8 @@ class Training:
                 raise self._refusal(name, was, became)
 
     def _refusal(self, name: str, before: Any, now: Any) -> ConfigError:
-        return ConfigError(
-            "run_dir_settings",
-            f"{self._run.path} was begun with {name}={_word(before)}, and this run has {name}={_word(now)}: "
-            "give the old value to resume it (more steps are allowed), or another run_dir to train anew",
-        )
+        values = {"before": _word(before), "now": _word(now)}
+        return RUN_FOLDER("run_dir_settings", folder=self._run.path, name=name, **values)
 
 
 def deciding(config: Any, parts: Sequence[str], but: Sequence[str] = ()) -> dict[str, Any]:

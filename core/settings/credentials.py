@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from core.errors import ConfigError
+from core.settings.reasons import SETTINGS
 
 CURE = (
     "leave it out of the URL: PostgreSQL reads it from $PGPASSWORD, from ~/.pgpass or from a service file "
@@ -36,6 +36,4 @@ def holds_password(text: str) -> bool:
 def refuse_password(name: str, text: str | None, cure: str = CURE) -> None:
     """Raise ConfigError, without quoting it, for a text with a password in it. name: the option that holds it."""
     if text and holds_password(text):
-        raise ConfigError(
-            "config_password", f"{name} holds a password, and what is given is recorded: {cure}"
-        )
+        raise SETTINGS("config_password", name=name, cure=cure)

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from core.errors import ConfigError
+from core.settings.reasons import SETTINGS
 
 MISSING = "???"  # OmegaConf's own mark of a mandatory value
 
@@ -98,7 +98,7 @@ def check_value(name: str, value: Any, metadata: Any) -> None:
         return
     choices = metadata.get("choices", ())
     if choices and value not in choices:
-        raise ConfigError("config_choice", f"{name}={value} is not one of {', '.join(choices)}")
+        raise SETTINGS("config_choice", name=name, value=value, choices=", ".join(choices))
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, (int, float)) and not isinstance(number, bool):
             _check_number(name, value, number, metadata)
@@ -114,9 +114,7 @@ def _check_number(name: str, value: Any, number: float, metadata: Any) -> None:
     )
     if not inside:
         allowed = describe_range(metadata) or "finite"
-        raise ConfigError(
-            "config_range", f"{name}={value} is out of range: allowed is {allowed}; set {name} within it"
-        )
+        raise SETTINGS("config_range", name=name, value=value, allowed=allowed)
 
 
 def describe_range(metadata: Any) -> str:
@@ -150,7 +148,7 @@ def build(schema: Any, content: Mapping[str, Any]) -> Any:
     values = {}
     for name, value in content.items():
         if name not in {field.name for field in dataclasses.fields(schema)}:
-            raise ConfigError("config_unknown", f'unknown field "{name}" of {schema.__name__}')
+            raise SETTINGS("config_unknown", name=name, schema=schema.__name__)
         values[name] = build(types[name], value) if dataclasses.is_dataclass(types[name]) else value
     return schema(**values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 
-from core.errors import ConfigError
+from core.settings.reasons import SETTINGS
 
 
 def is_zone(name: str) -> bool:
@@ -19,6 +19,4 @@ def is_zone(name: str) -> bool:
 def check_zone(option: str, name: str | None) -> None:
     """Raise ConfigError for an option that names no time zone; None passes."""
     if name is not None and not is_zone(name):
-        raise ConfigError(
-            "config_choice", f"{option}={name} is no time zone: wanted a name such as Europe/Berlin or UTC"
-        )
+        raise SETTINGS("config_zone", name=option, value=name)

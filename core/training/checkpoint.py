@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from core.runs.files import write_bytes
+from core.training.reasons import CHECKPOINT, CheckpointUnusable
 
 
 def plain_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -54,32 +55,28 @@ class AtomicCheckpoints(TorchCheckpointIO):
         return read_checkpoint(Path(path))
 
 
-class CheckpointUnusable(Exception):
-    """A checkpoint cannot be resumed from; the message says why, as a clause about the file."""
-
-
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of tensors and plain values, on the CPU; code that it may hold is never run.
 
-    Raises CheckpointUnusable where the file is empty, cut short, damaged, no checkpoint, or holds anything else.
+    Raises CheckpointUnusable where the file is empty, cut short, damaged, not a checkpoint, or holds anything else.
     """
     try:
         if not path.stat().st_size:
-            raise CheckpointUnusable("is empty")
+            raise CHECKPOINT("checkpoint_empty")
         if not zipfile.is_zipfile(path):
-            raise CheckpointUnusable("is cut short or no checkpoint")
+            raise CHECKPOINT("checkpoint_cut")
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:
-                raise CheckpointUnusable("is damaged")
+                raise CHECKPOINT("checkpoint_damaged")
         kept = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointUnusable("holds objects that could run code, and was not loaded") from error
+        raise CHECKPOINT("checkpoint_unsafe") from error
     except CheckpointUnusable:
         raise
     except Exception as error:  # whatever a damaged archive leads to
-        raise CheckpointUnusable("is damaged or no checkpoint") from error
+        raise CHECKPOINT("checkpoint_unreadable") from error
     if not isinstance(kept, dict):
-        raise CheckpointUnusable("is no checkpoint of a training")
+        raise CHECKPOINT("checkpoint_foreign")
     return kept
 
 

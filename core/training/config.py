@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from core.errors import ConfigError
 from core.settings.schema import Section, setting
+from core.training.reasons import TRAINING
 
 
 @dataclass
@@ -41,9 +41,7 @@ class TrainerConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.strategy == "single" and self.devices > 1:
-            raise ConfigError(
-                "config_choice", f"trainer.devices={self.devices} needs several processes: add strategy=ddp"
-            )
+            raise TRAINING("devices_single", devices=self.devices)
 
 
 def share_of(trainer: TrainerConfig, share: float, rate: float = 1.0) -> TrainerConfig:

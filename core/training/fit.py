@@ -18,7 +18,6 @@ from safetensors.torch import save
 from torch.utils.data import DataLoader
 
 from core.data.stream import BatchSource, SampleStream, stream_loader
-from core.errors import ConfigError, InternalFault
 from core.runs.files import write_bytes
 from core.runs.log import RunLog
 from core.runs.stop import Stopped, StopRequest
@@ -27,6 +26,7 @@ from core.training.checkpoint import AtomicCheckpoints, RandomState, plain_tenso
 from core.training.config import TrainerConfig
 from core.training.progress import TrainingProgress
 from core.training.quiet import quiet_lightning
+from core.training.reasons import FAULTS, TRAINING
 from core.training.resume import WEIGHTS, Start, begin, ended, folder_of, newest_checkpoint
 from core.training.saving import LAST, Saving
 
@@ -72,7 +72,7 @@ def fit(
             _train(module, data, trainer, path, log, seed, checkpoints, start, stop)
         end = ended(checkpoints, path, module)
         if end is None:
-            raise InternalFault("weights_missing", "a training ended and its weights cannot be read")
+            raise FAULTS("trained_weights_missing")
         if stop.number:
             raise Stopped(stop.number, f"saved at its last step, {end.steps}")
     module.load_state_dict(end.state)
@@ -160,9 +160,7 @@ def _strategy(trainer: TrainerConfig) -> Strategy | str:
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         return DDPStrategy(process_group_backend=backend)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError(
-            "config_choice", "several processes were started to train together: add strategy=ddp"
-        )
+        raise TRAINING("processes_single")
     return "auto" if torch.cuda.is_available() else SingleDeviceStrategy("cpu")
 
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
-from core.errors import ConfigError
 from core.training.live_memory import LiveMemory
+from core.training.reasons import TRAINING
 
 GIB = 2**30
 
@@ -63,11 +63,9 @@ class Spread:
 
     def __post_init__(self) -> None:
         if self.strategy == "single" and self.ranks > 1:
-            raise ConfigError("config_choice", f"a single device is one rank, not {self.ranks}: set ranks=1")
+            raise TRAINING("ranks_single", ranks=self.ranks)
         if self.precision == "fp32" and OPTIMIZERS[self.optimizer].weight < 4:
-            raise ConfigError(
-                "config_choice", f"optimizer={self.optimizer} keeps weights in bf16: add precision=bf16"
-            )
+            raise TRAINING("optimizer_precision", optimizer=self.optimizer)
 
 
 class Step(NamedTuple):

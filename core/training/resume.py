@@ -17,7 +17,8 @@ from torch import nn
 from core.errors import InputError
 from core.runs.files import write_json
 from core.runs.training import Checkpoints
-from core.training.checkpoint import CheckpointUnusable, read_checkpoint
+from core.training.checkpoint import read_checkpoint
+from core.training.reasons import CHECKPOINT, RESUME, CheckpointUnusable
 from core.training.saving import LAST, MARK
 
 WEIGHTS = "weights.safetensors"
@@ -117,25 +118,25 @@ def ended(checkpoints: Checkpoints, folder: Path, module: nn.Module) -> Ended | 
 def _read_ended(path: Path, mark: str, module: nn.Module) -> Ended:
     try:
         if not path.stat().st_size:
-            raise CheckpointUnusable("is empty")
+            raise CHECKPOINT("checkpoint_empty")
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
         state = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise CheckpointUnusable("is cut short, damaged or no file of weights") from error
+        raise CHECKPOINT("weights_cut") from error
     _check_belongs(state, module, metadata.get("mark"), mark)
     try:
         minutes, loss = (float(metadata[name]) if metadata[name] else None for name in ("minutes", "loss"))
         return Ended(state, int(metadata["steps"]), minutes, loss, float(metadata["seconds"]))
     except (KeyError, ValueError) as error:
-        raise CheckpointUnusable("does not say how its training ended") from error
+        raise CHECKPOINT("weights_ending") from error
 
 
 def _start(path: Path, mark: str, module: nn.Module) -> Start:
     kept = read_checkpoint(path)
     step, state = kept.get("global_step"), kept.get("state_dict")
     if not isinstance(step, int) or not isinstance(state, dict) or any(name not in kept for name in _NEEDED):
-        raise CheckpointUnusable("is no checkpoint of a training")
+        raise CHECKPOINT("checkpoint_foreign")
     _check_belongs(state, module, kept.get(MARK), mark)
     return Start(path, step, state)
 
@@ -143,9 +144,9 @@ def _start(path: Path, mark: str, module: nn.Module) -> Start:
 def _check_belongs(state: Mapping[str, Any], module: nn.Module, found: Any, mark: str) -> None:
     own = {name: value.shape for name, value in module.state_dict().items()}
     if {name: getattr(value, "shape", None) for name, value in state.items()} != own:
-        raise CheckpointUnusable("belongs to another network")
+        raise CHECKPOINT("checkpoint_network")
     if found != mark:
-        raise CheckpointUnusable("belongs to a training with other settings")
+        raise CHECKPOINT("checkpoint_settings")
 
 
 def _begun_from(folder: Path) -> str | None:
@@ -154,12 +155,8 @@ def _begun_from(folder: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _refusal(folder, [f"{BEGUN} is damaged"]) from error
+        raise _refusal(folder, [f"{BEGUN} {CHECKPOINT.sentence('checkpoint_damaged')}"]) from error
 
 
 def _refusal(folder: Path, reasons: list[str]) -> InputError:
-    return InputError(
-        "checkpoint_unusable",
-        f"no checkpoint in {folder} can be resumed from ({'; '.join(reasons)}): delete that folder to train this part "
-        "from its beginning, or name another run_dir",
-    )
+    return RESUME("checkpoint_unusable", folder=folder, reasons="; ".join(reasons))

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from core.jobs.heartbeat import workers
-from core.jobs.queue import State, cancel, finished_steps, job, jobs, requeue, submit
+from core.jobs.queue import State, cancel, job, jobs, requeue, submit
 from core.jobs.schedule import register, tick
 from core.jobs.store import Store
 from tests.core.jobs.sample_jobs import traced
@@ -28,7 +28,7 @@ from tests.core.jobs.workers import DEADLINE_S, postgres_server, start_worker, u
 pytestmark = pytest.mark.e2e
 
 KILLS = 3
-PARTS = 3  # steps of the job "record"
+PARTS = 3  # files of the job "record"
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +101,11 @@ def test_kill_9_at_random_moments_loses_and_repeats_nothing(database: str, tmp_p
         assert_recorded(store, tmp_path, ids)
     runs = Counter(traced(tmp_path))
     assert set(runs) == {f"{item}/{part}" for item in range(len(ids)) for part in range(PARTS)}
-    # Only what was in flight at a death runs again: at most two steps a kill, as two jobs run at once.
+    # Only what was in flight at a death runs again: at most two files a kill, as two jobs run at once.
     assert len(ids) * PARTS < runs.total() <= len(ids) * PARTS + 2 * KILLS
 
 
-def test_a_step_in_flight_runs_again_and_finished_ones_only_at_a_requeue(
-    database: str, tmp_path: Path
-) -> None:
+def test_what_was_in_flight_runs_again_and_what_was_made_is_kept(database: str, tmp_path: Path) -> None:
     with Store(database) as store:
         (identity,) = submit_records(store, tmp_path, 1, 0.5)
         with worker(tmp_path, database):
@@ -121,11 +119,11 @@ def test_a_step_in_flight_runs_again_and_finished_ones_only_at_a_requeue(
             assert job(store, identity).starts == 2
             assert [info.pid for info in workers(store)] == [second.pid]
             assert_recorded(store, tmp_path, [identity])
-            assert list(finished_steps(store, job(store, identity))) == ["make/0", "make/1", "make/2"]
             assert traced(tmp_path) == ["0/0", "0/1", "0/1", "0/2"]
-            requeue(store, identity)
+            (tmp_path / "made" / "0-1.txt").unlink()
+            assert requeue(store, identity).result is None
             until(lambda: finished(store))
-            assert traced(tmp_path)[4:] == ["0/0", "0/1", "0/2"]
+            assert traced(tmp_path)[4:] == ["0/1"]
             submit(store, "linger", {"folder": str(tmp_path)})
             until(lambda: traced(tmp_path)[-1] == "started")
             (running,) = jobs(store, State.RUNNING)

@@ -1,4 +1,4 @@
-"""The front door of the queue in process; workers as real processes: tests/e2e/test_jobs.py."""
+"""The entry point of the queue in process; workers as real processes: tests/e2e/test_jobs.py."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-import pipelines.jobs as door
+import pipelines.jobs as command
 from core.errors import InputError
-from core.jobs.queue import State, job, submit, wait
+from core.jobs.queue import State, job, submit
 from core.jobs.schedule import next_due, register, schedules
-from core.jobs.store import STEPS, Store
+from core.jobs.store import Store
 from pipelines.jobs import main
-from tests.core.jobs.workers import QUICK, ROOT, until, working
+from tests.core.jobs.workers import QUICK, ROOT, until, wait, working
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -116,7 +116,6 @@ def test_list_and_show_say_when_a_job_was_due_where_its_output_is_and_how_it_end
 
 def test_show_tells_all_about_one_job(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     identity = submit(store, "add", {"b": 2, "a": "é"}, key="k")
-    store.put(STEPS, {"job": identity, "name": "load", "result": "1", "ended": 0.25})
     lines = dict(line.split(maxsplit=1) for line in said(capsys, "show", identity[:8]))
     assert lines.pop("submitted")[-1] == "Z"
     assert lines == {
@@ -137,7 +136,6 @@ def test_show_tells_all_about_one_job(store: Store, capsys: pytest.CaptureFixtur
         "schedule": "-",
         "output": "-",
         "exit_code": "-",
-        "step": "load, 1970-01-01T00:00:00Z",
     }
 
 
@@ -168,7 +166,7 @@ def test_cancel_and_requeue(store: Store, capsys: pytest.CaptureFixture[str]) ->
         (["requeue", "1234"], "no job has an id that begins with '1234'"),
         (["cancel", "--schedule", "x"], "no schedule is named 'x'"),
         (["list", "--state", "lost"], "argument --state: invalid choice: 'lost' (choose from"),
-        (["list", "--limit", "-1"], "argument --limit: '-1' is no count: give 1 or more"),
+        (["list", "--limit", "-1"], "argument --limit: '-1' is not a count: give 1 or more"),
         (["list", "--sta=done"], "unrecognized arguments: --sta=done"),
         (["list", "--database", "postgresql://me:secret@host/jobs"], "jobs.database holds a password"),
         (["work", "--concurrency", "0"], "jobs.concurrency=0 is out of range: allowed is 1 or more jobs"),
@@ -191,7 +189,7 @@ def test_a_wrong_command_ends_with_one_line(
 def test_a_fault_names_its_place_and_not_its_message(
     store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(door._TEXTS, "list", lambda _: {}["CANARY"])
+    monkeypatch.setitem(command._TEXTS, "list", lambda _: {}["CANARY"])
     assert main(["list"]) == 3
     out, err = capsys.readouterr()
     assert out == ""
@@ -212,7 +210,7 @@ def test_work_until_a_signal(
 ) -> None:
     (tmp_path / "my_job.py").write_text("def run(a):\n    print('noise')\n    return a + 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(door.JOBS, "mine", "my_job:run")
+    monkeypatch.setitem(command.JOBS, "mine", "my_job:run")
     identity = submit(store, "mine", {"a": 1})
 
     def stop() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from core.errors import InputError
-from core.jobs.step import pause
+from core.jobs.context import pause
 from core.runs.log import RunLog
 
 LATE = ("data_too_old", "table_missing", "table_empty", "sql_unreachable")

@@ -38,7 +38,7 @@ from apps.risk.scoring.scores import (
     top_share,
 )
 from core.compute.threads import one_thread_each
-from core.jobs.step import check
+from core.jobs.context import check
 from core.terminal.progress import progress
 
 T = TypeVar("T")

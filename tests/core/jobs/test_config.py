@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
     [
         ("concurrency", 0, "jobs.concurrency=0 is out of range: allowed is 1 or more jobs"),
         ("poll_s", 0.0, "jobs.poll_s=0.0 is out of range: allowed is 0.01 to 60 s"),
-        ("dead_after_s", 5.0, "jobs.dead_after_s=5 is too short: a worker gives a sign of life every 2 s"),
+        ("dead_after_s", 5.0, "jobs.dead_after_s=5 is too short: a worker sends a heartbeat every 2 s"),
     ],
 )
 def test_a_value_out_of_range_is_refused(field: str, value: float, sentence: str) -> None:
@@ -47,9 +47,9 @@ def test_names_that_may_not(name: str) -> None:
         check_name("queue", name)
 
 
-def test_what_a_front_door_and_a_job_import_is_light() -> None:
-    words = "import sys, core.jobs.config, core.jobs.step; print(*sys.modules)"
+def test_what_an_entry_point_and_a_job_import_is_light() -> None:
+    words = "import sys, core.jobs.config, core.jobs.context; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert "core.jobs.step" in loaded
+    assert "core.jobs.context" in loaded
     assert loaded & {"dbos", "sqlalchemy", "croniter", "psycopg", "torch", "pandas", "numpy"} == set()

@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from core.jobs.heartbeat import Watch, beat, sign_off, take_over, workers
-from core.jobs.queue import State, job, submit, wait
+from core.jobs.queue import State, job, submit
 from core.jobs.store import WORKERS, Store
-from tests.core.jobs.workers import until, working
+from tests.core.jobs.workers import until, wait, working
 
 
 def fall_silent(store: Store, worker: str, seconds: float) -> None:
@@ -93,7 +93,7 @@ def test_silence_is_watched_by_the_observer_s_own_clock() -> None:
         return watch.silent_s(beats, 30.0)
 
     assert look(0, a=5.0, b=7.0) == {"a": 0.0, "b": 0.0}
-    assert look(20, a=5.0, b=6.0) == {"a": 20.0, "b": 0.0}, "a change is a sign of life, also backwards"
+    assert look(20, a=5.0, b=6.0) == {"a": 20.0, "b": 0.0}, "a change is a heartbeat, also backwards"
     assert look(20, a=5.0, b=6.0, c=1.0) == {"a": 40.0, "b": 20.0, "c": 0.0}
     assert look(20, b=6.5) == {"b": 0.0}
     assert look(10, a=5.0, b=6.5) == {"a": 0.0, "b": 10.0}, "who comes again is new"

@@ -1,4 +1,4 @@
-"""One worker in this process: outcomes, tries, steps, cancelling, schedules, stopping, the log."""
+"""One worker in this process: outcomes, tries, cancelling, schedules, stopping, the log."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from core.errors import InputError, InternalFault, ItemRefused
 from core.jobs.config import JobsConfig
+from core.jobs.context import check
 from core.jobs.heartbeat import workers
-from core.jobs.queue import State, cancel, finished_steps, job, jobs, requeue, submit, wait
+from core.jobs.queue import State, cancel, job, jobs, requeue, submit
 from core.jobs.runtime import Worker
 from core.jobs.schedule import register
-from core.jobs.step import check, step
 from core.jobs.store import Store
 from core.runs.log import RunLog
 from tests.core.jobs import sample_jobs
-from tests.core.jobs.workers import until, working
+from tests.core.jobs.workers import until, wait, working
 
 WAIT_S = 60.0
 CANARY = "DOE^JANE-19700101"
@@ -69,8 +70,8 @@ def test_a_job_is_done_once(store: Store) -> None:
     [
         (InputError("input_missing", "There is no input."), 1, "input_missing", "There is no input."),
         (ItemRefused("truncated", "It is cut short."), 1, "truncated", "It is cut short."),
-        (OSError(CANARY), 3, "fault", f"internal fault: OSError at {__name__}:"),
-        (SystemExit(CANARY), 1, "fault", f"internal fault: SystemExit at {__name__}:"),
+        (OSError(CANARY), 3, "fault", "internal fault: OSError at tests/core/jobs/test_runtime.py:"),
+        (SystemExit(CANARY), 1, "fault", "internal fault: SystemExit at tests/core/jobs/test_runtime.py:"),
     ],
 )
 def test_a_job_fails_with_a_reason(
@@ -102,7 +103,7 @@ def test_a_name_that_the_worker_does_not_know_fails(store: Store) -> None:
     with working(store, {"add": raises(OSError())}):
         found = wait(store, submit(store, "subtract"), WAIT_S)
     assert (found.code, found.sentence) == (
-        "job_unknown",
+        "job_not_registered",
         "this worker has no job named subtract; it has: add",
     )
 
@@ -119,24 +120,6 @@ def test_a_target_is_imported_when_its_job_comes(
     assert found.sentence.startswith("internal fault: ModuleNotFoundError at ")
 
 
-def test_finished_steps_survive_a_fault_but_not_a_requeue(store: Store, tmp_path: Path) -> None:
-    faults = [OSError()]
-
-    def twice(folder: str) -> int:
-        first = step("first", lambda: sample_jobs.trace(folder, "first") or 20)
-        if faults:
-            raise faults.pop()
-        return first + step("second", lambda: sample_jobs.trace(folder, "second") or 1)
-
-    with working(store, {"twice": twice}):
-        found = wait(store, submit(store, "twice", {"folder": str(tmp_path)}), WAIT_S)
-        assert (found.result, list(finished_steps(store, found))) == (21, ["first", "second"])
-        assert sample_jobs.traced(tmp_path) == ["first", "second"]
-        requeue(store, found.id)
-        assert wait(store, found.id, WAIT_S).result == 21
-    assert sample_jobs.traced(tmp_path) == ["first", "second"] * 2
-
-
 def test_a_running_job_is_cancelled(store: Store, tmp_path: Path, log: RunLog) -> None:
     identity = submit(store, "linger", {"folder": str(tmp_path)})
     with working(store, {"linger": sample_jobs.linger, "add": lambda: 1}, log):
@@ -144,7 +127,7 @@ def test_a_running_job_is_cancelled(store: Store, tmp_path: Path, log: RunLog) -
         assert job(store, identity).state is State.RUNNING
         assert cancel(store, identity).state is State.CANCELLED
         until(lambda: "job_stopped" in [event["event"] for event in events(log)])
-        assert wait(store, submit(store, "add"), WAIT_S).result == 1, "its place is free"
+        assert wait(store, submit(store, "add"), WAIT_S).result == 1, "its slot is free"
         assert job(store, identity).state is State.CANCELLED
 
 
@@ -201,6 +184,22 @@ def test_a_job_that_takes_its_worker_down_again_and_again_fails(store: Store) ->
     assert found.sentence == "its worker died 3 times while it ran"
 
 
+def test_a_job_whose_outcome_could_not_be_written_is_requeued(
+    store: Store, log: RunLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    with working(store, {"add": lambda: calls.append(1) or 1}, log, dead_after_s=0.5) as worker:
+        identity = submit(store, "add")
+        assert wait(store, identity, WAIT_S).state is State.DONE
+        held = [sa.column("status") == "SUCCESS"]
+        table = sa.table("workflow_status", sa.column("status"), sa.column("executor_id"))
+        row = sa.update(table).where(*held).values(status="PENDING", executor_id=worker.id)
+        assert store.change(row) == 1, "as if the worker had not been able to write it"
+        until(lambda: len(calls) == 2)
+        assert wait(store, identity, WAIT_S).result == 1
+    assert "job_forgotten" in [event["event"] for event in events(log)]
+
+
 def test_neither_the_log_nor_the_terminal_shows_arguments(
     store: Store, log: RunLog, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,7 +239,7 @@ def test_a_database_that_is_away_is_noted_once_and_waited_for(
     assert [event["type"] for event in troubles] == ["OSError"]
 
 
-def test_a_worker_that_cannot_start_leaves_the_place_to_another(
+def test_a_worker_that_cannot_start_lets_another_one_start(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:

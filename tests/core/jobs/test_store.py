@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from core.errors import InputError
-from core.jobs.config import DatabaseAway
-from core.jobs.store import STEPS, Store, database_url
+from core.jobs.queue import State, cancel, jobs, requeue, submit
+from core.jobs.reasons import DatabaseAway
+from core.jobs.store import WORKERS, Store, database_url
 
 
 def test_where_the_jobs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,21 +69,33 @@ def test_opening_a_second_time_finds_what_the_first_one_made(
     with Store(str(path)) as first, Store(str(path)) as second:
         assert len(first.secret) == 32
         assert first.secret == second.secret
-        row = {"job": "j", "name": "n", "result": "1", "ended": first.now}
-        first.put(STEPS, row)
-        second.put(STEPS, {**row, "result": "2"}, keep=True)
-        assert [kept.result for kept in first.rows(sa.select(STEPS))] == ["1"]
-        second.put(STEPS, {**row, "result": "3"})
-        (kept,) = first.rows(sa.select(STEPS))
-        assert kept.result == "3"
-        assert kept.ended == pytest.approx(time.time(), abs=60)
-        assert [second.change(sa.delete(STEPS)), second.change(sa.delete(STEPS))] == [1, 0]
+        row = {"id": "w", "host": "a", "pid": 1, "started": first.now, "beat": 0.0}
+        first.put(WORKERS, row)
+        second.put(WORKERS, {**row, "host": "b"}, keep=True)
+        assert [kept.host for kept in first.rows(sa.select(WORKERS))] == ["a"]
+        second.put(WORKERS, {**row, "host": "c"})
+        (kept,) = first.rows(sa.select(WORKERS))
+        assert kept.host == "c"
+        assert kept.started == pytest.approx(time.time(), abs=60)
+        assert [second.change(sa.delete(WORKERS)), second.change(sa.delete(WORKERS))] == [1, 0]
     logging.getLogger("dbos").error("CANARY")
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_full_disk_is_told_in_one_sentence(small_disk: Path) -> None:
+def test_a_full_disk_is_one_sentence(small_disk: Path) -> None:
     with pytest.raises(
         DatabaseAway, match=r"does not work \(OperationalError\): check that it is there, runs, has room"
     ):
         Store(str(small_disk / "jobs.sqlite"))
+
+
+def test_a_database_with_a_table_of_an_earlier_version_is_read(store: Store) -> None:
+    identity = submit(store, "add")
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE triptych_steps (job VARCHAR, name VARCHAR)")
+        connection.exec_driver_sql("INSERT INTO triptych_steps VALUES ('j', 'n')")
+    with Store(store.location) as again:
+        assert [one.id for one in jobs(again)] == [identity]
+        assert requeue(again, cancel(again, identity).id).state is State.WAITING
+        steps = sa.table("triptych_steps", sa.column("name"))
+        assert [row.name for row in again.rows(sa.select(steps))] == ["n"]

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from core.jobs.config import JobsConfig
+from core.jobs.queue import Job, State, job
 from core.jobs.runtime import Worker
 from core.jobs.store import Store
 from core.runs.log import RunLog
@@ -28,9 +29,9 @@ QUICK = {"poll_s": 0.02, "beat_s": 0.1, "dead_after_s": 1.0, "pause_s": 0.01, "g
 DEADLINE_S = 60.0  # nothing takes so long, even where other programs have the processor
 COMMAND = """
 import sys
-import pipelines.jobs as door
-door.JOBS.update({name: f"tests.core.jobs.sample_jobs:{name}" for name in ("record", "linger", "stubborn", "due")})
-sys.exit(door.main())
+from pipelines import jobs
+jobs.JOBS.update({name: f"tests.core.jobs.sample_jobs:{name}" for name in ("record", "linger", "stubborn", "due")})
+sys.exit(jobs.main())
 """
 
 
@@ -52,7 +53,7 @@ def working(
 
 
 def start_worker(folder: Path, database: str, **settings: Any) -> subprocess.Popen[str]:
-    """A worker as a process of its own, through the front door; it returns once the worker gives signs of life."""
+    """A worker as a process of its own, through its command; it returns once the worker works."""
     words = [
         word
         for name, value in {**QUICK, **settings}.items()
@@ -71,6 +72,15 @@ def start_worker(folder: Path, database: str, **settings: Any) -> subprocess.Pop
     return process
 
 
+def wait(store: Store, identity: str, timeout_s: float = DEADLINE_S) -> Job:
+    """The job, as soon as it neither waits nor runs."""
+    limit = time.monotonic() + timeout_s
+    while (one := job(store, identity)).state in (State.WAITING, State.RUNNING):
+        assert time.monotonic() < limit, f"job {identity[:12]} is still {one.state}"
+        time.sleep(0.05)
+    return one
+
+
 def until(condition: Callable[[], Any]) -> Any:
     """Wait until the condition holds, and return what it returned."""
     limit = time.monotonic() + DEADLINE_S
@@ -83,8 +93,8 @@ def until(condition: Callable[[], Any]) -> Any:
 @contextlib.contextmanager
 def postgres_server() -> Iterator[str]:
     """A PostgreSQL server on a Unix socket in a folder of its own; yields the beginning and the end of its URLs."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    binary = shutil.which("postgres") or (str(found[-1]) if found else None)
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    binary = shutil.which("postgres") or (str(installed[-1]) if installed else None)
     if binary is None:
         pytest.skip("a test on PostgreSQL needs its server (Debian package postgresql)")
     programs = Path(binary).resolve().parent

@@ -17,6 +17,6 @@ def test_zones(name: str) -> None:
 def test_other_names_are_refused(name: str) -> None:
     assert not is_zone(name)
     with pytest.raises(
-        ConfigError, match=r"^data\.zone=.* is no time zone: wanted a name such as Europe/Berlin"
+        ConfigError, match=r"^data\.zone=.* is not a time zone: wanted a name such as Europe/Berlin"
     ):
         check_zone("data.zone", name)

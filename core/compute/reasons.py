@@ -1,0 +1,18 @@
+"""Why nothing can be computed as asked."""
+
+from __future__ import annotations
+
+from core.errors import ConfigError, InternalFault
+from core.reasons import Reasons
+
+DEVICE = Reasons(
+    ConfigError,
+    "a device",
+    {"no_gpu": "model.device=cuda, but no GPU is available here: use auto or cpu"},
+)
+
+HOOKS = Reasons(
+    InternalFault,
+    "a look into a network",
+    {"hooks_nothing": "no module of {network} is selected"},
+)
