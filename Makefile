@@ -14,7 +14,7 @@ SERVICES := orthanc dicom3tools dcmtk postgresql chromium
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo env || { sudo -n true 2>/dev/null && echo sudo -n; })
 APT := $(ROOT) DEBIAN_FRONTEND=noninteractive apt-get -qq
 
-.PHONY: help demo test check format setup setup-dev services clean
+.PHONY: help demo test check docs format setup setup-dev services clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -30,6 +30,10 @@ check: setup-dev  ## Lint, format, types and arrows, without tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: setup-dev  ## Build the documentation site into build/docs, without a network; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "$(CURDIR)/build/docs/index.html"
 
 format: setup-dev  ## Format the code and mend what can be mended by itself
 	@$(BIN)/ruff check --fix .

@@ -23,9 +23,13 @@ class ExitCode(IntEnum):
     """Exit codes of every command; 1 is left to Python, Hydra and torchrun."""
 
     DONE = 0
+    """Done; inputs that a rule leaves out are no fault."""
     BAD_INPUT = 2
+    """The configuration, an input or an output cannot be used: one clear line, no traceback."""
     FAULT = 3
+    """An internal fault, a defect of the program; its place is in the run's log."""
     QUARANTINED = 4
+    """Finished, and some inputs were quarantined; each is listed with its reason."""
 
 
 class TriptychError(Exception):

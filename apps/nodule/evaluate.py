@@ -26,7 +26,13 @@ from core.runs.files import write_bytes, write_csv, write_json, write_text
 from core.runs.folder import Run
 from core.statistics.bootstrap import SAMPLES
 
-CURVE_COLUMNS = ("false_positives_per_scan", "sensitivity", "threshold")
+# Column of froc.csv → what it holds.
+CURVE = {
+    "false_positives_per_scan": "mean number of false positives a scan at this threshold",
+    "sensitivity": "share of the annotated nodules that are detected at this threshold, 0 to 1",
+    "threshold": "probability from which a candidate counts",
+}
+CURVE_COLUMNS = tuple(CURVE)
 NO_FINDINGS = Annotations((), np.zeros((0, 3)), np.zeros(0))
 
 

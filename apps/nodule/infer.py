@@ -24,12 +24,20 @@ from core.runs.quarantine import Quarantine
 from core.terminal.notes import print_set_aside
 from core.terminal.progress import progress
 
-# series: the folder of the results. reason: one stable code; detail: sentences for people; notes: codes of repairs and
-# peculiarities, by spaces. study_uid, series_description: as the source has them, so that a person knows the row.
-SUMMARY_COLUMNS = (
-    "series", "status", "reason", "detail", "notes", "files", "findings", "candidates",
-    "study_uid", "series_description",
-)  # fmt: skip
+# Column of summary.csv → what it holds; the documentation shows it.
+SUMMARY = {
+    "series": "series instance UID, with -part-<n> where a series was split, or file stem: the folder of its results",
+    "status": "accepted, skipped (by rule, no fault) or quarantined",
+    "reason": "one stable reason code",
+    "detail": "sentences for people: the reason, then the notes",
+    "notes": "codes of repairs and peculiarities, separated by spaces",
+    "files": "number of files of the series",
+    "findings": "number of findings; empty where the series was not searched",
+    "candidates": "number of candidates; empty where the series was not searched",
+    "study_uid": "study instance UID of the source; empty for a volume",
+    "series_description": "series description of the source",
+}
+SUMMARY_COLUMNS = tuple(SUMMARY)
 
 
 @dataclass(frozen=True)

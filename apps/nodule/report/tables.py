@@ -14,7 +14,16 @@ from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.place import find_side, image_number, source_image
 from core.runs.files import write_csv, write_json
 
-COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "probability", "diameter_mm")
+# Column of nodules.csv and candidates.csv → what it holds; names and order are LUNA16's.
+CANDIDATE = {
+    "seriesuid": "series instance UID, or file stem of a volume",
+    "coordX": "centre, towards the patient's left (LPS), mm, 3 decimals",
+    "coordY": "centre, towards the patient's back (LPS), mm, 3 decimals",
+    "coordZ": "centre, towards the patient's head (LPS), mm, 3 decimals",
+    "probability": "probability that it is a nodule, 0 to 1, 6 decimals",
+    "diameter_mm": "diameter, mm, 1 decimal",
+}
+COLUMNS = tuple(CANDIDATE)
 SCHEMA_VERSION = 1
 
 

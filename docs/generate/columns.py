@@ -1,0 +1,94 @@
+"""The page of outputs: the columns of every table and the fields of the JSON files, from the code that writes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterable, Mapping
+
+from docs.generate.markdown import code, escaped, table
+
+UNITS = {"": "name", "1": "number", "target": "unit of the target"}
+
+
+def columns_page() -> str:
+    """Return the page of all outputs, app by app."""
+    return "\n".join(["# Outputs and their columns\n", *_nodule(), *_risk()])
+
+
+def risk_columns() -> str:
+    """Return the table of the scores: type, unit and meaning of each column, in the order of the files."""
+    from apps.risk.report.scores import COLUMNS
+
+    return table(
+        ("column", "type", "unit", "meaning"),
+        [
+            (code(name), code(column.type), UNITS.get(column.unit, column.unit), escaped(column.about))
+            for name, column in COLUMNS.items()
+        ],
+    )
+
+
+def _nodule() -> list[str]:
+    from apps.nodule import evaluate, infer
+    from apps.nodule.report import tables
+
+    return [
+        "## triptych-nodule\n",
+        "### summary.csv\n",
+        "One row for each series of the input (`stage=infer`).\n",
+        _described(infer.SUMMARY),
+        "### nodules.csv and candidates.csv\n",
+        "One row for each finding, or candidate, of one series.\n",
+        _described(tables.CANDIDATE),
+        "### report.json\n",
+        _docstring(tables.report),
+        f"`schema_version` is {tables.SCHEMA_VERSION}.\n",
+        "### metrics.json of stage=evaluate\n",
+        _docstring(evaluate.metrics_of),
+        "### froc.csv\n",
+        _described(evaluate.CURVE),
+    ]
+
+
+def _risk() -> list[str]:
+    from apps.risk.data.set_aside import LIST
+    from apps.risk.metrics.tail_figures import TailFigures
+    from apps.risk.report import judged, manifest
+    from apps.risk.report.scores import LAYOUT
+
+    return [
+        "## triptych-risk\n",
+        "### scores/as_of=DATE/part-*.parquet, and the SQL table\n",
+        f"Sorted by {_list(LAYOUT.key)}. In Parquet the columns have the types below; the same rows go to SQL.\n",
+        risk_columns(),
+        f"### {manifest.MANIFEST}\n",
+        _docstring(manifest.Facts),
+        _docstring(manifest.write_manifest),
+        f"### {manifest.INDEX}\n",
+        _docstring(manifest.summary),
+        "### Rejected input rows\n",
+        f"Columns: {_list(LIST)}.\n",
+        "### backtest.csv\n",
+        f"Columns: {_list(('target', *judged.COLUMNS))}.\n",
+        _docstring(judged.Row),
+        f"Figures: {_list(field.name for field in dataclasses.fields(TailFigures))}.\n",
+        _docstring(TailFigures),
+        "### metrics.json of stage=backtest and stage=evaluate\n",
+        "For each target, portfolio and model, by level:\n",
+        _docstring(judged.overall),
+    ]
+
+
+def _described(columns: Mapping[str, str]) -> str:
+    return table(("column", "meaning"), [(code(name), escaped(about)) for name, about in columns.items()])
+
+
+def _docstring(thing: object) -> str:
+    text = inspect.getdoc(thing)
+    assert text, thing
+    return escaped(text) + "\n"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(map(code, names))

@@ -1,0 +1,114 @@
+"""The pages of options: every field of a command, from the dataclasses that check it."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import Any
+
+from core.cli.usage import groups
+from core.settings.schema import MISSING, describe_range, walk
+from docs.generate.markdown import code, escaped, table
+
+HEADER = ("option", "value", "default", "read by", "meaning")
+
+
+def options_page(command: str, config_name: str, schema: type) -> str:
+    """Return the page of a command: stages, groups, and a table of each section of its configuration."""
+    fields = list(walk(schema))
+    types = _types(schema)
+    stages = dict(fields)["stage"].metadata["choices"]
+    parts = [
+        f"# Options of {command}\n",
+        f"`{command} stage=STAGE [OPTION=VALUE ...] [GROUP=CHOICE ...]`; the same list: `{command} --help`.\n",
+        "## Stages\n",
+        ", ".join(code(stage) for stage in stages) + "\n",
+    ]
+    chosen = groups(config_name)
+    if chosen:
+        parts += [
+            "## Groups\n",
+            "A group sets several options at once: `GROUP=CHOICE`.\n",
+            table(
+                ("group", "choices"),
+                [(code(name), ", ".join(map(code, choices))) for name, choices in chosen.items()],
+            ),
+        ]
+    for section in dict.fromkeys(path.rpartition(".")[0] for path, _ in fields):
+        parts.append(f"## {section or 'General'}\n")
+        rows = [
+            _row(path, field, types[path]) for path, field in fields if path.rpartition(".")[0] == section
+        ]
+        parts.append(table(HEADER, rows))
+    return "\n".join(parts)
+
+
+def settings_page(title: str, about: str, schema: type) -> str:
+    """Return the page of a single section, such as the queue's, whose options are `--name value`."""
+    types = _types(schema)
+    rows = [_row("--" + path.replace("_", "-"), field, types[path]) for path, field in walk(schema)]
+    kept = [(name, value, default, meaning) for name, value, default, _, meaning in rows]
+    return f"# {title}\n\n{about}\n\n" + table(("option", "value", "default", "meaning"), kept)
+
+
+def _row(path: str, field: dataclasses.Field[Any], kind: Any) -> tuple[str, str, str, str, str]:
+    return (
+        code(path),
+        _value(field, kind),
+        _default(field),
+        _read_by(field),
+        escaped(field.metadata["about"]),
+    )
+
+
+def _value(field: dataclasses.Field[Any], kind: Any) -> str:
+    metadata = field.metadata
+    if metadata.get("choices"):
+        return ", ".join(map(code, metadata["choices"]))
+    if metadata.get("path"):
+        return "path" + (" that exists" if metadata.get("exists") else "")
+    if metadata.get("free_text"):
+        return "text"
+    name = _name(kind)
+    allowed = describe_range(metadata)
+    return f"{name}, {allowed}" if allowed else name
+
+
+def _name(kind: Any) -> str:
+    words = {bool: "true or false", int: "whole number", float: "number", str: "word"}
+    if typing.get_origin(kind) is list:
+        return f"list of {words.get(typing.get_args(kind)[0], 'words')}s"
+    kinds = [part for part in typing.get_args(kind) if part is not type(None)] or [kind]
+    return words[kinds[0]]
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    default = field.default_factory() if callable(field.default_factory) else field.default
+    if default == MISSING:
+        return "must be given"
+    if default is None:
+        return "none"
+    if isinstance(default, bool):
+        return code(str(default).lower())
+    if isinstance(default, list):
+        return code("[" + ",".join(map(str, default)) + "]")
+    return code(default) if default != "" else "empty"
+
+
+def _read_by(field: dataclasses.Field[Any]) -> str:
+    needed = field.metadata.get("needed_by", ())
+    names = [
+        f"**{stage}**" if stage in needed else stage for stage in field.metadata.get("stages", ()) or needed
+    ]
+    return ", ".join(names)
+
+
+def _types(schema: type, prefix: str = "") -> dict[str, Any]:
+    types: dict[str, Any] = {}
+    for name, kind in typing.get_type_hints(schema).items():
+        path = f"{prefix}.{name}" if prefix else name
+        if dataclasses.is_dataclass(kind):
+            types |= _types(typing.cast(type, kind), path)
+        else:
+            types[path] = kind
+    return types

@@ -1,0 +1,106 @@
+"""Which pages of the site are generated, and what must be documented for the site to build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import griffe
+
+from apps.imagegen.config import ImagegenConfig
+from apps.nodule.config import NoduleConfig
+from apps.risk.config import RiskConfig
+from core.errors import ExitCode
+from core.jobs.config import JobsConfig
+from docs.generate.columns import columns_page, risk_columns
+from docs.generate.markdown import code, table, without_local_links
+from docs.generate.options import options_page, settings_page
+from docs.generate.reasons import reasons_page
+
+ROOT = Path(__file__).resolve().parents[2]
+# Packages whose exported names are the Python API.
+PUBLIC = ("apps.nodule", "apps.risk", "apps.imagegen")
+# Card in the repository → page of the site.
+CARDS = {
+    "apps/nodule/weights/compact.md": "reference/models/compact.md",
+    "apps/risk/weights/series/card.md": "reference/models/series.md",
+    "apps/risk/weights/loan_book/card.md": "reference/models/loan-book.md",
+    "apps/imagegen/weights/emoji/card.md": "reference/models/emoji.md",
+}
+RESULTS = "benchmarks/results/README.md"
+JOBS_ABOUT = "`triptych-jobs work --concurrency 2 ...`; `triptych-jobs work --help` shows the same list."
+
+
+def pages() -> dict[str, Callable[[], str]]:
+    """Return the generated pages: path below docs/ → what makes its Markdown."""
+    made: dict[str, Callable[[], str]] = {
+        "reference/options-nodule.md": lambda: options_page("triptych-nodule", "nodule", NoduleConfig),
+        "reference/options-risk.md": lambda: options_page("triptych-risk", "risk", RiskConfig),
+        "reference/options-imagegen.md": lambda: options_page(
+            "triptych-imagegen", "imagegen", ImagegenConfig
+        ),
+        "reference/options-jobs.md": lambda: settings_page(
+            "Options of triptych-jobs work", JOBS_ABOUT, JobsConfig
+        ),
+        "reference/reasons.md": reasons_page,
+        "reference/exit-codes.md": exit_codes_page,
+        "reference/columns.md": columns_page,
+        "reference/metrics.md": metrics_page,
+        "reference/measurements.md": lambda: without_local_links((ROOT / RESULTS).read_text("utf-8")),
+    }
+    for source, target in CARDS.items():
+        made[target] = lambda source=source: card_page(source)  # type: ignore[misc]
+    return made
+
+
+# Text that a written page takes from the code: marker → what makes its Markdown.
+INSERTS: dict[str, Callable[[], str]] = {"risk-columns": risk_columns}
+
+
+def exit_codes_page() -> str:
+    """Return the page of exit codes: from the enumeration and the comments of its members."""
+    path = ROOT / "core" / "errors.py"
+    meanings = griffe.visit("core.errors", path, path.read_text("utf-8"))["ExitCode"].members
+    rows = [
+        (code(int(member)), code(member.name), _attribute_doc(meanings[member.name])) for member in ExitCode
+    ]
+    rows += [
+        (code(128 + number), name, f"stopped by {name}") for number, name in ((2, "Ctrl-C"), (15, "SIGTERM"))
+    ]
+    about = (
+        "The same for every command. No command chooses 1: Python, Hydra and torchrun use it for crashes.\n"
+    )
+    return f"# Exit codes\n\n{about}\n" + table(("code", "name", "meaning"), rows)
+
+
+def metrics_page() -> str:
+    """Return the page of metrics: each module of `apps/<app>/metrics` with its public functions."""
+    parts = ["# Metrics\n", "Functions that take arrays and return numbers; each names its source.\n"]
+    for app in PUBLIC:
+        names = sorted(path.stem for path in (ROOT / app.replace(".", "/") / "metrics").glob("*.py"))
+        parts += [f"::: {app}.metrics.{name}\n" for name in names if name != "__init__"]
+    return "\n".join(parts)
+
+
+def card_page(source: str) -> str:
+    """Return a model card for the site; links to other files of the repository become their paths."""
+    return without_local_links((ROOT / source).read_text(encoding="utf-8"))
+
+
+def undocumented() -> Iterator[str]:
+    """Yield each public name without a docstring: what the apps export, and the methods of exported classes."""
+    loader = griffe.GriffeLoader(search_paths=[str(ROOT)])
+    for package in PUBLIC:
+        module = loader.load(package)
+        for name in module.exports or ():
+            thing = module.members[str(name)]
+            thing = thing.final_target if thing.is_alias else thing
+            inside = [thing]
+            if thing.is_class:
+                inside += [m for m in thing.members.values() if m.is_function and not m.name.startswith("_")]
+            yield from (f"{package}.{name}: {one.path}" for one in inside if not one.has_docstring)
+
+
+def _attribute_doc(member: griffe.Object | griffe.Alias) -> str:
+    assert member.docstring, f"{member.path} has no docstring"
+    return member.docstring.value
