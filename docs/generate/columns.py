@@ -18,7 +18,7 @@ def columns_page() -> str:
 
 def risk_columns() -> str:
     """Return the table of the scores: type, unit and meaning of each column, in the order of the files."""
-    from apps.risk.report.scores import COLUMNS
+    from apps.risk.scoring.scores import COLUMNS
 
     return table(
         ("column", "type", "unit", "meaning"),
@@ -53,9 +53,10 @@ def _nodule() -> list[str]:
 
 def _risk() -> list[str]:
     from apps.risk.data.set_aside import LIST
+    from apps.risk.evaluation import judged
     from apps.risk.metrics.tail_figures import TailFigures
-    from apps.risk.report import judged, manifest
-    from apps.risk.report.scores import LAYOUT
+    from apps.risk.scoring import manifest
+    from apps.risk.scoring.scores import LAYOUT
 
     return [
         "## triptych-risk\n",

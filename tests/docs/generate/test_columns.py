@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from apps.nodule.infer import SUMMARY_COLUMNS
 from apps.risk.metrics.tail_figures import TailFigures
-from apps.risk.report.scores import LAYOUT
+from apps.risk.scoring.scores import LAYOUT
 from docs.generate.columns import columns_page, risk_columns
 
 
