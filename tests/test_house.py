@@ -35,7 +35,9 @@ VERBS = {"train", "evaluate"}
 
 
 def _sources() -> list[Path]:
-    return sorted(path for top in (*TOPS, "conf", "benchmarks", "docs") for path in (ROOT / top).rglob("*.py"))
+    return sorted(
+        path for top in (*TOPS, "conf", "benchmarks", "docs") for path in (ROOT / top).rglob("*.py")
+    )
 
 
 SOURCES = _sources()
