@@ -27,7 +27,7 @@ from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.report.input_notes import input_notes
 from apps.risk.scoring.late_input import when_input_is_there
 from apps.risk.scoring.manifest import Facts
-from apps.risk.scoring.partition import read_batches, write_partition
+from apps.risk.scoring.partition import Partition, read_batches
 from apps.risk.scoring.score_rows import Settings, Tally, score_rows
 from apps.risk.scoring.scores import ENTITY, FEW, FEWEST, LAYOUT, PORTFOLIO, UNITS
 from apps.risk.scoring.scoring_name import scoring_name
@@ -103,16 +103,14 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
         print_note(note)
     seen = _seen(model, loaded, run)
     event = (model.event, int(trained["horizon"])) if model.event is not None else None
+    settings = _settings(cfg, model)
     tally = Tally()
-    rows = score_rows(loaded, model.targets, event, _settings(cfg, model), holdings, tally)
-    with one_thread():  # slices are what is spread over cores
-        folder = write_partition(
-            output,
-            loaded.as_of,
-            LAYOUT,
-            rows,
-            lambda: _facts(cfg, model, loaded, holdings, tally, seen),
-        )
+    # one thread each: slices are what is spread over cores
+    with one_thread(), Partition(output, loaded.as_of, LAYOUT) as partition:
+        for scored in score_rows(loaded, model.targets, event, settings, holdings):
+            partition.add(scored.rows)
+            tally.add(scored)
+        folder = partition.finish(_facts(cfg, settings, model, loaded, holdings, tally, seen))
     _write_aside(output, loaded, tally)
     _say_aside(loaded, tally, listed_in)
     if cfg.score.sql is not None:
@@ -176,6 +174,7 @@ def _settings(cfg: RiskConfig, model: RiskModel) -> Settings:
 
 def _facts(
     cfg: RiskConfig,
+    scoring: Settings,
     model: RiskModel,
     loaded: Loaded,
     holdings: Holdings | None,
@@ -188,7 +187,7 @@ def _facts(
         names.append(f"targets: {model.targets.name}")
     if loaded.columns.event and model.event is not None:
         names.append(f"event: {model.event.name}")
-    settings: dict[str, Any] = dataclasses.asdict(_settings(cfg, model))
+    settings: dict[str, Any] = dataclasses.asdict(scoring)
     settings["as_of"] = loaded.as_of.text
     settings["data"] = {"bound": cfg.data.bound, "oldest": cfg.data.oldest, "max_age": cfg.data.max_age}
     settings["calendars"] = {

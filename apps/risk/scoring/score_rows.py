@@ -1,5 +1,7 @@
 """All scores of one date, slice by slice: every entity in the output with numbers or with the reason why not.
 
+`score_rows` yields `Scored`: rows with what there is to say of them; `Tally` adds them up.
+
 Legend: N entities of a slice, H steps, P portfolios.
 """
 
@@ -70,12 +72,24 @@ class SetAside(NamedTuple):
     sentence: str
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Rows that are ready, and what there is to say of them.
+
+    aside: whose rows have no numbers. few: series of few observations among them. calendars: series by calendar, once
+    for each target. portfolios: of each portfolio the calendar on which it is summed.
+    """
+
+    rows: pa.Table
+    aside: tuple[SetAside, ...] = ()
+    few: int = 0
+    calendars: Mapping[str, int] = field(default_factory=dict)
+    portfolios: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass
 class Tally:
-    """What became of all. aside: in the order of the work. alerts: rows by code. few: series of few observations.
-
-    calendars: series by calendar, of the targets. portfolios: of each portfolio the calendar on which it is summed.
-    """
+    """What became of all. aside: in the order of the work. alerts: rows by code. The others: as in Scored."""
 
     aside: list[SetAside] = field(default_factory=list)
     alerts: Counter[str] = field(default_factory=Counter)
@@ -83,19 +97,23 @@ class Tally:
     calendars: Counter[str] = field(default_factory=Counter)
     portfolios: dict[str, str] = field(default_factory=dict)
 
-    def count_calendars(self, panel: Panel) -> None:
-        """Count the series of each calendar."""
-        often_A = np.bincount(panel.axis_N, minlength=len(panel.axes)).tolist()
-        for axis, often in zip(panel.axes, often_A, strict=True):
-            self.calendars[str(axis.calendar)] += often
+    def add(self, scored: Scored) -> None:
+        """Count what was scored."""
+        self.aside += scored.aside
+        self.few += scored.few
+        self.calendars.update(scored.calendars)
+        self.portfolios |= scored.portfolios
+        for entry in pc.value_counts(scored.rows["alert"]).to_pylist():
+            if entry["values"]:
+                self.alerts[entry["values"]] += entry["counts"]
 
     def refused(self, labels: int) -> dict[str, str]:
         """Return entity → code of the first label, for the entities that have no numbers for any label."""
-        found: dict[str, list[str]] = {}
+        codes: dict[str, list[str]] = {}
         for one in self.aside:
             if one.kind == ENTITY:
-                found.setdefault(one.name, []).append(one.code)
-        return {name: codes[0] for name, codes in found.items() if len(codes) == labels}
+                codes.setdefault(one.name, []).append(one.code)
+        return {name: own[0] for name, own in codes.items() if len(own) == labels}
 
 
 def score_rows(
@@ -104,53 +122,54 @@ def score_rows(
     event: tuple[EventModel, int] | None,
     settings: Settings,
     holdings: Holdings | None,
-    tally: Tally,
-) -> Iterator[pa.Table]:
-    """Yield the rows of all labels, a slice at a time; `tally` is filled on the way.
+) -> Iterator[Scored]:
+    """Yield the rows of all labels, a slice at a time.
 
     targets: needed where the table has targets. event: model of the event and its horizon, likewise.
     """
     for label in loaded.columns.targets:
         if targets is not None:
-            yield from _target(loaded, targets, label, settings, holdings, tally)
+            yield from _target(loaded, targets, label, settings, holdings)
     if loaded.columns.event is not None and event is not None:
-        yield from _event(loaded, event, loaded.columns.event, settings, tally)
+        yield from _event(loaded, event, loaded.columns.event, settings)
 
 
 def _target(
-    loaded: Loaded,
-    model: TargetModel,
-    label: str,
-    settings: Settings,
-    holdings: Holdings | None,
-    tally: Tally,
-) -> Iterator[pa.Table]:
+    loaded: Loaded, model: TargetModel, label: str, settings: Settings, holdings: Holdings | None
+) -> Iterator[Scored]:
     panel = loaded.panel_of(label)
-    yield _not_asked(loaded.refused_by[label], label, model.name, tally)
+    yield _not_asked(loaded.refused_by[label], label, model.name, _calendars(panel) if panel.entities else {})
     if not panel.entities:
         return
-    tally.count_calendars(panel)
     divided = divide(panel, holdings)
     for names, code in divided.refused:
-        tally.aside += [SetAside(PORTFOLIO, name, label, code, SENTENCES[code]) for name in names]
-        yield refused_rows(names, [code] * len(names), label, model.name, PORTFOLIO)
-    ask = partial(_calendar, model, label, settings, tally)
+        aside = tuple(SetAside(PORTFOLIO, name, label, code, SENTENCES[code]) for name in names)
+        yield Scored(refused_rows(names, [code] * len(names), label, model.name, PORTFOLIO), aside)
+    ask = partial(_calendar, model, label, settings)
     for group in by_calendar(panel):
         yield from ask(group, divided.of(group), entities=True)
     for share in divided.mixed:
         yield from ask(share.panel, [share], entities=False)
 
 
+def _calendars(panel: Panel) -> dict[str, int]:
+    """Return the number of series of each calendar."""
+    often_A = np.bincount(panel.axis_N, minlength=len(panel.axes)).tolist()
+    count: Counter[str] = Counter()
+    for axis, often in zip(panel.axes, often_A, strict=True):
+        count[str(axis.calendar)] += often
+    return count
+
+
 def _calendar(
     model: TargetModel,
     label: str,
     settings: Settings,
-    tally: Tally,
     panel: Panel,
     shares: Sequence[Share],
     *,
     entities: bool,
-) -> Iterator[pa.Table]:
+) -> Iterator[Scored]:
     """Yield the rows of a panel of one calendar and of portfolios of its series. entities: rows of the series too."""
     fitted = (
         model.fitted(panel, label) if isinstance(model, Fitting) else model
@@ -183,16 +202,14 @@ def _calendar(
             one.add(forecast, piece.entities, known_N)
         if rows is not None:
             refused_N = np.isnan(forecast.path_SNH[0, :, 0])
-            tally.few += int(((known_N < FEWEST) & ~refused_N).sum())
-            _note(piece.entities, refused_N, forecast.reason_N, label, tally)
-            yield _counted(rows, tally)
+            few = int(((known_N < FEWEST) & ~refused_N).sum())
+            yield Scored(rows, _without(piece.entities, refused_N, forecast.reason_N, label), few)
     time_H = times_ahead(panel, settings.horizon).max(axis=0)
     for share, one in zip(shares, sums, strict=True):
         whole = one.forecast()
         if whole is not None:
-            tally.portfolios |= dict.fromkeys(one.names, str(share.calendar))
             refused_P = np.isnan(whole.path_SNH[0, :, 0])
-            _note(one.names, refused_P, whole.reason_N, label, tally, kind=PORTFOLIO)
+            aside = _without(one.names, refused_P, whole.reason_N, label, kind=PORTFOLIO)
             rows = target_rows(
                 whole,
                 one.names,
@@ -204,26 +221,23 @@ def _calendar(
                 drawn=model.drawn,
                 known_N=one.least_P,
             )
-            yield _counted(rows, tally)
+            yield Scored(rows, aside, portfolios=dict.fromkeys(one.names, str(share.calendar)))
 
 
-def _event(
-    loaded: Loaded, event: tuple[EventModel, int], label: str, settings: Settings, tally: Tally
-) -> Iterator[pa.Table]:
+def _event(loaded: Loaded, event: tuple[EventModel, int], label: str, settings: Settings) -> Iterator[Scored]:
     model, horizon = event
     panel = loaded.panel_of(label)
-    yield _not_asked(loaded.refused_by[label], label, model.name, tally)
+    yield _not_asked(loaded.refused_by[label], label, model.name)
     if not panel.entities:
         return
     when = (horizon, next_times(panel.calendar_T[: panel.axis.known], horizon)[-1])
-    told = [model.forecast_event(piece) for piece in _slices(panel, settings.chunk)]
+    forecasts = [model.forecast_event(piece) for piece in _slices(panel, settings.chunk)]
     # who is among the riskiest is known when all are
-    marked_N = top_share(np.concatenate([one.pd_N for one in told]), settings.alert_share)
+    marked_N = top_share(np.concatenate([one.pd_N for one in forecasts]), settings.alert_share)
     first = 0
-    for piece, forecast in zip(_slices(panel, settings.chunk), told, strict=True):
+    for piece, forecast in zip(_slices(panel, settings.chunk), forecasts, strict=True):
         last = first + len(piece.entities)
-        rows = _clients(model, piece, forecast, label, when, marked_N[first:last], tally)
-        yield _counted(rows, tally)
+        yield _clients(model, piece, forecast, label, when, marked_N[first:last])
         first = last
 
 
@@ -234,10 +248,9 @@ def _clients(
     label: str,
     when: tuple[int, np.datetime64],
     marked_N: np.ndarray,
-    tally: Tally,
-) -> pa.Table:
-    _note(piece.entities, np.isnan(forecast.pd_N), forecast.reason_N, label, tally)
-    return event_rows(forecast, piece.entities, label, model.name, when, marked_N, model.drivers(piece))
+) -> Scored:
+    rows = event_rows(forecast, piece.entities, label, model.name, when, marked_N, model.drivers(piece))
+    return Scored(rows, _without(piece.entities, np.isnan(forecast.pd_N), forecast.reason_N, label))
 
 
 def _ahead_of_need(ask: Callable[[Panel], T], pieces: Iterator[Panel]) -> Iterator[T]:
@@ -264,26 +277,23 @@ def _slices(panel: Panel, chunk: int) -> Iterator[Panel]:
         yield members
 
 
-def _not_asked(refused: Mapping[str, tuple[str, str]], label: str, model: str, tally: Tally) -> pa.Table:
-    tally.aside += [SetAside(ENTITY, name, label, *told) for name, told in refused.items()]
-    return refused_rows(list(refused), [code for code, _ in refused.values()], label, model)
-
-
-def _note(
-    names: Sequence[str],
-    refused_N: np.ndarray,
-    reason_N: Sequence[str],
+def _not_asked(
+    refused: Mapping[str, tuple[str, str]],
     label: str,
-    tally: Tally,
-    kind: str = ENTITY,
-) -> None:
-    for n in np.flatnonzero(refused_N).tolist():
-        sentence = f"the model gives no forecast of {label}: {reason_N[n]}"
-        tally.aside.append(SetAside(kind, names[n], label, reason_N[n], sentence))
+    model: str,
+    calendars: Mapping[str, int] | None = None,
+) -> Scored:
+    """Return the rows of entities that were refused before a model was asked."""
+    aside = tuple(SetAside(ENTITY, name, label, *reason) for name, reason in refused.items())
+    rows = refused_rows(list(refused), [code for code, _ in refused.values()], label, model)
+    return Scored(rows, aside, calendars=calendars or {})
 
 
-def _counted(rows: pa.Table, tally: Tally) -> pa.Table:
-    for entry in pc.value_counts(rows["alert"]).to_pylist():
-        if entry["values"]:
-            tally.alerts[entry["values"]] += entry["counts"]
-    return rows
+def _without(
+    names: Sequence[str], refused_N: np.ndarray, reason_N: Sequence[str], label: str, kind: str = ENTITY
+) -> tuple[SetAside, ...]:
+    """Return those to whom the model gives no forecast."""
+    return tuple(
+        SetAside(kind, names[n], label, reason_N[n], f"the model gives no forecast of {label}: {reason_N[n]}")
+        for n in np.flatnonzero(refused_N).tolist()
+    )

@@ -24,7 +24,7 @@ from apps.risk.models.forecast import (
     tail_of,
 )
 from apps.risk.models.paths import TOGETHER
-from apps.risk.scoring.partition import Layout
+from apps.risk.scoring.layout import Layout
 
 LEVELS = REPORTED_LEVELS
 ENTITY, PORTFOLIO = "entity", "portfolio"

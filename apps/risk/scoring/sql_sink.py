@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from apps.risk.data.as_of_time import AsOf
 from apps.risk.data.sql import open_engine, parse_url, show, told
-from apps.risk.scoring.partition import Layout
+from apps.risk.scoring.layout import Layout
 from apps.risk.scoring.sql_migration import is_of_old_layout, migration
 from core.errors import InputError
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from apps.risk.data.as_of_time import parse_as_of
+from apps.risk.data.as_of_time import AsOf, parse_as_of
+from apps.risk.scoring.layout import Layout
 from apps.risk.scoring.manifest import Facts
-from apps.risk.scoring.partition import Layout, write_partition
+from apps.risk.scoring.partition import Partition
 
 DATE, DAY_BEFORE = parse_as_of("2024-01-31"), parse_as_of("2024-01-30")
 LAYOUT = Layout(
@@ -39,8 +41,17 @@ def facts(entities: int, add: float = 0.0) -> Facts:
 
 
 def write(folder: Path, entities: int, add: float = 0.0) -> Path:
-    frame = scores(entities, add)
-    return write_partition(folder, DATE, LAYOUT, [frame], lambda: facts(entities, add))
+    return write_chunks(folder, [scores(entities, add)], facts(entities, add))
+
+
+def write_chunks(
+    folder: Path, chunks: Iterable[pa.Table | pd.DataFrame], said: Facts, as_of: AsOf = DATE
+) -> Path:
+    """Push chunks of rows, and return the partition's folder."""
+    with Partition(folder, as_of, LAYOUT) as part:
+        for rows in chunks:
+            part.add(rows)
+        return part.finish(said)
 
 
 if __name__ == "__main__":

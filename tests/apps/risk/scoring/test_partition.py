@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import os
@@ -20,11 +19,11 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from apps.risk.scoring import partition
+from apps.risk.scoring import partition, publishing, row_sorter
 from apps.risk.scoring.manifest import verify
-from apps.risk.scoring.partition import Layout, partition_folder, read_batches, write_partition
+from apps.risk.scoring.partition import partition_folder, read_batches
 from core.errors import InputError, InternalFault
-from tests.apps.risk.scoring.partitions import DATE, DAY_BEFORE, LAYOUT, facts, scores, write
+from tests.apps.risk.scoring.partitions import DATE, DAY_BEFORE, LAYOUT, facts, scores, write, write_chunks
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -41,7 +40,7 @@ def _left(output: Path) -> list[str]:
 
 def test_a_partition_reads_back_sorted_with_its_types(tmp_path: Path) -> None:
     frame = scores(6)
-    folder = write_partition(tmp_path, DATE, LAYOUT, [frame.iloc[::-1]], lambda: facts(6))
+    folder = write_chunks(tmp_path, [frame.iloc[::-1]], facts(6))
     assert folder == tmp_path / "scores/as_of=2024-01-31"
     assert sorted(os.listdir(folder)) == ["_manifest.json", "part-00000.parquet"]
     table = pq.read_table(folder / "part-00000.parquet", partitioning=None)
@@ -67,13 +66,10 @@ def test_the_files_hold_nothing_of_the_machine_or_the_clock(tmp_path: Path) -> N
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row groups of 7 rows, files of 3 groups, sorted runs of 10 rows read by 4."""
-    for name, value in (
-        ("ROWS_PER_GROUP", 7),
-        ("GROUPS_PER_FILE", 3),
-        ("_ROWS_PER_RUN", 10),
-        ("_ROWS_PER_BATCH", 4),
-    ):
-        monkeypatch.setattr(partition, name, value)
+    monkeypatch.setattr(partition, "ROWS_PER_GROUP", 7)
+    monkeypatch.setattr(partition, "GROUPS_PER_FILE", 3)
+    monkeypatch.setattr(row_sorter, "ROWS_PER_RUN", 10)
+    monkeypatch.setattr(row_sorter, "ROWS_PER_BATCH", 4)
 
 
 @pytest.mark.usefixtures("small")
@@ -93,7 +89,7 @@ def test_order_and_division_of_the_work_change_no_byte(tmp_path: Path) -> None:
                 pa.Table.from_pandas(chunk[["code", "var", "step", "entity"]], preserve_index=False)
                 for chunk in chunks
             ]
-        folder = write_partition(tmp_path / str(case), DATE, LAYOUT, iter(chunks), lambda: facts(40))
+        folder = write_chunks(tmp_path / str(case), iter(chunks), facts(40))
         assert _bytes(folder) == whole
     group = pq.read_metadata(tmp_path / "whole/scores/as_of=2024-01-31/part-00003.parquet")
     assert [group.row_group(number).num_rows for number in range(group.num_row_groups)] == [7, 7, 3]
@@ -101,7 +97,7 @@ def test_order_and_division_of_the_work_change_no_byte(tmp_path: Path) -> None:
 
 def test_the_usual_readers_open_all_dates_at_once(tmp_path: Path) -> None:
     write(tmp_path, 3)
-    write_partition(tmp_path, DAY_BEFORE, LAYOUT, [scores(2)], lambda: facts(2))
+    write_chunks(tmp_path, [scores(2)], facts(2), DAY_BEFORE)
     frame = pd.read_parquet(tmp_path / "scores")
     assert frame["as_of"].value_counts().to_dict() == {"2024-01-31": 6, "2024-01-30": 4}
     data = pyarrow.dataset.dataset(tmp_path / "scores", format="parquet", partitioning="hive")
@@ -116,32 +112,18 @@ def test_the_usual_readers_open_all_dates_at_once(tmp_path: Path) -> None:
 def test_pages_of_long_columns_end_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     frame = scores(20_000).assign(code=[f"{word:050x}" for word in rng.integers(1 << 60, size=40_000)])
-    one = write_partition(tmp_path / "one", DATE, LAYOUT, [frame], lambda: facts(1))
-    monkeypatch.setattr(partition, "_ROWS_PER_RUN", 7_001)
-    monkeypatch.setattr(partition, "_ROWS_PER_BATCH", 1_009)
+    one = write_chunks(tmp_path / "one", [frame], facts(1))
+    monkeypatch.setattr(row_sorter, "ROWS_PER_RUN", 7_001)
+    monkeypatch.setattr(row_sorter, "ROWS_PER_BATCH", 1_009)
     chunks = (frame.iloc[start : start + 3_001] for start in range(0, 40_000, 3_001))
-    two = write_partition(tmp_path / "two", DATE, LAYOUT, chunks, lambda: facts(1))
+    two = write_chunks(tmp_path / "two", chunks, facts(1))
     assert _bytes(one) == _bytes(two)
 
 
 def test_no_rows_are_a_partition_too(tmp_path: Path) -> None:
-    folder = write_partition(tmp_path, DATE, LAYOUT, [], lambda: facts(0))
+    folder = write_chunks(tmp_path, [], facts(0))
     assert pq.read_table(folder / "part-00000.parquet", partitioning=None) == LAYOUT.schema.empty_table()
-    assert _bytes(write_partition(tmp_path / "b", DATE, LAYOUT, [scores(0)], lambda: facts(0))) == _bytes(
-        folder
-    )
-
-
-@pytest.mark.usefixtures("small")
-def test_memory_holds_a_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    held: list[int] = []
-    spill = partition._spill
-    monkeypatch.setattr(
-        partition, "_spill", lambda path, table: held.append(table.num_rows) or spill(path, table)
-    )
-    chunks = (scores(40).iloc[start : start + 3] for start in range(0, 80, 3))
-    write_partition(tmp_path, DATE, LAYOUT, chunks, lambda: facts(40))
-    assert held == [12] * 6 + [8]
+    assert _bytes(write_chunks(tmp_path / "b", [scores(0)], facts(0))) == _bytes(folder)
 
 
 def test_the_same_partition_again_is_left_alone_and_another_replaces_it(tmp_path: Path) -> None:
@@ -162,14 +144,14 @@ def _no_exchange(one: Path, other: Path) -> None:
 
 
 def test_a_file_system_without_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partition, "_exchange", _no_exchange)
+    monkeypatch.setattr(publishing, "exchange", _no_exchange)
     folder = write(tmp_path, 4)
     write(tmp_path, 3)
     assert verify(folder)["counts"]["scored"] == 3
     assert _left(tmp_path) == ["manifest.json", "scores", "scores/as_of=2024-01-31"]
     old = _bytes(folder)
     folder.rename(tmp_path / "scores/.as_of=2024-01-31.old")  # as a crash between the two steps leaves it
-    write_partition(tmp_path, DAY_BEFORE, LAYOUT, [], lambda: facts(0))
+    write_chunks(tmp_path, [], facts(0), DAY_BEFORE)
     assert _bytes(folder) == old
     assert _left(tmp_path)[2:] == ["scores/as_of=2024-01-30", "scores/as_of=2024-01-31"]
 
@@ -182,7 +164,7 @@ def test_a_fault_in_the_middle_leaves_the_old_one(tmp_path: Path) -> None:
         raise RuntimeError("scorer died")
 
     with pytest.raises(RuntimeError, match="scorer died"):
-        write_partition(tmp_path, DATE, LAYOUT, broken(), lambda: facts(2))
+        write_chunks(tmp_path, broken(), facts(2))
     assert _bytes(tmp_path / "scores/as_of=2024-01-31") == before
     assert _left(tmp_path) == ["manifest.json", "scores", "scores/as_of=2024-01-31"]
 
@@ -203,18 +185,8 @@ def test_a_fault_in_the_middle_leaves_the_old_one(tmp_path: Path) -> None:
 )
 def test_rows_that_break_the_layout_are_faults(tmp_path: Path, frame: pd.DataFrame, said: str) -> None:
     with pytest.raises(InternalFault, match=said):
-        write_partition(tmp_path, DATE, LAYOUT, [frame], lambda: facts(3))
+        write_chunks(tmp_path, [frame], facts(3))
     assert _left(tmp_path) == ["scores"]
-
-
-def test_a_layout_needs_a_key_that_can_be_compared() -> None:
-    for key in ((), ("none",)):
-        with pytest.raises(InternalFault, match="the key must name columns"):
-            dataclasses.replace(LAYOUT, key=key)
-    with pytest.raises(InternalFault, match="no floating-point number"):
-        dataclasses.replace(LAYOUT, key=("var",))
-    with pytest.raises(InternalFault, match="as_of, as_of_time, scoring may be none"):
-        Layout(LAYOUT.schema.append(pa.field("as_of", pa.date32())), ("entity",))
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:

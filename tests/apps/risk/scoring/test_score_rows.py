@@ -45,8 +45,10 @@ def loaded(tmp_path: Path, table: pd.DataFrame, **words: str) -> Loaded:
 
 def all_rows(found: Loaded, tally: Tally, settings: Settings = SETTINGS) -> pd.DataFrame:
     event = (Event(), 12) if found.columns.event else None
-    tables = score_rows(found, HistoricalSimulation(), event, settings, None, tally)
-    return pa.concat_tables(tables).to_pandas()
+    pieces = list(score_rows(found, HistoricalSimulation(), event, settings, None))
+    for piece in pieces:
+        tally.add(piece)
+    return pa.concat_tables([piece.rows for piece in pieces]).to_pandas()
 
 
 def test_each_entity_has_its_rows_for_each_label(tmp_path: Path) -> None:
@@ -111,8 +113,12 @@ def test_chunks_and_the_order_of_rows_change_no_number(grouped: bool, tmp_path: 
         folder = tmp_path / str(place)
         folder.mkdir()
         one = loaded(folder, some, targets="gain", **({"group": "sector"} if grouped else {}))
-        tables = score_rows(one, model, None, replace(SETTINGS, chunk=chunk), None, Tally())
-        rows = pa.concat_tables(tables).to_pandas().sort_values(["kind", "entity", "step"])
+        pieces = score_rows(one, model, None, replace(SETTINGS, chunk=chunk), None)
+        rows = (
+            pa.concat_tables([piece.rows for piece in pieces])
+            .to_pandas()
+            .sort_values(["kind", "entity", "step"])
+        )
         found.append(rows.reset_index(drop=True))
     assert set(found[0]["kind"]) == {"entity", "portfolio"}
     for rows in found[1:]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from apps.risk.models.forecast import TAIL_LEVELS, EventForecast, PathForecast, Reason
 from apps.risk.scoring.manifest import Facts
-from apps.risk.scoring.partition import read_batches, write_partition
+from apps.risk.scoring.partition import Partition, read_batches
 from apps.risk.scoring.scores import (
     COLUMNS,
     ERRORS,
@@ -72,10 +74,12 @@ def test_rows_of_a_target_hold_quantiles_of_the_step_and_tails_of_the_sum() -> N
     assert (refused["time"], fallback["reason"], fallback["q_500"]) == (None, "no_convergence", -501.0)
 
 
-def test_numbers_of_a_refusal_are_null_on_the_disk(tmp_path: object) -> None:
+def test_numbers_of_a_refusal_are_null_on_the_disk(tmp_path: Path) -> None:
     table = target_rows(forecast(), ("a", "b", "c"), "gain", "m", TIME_H)
     facts = Facts(DATE, "m", "d", UNITS, 2, {"too_short": 1}, {}, "i")
-    folder = write_partition(tmp_path, DATE, LAYOUT, [table], lambda: facts)  # type: ignore[arg-type]
+    with Partition(tmp_path, DATE, LAYOUT) as part:
+        part.add(table)
+        folder = part.finish(facts)
     (batch,) = read_batches(folder)
     (refused,) = [row for row in batch.to_pylist() if row["entity"] == "b"]
     assert {name for name, value in refused.items() if value is None} == {

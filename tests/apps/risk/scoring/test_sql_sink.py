@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from apps.risk.data.as_of_time import parse_as_of
-from apps.risk.scoring.partition import Layout, read_batches
+from apps.risk.scoring.layout import Layout
+from apps.risk.scoring.partition import read_batches
 from apps.risk.scoring.sql_sink import upsert
 from core.errors import InputError
 from tests.apps.risk.postgres import PASSWORD, free_port

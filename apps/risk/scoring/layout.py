@@ -1,0 +1,67 @@
+"""Columns, types and key of the scores' files, and a table brought to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.errors import InternalFault
+
+_RESERVED = {"scoring", "as_of_time", "as_of"}  # columns that SQL adds
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Columns and types of the files, and the columns that name a row.
+
+    schema: without the as-of time, which the folder's name gives. key: sorted by these, in this order; text,
+    whole numbers or dates, no value missing, no two rows the same. scope: columns, never missing, that say whose
+    rows they are: in a table that several scorings share a run replaces its own. A missing number is null (NaN
+    becomes null).
+    """
+
+    schema: pa.Schema
+    key: tuple[str, ...]
+    scope: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = set(self.schema.names)
+        if not self.key or not {*self.key, *self.scope} <= names or names & _RESERVED:
+            raise InternalFault(
+                "score_layout", f"the key must name columns, and {', '.join(sorted(_RESERVED))} may be none"
+            )
+        if any(pa.types.is_floating(self.schema.field(name).type) for name in self.key):
+            raise InternalFault("score_layout", "the key may hold no floating-point number")
+
+
+def fit(chunk: pa.Table | pd.DataFrame, layout: Layout) -> pa.Table:
+    """Return a chunk with the layout's columns and types, NaN as null.
+
+    Raises InternalFault: score_columns, score_types, score_key (a missing value in the key).
+    """
+    schema = layout.schema.remove_metadata()
+    names = list(chunk.columns) if isinstance(chunk, pd.DataFrame) else chunk.column_names
+    if sorted(names) != sorted(schema.names):
+        differing = ", ".join(sorted(set(names) ^ set(schema.names))) or "one is doubled"
+        raise InternalFault(
+            "score_columns", f"the columns of the scores are not those of the layout: {differing}"
+        )
+    try:
+        if isinstance(chunk, pd.DataFrame):
+            table = pa.Table.from_pandas(chunk, schema=schema, preserve_index=False)
+            table = table.replace_schema_metadata(None)
+        else:
+            table = chunk.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise InternalFault("score_types", "the scores do not have the types of the layout") from error
+    for number, field in enumerate(schema):
+        if pa.types.is_floating(field.type):
+            column = table.column(number)
+            plain = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
+            table = table.set_column(number, field, plain)
+    if any(table.column(name).null_count for name in layout.key):
+        raise InternalFault("score_key", "a row of the scores has no value in its key")
+    return table
