@@ -13,13 +13,13 @@ from core.errors import InputError, TriptychError
 from core.runs.files import write_text
 
 
-def answer(words: Sequence[str], told: str | None, work: Callable[[str, Sequence[str]], None]) -> int:
+def answer(words: Sequence[str], usage: str | None, work: Callable[[str, Sequence[str]], None]) -> int:
     """Do what the first word says, with the others; return 2 with one line on stderr where the input does not serve.
 
-    told: what help prints; without any word it is printed, too, and 2 returned.
+    usage: what help prints; without any word it is printed, too, and 2 returned.
     """
     if not words or words[0] in ("-h", "--help"):
-        print(told)
+        print(usage)
         return 0 if words else 2
     try:
         work(words[0], words[1:])
@@ -30,20 +30,20 @@ def answer(words: Sequence[str], told: str | None, work: Callable[[str, Sequence
 
 
 def parse(words: Sequence[str], known: Collection[str]) -> dict[str, str]:
-    """Turn NAME=VALUE words into a mapping. Raises InputError for a word that is none, or another name."""
+    """Turn NAME=VALUE words into a mapping. Raises InputError for a word of another form, or another name."""
     values = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise InputError("option", f"{word!r} is no option: write NAME=VALUE")
+            raise InputError("option", f"{word!r} is not an option: write NAME=VALUE")
         if name not in known:
-            raise InputError("option", f"{name!r} is no option; there are {', '.join(known)}")
+            raise InputError("option", f"{name!r} is not an option; there are {', '.join(known)}")
         values[name] = value
     return values
 
 
 def whole(name: str, text: str, low: int = 1) -> int:
-    """Return a whole number. Raises InputError for what is none, and for one below `low`."""
+    """Return a whole number. Raises InputError for other text, and for a number below `low`."""
     if not (text.isascii() and text.isdecimal()) or int(text) < low:
         bound = f" above {low - 1}" if low else ""
         raise InputError("option", f"{name} is {text!r}, wanted a whole number{bound}")
@@ -77,4 +77,4 @@ def from_records(
         write_text(folder / "README.md", render_page(read_records(folder)))
     else:
         choices = ", ".join([*others, "card", "page"])
-        raise InputError("measurement", f"{name!r} is no measurement; there are {choices}")
+        raise InputError("measurement", f"{name!r} is not a measurement; there are {choices}")

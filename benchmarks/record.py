@@ -67,10 +67,10 @@ def file_name(record: Mapping[str, Any]) -> str:
     return f"{record['theme']}_{device_slug(record['device'])}_{record['time'][:10]}_{short}.json"
 
 
-def device_slug(found: Mapping[str, Any]) -> str:
+def device_slug(machine: Mapping[str, Any]) -> str:
     """Return a device as one word for a file's name: the GPU where there is one, else processor and cores."""
-    gpus = found["gpus"]
-    name = gpus[0] if gpus else f"{found['cpu'] or 'cpu'} {found['cores']} cores"
+    gpus = machine["gpus"]
+    name = gpus[0] if gpus else f"{machine['cpu'] or 'cpu'} {machine['cores']} cores"
     name = re.sub(r"\((R|TM)\)|CPU|Processor|@.*?GHz", "", str(name), flags=re.IGNORECASE)
     return "-".join(re.findall(r"[a-z0-9]+", name.lower()))
 
@@ -78,8 +78,8 @@ def device_slug(found: Mapping[str, Any]) -> str:
 def read_records(folder: Path = RESULTS) -> list[dict[str, Any]]:
     """Read all records, oldest first; each knows its file's name as "file"."""
     paths = sorted(folder.glob("*.json"))
-    found = [{**json.loads(path.read_text(encoding="utf-8")), "file": path.name} for path in paths]
-    return sorted(found, key=lambda record: str(record["time"]))
+    records = [{**json.loads(path.read_text(encoding="utf-8")), "file": path.name} for path in paths]
+    return sorted(records, key=lambda record: str(record["time"]))
 
 
 def newest(records: list[dict[str, Any]], theme: str) -> dict[str, Any] | None:

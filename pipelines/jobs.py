@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.FAULT
     try:
         print(text, flush=True)
-    except BrokenPipeError:  # a reader that has seen enough (`| head`) is no fault
+    except BrokenPipeError:  # a reader that has seen enough (`| head`) is not a fault
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.DONE
 
@@ -176,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, about: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=about, description=about, allow_abbrev=False)
 
-    worker = command("work", "take up jobs until stopped")
+    worker = command("work", "work on jobs until stopped")
     worker.add_argument("--run-dir", help="folder of this run's record")
     for setting in dataclasses.fields(JobsConfig):
         _add_setting(worker, setting)

@@ -34,13 +34,13 @@ GOLDEN = ROOT / "tests" / "golden" / "public_names.json"
 
 
 def _fields(schema: type) -> dict[str, Any]:
-    found = {}
+    fields = {}
     for path, field in walk(schema):
         default = field.default
         if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        found[path] = {"type": str(field.type), "default": default}
-    return found
+        fields[path] = {"type": str(field.type), "default": default}
+    return fields
 
 
 def _keys(content: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Look into a network while it computes: functions called before and after chosen modules, gone again afterwards."""
+"""Hooks on chosen modules of a network: functions called before and after them, removed at the end of a block."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def hooked(
 ) -> Iterator[tuple[str, ...]]:
     """Call `pre` before and `post` after each selected module, inside the `with` block only; give their names.
 
-    select: told a module's name ("" is the network itself) and the module; True hooks it. pre: may return other
+    select: takes a module's name ("" is the network itself) and the module; True hooks it. pre: may return other
     (args, kwargs). post: may return another output; None leaves things as they are. Blocks nest: of two on one module
     the outer one's functions come first. Whatever happens inside the block, every hook is removed at its end.
 

@@ -1,4 +1,4 @@
-"""Why nothing can be computed as asked."""
+"""Why a computation is refused."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ DEVICE = Reasons(
 
 HOOKS = Reasons(
     InternalFault,
-    "a look into a network",
+    "hooks on the modules of a network",
     {"hooks_nothing": "no module of {network} is selected"},
 )

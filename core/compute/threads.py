@@ -77,5 +77,5 @@ def one_thread_each(workers: int, name: str) -> ThreadPoolExecutor:
 def _pauses(folder: Path) -> tuple[Callable[[int], int], ...]:
     """Return what releases workers, of each GNU OpenMP that PyTorch in this folder brings along."""
     paths = (*folder.glob("lib/libgomp*.so*"), *folder.parent.glob("torch.libs/libgomp*.so*"))
-    found = [getattr(ctypes.CDLL(str(path)), "omp_pause_resource_all", None) for path in paths]
-    return tuple(pause for pause in found if pause is not None)
+    functions = [getattr(ctypes.CDLL(str(path)), "omp_pause_resource_all", None) for path in paths]
+    return tuple(pause for pause in functions if pause is not None)

@@ -1,4 +1,4 @@
-"""An endless stream of samples that can go on anywhere: sample i depends on the seed and i alone.
+"""An endless stream of samples that can be resumed anywhere: sample i depends on the seed and i alone.
 
 A run that resumes at step k sees just the samples that an unbroken run sees from step k on, with any number of
 workers. (Lightning's own mid-epoch resume starts its loader again from the first sample.)

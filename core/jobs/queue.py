@@ -49,7 +49,7 @@ _STATES = {
 class Job:
     """One job as it stood when it was queried.
 
-    starts: how often a worker took it up. code, sentence: why it failed, or that it set inputs aside, else empty.
+    starts: how often a worker started it. code, sentence: why it failed, or that it set inputs aside, else empty.
     due, schedule: of a scheduled job, when it was due and by which. output: folder that its arguments name. exit_code:
     as a command's, once it has ended. arguments and key are only filled where one job is asked for. Times are UTC.
     """

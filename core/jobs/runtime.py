@@ -1,4 +1,4 @@
-"""The worker: takes up waiting jobs, submits those that are due, takes over from the dead, stops cleanly."""
+"""The worker: runs waiting jobs, submits those that are due, requeues those of dead workers, stops cleanly."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Worker:
         """Work until `stop` is called; return whether everything has ended.
 
         A job that runs at the stop has `grace_s` to finish or to reach its next `check()`; what is left is given back,
-        to be taken up by another worker. False: a thread of such a job goes on, and only the end of the process
+        to be started by another worker. False: a thread of such a job still runs, and only the end of the process
         ends it.
         """
         if not _one_worker.acquire(blocking=False):
@@ -223,7 +223,7 @@ class Worker:
                 self.event("job_due", item=job[:SHOWN])
 
     def _shut_down(self) -> int:
-        """Take up nothing more, wait for running jobs, give back the rest; return how many."""
+        """Start no more jobs, wait for running ones, requeue the rest; return how many."""
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=math.ceil(self.config.grace_s))
         left = self._claimed()
         for job in left:

@@ -1,4 +1,4 @@
-"""The house style of figures, and figures as SVG or PNG that are the same bytes each time."""
+"""The common style of figures, and figures as SVG or PNG that are the same bytes each time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _STYLE = {
 
 @contextmanager
 def figure(width: float = 7.0, height: float = 4.0) -> Iterator[Figure]:
-    """Give an empty figure (inches) in the house style; draw and convert it inside the `with` block.
+    """Give an empty figure (inches) in the common style; draw and convert it inside the `with` block.
 
     The style is readable on light and dark paper alike, and no window system is needed.
     """

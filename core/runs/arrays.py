@@ -13,7 +13,7 @@ from core.runs.files import write_bytes
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as NumPy's .npz, whole or not at all; raise InputError when the place cannot be written."""
+    """Write arrays as NumPy's .npz, whole or not at all; raise InputError when the path cannot be written."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())

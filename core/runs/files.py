@@ -16,7 +16,7 @@ from core.errors import output_error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write bytes atomically, making folders as needed; raise InputError when the place cannot be written."""
+    """Write bytes atomically, making folders as needed; raise InputError when the path cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _put(path, data, os.replace)
@@ -49,7 +49,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON with sorted keys and a newline at the end; NaN and infinity raise ValueError (no JSON)."""
+    """Write JSON with sorted keys and a newline at the end; NaN and infinity, which are not JSON, raise ValueError."""
     write_text(path, json_text(content))
 
 

@@ -135,7 +135,7 @@ def records_of(app: str) -> Path:
 
 
 def process_rank() -> int:
-    """Return this process's place among those of one run, as torchrun, SLURM or Lightning tell it."""
+    """Return this process's rank among those of one run, as torchrun, SLURM or Lightning set it."""
     for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
         if os.environ.get(name, "").isdigit():
             return int(os.environ[name])

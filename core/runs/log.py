@@ -22,15 +22,13 @@ from core.runs.state import state_folder
 
 # Every field a log line may have, with its kind: "number" is a number, a bool or null; "word" is a short token
 # without spaces, chosen by the program and never copied from an input; "words" is a list of such tokens;
-# "pseudonym" is 12 hex digits that tell nothing: what `pseudonym` returns, or drawn at random. There is no kind
+# "pseudonym" is 12 hex digits that reveal nothing: what `pseudonym` returns, or drawn at random. There is no kind
 # for free text.
 FIELDS = {
     "accepted": "number",
-    "batch": "number",
     "bytes": "number",
     "code": "word",
     "count": "number",
-    "epoch": "number",
     "exit_code": "number",
     "frames": "words",
     "item": "pseudonym",
@@ -42,7 +40,6 @@ FIELDS = {
     "ms": "number",
     "name": "word",
     "quarantined": "number",
-    "rank": "number",
     "request": "pseudonym",
     "route": "word",
     "seconds": "number",
@@ -54,7 +51,6 @@ FIELDS = {
     "steps": "number",
     "type": "word",
     "value": "number",
-    "version": "word",
     "where": "word",
 }
 

@@ -12,11 +12,11 @@ from typing import Any
 
 # Instruction sets that change the numbers or the speed of tensor code.
 ISA_PREFIXES = ("sse4", "avx", "fma", "amx", "f16c", "bf16", "asimd", "sve", "sme", "i8mm", "neon")
-NO_ISA = ("smep",)  # a memory protection whose name only looks like Arm's SME
+NO_ISA = ("smep",)  # a memory protection, not Arm's SME
 
 
 def provenance(seed: int | None, command: Sequence[str]) -> dict[str, Any]:
-    """Return the record as plain JSON types; what cannot be found out is null or empty, never guessed."""
+    """Return the record as plain JSON types; what cannot be determined is null or empty, never guessed."""
     return {
         "command": list(command),
         "seed": seed,
@@ -30,12 +30,12 @@ def provenance(seed: int | None, command: Sequence[str]) -> dict[str, Any]:
 
 def packages() -> dict[str, str]:
     """Return name and version of every installed distribution."""
-    found = {}
+    versions = {}
     for distribution in importlib.metadata.distributions():
         name = distribution.metadata["Name"]
         if name:
-            found[name.lower()] = distribution.version
-    return dict(sorted(found.items()))
+            versions[name.lower()] = distribution.version
+    return dict(sorted(versions.items()))
 
 
 def device() -> dict[str, Any]:

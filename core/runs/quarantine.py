@@ -26,7 +26,7 @@ class Quarantine:
         self.folder = folder
 
     def path(self, item: str) -> Path:
-        """Return the file of an item, there or not. Raises InternalFault for an item that is no file name."""
+        """Return the file of an item, there or not. Raises InternalFault for an item that is not a valid file name."""
         size = len(item.encode("utf-8", "surrogateescape"))
         if not 0 < size <= _LONGEST or item.startswith(".") or "/" in item or "\0" in item:
             raise RECORDS("quarantine_id", bytes=_LONGEST)

@@ -143,12 +143,12 @@ class Training:
 
 def deciding(config: Any, parts: Sequence[str], but: Sequence[str] = ()) -> dict[str, Any]:
     """Return the leaves of a config below `parts` by full path, without those in `but` and a trainer's FREE ones."""
-    found = {}
+    values = {}
     for path, field in walk(config):
         below = any(path == part or path.startswith(f"{part}.") for part in parts)
         if below and path not in but and field.name not in FREE:
-            found[path] = value_at(config, path)
-    return found
+            values[path] = value_at(config, path)
+    return values
 
 
 def _digest(content: Any) -> str:

@@ -11,7 +11,7 @@ CURE = (
     "leave it out of the URL: PostgreSQL reads it from $PGPASSWORD, from ~/.pgpass or from a service file "
     "(postgresql:///?service=NAME)"
 )
-# A user's part of a URL with something behind its colon. A port before a path that holds an @ looks the same; it is
+# A user's part of a URL with something behind its colon. A port before a path that holds an @ reads the same; it is
 # refused too, since a password may begin with digits.
 _USER = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s:@]*:[^?#\s@]+@", re.IGNORECASE)
 _SECRET = (

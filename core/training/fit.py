@@ -175,9 +175,9 @@ class StreamData(pl.LightningDataModule):
         runner = self.trainer
         assert runner is not None
         data, batch_size = self.data, self.config.batch_size
-        place = {"first_step": runner.global_step, "rank": runner.global_rank, "world": runner.world_size}
+        position = {"first_step": runner.global_step, "rank": runner.global_rank, "world": runner.world_size}
         if isinstance(data, BatchSource):
-            stream = data.stream(self.seed, batch_size, **place)
+            stream = data.stream(self.seed, batch_size, **position)
         else:
-            stream = SampleStream(data, self.seed, batch_size, **place)
+            stream = SampleStream(data, self.seed, batch_size, **position)
         return stream_loader(stream, self.config.num_workers)

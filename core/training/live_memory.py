@@ -1,4 +1,4 @@
-"""How many bytes of tensors live at one time while a piece of code runs, allocator's habits left out."""
+"""Bytes of tensors that live at one time while a piece of code runs, without the allocator's rounding."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class LiveMemory(TorchDispatchMode):
         self._count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(found):
+        output = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(output):
             if isinstance(leaf, Tensor):
                 self._note(leaf)
-        return found
+        return output
 
     def _note(self, x: Tensor) -> None:
         storage = x.untyped_storage()

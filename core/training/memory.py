@@ -1,4 +1,4 @@
-"""Memory of a training step on each rank, foretold without a GPU: no tensor is ever filled.
+"""Memory of a training step on each rank, predicted without a GPU: no tensor is ever filled.
 
 Weights, gradients and optimizer follow from the weights' shapes; activations are measured by running the step on
 tensors without content (FakeTensorMode) and following which of them live at one time. Each part is given at its own
@@ -104,9 +104,9 @@ class StepMemory:
 
 
 def step_memory(make: Callable[[], Step], spread: Spread) -> StepMemory:
-    """Foretell the memory of a step. make: builds it, on the CPU, called once under FakeTensorMode.
+    """Predict the memory of a step. make: builds it, on the CPU, called once under FakeTensorMode.
 
-    A step that reads numbers out of its tensors (`.item()`) cannot be foretold and raises torch's own error.
+    A step that reads numbers out of its tensors (`.item()`) cannot be predicted and raises torch's own error.
     """
     with FakeTensorMode():
         step = make()
@@ -208,7 +208,7 @@ def _activations(step: Step, spread: Spread) -> int:
 
 
 def _halve(module: nn.Module) -> None:
-    """Put bf16 weights in the place of the others; Module.to cannot change tensors without content."""
+    """Replace the weights by bf16 ones; Module.to cannot change tensors without content."""
     made: dict[nn.Parameter, nn.Parameter] = {}
     for part in module.modules():
         for name, weight in list(part.named_parameters(recurse=False)):

@@ -17,7 +17,7 @@ from core.runs.log import RunLog
 from core.terminal.progress import progress_bar
 from core.training.config import TrainerConfig
 
-LATEST = 100  # steps whose mean loss tells how a training ended
+LATEST = 100  # steps whose mean loss is the final loss of a training
 
 
 class TrainingProgress(Callback):

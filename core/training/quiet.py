@@ -22,7 +22,7 @@ def quiet_lightning() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PossibleUserWarning)
-            # a run that is taken up again finds its own checkpoints
+            # a resumed run finds its own checkpoints
             warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty", UserWarning)
             # and so does one whose folder was moved
             warnings.filterwarnings("ignore", r"The dirpath has changed from", UserWarning)

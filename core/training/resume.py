@@ -1,4 +1,4 @@
-"""Where a training goes on: its newest whole checkpoint, or the weights that it ended with."""
+"""Resume a training: from its newest whole checkpoint, or with the weights that it ended with."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NEEDED = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callback
 
 @dataclass(frozen=True)
 class Start:
-    """The checkpoint to go on from: its file, step, and averaged weights."""
+    """The checkpoint to resume from: its file, step, and averaged weights."""
 
     path: Path
     step: int
@@ -79,16 +79,16 @@ def newest_checkpoint(checkpoints: Checkpoints, folder: Path, module: nn.Module)
 
     Says in one line which ones were passed over, and why. Raises InputError where none of several is usable.
     """
-    found: list[Start] = []
+    usable: list[Start] = []
     unusable: list[str] = []
     for path in sorted(folder.glob("*.ckpt"), key=lambda path: (path.name != LAST, path.name)):
         try:
-            found.append(_start(path, checkpoints.identity, module))
+            usable.append(_start(path, checkpoints.identity, module))
         except CheckpointUnusable as reason:
             unusable.append(f"{path.name} {reason}")
-    if unusable and not found:
+    if unusable and not usable:
         raise _refusal(folder, unusable)
-    newest = max(found, key=lambda start: start.step, default=None)
+    newest = max(usable, key=lambda start: start.step, default=None)
     if unusable and newest is not None:
         checkpoints.say(
             f"{folder}: {'; '.join(unusable)}: resumed from {newest.path.name}, step {newest.step}, instead"
@@ -141,11 +141,11 @@ def _start(path: Path, mark: str, module: nn.Module) -> Start:
     return Start(path, step, state)
 
 
-def _check_belongs(state: Mapping[str, Any], module: nn.Module, found: Any, mark: str) -> None:
+def _check_belongs(state: Mapping[str, Any], module: nn.Module, held: Any, mark: str) -> None:
     own = {name: value.shape for name, value in module.state_dict().items()}
     if {name: getattr(value, "shape", None) for name, value in state.items()} != own:
         raise CHECKPOINT("checkpoint_network")
-    if found != mark:
+    if held != mark:
         raise CHECKPOINT("checkpoint_settings")
 
 

@@ -1,4 +1,4 @@
-"""Words become options or are named; what is wrong ends in one line; help is no fault."""
+"""Words become options or are named; what is wrong ends in one line; help is not a fault."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def test_words_become_options() -> None:
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("weights", "'weights' is no option: write NAME=VALUE"),
-        ("=x", "'=x' is no option: write NAME=VALUE"),
-        ("colour=red", "'colour' is no option; there are weights, days"),
+        ("weights", "'weights' is not an option: write NAME=VALUE"),
+        ("=x", "'=x' is not an option: write NAME=VALUE"),
+        ("colour=red", "'colour' is not an option; there are weights, days"),
     ],
 )
 def test_a_wrong_word_is_named(word: str, sentence: str) -> None:
@@ -81,11 +81,11 @@ def test_card_and_page_are_written_from_the_records(tmp_path: Path) -> None:
             {"headline": {}, "git": None, "seconds": 1, "peak_memory_mb": 1} | record,
         )
     card = tmp_path / "card.md"
-    from_records("card", tmp_path, str(card), lambda found: f"{len(found)} records", ["speed"])
+    from_records("card", tmp_path, str(card), lambda records: f"{len(records)} records", ["speed"])
     assert card.read_text("utf-8") == f"{len(records())} records"
-    from_records("page", tmp_path, None, lambda found: "", ["speed"])
+    from_records("page", tmp_path, None, lambda records: "", ["speed"])
     assert "## nodule-speed-mixed" in (tmp_path / "README.md").read_text("utf-8")
     with pytest.raises(InputError, match="add output=FILE"):
-        from_records("card", tmp_path, "", lambda found: "", ["speed"])
-    with pytest.raises(InputError, match="'guess' is no measurement; there are speed, card, page"):
-        from_records("guess", tmp_path, None, lambda found: "", ["speed"])
+        from_records("card", tmp_path, "", lambda records: "", ["speed"])
+    with pytest.raises(InputError, match="'guess' is not a measurement; there are speed, card, page"):
+        from_records("guess", tmp_path, None, lambda records: "", ["speed"])

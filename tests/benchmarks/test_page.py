@@ -40,8 +40,8 @@ def test_each_theme_shows_its_newest_record_first() -> None:
             record("b", "2026-01-03T", "0.3"),
         ]
     )
-    places = [page.index(text) for text in ("## a", "**0.2**", "## b", "**0.3**", "**0.1**")]
-    assert places == sorted(places)
+    positions = [page.index(text) for text in ("## a", "**0.2**", "## b", "**0.3**", "**0.1**")]
+    assert positions == sorted(positions)
     assert "commit `0123456` (changed), 12.5 s, at most 300 MB" in page
     assert "`python -m benchmarks.x` → [b.json](b.json)" in page
 

@@ -1,4 +1,4 @@
-"""A record tells what was measured, on what, by which command; the newest of a theme is found again."""
+"""A record holds what was measured, on what, by which command; the newest of a theme is read back."""
 
 from __future__ import annotations
 

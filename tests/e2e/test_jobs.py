@@ -72,8 +72,8 @@ def submit_records(store: Store, folder: Path, count: int, seconds: float) -> li
 
 def assert_recorded(store: Store, folder: Path, ids: list[str]) -> None:
     """Every job is done with its own result, and its files are there, whole; a temporary one may be left, hidden."""
-    found = [job(store, identity) for identity in ids]
-    assert [(one.state, one.result) for one in found] == [
+    records = [job(store, identity) for identity in ids]
+    assert [(one.state, one.result) for one in records] == [
         (State.DONE, {"sum": 3 * n}) for n in range(len(ids))
     ]
     files = {path.name: path.read_text() for path in (folder / "made").glob("[!.]*")}
@@ -139,7 +139,7 @@ def test_two_workers_share_the_jobs_and_one_key_is_one_job(database: str, tmp_pa
         until(lambda: {info.pid for info in workers(store)} == {one.pid, two.pid})
         ids = submit_records(store, tmp_path, 12, 0.02)
         assert submit_records(store, tmp_path, 12, 0.02) == ids
-        now = datetime(2026, 1, 2, 12, tzinfo=UTC)  # both find it missed, at their next look
+        now = datetime(2026, 1, 2, 12, tzinfo=UTC)  # both find it missed, at their next tick
         register(store, "daily", "0 6 * * *", "UTC", "due", {"folder": str(tmp_path)}, catch_up=2, now=now)
         until(lambda: finished(store) == len(ids) + 2)
         assert tick(store, datetime.now(UTC)) == []

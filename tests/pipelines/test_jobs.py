@@ -100,10 +100,10 @@ def test_list_and_show_say_when_a_job_was_due_where_its_output_is_and_how_it_end
             arguments = {"config": {"output": f"/data/out{code}", "secret": "x"}, "due": due, "code": code}
             ended[code] = submit(store, "score", arguments, key=f"nightly@{due}" if code == 4 else None)
             wait(store, ended[code], 60)
-    found = [line.split() for line in said(capsys, "list")[1:]]
+    rows = [line.split() for line in said(capsys, "list")[1:]]
     (schedule,) = schedules(store)
     comes = f"{next_due(schedule, datetime.now(UTC)):%Y}"
-    assert [(line[2], line[4], line[5][:4], *line[-3:]) for line in reversed(found)] == [
+    assert [(line[2], line[4], line[5][:4], *line[-3:]) for line in reversed(rows)] == [
         ("done", due, "-", "0", "-", "/data/out0"),
         ("failed", due, "-", "2", "input_late", "/data/out2"),
         ("done", due, comes, "4", "quarantined", "/data/out4"),
@@ -229,7 +229,7 @@ def test_work_until_a_signal(
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
-def test_a_reader_that_has_seen_enough_is_no_fault(store: Store, tmp_path: Path) -> None:
+def test_a_reader_that_has_seen_enough_is_not_a_fault(store: Store, tmp_path: Path) -> None:
     for _ in range(3):
         submit(store, "add")
     words = f"{sys.executable} -m pipelines.jobs list --database {tmp_path}/jobs.sqlite | true; echo ${{PIPESTATUS[0]}}"

@@ -39,9 +39,9 @@ def test_a_measurement_leaves_a_record(
     [
         (
             ["weather"],
-            f"'weather' is no measurement; there are {', '.join([*MEASUREMENTS, 'card', 'page'])}",
+            f"'weather' is not a measurement; there are {', '.join([*MEASUREMENTS, 'card', 'page'])}",
         ),
-        (["quality", "colour=red"], "'colour' is no option; there are results, model, pictures"),
+        (["quality", "colour=red"], "'colour' is not an option; there are results, model, pictures"),
         (["card"], "add output=FILE"),
         (["training"], "add run=DIR"),
     ],

@@ -27,8 +27,8 @@ def test_words_become_options() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["weight=x"], "'weight' is no option; there are weights, training"),
-        (["weights"], "'weights' is no option"),
+        (["weight=x"], "'weight' is not an option; there are weights, training"),
+        (["weights"], "'weights' is not an option"),
         (["training=real"], "training is 'real', wanted mixed or phantoms"),
         (["count=many"], "count is 'many', wanted a whole number above 0"),
         (["count=0"], "count is '0', wanted a whole number above 0"),
@@ -93,7 +93,7 @@ def test_card_and_page_come_from_the_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["guess"], "'guess' is no measurement; there are threshold, phantoms,"),
+        (["guess"], "'guess' is not a measurement; there are threshold, phantoms,"),
         (["card"], "add output=FILE"),
         (["speed", "weights=nowhere.safetensors"], "there is no weights file nowhere.safetensors"),
         (["development", "real=nowhere"], "name the folder of real data: real=DIR or $TRIPTYCH_DATA"),

@@ -39,8 +39,8 @@ def test_a_measurement_leaves_a_record(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["weather"], "'weather' is no measurement; there are training, markets"),
-        (["training", "colour=red"], "'colour' is no option; there are results, run"),
+        (["weather"], "'weather' is not a measurement; there are training, markets"),
+        (["training", "colour=red"], "'colour' is not an option; there are results, run"),
         (["training"], "add run=DIR"),
         (["card"], "add output=FILE"),
     ],

@@ -67,7 +67,7 @@ def test_work_is_spread_over_threads_each_computing_on_one() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        found = threads.spread(work, range(7))
+        result = threads.spread(work, range(7))
         single = threads.spread(work, [5])
         after = torch.get_num_threads()
         with pytest.raises(ZeroDivisionError):
@@ -75,9 +75,9 @@ def test_work_is_spread_over_threads_each_computing_on_one() -> None:
         assert torch.get_num_threads() == after == 3
     finally:
         torch.set_num_threads(before)
-    assert [square for square, _, _ in found] == [0, 1, 4, 9, 16, 25, 36]
-    assert {count for _, count, _ in found + single} == {1}
-    assert all(name.startswith("spread") for _, _, name in found)
+    assert [square for square, _, _ in result] == [0, 1, 4, 9, 16, 25, 36]
+    assert {count for _, count, _ in result + single} == {1}
+    assert all(name.startswith("spread") for _, _, name in result)
     assert [name for _, _, name in single] == [threading.current_thread().name]
 
 

@@ -17,10 +17,10 @@ def draw(rng: np.random.Generator) -> np.ndarray:
 def batches(count: int, workers: int = 0, **fields: int) -> list[torch.Tensor]:
     stream = SampleStream(draw, **{"seed": 5, "batch_size": 3, **fields})
     loader = iter(stream_loader(stream, workers))
-    found = list(itertools.islice(loader, count))
+    result = list(itertools.islice(loader, count))
     del loader  # ends the workers
-    assert len(found) == count
-    return found
+    assert len(result) == count
+    return result
 
 
 def plain(count: int, seed: int = 5) -> np.ndarray:
@@ -39,8 +39,8 @@ def test_sample_i_depends_on_the_seed_and_i_alone() -> None:
 @pytest.mark.parametrize("first_step", [0, 3])
 def test_workers_change_nothing(workers: int, first_step: int) -> None:
     wanted = batches(5, first_step=first_step)
-    found = batches(5, workers, first_step=first_step)
-    assert all(torch.equal(a, b) for a, b in zip(wanted, found, strict=True))
+    result = batches(5, workers, first_step=first_step)
+    assert all(torch.equal(a, b) for a, b in zip(wanted, result, strict=True))
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
@@ -65,9 +65,9 @@ def test_what_yields_batches_is_not_put_together_again(workers: int) -> None:
     assert isinstance(source, BatchSource)
     assert not isinstance(draw, BatchSource)
     loader = iter(stream_loader(source.stream(5, 3, 2, 0, 1), workers))
-    found = list(itertools.islice(loader, 4))
+    result = list(itertools.islice(loader, 4))
     del loader
-    for step, (x, _) in enumerate(found, start=2):
+    for step, (x, _) in enumerate(result, start=2):
         wanted = np.random.default_rng([5, step]).normal(size=(3, 4)).astype(np.float32)
         assert np.array_equal(x.numpy(), wanted)
 

@@ -37,7 +37,7 @@ def record(folder: str, item: int, seconds: float) -> dict[str, Any]:
 
 
 def linger(folder: str) -> str:
-    """Wait for a file; stop when told to."""
+    """Wait for a file; stop when asked to."""
     trace(folder, "started")
     while not (Path(folder) / "go.txt").exists():
         check()
@@ -46,7 +46,7 @@ def linger(folder: str) -> str:
 
 
 def stubborn(folder: str, seconds: float) -> str:
-    """Take its time and never look whether it should stop."""
+    """Take its time and never check whether it should stop."""
     trace(folder, "started")
     time.sleep(seconds)
     trace(folder, "ended")

@@ -53,8 +53,8 @@ def test_the_jobs_of_the_dead_wait_again_whatever_the_clock_says(store: Store, a
         beat(store, "ghost")
         fall_silent(store, "ghost", -ahead_s)
     with working(store, {"add": lambda a, b: a + b}, dead_after_s=1.0) as worker:
-        found = wait(store, identity, 60)
-        assert (found.state, found.result, found.worker) == (State.DONE, 3, worker.id)
+        record = wait(store, identity, 60)
+        assert (record.state, record.result, record.worker) == (State.DONE, 3, worker.id)
         assert until(lambda: [info.id for info in workers(store)] == [worker.id])
 
 
@@ -88,16 +88,16 @@ def test_silence_is_watched_by_the_observer_s_own_clock() -> None:
     now = [100.0]
     watch = Watch(lambda: now[0])
 
-    def look(after_s: float, **beats: float) -> dict[str, float]:
+    def silent(after_s: float, **beats: float) -> dict[str, float]:
         now[0] += after_s
         return watch.silent_s(beats, 30.0)
 
-    assert look(0, a=5.0, b=7.0) == {"a": 0.0, "b": 0.0}
-    assert look(20, a=5.0, b=6.0) == {"a": 20.0, "b": 0.0}, "a change is a heartbeat, also backwards"
-    assert look(20, a=5.0, b=6.0, c=1.0) == {"a": 40.0, "b": 20.0, "c": 0.0}
-    assert look(20, b=6.5) == {"b": 0.0}
-    assert look(10, a=5.0, b=6.5) == {"a": 0.0, "b": 10.0}, "who comes again is new"
-    assert look(30, a=5.0, b=6.5) == {"a": 0.0, "b": 0.0}, "who has not looked for so long judges nobody"
+    assert silent(0, a=5.0, b=7.0) == {"a": 0.0, "b": 0.0}
+    assert silent(20, a=5.0, b=6.0) == {"a": 20.0, "b": 0.0}, "a change is a heartbeat, also backwards"
+    assert silent(20, a=5.0, b=6.0, c=1.0) == {"a": 40.0, "b": 20.0, "c": 0.0}
+    assert silent(20, b=6.5) == {"b": 0.0}
+    assert silent(10, a=5.0, b=6.5) == {"a": 0.0, "b": 10.0}, "who comes again is new"
+    assert silent(30, a=5.0, b=6.5) == {"a": 0.0, "b": 0.0}, "who has not polled for so long judges nobody"
 
 
 def test_before_its_own_first_beat_nobody_judges(store: Store) -> None:
@@ -108,5 +108,5 @@ def test_before_its_own_first_beat_nobody_judges(store: Store) -> None:
 def test_a_job_that_its_worker_forgot_waits_again(store: Store) -> None:
     with working(store, {"add": lambda a, b: a + b}, dead_after_s=1.0) as worker:
         identity = claimed(store, worker.id)
-        found = wait(store, identity, 60)
-    assert (found.state, found.result) == (State.DONE, 3)
+        record = wait(store, identity, 60)
+    assert (record.state, record.result) == (State.DONE, 3)

@@ -1,4 +1,4 @@
-"""What needs no worker: submit, look, cancel, start again."""
+"""What needs no worker: submit, list, cancel, requeue."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.core.jobs.workers import wait, working
 
 def test_a_submitted_job_waits(store: Store) -> None:
     identity = submit(store, "add", {"a": [1, None], "b": {"é": 0.5}}, key="2026-01-05", queue="night")
-    found = job(store, identity)
-    assert (found.id, found.name, found.queue, found.key) == (identity, "add", "night", "2026-01-05")
-    assert found.arguments == {"a": [1, None], "b": {"é": 0.5}}
-    assert (found.state, found.starts, found.started, found.ended) == (State.WAITING, 0, None, None)
-    assert (found.worker, found.result, found.code, found.sentence) == (None, None, "", "")
+    record = job(store, identity)
+    assert (record.id, record.name, record.queue, record.key) == (identity, "add", "night", "2026-01-05")
+    assert record.arguments == {"a": [1, None], "b": {"é": 0.5}}
+    assert (record.state, record.starts, record.started, record.ended) == (State.WAITING, 0, None, None)
+    assert (record.worker, record.result, record.code, record.sentence) == (None, None, "", "")
     (listed,) = jobs(store)
     assert (listed.id, listed.name, listed.arguments, listed.key) == (identity, "add", None, None)
 
@@ -33,8 +33,8 @@ def test_the_same_key_is_one_job_in_every_state(store: Store) -> None:
     assert submit(store, "add", {"a": 1}, key="l") != first
     cancel(store, first)
     assert submit(store, "add", {"a": 3}, key="k") == first
-    found = job(store, first)
-    assert (found.state, found.arguments) == (State.CANCELLED, {"a": 1})
+    record = job(store, first)
+    assert (record.state, record.arguments) == (State.CANCELLED, {"a": 1})
     assert len(jobs(store)) == 3
     assert len({submit(store, "add"), submit(store, "add")}) == 2
 
@@ -85,8 +85,8 @@ def test_a_job_is_found_by_the_beginning_of_its_id(store: Store) -> None:
 def test_lists_by_state_with_a_limit(store: Store) -> None:
     ids = [submit(store, "add") for _ in range(4)]
     cancel(store, ids[0])
-    assert {found.id for found in jobs(store, State.WAITING)} == set(ids[1:])
-    assert [found.id for found in jobs(store, State.CANCELLED)] == [ids[0]]
+    assert {record.id for record in jobs(store, State.WAITING)} == set(ids[1:])
+    assert [record.id for record in jobs(store, State.CANCELLED)] == [ids[0]]
     assert len(jobs(store, limit=2)) == 2
     assert jobs(store, State.RUNNING) == []
 

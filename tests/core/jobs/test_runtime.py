@@ -51,17 +51,22 @@ def test_a_job_is_done_once(store: Store) -> None:
     calls: list[int] = []
     identity = submit(store, "add", {"a": 1, "b": 2}, key="k")
     with working(store, {"add": lambda a, b: calls.append(a) or {"sum": a + b}}) as worker:
-        found = wait(store, identity, WAIT_S)
+        record = wait(store, identity, WAIT_S)
         assert submit(store, "add", {"a": 1, "b": 2}, key="k") == identity
         wait(store, submit(store, "add", {"a": 5, "b": 2}), WAIT_S)
         assert calls == [1, 5]
         assert requeue(store, identity).result is None
         again = wait(store, identity, WAIT_S)
     assert calls == [1, 5, 1]
-    assert (found.state, found.result, found.starts, found.worker) == (State.DONE, {"sum": 3}, 1, worker.id)
-    assert found.started is not None
-    assert found.ended is not None
-    assert found.submitted <= found.started <= found.ended
+    assert (record.state, record.result, record.starts, record.worker) == (
+        State.DONE,
+        {"sum": 3},
+        1,
+        worker.id,
+    )
+    assert record.started is not None
+    assert record.ended is not None
+    assert record.submitted <= record.started <= record.ended
     assert (again.state, again.result) == (State.DONE, {"sum": 3})
 
 
@@ -78,13 +83,13 @@ def test_a_job_fails_with_a_reason(
     store: Store, log: RunLog, error: BaseException, tries: int, code: str, sentence: str
 ) -> None:
     with working(store, {"fail": raises(error)}, log):
-        found = wait(store, submit(store, "fail"), WAIT_S)
-    assert (found.state, found.code, found.starts) == (State.FAILED, code, 1)
-    assert found.sentence.startswith(sentence)
+        record = wait(store, submit(store, "fail"), WAIT_S)
+    assert (record.state, record.code, record.starts) == (State.FAILED, code, 1)
+    assert record.sentence.startswith(sentence)
     names = [event["event"] for event in events(log)]
     assert names.count("job_retried") == tries - 1
     assert names.count("job_failed") == 1
-    assert CANARY not in log.path.read_text() + found.sentence
+    assert CANARY not in log.path.read_text() + record.sentence
 
 
 def test_a_passing_fault_is_got_over(store: Store) -> None:
@@ -101,8 +106,8 @@ def test_a_passing_fault_is_got_over(store: Store) -> None:
 
 def test_a_name_that_the_worker_does_not_know_fails(store: Store) -> None:
     with working(store, {"add": raises(OSError())}):
-        found = wait(store, submit(store, "subtract"), WAIT_S)
-    assert (found.code, found.sentence) == (
+        record = wait(store, submit(store, "subtract"), WAIT_S)
+    assert (record.code, record.sentence) == (
         "job_not_registered",
         "this worker has no job named subtract; it has: add",
     )
@@ -116,8 +121,8 @@ def test_a_target_is_imported_when_its_job_comes(
     with working(store, {"heavy": "heavy_job:run", "broken": "no.such.module:run"}):
         assert "heavy_job" not in sys.modules
         assert wait(store, submit(store, "heavy", {"a": 1}), WAIT_S).result == 2
-        found = wait(store, submit(store, "broken"), WAIT_S)
-    assert found.sentence.startswith("internal fault: ModuleNotFoundError at ")
+        record = wait(store, submit(store, "broken"), WAIT_S)
+    assert record.sentence.startswith("internal fault: ModuleNotFoundError at ")
 
 
 def test_a_running_job_is_cancelled(store: Store, tmp_path: Path, log: RunLog) -> None:
@@ -137,8 +142,8 @@ def test_a_stop_gives_back_what_runs(store: Store, tmp_path: Path, log: RunLog) 
     for starts in (1, 2):
         with working(store, {"linger": sample_jobs.linger}, log, queues=["night"]):
             until(lambda starts=starts: len(sample_jobs.traced(tmp_path)) == starts)
-        found = job(store, identity)
-        assert (found.state, found.queue) == (State.WAITING, "night")
+        record = job(store, identity)
+        assert (record.state, record.queue) == (State.WAITING, "night")
     assert events(log)[-1]["event"] == "worker_stopped"
     assert events(log)[-1]["count"] == 1
     (tmp_path / "go.txt").touch()
@@ -163,7 +168,7 @@ def test_due_jobs_run_without_waiting_for_the_day(store: Store, tmp_path: Path) 
             now[0] += timedelta(days=1)
             until(lambda day=day: f"2026-01-0{day}T06:00:00+00:00" in sample_jobs.traced(tmp_path))
     assert len(sample_jobs.traced(tmp_path)) == 3
-    assert {found.name for found in jobs(store, State.DONE)} == {"due"}
+    assert {record.name for record in jobs(store, State.DONE)} == {"due"}
 
 
 def test_a_job_that_takes_its_worker_down_again_and_again_fails(store: Store) -> None:
@@ -179,9 +184,9 @@ def test_a_job_that_takes_its_worker_down_again_and_again_fails(store: Store) ->
                 )
             )
             DBOS._recover_pending_workflows([worker.id])
-        found = wait(store, identity, WAIT_S)
-    assert (found.state, found.code) == (State.FAILED, "lost_too_often")
-    assert found.sentence == "its worker died 3 times while it ran"
+        record = wait(store, identity, WAIT_S)
+    assert (record.state, record.code) == (State.FAILED, "lost_too_often")
+    assert record.sentence == "its worker died 3 times while it ran"
 
 
 def test_a_job_whose_outcome_could_not_be_written_is_requeued(

@@ -34,22 +34,22 @@ CHANGES = [
 def walk(
     minutes: set[int], hours: set[int] | None, zone: str, after: datetime, until: datetime
 ) -> list[datetime]:
-    """Due times by looking at the wall clock every minute; hours None: every hour."""
-    found, before = set(), None
+    """Due times by a walk along the wall clock, minute by minute; hours None: every hour."""
+    times, before = set(), None
     time = (after - 26 * HOUR).replace(second=0, microsecond=0)
     while time <= until:
         local = time.astimezone(ZoneInfo(zone))
         wall = local.replace(tzinfo=None, fold=0)
         if wall.minute in minutes and (hours is None or (wall.hour in hours and not local.fold)):
-            found.add(time)
+            times.add(time)
         leapt = None if before is None else before + MINUTE
         while leapt is not None and leapt < wall:
             if leapt.minute in minutes and (hours is None or leapt.hour in hours):
-                found.add(time + (leapt - before - MINUTE))
+                times.add(time + (leapt - before - MINUTE))
             leapt += MINUTE
         before = wall
         time += MINUTE
-    return sorted(time for time in found if after < time <= until)
+    return sorted(time for time in times if after < time <= until)
 
 
 @settings(max_examples=60, deadline=None)
@@ -70,8 +70,8 @@ def test_due_times_are_those_of_the_wall_clock(
         "*" if hours is None else ",".join(map(str, sorted(hours))),
     ]
     after, until = moment - before * MINUTE, moment + behind * MINUTE
-    found = [time.astimezone(UTC) for time in due_times(" ".join([*fields, "* * *"]), zone, after, until)]
-    assert found == walk(minutes, hours, zone, after, until)
+    due = [time.astimezone(UTC) for time in due_times(" ".join([*fields, "* * *"]), zone, after, until)]
+    assert due == walk(minutes, hours, zone, after, until)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_due_times_are_those_of_the_wall_clock(
 )
 def test_the_days_on_which_the_clock_changes(cron: str, day: str, wanted: list[str]) -> None:
     midnight = datetime.fromisoformat(f"{day}T00:00").replace(tzinfo=ZoneInfo("Europe/Zurich"))
-    found = due_times(cron, "Europe/Zurich", midnight - MINUTE, midnight.astimezone(UTC) + 5 * HOUR)
-    shown = [time.isoformat(timespec="minutes").removeprefix(f"{day}T") for time in found]
+    times = due_times(cron, "Europe/Zurich", midnight - MINUTE, midnight.astimezone(UTC) + 5 * HOUR)
+    shown = [time.isoformat(timespec="minutes").removeprefix(f"{day}T") for time in times]
     assert [text for text in shown if text < "04:30"] == wanted
 
 
@@ -108,24 +108,22 @@ FRIDAY = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
 
 def keys(store: Store) -> list[str]:
-    return sorted(str(job(store, found.id).key) for found in jobs(store))
+    return sorted(str(job(store, one.id).key) for one in jobs(store))
 
 
 def test_three_due_times_give_three_jobs(store: Store, tmp_path: Path) -> None:
     register(store, "nightly", "0 6 * * 1-5", "Europe/Zurich", "score", {"data": "x"}, now=FRIDAY)
     with Store(str(tmp_path / "jobs.sqlite")) as other:
         moment, submitted = FRIDAY, []
-        while (
-            moment < FRIDAY + 5 * DAY
-        ):  # to Wednesday, a worker looks every three hours, a second one as well
+        while moment < FRIDAY + 5 * DAY:  # to Wednesday, two workers tick every three hours
             moment += 3 * HOUR
             submitted += tick(store, moment)
             tick(other, moment)
     assert len(submitted) == 3
     assert keys(store) == [f"nightly@2026-01-0{day}T06:00:00+01:00" for day in (5, 6, 7)]
-    found = job(store, submitted[0])
-    assert (found.name, found.queue) == ("score", "default")
-    assert found.arguments == {"data": "x", "due": "2026-01-05T06:00:00+01:00"}
+    first = job(store, submitted[0])
+    assert (first.name, first.queue) == ("score", "default")
+    assert first.arguments == {"data": "x", "due": "2026-01-05T06:00:00+01:00"}
     assert schedules(store)[0].through == datetime(2026, 1, 7, 5, 0, tzinfo=UTC)
 
 
@@ -144,7 +142,7 @@ def test_what_was_missed_is_made_up_for_with_a_bound(store: Store, catch_up: int
     assert keys(store) == [f"daily@2026-01-{day:02}T06:00:00+00:00" for day in days] + [
         f"daily@2026-01-{day}T06:00:00+00:00" for day in (*late, "22")
     ]
-    assert {found.queue for found in jobs(store)} == {"night"}
+    assert {one.queue for one in jobs(store)} == {"night"}
 
 
 def test_a_year_of_missed_minutes_costs_no_time(store: Store) -> None:
@@ -197,8 +195,8 @@ def test_a_schedule_that_cannot_be_followed_does_not_hold_up_the_others(store: S
 def test_registering_again_changes_and_keeps_what_was_missed(store: Store) -> None:
     register(store, "daily", "0 6 * * *", "UTC", "score", {"a": 1}, now=FRIDAY)
     register(store, "daily", "0 6 * * *", "UTC", "score", {"a": 2}, catch_up=5, now=FRIDAY + 3 * DAY)
-    (found,) = schedules(store)
-    assert (found.arguments, found.catch_up, found.through) == ({"a": 2}, 5, FRIDAY)
+    (schedule,) = schedules(store)
+    assert (schedule.arguments, schedule.catch_up, schedule.through) == ({"a": 2}, 5, FRIDAY)
     register(store, "daily", "0 7 * * *", "UTC", "score", {"a": 2}, now=FRIDAY + 3 * DAY)
     assert schedules(store)[0].through == FRIDAY + 3 * DAY
     remove(store, "daily")

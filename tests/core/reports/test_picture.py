@@ -24,9 +24,9 @@ def test_svg_holds_the_picture_and_what_is_drawn_over_it() -> None:
     tree = ElementTree.fromstring(svg)
     assert tree.attrib["viewBox"] == "0 0 30 20"
     assert tree.attrib["aria-label"] == "a & b"
-    found = re.search(r"base64,([^\"]+)", svg)
-    assert found is not None
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1])))), GREY)
+    match = re.search(r"base64,([^\"]+)", svg)
+    assert match is not None
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(match[1])))), GREY)
     paths = [item.attrib["d"] for item in tree.iter("path")]
     assert paths[0] == "M1.5 1.5L5.5 1.5L5.5 4.5L1.5 1.5Z"
     assert not paths[1].endswith("Z")
@@ -38,6 +38,6 @@ def test_a_number_at_the_right_edge_stays_inside() -> None:
     tree = ElementTree.fromstring(
         drawn_over(GREY, "x", spots=[Spot(29, 10, "1", "a"), Spot(2, 10, "2", "b")])
     )
-    places = [float(item.attrib["x"]) for item in tree.iter("text")]
-    assert len(places) == 2
-    assert all(0 < place < 30 for place in places)
+    positions = [float(item.attrib["x"]) for item in tree.iter("text")]
+    assert len(positions) == 2
+    assert all(0 < position < 30 for position in positions)

@@ -18,12 +18,12 @@ ARRAYS = {
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "x.npz"
     write_arrays(path, ARRAYS)
-    found = read_arrays(path)
-    assert found is not None
-    assert list(found) == list(ARRAYS)
+    result = read_arrays(path)
+    assert result is not None
+    assert list(result) == list(ARRAYS)
     for name, array in ARRAYS.items():
-        assert found[name].dtype == array.dtype
-        assert np.array_equal(found[name], array)
+        assert result[name].dtype == array.dtype
+        assert np.array_equal(result[name], array)
     assert [p.name for p in path.parent.iterdir()] == ["x.npz"]
 
 

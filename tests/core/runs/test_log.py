@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import pytest
 from core.errors import InternalFault
 from core.runs.log import FIELDS, RunLog, key_path, pseudonym
 
+ROOT = Path(__file__).resolve().parents[3]
 UID = "1.3.6.1.4.1.14519.5.2.1.6279.6001.100000000000000000000000000001"
 
 
@@ -106,9 +108,9 @@ def _pseudonym_in(state: str) -> str:
 
 def test_processes_that_start_together_agree_on_the_key(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
-        found = pool.map(_pseudonym_in, [str(tmp_path)] * 6, chunksize=1)
-    assert len(found) == 6
-    assert len(set(found)) == 1
+        result = pool.map(_pseudonym_in, [str(tmp_path)] * 6, chunksize=1)
+    assert len(result) == 6
+    assert len(set(result)) == 1
 
 
 def test_without_a_place_for_the_key_it_lasts_for_the_process(
@@ -118,3 +120,15 @@ def test_without_a_place_for_the_key_it_lasts_for_the_process(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     assert pseudonym(UID) == pseudonym(UID)
     assert len(pseudonym(UID)) == 12
+
+
+def test_each_field_is_written_somewhere() -> None:
+    trees = [
+        ast.parse(path.read_text("utf-8")) for top in ("core", "apps") for path in (ROOT / top).rglob("*.py")
+    ]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    events = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "event"]
+    fields = {keyword.arg for call in events for keyword in call.keywords if keyword.arg}
+    counted = {"accepted", "skipped", "quarantined"}  # numbers of a stage, by their names
+    assert len(events) > 20
+    assert FIELDS.keys() - fields - counted == set()

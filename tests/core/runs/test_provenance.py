@@ -19,18 +19,18 @@ def test_the_record_is_plain_json_and_names_what_counts() -> None:
 
 
 def test_packages_are_those_installed() -> None:
-    found = packages()
-    assert found["torch"] == version("torch")
-    assert found["hydra-core"] == version("hydra-core")
-    assert list(found) == sorted(found)
+    result = packages()
+    assert result["torch"] == version("torch")
+    assert result["hydra-core"] == version("hydra-core")
+    assert list(result) == sorted(result)
 
 
 def test_the_device_is_this_machine() -> None:
-    found = device()
-    assert found["cores"] == len(os.sched_getaffinity(0))
-    assert found["memory_bytes"] > 2**28
-    assert found["isa"] == sorted(set(found["isa"]))
-    assert isinstance(found["gpus"], list)
+    result = device()
+    assert result["cores"] == len(os.sched_getaffinity(0))
+    assert result["memory_bytes"] > 2**28
+    assert result["isa"] == sorted(set(result["isa"]))
+    assert isinstance(result["gpus"], list)
 
 
 def test_the_commit_and_whether_files_changed(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_an_item_is_set_aside_with_its_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("item", ["", ".", "../x", "a/b", "x\0", "n" * 201])
-def test_an_id_that_is_no_file_name_is_refused(item: str, tmp_path: Path) -> None:
+def test_an_id_that_is_not_a_file_name_is_refused(item: str, tmp_path: Path) -> None:
     with pytest.raises(InternalFault, match="a quarantine id must be a plain file name"):
         Quarantine(tmp_path).add(item, "code", "sentence")
     assert list(tmp_path.iterdir()) == []

@@ -42,14 +42,14 @@ def begin(
     """Begin a training, and leave a checkpoint as its first steps would."""
     run = Run(folder, "a config\n", command="triptych-toy")
     with run.log:
-        found = Training(run, config, PARTS, but=("model.device",)).begin(
+        checkpoints = Training(run, config, PARTS, but=("model.device",)).begin(
             DATA if sources is None else sources
         )
         if train:
-            found.on_train()
-            (found / "part").path.mkdir(parents=True, exist_ok=True)
-            ((found / "part").path / "last.ckpt").write_bytes(b"x")
-    return found
+            checkpoints.on_train()
+            (checkpoints / "part").path.mkdir(parents=True, exist_ok=True)
+            ((checkpoints / "part").path / "last.ckpt").write_bytes(b"x")
+    return checkpoints
 
 
 def changed(**fields: Any) -> Config:
@@ -59,11 +59,11 @@ def changed(**fields: Any) -> Config:
 
 
 def test_what_decides_the_weights() -> None:
-    found = deciding(Config(), PARTS, but=("model.device",))
-    assert {"seed", "model.width", "trainer.learning_rate", "trainer.max_steps"} <= found.keys()
+    settings = deciding(Config(), PARTS, but=("model.device",))
+    assert {"seed", "model.width", "trainer.learning_rate", "trainer.max_steps"} <= settings.keys()
     for name in ("stage", "output", "model.device", "trainer.num_workers", "trainer.max_minutes"):
-        assert name not in found
-    assert not any("every" in name for name in found)
+        assert name not in settings
+    assert not any("every" in name for name in settings)
 
 
 @pytest.mark.parametrize(

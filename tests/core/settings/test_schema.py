@@ -69,7 +69,7 @@ def test_a_value_outside_is_named_with_range_and_cure(wrong: dict[str, object], 
     assert caught.value.sentence == sentence
 
 
-def test_a_missing_value_passes_here_for_the_front_door_names_it() -> None:
+def test_a_missing_value_passes_here_as_the_command_line_names_it() -> None:
     assert Kitchen().task == MISSING
 
 

@@ -37,10 +37,10 @@ def test_two_names_of_one_tensor_are_saved_as_two(tmp_path: Path) -> None:
     module = torch.nn.ModuleDict({"a": shared, "b": shared, "c": torch.nn.Linear(2, 3)})
     with pytest.raises(RuntimeError, match="share memory"):
         save(dict(module.state_dict()))
-    found = load(save(plain_tensors(module)))
-    assert found.keys() == module.state_dict().keys()
-    assert all(torch.equal(found[name], value) for name, value in module.state_dict().items())
-    assert plain_tensors(module)["a.weight"].data_ptr() == shared.weight.data_ptr()  # the first is no copy
+    result = load(save(plain_tensors(module)))
+    assert result.keys() == module.state_dict().keys()
+    assert all(torch.equal(result[name], value) for name, value in module.state_dict().items())
+    assert plain_tensors(module)["a.weight"].data_ptr() == shared.weight.data_ptr()  # the first is not a copy
 
 
 def test_random_numbers_go_on_where_the_checkpoint_was_made() -> None:

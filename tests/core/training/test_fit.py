@@ -40,9 +40,9 @@ def breaking(samples: int) -> Any:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    found = load_file(folder / "checkpoints" / WEIGHTS)
-    assert len(found) >= 4
-    return found
+    result = load_file(folder / "checkpoints" / WEIGHTS)
+    assert len(result) >= 4
+    return result
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -109,13 +109,13 @@ def test_resumed_again_and_again_after_odd_steps(unbroken: Path, tmp_path: Path)
 def test_a_training_cut_off_behind_its_last_step_keeps_its_average(tmp_path: Path) -> None:
     """The last checkpoint was written, the weights not yet."""
     train(tmp_path, max_steps=8)
-    wanted, told = weights(tmp_path), losses(tmp_path)
+    wanted, logged = weights(tmp_path), losses(tmp_path)
     (tmp_path / "checkpoints" / WEIGHTS).unlink()
     _, fitted = train(tmp_path, max_steps=8)
     assert same(weights(tmp_path), wanted)
     assert fitted.steps == 8
     assert fitted.loss is not None
-    assert losses(tmp_path) == told
+    assert losses(tmp_path) == logged
 
 
 def test_a_training_moved_to_another_folder_goes_on(unbroken: Path, tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_time_that_is_up_ends_a_training_and_is_told(tmp_path: Path) -> None:
     assert (lines[-1]["step"], lines[-1]["steps"]) == (fitted.steps, 100_000)
     assert lines[-2]["step"] == fitted.steps  # the last line of losses is not lost
     (tmp_path / "checkpoints" / WEIGHTS).unlink()
-    _, again = train(tmp_path, max_steps=100_000, max_minutes=1e-6)  # none is left when it is taken up
+    _, again = train(tmp_path, max_steps=100_000, max_minutes=1e-6)  # none is left when it is resumed
     kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)
     assert again.steps == kept["global_step"] <= fitted.steps
     assert same(weights(tmp_path), kept["state_dict"])

@@ -1,4 +1,4 @@
-"""A foretold step against real tensors, counts by hand, and torch's own trackers."""
+"""A predicted step against real tensors, counts by hand, and torch's own trackers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from core.errors import ConfigError
 from core.training.memory import OPTIMIZERS, Spread, Step, StepMemory, kept_memory, shard_numel, step_memory
 
-WIDTH, ROWS, RANKS = 48, 20, 5  # 48 is no multiple of 5: the last shard is filled up
+WIDTH, ROWS, RANKS = 48, 20, 5  # 48 is not a multiple of 5: the last shard is filled up
 WORD = 4 * ROWS * WIDTH  # bytes of an activation in fp32
 
 

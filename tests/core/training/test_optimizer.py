@@ -34,10 +34,10 @@ def test_a_warm_up_longer_than_the_training_ends_in_it(max_steps: int) -> None:
 def test_norms_and_biases_do_not_decay_and_frozen_weights_are_left_out() -> None:
     net = nn.Sequential(nn.Conv3d(1, 2, 3), nn.BatchNorm3d(2), nn.Linear(2, 2))
     net[2].weight.requires_grad_(False)
-    found = optimizer_and_schedule(
+    result = optimizer_and_schedule(
         net.parameters(), TrainerConfig(learning_rate=0.01, weight_decay=0.3, warmup_steps=4)
     )
-    optimizer = found["optimizer"]
+    optimizer = result["optimizer"]
     assert isinstance(optimizer, torch.optim.AdamW)
     decaying, rest = optimizer.param_groups
     assert [tuple(p.shape) for p in decaying["params"]] == [(2, 1, 3, 3, 3)]
@@ -48,9 +48,9 @@ def test_norms_and_biases_do_not_decay_and_frozen_weights_are_left_out() -> None
 
 def test_the_schedule_steps_with_each_optimizer_step() -> None:
     trainer = TrainerConfig(learning_rate=0.01, max_steps=6, warmup_steps=2)
-    found = optimizer_and_schedule([nn.Parameter(torch.ones(2, 2))], trainer)
-    assert found["lr_scheduler"]["interval"] == "step"
-    optimizer, schedule = found["optimizer"], found["lr_scheduler"]["scheduler"]
+    result = optimizer_and_schedule([nn.Parameter(torch.ones(2, 2))], trainer)
+    assert result["lr_scheduler"]["interval"] == "step"
+    optimizer, schedule = result["optimizer"], result["lr_scheduler"]["scheduler"]
     rates = []
     for _ in range(6):
         rates.append(optimizer.param_groups[0]["lr"])

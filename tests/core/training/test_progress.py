@@ -48,9 +48,9 @@ def test_a_line_every_so_many_steps_with_the_mean_since_the_last(tmp_path: Path)
         watch, stepper = TrainingProgress(settings(max_steps=6), log), Stepper()
         walk(watch, [1.0, 3.0, 5.0, 6.0, 7.0], stepper)
         watch.on_train_end(stepper, Toy(settings()))
-    found = lines(tmp_path / "log.jsonl")
-    assert [(line["step"], line["loss"]) for line in found] == [(2, 2.0), (4, 5.5), (5, 7.0)]
-    assert all(line["learning_rate"] == 0.25 and line["seconds"] >= 0 for line in found)
+    result = lines(tmp_path / "log.jsonl")
+    assert [(line["step"], line["loss"]) for line in result] == [(2, 2.0), (4, 5.5), (5, 7.0)]
+    assert all(line["learning_rate"] == 0.25 and line["seconds"] >= 0 for line in result)
     assert watch.loss == pytest.approx(4.4)
 
 

@@ -98,7 +98,7 @@ def _cut(share: float) -> Callable[[Path], None]:
 
 
 def _text(path: Path) -> None:
-    path.write_text("this is no checkpoint\n")
+    path.write_text("this is not a checkpoint\n")
 
 
 def _flipped(path: Path) -> None:

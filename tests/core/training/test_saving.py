@@ -57,8 +57,8 @@ def signalling(number: int, sample: int) -> Callable[[np.random.Generator], Any]
 
 
 def same_as(folder: Path, wanted: dict[str, torch.Tensor]) -> bool:
-    found = load_file(folder / "checkpoints" / WEIGHTS)
-    return found.keys() == wanted.keys() and all(torch.equal(found[name], wanted[name]) for name in wanted)
+    result = load_file(folder / "checkpoints" / WEIGHTS)
+    return result.keys() == wanted.keys() and all(torch.equal(result[name], wanted[name]) for name in wanted)
 
 
 def step_of(folder: Path) -> int:

@@ -59,15 +59,15 @@ class Batches(IterableDataset[Any]):
     """Whole batches of a plain definition: step k of a rank has a generator of its own."""
 
     def __init__(self, stop: int | None = None) -> None:
-        self.stop, self.place = stop, (0, 0, 0, 0, 1)
+        self.stop, self.position = stop, (0, 0, 0, 0, 1)
 
     def stream(self, seed: int, batch_size: int, first_step: int, rank: int, world: int) -> Batches:
         stream = Batches(self.stop)
-        stream.place = (seed, batch_size, first_step, rank, world)
+        stream.position = (seed, batch_size, first_step, rank, world)
         return stream
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        seed, batch_size, first_step, rank, world = self.place
+        seed, batch_size, first_step, rank, world = self.position
         for step in steps_of_worker(first_step):
             if step == self.stop:
                 raise Interrupted
