@@ -12,7 +12,7 @@ from PIL import Image
 
 from apps.imagegen import generate
 from apps.imagegen.config import ImagegenConfig, ModelConfig
-from core.reports.page import Facts, Figure, Links, Section, Text
+from core.reports.page import Facts, Figure, Links, PageSection, Text
 from core.reports.picture import drawn_over
 from core.runs.files import write_text
 from core.runs.folder import Run
@@ -35,7 +35,7 @@ LOOKED_AT = "slice of pizza"
 STEPS = 25
 
 
-def section(folder: Path, run: Run, model: Path | None = None) -> Section:
+def section(folder: Path, run: Run, model: Path | None = None) -> PageSection:
     """Run the app below `folder` and return its section of the demo's page, whose links start at `folder`'s parent.
 
     model: folder of a pipeline; None: the embedded one.
@@ -62,7 +62,7 @@ def section(folder: Path, run: Run, model: Path | None = None) -> Section:
         for one in json.loads((pictures / "pictures.json").read_text("utf-8"))
     }
     looked_at = pictures / f"{Path(files[LOOKED_AT]).stem}_attention.png"
-    return Section(
+    return PageSection(
         "Pictures from words",
         [
             Text(

@@ -16,7 +16,7 @@ from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.models.segment import segment
 from apps.nodule.report.pictures import planes
-from core.reports.page import Block, Column, Figure, Gallery, Links, Section, Table, Text
+from core.reports.page import Block, Column, Figure, Gallery, Links, PageSection, Table, Text
 from core.reports.picture import drawn_over
 from core.runs.folder import Run
 
@@ -33,7 +33,7 @@ _COLUMNS = (
 )
 
 
-def section(folder: Path, run: Run) -> Section:
+def section(folder: Path, run: Run) -> PageSection:
     """Run the app below `folder` and return its section of the demo's page, whose links start at `folder`'s parent."""
     made, results = folder / "scan", folder / "results"
     settings = SimulateConfig(nodules=NODULES, spacing_mm=1.25)
@@ -58,7 +58,7 @@ def section(folder: Path, run: Run) -> Section:
             ]
         ),
     ]
-    return Section("Lung nodules on CT", blocks)
+    return PageSection("Lung nodules on CT", blocks)
 
 
 def read_candidates(path: Path) -> list[Candidate]:

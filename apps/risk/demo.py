@@ -23,7 +23,7 @@ from apps.risk.models.walking import Asked, outcomes
 from apps.risk.report import page
 from apps.risk.scoring.partition import read_batches
 from apps.risk.scoring.scores import LEVELS, QUANTILES
-from core.reports.page import Block, Figure, Gallery, Links, Section, Table, Text
+from core.reports.page import Block, Figure, Gallery, Links, PageSection, Table, Text
 from core.runs.folder import Run
 
 AS_OF = "2018-12-31"  # the last day on which all three markets have a return
@@ -37,7 +37,7 @@ HORIZON = 10
 _NEVER = 10**6  # steps: no GARCH is fitted anew within the walk
 
 
-def section(folder: Path, run: Run) -> Section:
+def section(folder: Path, run: Run) -> PageSection:
     """Run the app below `folder` and return its section of the demo's page, whose links start at `folder`'s parent."""
     markets, loans = folder / "markets", folder / "loans"
     settings = ModelConfig(horizon=HORIZON, device="cpu")
@@ -69,7 +69,7 @@ def section(folder: Path, run: Run) -> Section:
             ]
         ),
     ]
-    return Section("Market and credit risk", blocks)
+    return PageSection("Market and credit risk", blocks)
 
 
 def rows_of(day: Path) -> pd.DataFrame:

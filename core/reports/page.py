@@ -131,7 +131,7 @@ Block = Table | Facts | Figure | Gallery | Text | Notice | Card | Links
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A heading and the blocks below it."""
 
     title: str
@@ -144,7 +144,7 @@ class Page:
 
     title: str
     subtitle: str
-    sections: Sequence[Section]
+    sections: Sequence[PageSection]
     tiles: Sequence[Tile] = ()
     eyebrow: str = ""
     footer: str = ""

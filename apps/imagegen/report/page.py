@@ -20,7 +20,7 @@ from core.reports.page import (
     Link,
     Notice,
     Page,
-    Section,
+    PageSection,
     Table,
     Text,
     Tile,
@@ -60,11 +60,11 @@ def evaluation_page(told: Mapping[str, Any], shown: Shown) -> Page:
             Tile("The scorer itself", percent(scorer["held_out"][0]), "finds a held-out picture's name"),
         ],
         sections=[
-            Section("Everyday prompts", _rows(shown.prompts, shown.drawn_NHWC)),
-            Section("Do pictures show what was asked for?", _match(match, scorer)),
-            Section("Are they like real pictures?", _likeness(likeness)),
-            Section("What the autoencoder keeps", _autoencoder(told["autoencoder"], shown)),
-            Section(
+            PageSection("Everyday prompts", _rows(shown.prompts, shown.drawn_NHWC)),
+            PageSection("Do pictures show what was asked for?", _match(match, scorer)),
+            PageSection("Are they like real pictures?", _likeness(likeness)),
+            PageSection("What the autoencoder keeps", _autoencoder(told["autoencoder"], shown)),
+            PageSection(
                 "How it was measured", [*(Text(sentence) for sentence in told["protocol"]), _facts(told)]
             ),
         ],

@@ -25,7 +25,7 @@ from core.reports.page import (
     Link,
     Notice,
     Page,
-    Section,
+    PageSection,
     Table,
     Text,
     Tile,
@@ -115,7 +115,7 @@ def _anchor(number: int) -> str:
     return f"nodule-{number}"
 
 
-def _about(volume: Volume) -> Section:
+def _about(volume: Volume) -> PageSection:
     """Which scan this is, and what a reader must know of it before its findings."""
     source = volume.sources[0] if volume.sources else Dataset()
     facts = [
@@ -123,10 +123,10 @@ def _about(volume: Volume) -> Section:
         ("Study date", study_date(source) or "none given"),
     ]
     notices = [Notice(sentence, "warning") for _, sentence in volume.notes]
-    return Section("This scan", [Facts(facts), *notices])
+    return PageSection("This scan", [Facts(facts), *notices])
 
 
-def _at_a_glance(volume: Volume, findings: Sequence[Finding]) -> Section:
+def _at_a_glance(volume: Volume, findings: Sequence[Finding]) -> PageSection:
     figures = []
     for view in overviews(volume, findings):
         spots = [
@@ -146,7 +146,7 @@ def _at_a_glance(volume: Volume, findings: Sequence[Finding]) -> Section:
     blocks: list[Block] = [Gallery(figures)]
     if findings or not _without_lung(volume):
         blocks.append(table if findings else empty)
-    return Section("At a glance", blocks)
+    return PageSection("At a glance", blocks)
 
 
 def _row(volume: Volume, finding: Finding, number: int) -> list[str | Bar | Link]:
@@ -166,13 +166,13 @@ def _position(centre_mm: tuple[float, float, float]) -> str:
     return ", ".join(f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in centre_mm)
 
 
-def _one_by_one(volume: Volume, findings: Sequence[Finding]) -> Section:
+def _one_by_one(volume: Volume, findings: Sequence[Finding]) -> PageSection:
     window = f"{WINDOW_CENTRE_HU:.0f} / {WINDOW_WIDTH_HU:.0f} HU".replace("-", "\N{MINUS SIGN}")
     text = Text(
         f"Three planes through each centre, 50 mm wide, lung window {window}. Outlined: what was measured."
     )
     cards = [_card(volume, finding, number) for number, finding in enumerate(findings, start=1)]
-    return Section("One by one", [text, *cards])
+    return PageSection("One by one", [text, *cards])
 
 
 def _card(volume: Volume, finding: Finding, number: int) -> Card:
@@ -217,7 +217,7 @@ def _range(first: int, last: int) -> str:
 
 def _technical(
     volume: Volume, candidates: Sequence[Candidate], findings: Sequence[Finding], model: ModelInfo
-) -> Section:
+) -> PageSection:
     depth, height, width = volume.hu_DHW.shape
     spacing = " \N{MULTIPLICATION SIGN} ".join(f"{value:.3f}" for value in volume.spacing_mm)
     facts = Facts(
@@ -234,4 +234,4 @@ def _technical(
         ]
     )
     remarks = [Notice(sentence) for _, sentence in notes(volume, findings)[len(volume.notes) :]]
-    return Section("How it was made", [facts, *remarks, Notice(DISCLAIMER)])
+    return PageSection("How it was made", [facts, *remarks, Notice(DISCLAIMER)])

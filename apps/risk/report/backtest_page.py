@@ -17,7 +17,7 @@ from apps.risk.models.forecast import TAIL_LEVELS
 from apps.risk.models.garch import Walk
 from apps.risk.models.walking import Asked, outcomes
 from apps.risk.report import page
-from core.reports.page import Block, Facts, Figure, Gallery, Notice, Page, Section, Text, Tile
+from core.reports.page import Block, Facts, Figure, Gallery, Notice, Page, PageSection, Text, Tile
 
 SHOWN = 4  # entities whose walk is drawn
 ROWS = 60  # rows of a table of entities; the CSV has all
@@ -55,7 +55,7 @@ def backtest_page(
     ]
     sections += [_tests(one) for one in judged.values()]
     sections.append(
-        Section("How it was done", [Text(_HOW), Facts(_facts(panels, time_D)), Notice(page.DISCLAIMER)])
+        PageSection("How it was done", [Text(_HOW), Facts(_facts(panels, time_D)), Notice(page.DISCLAIMER)])
     )
     return Page(
         title=f"VaR and shortfall of {page.words(label)} over {days} days",
@@ -91,7 +91,7 @@ def _tiles(panels: Sequence[Panel], models: Mapping[str, Any], best: str | None,
     return tiles
 
 
-def _side_by_side(judged: Mapping[Asked, Judged], overall: Mapping[str, Mapping[str, Any]]) -> Section:
+def _side_by_side(judged: Mapping[Asked, Judged], overall: Mapping[str, Mapping[str, Any]]) -> PageSection:
     blocks: list[Block] = []
     bars = [
         page.losses(
@@ -110,10 +110,12 @@ def _side_by_side(judged: Mapping[Asked, Judged], overall: Mapping[str, Mapping[
         for level in (0.01, 0.025) if first else (0.025,):
             caption = f"{_of(asked)}, at {100 * level:g} %. {page.PASSED.format(whose=whose)}"
             blocks.append(page.models_table(found, level, caption))
-    return Section("Models side by side", blocks)
+    return PageSection("Models side by side", blocks)
 
 
-def _walked(panel: Panel, label: str, walks: Mapping[str, Walk], model: str, time_D: np.ndarray) -> Section:
+def _walked(
+    panel: Panel, label: str, walks: Mapping[str, Walk], model: str, time_D: np.ndarray
+) -> PageSection:
     outcome_ND = outcomes(panel, label, len(time_D))
     place = TAIL_LEVELS.tolist().index(LEVEL)
     figures: list[Block] = []
@@ -125,19 +127,19 @@ def _walked(panel: Panel, label: str, walks: Mapping[str, Walk], model: str, tim
         figures.append(drawn)
     left = len(panel.entities) - len(figures)
     more = f"; {left} more series are in backtest.csv" if left else ""
-    return Section(
+    return PageSection(
         "Day by day", [Text(f"The 1 % VaR of {page.words(model)}, one day ahead{more}."), *figures]
     )
 
 
-def _tests(judged: Judged) -> Section:
+def _tests(judged: Judged) -> PageSection:
     rows = [row for row in judged.rows if row.figures.level == LEVEL]
     cut = f" The first {ROWS} of {len(rows)} rows; backtest.csv has all." if len(rows) > ROWS else ""
     caption = (
         f"At {100 * LEVEL:g} %; backtest.csv has 2.5 % and 5 %, statistics and losses too. DQ: dynamic quantile. ES: "
         f"shortfall. To first: Diebold\N{EN DASH}Mariano against the pinball loss of the first model.{cut}"
     )
-    return Section(_of(judged.asked), [page.rows_table(rows[:ROWS], caption)])
+    return PageSection(_of(judged.asked), [page.rows_table(rows[:ROWS], caption)])
 
 
 def _of(asked: Asked) -> str:

@@ -9,7 +9,7 @@ from apps.risk.evaluation.event_evaluation import Evaluated
 from apps.risk.evaluation.judged import Judged
 from apps.risk.evaluation.parts import Figures, Parts
 from apps.risk.report import page
-from core.reports.page import Block, Column, Gallery, Notice, Page, Section, Table, Text, Tile
+from core.reports.page import Block, Column, Gallery, Notice, Page, PageSection, Table, Text, Tile
 
 _CREDIT = {
     "auroc": "AUROC",
@@ -31,12 +31,12 @@ def targets_page(
     """Return the page of one target. judged: the test, day by day. seen: last date of a training that saw some."""
     best = str(champion["champion"])
     sections = [
-        page.marked_as_seen(Section("Test", _targets_blocks(parts.test)), "targets", seen),
-        Section("Development, by which the champion was chosen", _targets_blocks(parts.development)),
+        page.marked_as_seen(PageSection("Test", _targets_blocks(parts.test)), "targets", seen),
+        PageSection("Development, by which the champion was chosen", _targets_blocks(parts.development)),
     ]
     rows = [row for row in judged.rows if row.figures.level == 0.01]
     caption = "The test at 1 %, the first 60 rows." if len(rows) > 60 else "The test at 1 %."
-    sections.append(Section("Each series", [page.rows_table(rows[:60], caption)]))
+    sections.append(PageSection("Each series", [page.rows_table(rows[:60], caption)]))
     sections.append(_end())
     told = parts.test[best]["0.025"]["pinball"]
     return Page(
@@ -59,7 +59,7 @@ def event_page(label: str, champion: Mapping[str, Any], found: Evaluated, seen: 
     figures = [page.calibration(table, page.words(name)) for name, table in tables.items()]
     sections = [
         page.marked_as_seen(
-            Section(
+            PageSection(
                 "Test",
                 [
                     _credit_table(parts.test, "Clients of the test, with 95 % intervals over clients."),
@@ -69,11 +69,11 @@ def event_page(label: str, champion: Mapping[str, Any], found: Evaluated, seen: 
             "event",
             seen,
         ),
-        Section(
+        PageSection(
             "Development, by which the champion was chosen",
             [_credit_table(parts.development, "Clients of development.")],
         ),
-        Section("Have the clients changed", [_stability_table(stability)]),
+        PageSection("Have the clients changed", [_stability_table(stability)]),
         _end(),
     ]
     told = parts.test[best]
@@ -148,5 +148,5 @@ def _stability_table(stability: Mapping[str, float | None]) -> Table:
     return Table(caption, columns, [[name, page.plain(psi)] for name, psi in shown])
 
 
-def _end() -> Section:
-    return Section("How it was done", [Text(_SEEN), Notice(page.DISCLAIMER)])
+def _end() -> PageSection:
+    return PageSection("How it was done", [Text(_SEEN), Notice(page.DISCLAIMER)])

@@ -17,7 +17,7 @@ from apps.risk.evaluation.seen_in_training import sentence
 from apps.risk.metrics.credit import CalibrationTable
 from apps.risk.metrics.tail_figures import FEWEST_SEEN, too_few_expected
 from apps.risk.report import charts
-from core.reports.page import Bar, Column, Figure, Notice, Page, Section, Table
+from core.reports.page import Bar, Column, Figure, Notice, Page, PageSection, Table
 from core.reports.plots import figure, to_svg
 
 DISCLAIMER = (
@@ -206,7 +206,7 @@ def losses(found: Mapping[str, Sequence[float | None] | None], title: str) -> Fi
         return Figure(to_svg(made, f"{title} of {len(bars)} models, with 95 % intervals"))
 
 
-def marked_as_seen(section: Section, part: str, until: str | None) -> Section:
+def marked_as_seen(section: PageSection, part: str, until: str | None) -> PageSection:
     """Return a section that begins with a warning where a training until that date saw its days."""
     if until is None:
         return section

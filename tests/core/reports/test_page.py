@@ -16,7 +16,7 @@ from core.reports.page import (
     Link,
     Notice,
     Page,
-    Section,
+    PageSection,
     Table,
     Text,
     Tile,
@@ -45,7 +45,12 @@ class Balance(HTMLParser):
 
 def page(*blocks: Block) -> Page:
     return Page(
-        "Title <1>", "Lead & more", [Section("First", blocks)], [Tile("Count", "3", "in all")], "Brow", "Foot"
+        "Title <1>",
+        "Lead & more",
+        [PageSection("First", blocks)],
+        [Tile("Count", "3", "in all")],
+        "Brow",
+        "Foot",
     )
 
 
@@ -88,7 +93,7 @@ def test_text_is_escaped_everywhere() -> None:
         bad,
         bad,
         [
-            Section(
+            PageSection(
                 bad,
                 [
                     Text(bad),

@@ -25,7 +25,7 @@ from apps.risk.report.page import (
     walk,
     words,
 )
-from core.reports.page import Bar, Page, Section
+from core.reports.page import Bar, Page, PageSection
 
 TESTED = TailFigures(
     level=0.05, days=250, test_days=250, exceedances=20, kupiec_p=0.0481, dq_p=0.5, z2_p=0.25, zone="yellow"
@@ -127,7 +127,7 @@ def test_all_fields_of_a_row_exist() -> None:
 
 
 def test_pages_of_several_targets_are_joined() -> None:
-    one = Page("VaR of a", "", [Section("How", [])])
-    two = Page("VaR of b", "", [Section("How", [])])
+    one = Page("VaR of a", "", [PageSection("How", [])])
+    two = Page("VaR of b", "", [PageSection("How", [])])
     assert joined([one]) is one
     assert [section.title for section in joined([one, two]).sections] == ["VaR of a: How", "VaR of b: How"]
