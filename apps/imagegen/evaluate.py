@@ -26,7 +26,7 @@ from apps.imagegen.metrics.estimate import estimate
 from apps.imagegen.metrics.kid import kid
 from apps.imagegen.metrics.reconstruction import mean_psnr, psnr_of_each
 from apps.imagegen.models.autoencoder import decode, encode
-from apps.imagegen.models.drawing import Wanted, draw_all
+from apps.imagegen.models.drawing import ImageSpec, draw_all
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.inception import NETWORK, Inception, load_inception
 from apps.imagegen.models.inception import WIDTH as FEATURES
@@ -235,7 +235,7 @@ def judged_scorer(judges: Judges, seed: int) -> dict[str, Any]:
 def _drawn(engine: Engine, first: Recipe, prompts: Sequence[str], what: str) -> np.ndarray:
     """Draw prompts in their order; picture i by seed + i."""
     wanted = (
-        Wanted(replace(first, prompt=prompt, seed=(first.seed + n) % SEEDS))
+        ImageSpec(replace(first, prompt=prompt, seed=(first.seed + n) % SEEDS))
         for n, prompt in enumerate(prompts)
     )
     found = draw_all(engine, wanted, at_once=8)

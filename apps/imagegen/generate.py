@@ -28,11 +28,11 @@ from apps.imagegen.data.prompts import Prompt, read_prompts, stem_of
 from apps.imagegen.data.recipe import Recipe, seeds
 from apps.imagegen.errors import RecipeError
 from apps.imagegen.models.attention_probe import AttentionProbe, words_of
-from apps.imagegen.models.drawing import Drawn, Wanted, draw_all
+from apps.imagegen.models.drawing import ImageResult, ImageSpec, draw_all
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.given import Given, given, read_file, whole_size
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
-from apps.imagegen.models.resolve import resolve
+from apps.imagegen.models.resolve import complete_recipe
 from apps.imagegen.report.attention_picture import attention_png
 from apps.imagegen.report.lettering import printable
 from apps.imagegen.report.recipe_files import pixels_of, recipe_of, same_kind
@@ -150,8 +150,8 @@ def _wanted(
     cut: dict[int, str] = {}
     for place, prompt in enumerate(prompts):
         try:
-            whole = resolve(
-                pipeline, files.shelf, replace(recipe, prompt=prompt.text), files.image, files.mask
+            whole = complete_recipe(
+                pipeline, files.adapters, replace(recipe, prompt=prompt.text), files.image, files.mask
             )
         except RecipeError as fault:
             if fault.param != "prompt":
@@ -181,10 +181,11 @@ def _draw(
     written: list[dict[str, Any]] = []
     faults, renamed = [], []
     wanted = (
-        Wanted(recipe, files.image, files.mask, _probe(cfg, pipeline, recipe)) for recipe in recipes.values()
+        ImageSpec(recipe, files.image, files.mask, _probe(cfg, pipeline, recipe))
+        for recipe in recipes.values()
     )
     at_once = 2 * cfg.serve.rows
-    with Engine(pipeline, rows=cfg.serve.rows, waiting=at_once, adapters=files.shelf) as engine:
+    with Engine(pipeline, rows=cfg.serve.rows, waiting=at_once, adapters=files.adapters) as engine:
         numbered = zip(recipes, draw_all(engine, wanted, at_once), strict=True)
         for number, drawn in progress(numbered, "drawing", len(recipes)):
             name = file_name(number, max(recipes), drawn.recipe)
@@ -213,7 +214,7 @@ def _draw(
         raise faults[0]
 
 
-def _write_picture(path: Path, rgb_HWC: np.ndarray, drawn: Drawn, notes: Sequence[str]) -> Path:
+def _write_picture(path: Path, rgb_HWC: np.ndarray, drawn: ImageResult, notes: Sequence[str]) -> Path:
     """Write a picture, and its attention where that was asked for; return the picture's path."""
     mark = drawn.recipe.mark
     written = write_new(path, png_bytes(rgb_HWC, drawn.recipe, notes), mark)
@@ -241,8 +242,8 @@ def _probe(cfg: ImagegenConfig, pipeline: Pipeline, recipe: Recipe) -> Attention
     return AttentionProbe(words, latent_hw) if words else None
 
 
-def _write_attention(beside: Path, rgb_HWC: np.ndarray, drawn: Drawn, mark: str) -> None:
-    probe = drawn.wanted.probe
+def _write_attention(beside: Path, rgb_HWC: np.ndarray, drawn: ImageResult, mark: str) -> None:
+    probe = drawn.spec.probe
     if isinstance(probe, AttentionProbe):
         words = [word.text for word in probe.words]
         data = attention_png(rgb_HWC, drawn.recipe.prompt, words, probe.maps_SWhw().cpu().numpy())
@@ -276,10 +277,12 @@ def _replay(
     _check_same_files(cfg, recipe)
     whole = pipeline.resolve(replace(recipe, strength=None, image_sha256=None, mask_sha256=None))
     files = _given(cfg, pipeline, replace(whole, image_sha256=recipe.image_sha256))
-    here = resolve(pipeline, files.shelf, replace(recipe, adapter=files.adapter), files.image, files.mask)
-    wanted = Wanted(here, files.image, files.mask, _probe(cfg, pipeline, here))
+    here = complete_recipe(
+        pipeline, files.adapters, replace(recipe, adapter=files.adapter), files.image, files.mask
+    )
+    wanted = ImageSpec(here, files.image, files.mask, _probe(cfg, pipeline, here))
     ready = time.monotonic()
-    with Engine(pipeline, rows=cfg.serve.rows, adapters=files.shelf) as engine:
+    with Engine(pipeline, rows=cfg.serve.rows, adapters=files.adapters) as engine:
         (drawn,) = draw_all(engine, [wanted], 1)
         rgb_HWC = drawn.picture()
     data = same_kind(source, rgb_HWC, recipe, pipeline.notes(here))

@@ -41,9 +41,9 @@ from apps.imagegen.data.pictures import everyday_prompts
 from apps.imagegen.data.prompts import stem_of
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.adapter_file import SUFFIX, write_adapter
-from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.autoencoder import encode
-from apps.imagegen.models.drawing import Wanted, draw_all
+from apps.imagegen.models.drawing import ImageSpec, draw_all
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.lora_learning import Personalising, add_adapter, take_adapter
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
@@ -103,8 +103,8 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     learned = time.monotonic()
     written = write_new(output / f"{stem_of(token)}{SUFFIX}", data, mark)
     name = written.stem
-    shelf = AdapterShelf(output, pipeline)
-    with Engine(pipeline, adapters=shelf) as engine:
+    adapters = AdapterCache(output, pipeline)
+    with Engine(pipeline, adapters=adapters) as engine:
         worded = [f"{one}, {token}" for one in prompts]
         recipes = [
             replace(_recipe(cfg, text, n), adapter=name)
@@ -131,7 +131,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
             "prior_pictures": len(prior["text"]),
             "steps": fitted.steps,
             "loss": fitted.loss,
-            "adapter": shelf.digest(name),
+            "adapter": adapters.digest(name),
             "adapter_mb": round(len(data) / 1e6, 3),
             "seconds_prior": round(drawn - began, 3),
             "seconds_learning": round(learned - drawn, 3),
@@ -180,7 +180,7 @@ def _recipe(cfg: ImagegenConfig, prompt: str, n: int) -> Recipe:
 
 
 def _draw(engine: Engine, recipes: Iterable[Recipe], what: str) -> list[np.ndarray]:
-    wanted = [Wanted(engine.pipeline.resolve(recipe)) for recipe in recipes]
+    wanted = [ImageSpec(engine.pipeline.resolve(recipe)) for recipe in recipes]
     drawn = draw_all(engine, wanted, _AT_ONCE)
     return [one.picture() for one in progress(drawn, f"pictures {what}", len(wanted))]
 

@@ -19,7 +19,7 @@ from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.data.lessons import captioned, crops_of, texts_of
 from apps.imagegen.data.pictures import TRAIN, PictureSet, load_pictures, pictures_digest
 from apps.imagegen.models.autoencoder import encode, new_autoencoder, standardise
-from apps.imagegen.models.denoiser import new_denoiser, new_scheduler
+from apps.imagegen.models.denoiser import new_denoiser, training_scheduler
 from apps.imagegen.models.learning import Compressing, Denoising
 from apps.imagegen.models.pipeline_saved import save_networks
 from apps.imagegen.models.text import TOKENS, WIDTH, load_text_encoder, states_of
@@ -45,7 +45,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     mark = weights_digest(autoencoder.state_dict())
     latent_NLhw = _latents(autoencoder, pictures, run, mark)
     torch.manual_seed(cfg.seed + 1)
-    denoiser, scheduler = new_denoiser(cfg.model.edge, WIDTH), new_scheduler()
+    denoiser, scheduler = new_denoiser(cfg.model.edge, WIDTH), training_scheduler()
     lessons = captioned(pictures.pictures, latent_NLhw, state_MTD)
     second = fit(
         Denoising(denoiser, scheduler.alphas_cumprod, cfg.trainer),

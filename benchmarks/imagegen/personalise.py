@@ -28,8 +28,8 @@ from apps.imagegen.data.pixels import decode_image
 from apps.imagegen.data.prompts import stem_of
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.metrics.kid import kid
-from apps.imagegen.models.adapters import AdapterShelf
-from apps.imagegen.models.drawing import Wanted, draw_all
+from apps.imagegen.models.adapters import AdapterCache
+from apps.imagegen.models.drawing import ImageSpec, draw_all
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.inception import NETWORK, load_inception
 from apps.imagegen.models.pipeline_folder import load_pipeline
@@ -87,8 +87,8 @@ def run(
             Image.fromarray(other_NHWC[place]).save(images / f"{stem_of(name)}.png")
         kept = Path(output) if output else Path(folder) / "output"
         seconds = learn(images, kept, Path(folder) / "run", model, trainer, whole("rank", rank))
-        shelf, adapter = AdapterShelf(kept, pipeline), stem_of(TOKEN)
-        with Engine(pipeline, adapters=shelf) as engine:
+        adapters, adapter = AdapterCache(kept, pipeline), stem_of(TOKEN)
+        with Engine(pipeline, adapters=adapters) as engine:
             sets = {
                 "before": drawn(engine, [_WITH.format(one) for one in names[N:]], None),
                 "after": drawn(engine, [_WITH.format(one) for one in names[N:]], adapter),
@@ -96,7 +96,7 @@ def run(
                 "plain after": drawn(engine, names[N:], adapter),
             }
         size = (kept / f"{adapter}.safetensors").stat().st_size
-        told = shelf.told(adapter)
+        told = adapters.told(adapter)
     sets["own style"] = own.rgb_NHWC[place_N[N:]]
     sets["other style"] = other_NHWC[place_N[N:]]
     sets["other style, learned"] = other_NHWC[place_N[:N]]
@@ -158,7 +158,7 @@ def learn(images: Path, output: Path, folder: Path, model: str, trainer: Trainer
 
 def drawn(engine: Engine, prompts: Sequence[str], adapter: str | None) -> np.ndarray:
     """Return one picture of each prompt, (M, H, W, 3) uint8; the same seeds whatever the adapter."""
-    wanted = [Wanted(Recipe(prompt, seed=seed, adapter=adapter)) for seed, prompt in enumerate(prompts)]
+    wanted = [ImageSpec(Recipe(prompt, seed=seed, adapter=adapter)) for seed, prompt in enumerate(prompts)]
     return np.stack([one.picture() for one in draw_all(engine, wanted, 32)])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from apps.imagegen.models.adapter_file import Update, write_adapter
-from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from benchmarks.command_line import whole
 
@@ -27,12 +27,12 @@ def run(model: str = "", swaps: str = "1000") -> dict[str, Any]:
     pipeline, count = load_pipeline(Path(model) if model else None), whole("swaps", swaps)
     with tempfile.TemporaryDirectory() as folder:
         names = _write(Path(folder), pipeline)
-        shelf = AdapterShelf(Path(folder), pipeline, kept_mb=_CAP_MB)
+        adapters = AdapterCache(Path(folder), pipeline, kept_mb=_CAP_MB)
         resident_mb, held_mb = [], []
         for turn in range(count):
             name = names[turn % len(names)]
-            with shelf.use(name, 0.5 + turn % 40 / 40, shelf.digest(name)):
-                held_mb.append(shelf.held() / 1e6)
+            with adapters.use(name, 0.5 + turn % 40 / 40, adapters.digest(name)):
+                held_mb.append(adapters.held() / 1e6)
             resident_mb.append(_resident_mb())
     early, late = resident_mb[count // 5], resident_mb[-1]
     return {

@@ -50,7 +50,7 @@ class Checked:
     note: str
 
 
-class AdapterShelf:
+class AdapterCache:
     """Adapters of one folder for one pipeline, which must carry none yet.
 
     All but `use`, which belongs where the networks compute, may be called from any thread. folder: None or one that is

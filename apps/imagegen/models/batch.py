@@ -22,7 +22,7 @@ from apps.imagegen.models.schedulers import new_scheduler, step
 from core.errors import InternalFault
 
 
-class Drawing:
+class DenoisingState:
     """One image between its steps. Complete once constructed: img2img has its picture encoded, noise is drawn.
 
     The same seed gives the noise that StableDiffusionPipeline, its img2img and its inpainting twin take.
@@ -143,7 +143,7 @@ def padded(rows: int, sizes: Sequence[int]) -> int:
     return next((size for size in sizes if size >= rows), sizes[-1])
 
 
-def predict(pipeline: Pipeline, drawings: Sequence[Drawing], sizes: Sequence[int]) -> list[Tensor]:
+def predict(pipeline: Pipeline, drawings: Sequence[DenoisingState], sizes: Sequence[int]) -> list[Tensor]:
     """Return the U-Net's answer to each drawing, (rows, L, h, w), all from one batch.
 
     Drawings are of one size; their rows fit the greatest of `sizes`. Empty rows repeat the first.

@@ -39,7 +39,7 @@ def new_denoiser(edge: int, words: int) -> UNet2DConditionModel:
     )
 
 
-def new_scheduler() -> DDIMScheduler:
+def training_scheduler() -> DDIMScheduler:
     """Return the noise that the denoiser is trained on; a folder of weights keeps it.
 
     Cosine by Nichol & Dhariwal 2021, arXiv:2102.09672. Latents are not clipped: DDIM's default

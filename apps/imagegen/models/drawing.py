@@ -15,7 +15,7 @@ from core.errors import TriptychError
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class ImageSpec:
     """One image to draw. image: rgb_HWC uint8 to start from. mask: mask_HW bool, True where to paint."""
 
     recipe: Recipe
@@ -25,10 +25,10 @@ class Wanted:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """What became of it. recipe: whole, as the engine took it. outcome: rgb_HWC uint8, or why there is none."""
+class ImageResult:
+    """The result of one ImageSpec. recipe: whole, as the engine took it. outcome: rgb_HWC uint8, or the error."""
 
-    wanted: Wanted
+    spec: ImageSpec
     recipe: Recipe
     outcome: np.ndarray | TriptychError
 
@@ -39,17 +39,17 @@ class Drawn:
         return self.outcome
 
 
-def draw_all(engine: Engine, wanted: Iterable[Wanted], at_once: int) -> Iterator[Drawn]:
+def draw_all(engine: Engine, specs: Iterable[ImageSpec], at_once: int) -> Iterator[ImageResult]:
     """Draw images and yield them in their order; one that fails does not stop the others.
 
     at_once: images that the engine is given at a time, no more than may wait there. An iteration that is given up, by
     Ctrl-C too, cancels what is under way. Raises what Engine.submit raises.
     """
-    under_way: deque[tuple[Wanted, Job]] = deque()
+    under_way: deque[tuple[ImageSpec, Job]] = deque()
     try:
-        for one in wanted:
-            job = engine.submit(one.recipe, image=one.image, mask=one.mask, probe=one.probe)
-            under_way.append((one, job))
+        for spec in specs:
+            job = engine.submit(spec.recipe, image=spec.image, mask=spec.mask, probe=spec.probe)
+            under_way.append((spec, job))
             if len(under_way) == at_once:
                 yield _finished(under_way)
         while under_way:
@@ -59,11 +59,12 @@ def draw_all(engine: Engine, wanted: Iterable[Wanted], at_once: int) -> Iterator
             job.cancel()
 
 
-def _finished(under_way: deque[tuple[Wanted, Job]]) -> Drawn:
-    one, job = under_way[0]  # left in its place until it is done, so that Ctrl-C finds it
+def _finished(under_way: deque[tuple[ImageSpec, Job]]) -> ImageResult:
+    # It stays in the queue until it is done, so that Ctrl-C cancels it too.
+    spec, job = under_way[0]
     try:
-        drawn = Drawn(one, job.recipe, job.result())
+        result = ImageResult(spec, job.recipe, job.result())
     except TriptychError as error:
-        drawn = Drawn(one, job.recipe, error)
+        result = ImageResult(spec, job.recipe, error)
     under_way.popleft()
-    return drawn
+    return result

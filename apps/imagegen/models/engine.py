@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.models.batch import Drawing, predict
+from apps.imagegen.models.batch import DenoisingState, predict
 from apps.imagegen.models.job import (
     Cancelled,
     EngineClosed,
@@ -33,13 +33,13 @@ from apps.imagegen.models.job import (
     preview_steps,
 )
 from apps.imagegen.models.pipeline_folder import Pipeline
-from apps.imagegen.models.resolve import Shelf, resolve
+from apps.imagegen.models.resolve import AdapterSource, complete_recipe
 from apps.imagegen.models.self_test import Proofs
 from apps.imagegen.models.text_states import TextStates
 from core.compute.threads import release_workers
 from core.errors import InternalFault, TriptychError
 
-__all__ = ["Cancelled", "Engine", "EngineClosed", "Event", "Job", "QueueFull", "Shelf"]
+__all__ = ["Cancelled", "Engine", "EngineClosed", "Event", "Job", "QueueFull", "AdapterSource"]
 
 _BATCHES = (4, 8, 16, 32, 64)
 _SHARE = 0.2  # of the newest in the running mean of seconds between two images
@@ -71,7 +71,7 @@ class Engine:
         *,
         rows: int = 16,
         waiting: int = 64,
-        adapters: Shelf | None = None,
+        adapters: AdapterSource | None = None,
         sizes: Sequence[tuple[int, int]] = (),
         observe: Callable[[Event], None] | None = None,
     ) -> None:
@@ -117,7 +117,7 @@ class Engine:
         engine's thread, must return at once; what it raises fails this job.
         Raises RecipeError, QueueFull (queue_full), EngineClosed (engine_closed), InputError of the adapter.
         """
-        whole = resolve(self.pipeline, self._adapters, recipe, image, mask)
+        whole = complete_recipe(self.pipeline, self._adapters, recipe, image, mask)
         if self._adapters is not None and whole.adapter is not None and whole.adapter_digest is not None:
             self._adapters.load(whole.adapter, whole.adapter_digest, whole.adapter_scale)
         job = Job(
@@ -296,12 +296,12 @@ class Engine:
             except Exception as error:
                 self._end(job, error=error)
 
-    def _begin(self, job: Job) -> Drawing:
+    def _begin(self, job: Job) -> DenoisingState:
         recipe = job.recipe
         texts = [recipe.negative, recipe.prompt] if job.rows == 2 else [recipe.prompt]
         key = _Group.of(recipe)[2:]
         states = torch.cat([self._texts.states(text, recipe.text_chunks, key) for text in texts])
-        return Drawing(self.pipeline, recipe, states, job.image, job.mask)
+        return DenoisingState(self.pipeline, recipe, states, job.image, job.mask)
 
     def _sizes_of(self, group: _Group) -> tuple[int, ...]:
         """Return the batch sizes proven for a group's pictures, which an adapter does not change.
@@ -382,6 +382,6 @@ class Engine:
 class _Running:
     """A job whose image is under way."""
 
-    def __init__(self, job: Job, drawing: Drawing) -> None:
+    def __init__(self, job: Job, drawing: DenoisingState) -> None:
         self.job, self.drawing = job, drawing
         self.shown = preview_steps(job.previews, drawing.steps)

@@ -18,7 +18,7 @@ from apps.imagegen.data.pixels import (
 )
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.adapter_file import SUFFIX
-from apps.imagegen.models.adapters import PEFT_FILE, AdapterShelf
+from apps.imagegen.models.adapters import PEFT_FILE, AdapterCache
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import sha256_of
 from core.errors import InputError
@@ -29,14 +29,14 @@ _LARGEST = 256 * 2**20  # bytes of a picture's file
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What was named, ready for the engine. image: rgb_HWC uint8. mask: mask_HW bool. adapter: a name of the shelf.
+    """What was named, ready for the engine. image: rgb_HWC uint8. mask: mask_HW bool. adapter: a name of `adapters`.
 
     note: what was not taken as it is, "" where all was.
     """
 
     image: np.ndarray | None = None
     mask: np.ndarray | None = None
-    shelf: AdapterShelf | None = None
+    adapters: AdapterCache | None = None
     adapter: str | None = None
     note: str = ""
 
@@ -75,9 +75,9 @@ def given(
             "adapter_pickled" if pickled else "adapter_unreadable",
             f"adapter={adapter} {why}: a {SUFFIX} file is wanted",
         )
-    shelf = AdapterShelf(path.parent, pipeline)
-    notes = [one for one in (note, shelf.note(path.stem)) if one]
-    return Given(image_HWC, mask_HW, shelf, path.stem, "; ".join(notes))
+    adapters = AdapterCache(path.parent, pipeline)
+    notes = [one for one in (note, adapters.note(path.stem)) if one]
+    return Given(image_HWC, mask_HW, adapters, path.stem, "; ".join(notes))
 
 
 def brought(

@@ -14,8 +14,8 @@ from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.reasons import RECIPE
 
 
-class Shelf(Protocol):
-    """Adapters by name, as models.adapters.AdapterShelf has them."""
+class AdapterSource(Protocol):
+    """Adapters by name, as models.adapters.AdapterCache has them."""
 
     def digest(self, name: str) -> str:
         """Return the SHA-256 of an adapter's file. Raises InputError."""
@@ -27,9 +27,9 @@ class Shelf(Protocol):
         """Let the networks compute with that adapter until the block ends. Raises InputError."""
 
 
-def resolve(
+def complete_recipe(
     pipeline: Pipeline,
-    adapters: Shelf | None,
+    adapters: AdapterSource | None,
     recipe: Recipe,
     image: np.ndarray | None = None,
     mask: np.ndarray | None = None,
@@ -70,7 +70,7 @@ def sha256_of(pixels: np.ndarray | None) -> str | None:
     return hashlib.sha256(np.ascontiguousarray(whole).tobytes()).hexdigest()
 
 
-def _adapter_digest(recipe: Recipe, adapters: Shelf | None) -> str | None:
+def _adapter_digest(recipe: Recipe, adapters: AdapterSource | None) -> str | None:
     if recipe.adapter is None:
         return None
     if adapters is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from apps.imagegen.config import STRENGTH, ImagegenConfig
-from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.job import Event
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.service.forms import Defaults
@@ -65,8 +65,8 @@ def build(
         prompts=run.path / "prompts.jsonl" if cfg.serve.log_prompts else None,
     )
     folder = None if cfg.adapter is None else _adapters(cfg.adapter)
-    shelf = AdapterShelf(folder, pipeline, kept_mb=cfg.serve.adapters_mb)
-    studio = Studio(pipeline, shelf, settings, observe=hear, on_fault=on_fault, log=run.log)
+    adapters = AdapterCache(folder, pipeline, kept_mb=cfg.serve.adapters_mb)
+    studio = Studio(pipeline, adapters, settings, observe=hear, on_fault=on_fault, log=run.log)
     counts.running.set_function(lambda: studio.busy()[0])
     counts.waiting.set_function(lambda: studio.busy()[1])
     app = make_app(

@@ -22,12 +22,12 @@ import numpy as np
 
 from apps.imagegen.data.recipe import Recipe, seeds
 from apps.imagegen.errors import RecipeError
-from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.given import brought, whole_size
 from apps.imagegen.models.job import Cancelled, EngineClosed, Event, Job, QueueFull
 from apps.imagegen.models.pipeline_folder import Pipeline
-from apps.imagegen.models.resolve import resolve
+from apps.imagegen.models.resolve import complete_recipe
 from apps.imagegen.report.recipe_png import png_bytes
 from apps.imagegen.service.forms import Defaults, Upload
 from core.compute.threads import release_workers
@@ -59,7 +59,7 @@ class Studio:
     def __init__(
         self,
         pipeline: Pipeline,
-        shelf: AdapterShelf,
+        adapters: AdapterCache,
         settings: StudioSettings,
         *,
         observe: Callable[[Event], None] | None = None,
@@ -67,7 +67,7 @@ class Studio:
         log: RunLog | None = None,
     ) -> None:
         self.pipeline = pipeline
-        self.shelf = shelf
+        self.adapters = adapters
         self.settings = settings
         self.created = int(time.time())
         self.fault: BaseException | None = None
@@ -180,7 +180,7 @@ class Studio:
             self.pipeline,
             rows=self.settings.rows,
             waiting=self.settings.waiting,
-            adapters=self.shelf,
+            adapters=self.adapters,
             sizes=self.pipeline.limits.sizes,
             observe=self._hear,
         )
@@ -207,13 +207,15 @@ class Studio:
             work.notes += [note] if note else []
         elif upload.mask is not None:
             raise RecipeError("image_missing", "a mask lies on a picture: send image too", "image")
-        if recipe.adapter is not None and (note := self.shelf.note(recipe.adapter)):
+        if recipe.adapter is not None and (note := self.adapters.note(recipe.adapter)):
             work.notes.append(note)
         wanted = seeds(recipe, n, most=self.settings.defaults.pictures)
         work.recipe_notes = self.pipeline.notes(whole)
         work.notes += work.recipe_notes
         if self.settings.prompts is not None:
-            whole_ones = [resolve(self.pipeline, self.shelf, one, image_HWC, mask_HW) for one in wanted]
+            whole_ones = [
+                complete_recipe(self.pipeline, self.adapters, one, image_HWC, mask_HW) for one in wanted
+            ]
             _log_prompts(self.settings.prompts, work.id, whole_ones)
         try:
             for index, one in enumerate(wanted):

@@ -94,8 +94,8 @@ async def _answer(
     return json_response(reply, headers=note_headers(reply.get("notes", ())))
 
 
-async def _all(work: Work, answer: forms.Answer) -> list[forms.Drawn]:
-    drawn: list[forms.Drawn | None] = [None] * len(work.recipes)
+async def _all(work: Work, answer: forms.Answer) -> list[forms.ImageFile]:
+    drawn: list[forms.ImageFile | None] = [None] * len(work.recipes)
     async for index, event in work.events():
         if event.kind in ("failed", "cancelled"):
             raise failure_of(event.error)
@@ -123,7 +123,7 @@ async def _stream(work: Work, answer: forms.Answer, kind: str) -> AsyncIterator[
             numbers[index] += 1
 
 
-def _finished(work: Work, index: int, rgb_HWC: np.ndarray, answer: forms.Answer) -> forms.Drawn:
+def _finished(work: Work, index: int, rgb_HWC: np.ndarray, answer: forms.Answer) -> forms.ImageFile:
     """Return a finished picture as the file that was asked for, with its recipe inside."""
     clear_HWC = on_transparent(rgb_HWC) if answer.background == "transparent" else None
     data = file_bytes(
@@ -133,7 +133,7 @@ def _finished(work: Work, index: int, rgb_HWC: np.ndarray, answer: forms.Answer)
         kind=answer.output_format.upper(),
         quality=max(1, answer.compression),
     )
-    return forms.Drawn(data, work.recipes[index], clear_HWC is not None)
+    return forms.ImageFile(data, work.recipes[index], clear_HWC is not None)
 
 
 def _unfinished(rgb_HWC: np.ndarray, answer: forms.Answer) -> bytes:
@@ -147,7 +147,7 @@ def _unfinished(rgb_HWC: np.ndarray, answer: forms.Answer) -> bytes:
 def _entry(studio: Studio) -> dict[str, Any]:
     pipeline = studio.pipeline
     return forms.model_entry(
-        pipeline.name, pipeline.digest, pipeline.limits, studio.shelf.names(), studio.created
+        pipeline.name, pipeline.digest, pipeline.limits, studio.adapters.names(), studio.created
     )
 
 

@@ -78,7 +78,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ImageFile:
     """A finished picture: the bytes of its file, its recipe, and whether its background is transparent."""
 
     data: bytes
@@ -118,7 +118,7 @@ def read_request(
 
 
 def images_reply(
-    pictures: Sequence[Drawn], answer: Answer, created: int, notes: Sequence[str] = ()
+    pictures: Sequence[ImageFile], answer: Answer, created: int, notes: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return the reply of a generation or an edit. created: Unix time in seconds.
 
@@ -151,7 +151,7 @@ def partial_event(
 
 
 def completed_event(
-    kind: str, picture: Drawn, answer: Answer, created: int, index: int, notes: Sequence[str] = ()
+    kind: str, picture: ImageFile, answer: Answer, created: int, index: int, notes: Sequence[str] = ()
 ) -> tuple[str, dict[str, Any]]:
     """Return name and content of the event of a finished picture. Nothing is billed: its usage is 0 tokens."""
     name = f"{kind}.completed"
@@ -232,7 +232,7 @@ def _answer(form: OpenAIForm) -> Answer:
     )
 
 
-def _opaque(pictures: Sequence[Drawn], answer: Answer) -> list[str]:
+def _opaque(pictures: Sequence[ImageFile], answer: Answer) -> list[str]:
     """Return a sentence where a background that was to be transparent is not."""
     if answer.background != "transparent" or all(one.clear for one in pictures):
         return []

@@ -119,17 +119,17 @@ async def _stream(work: Work) -> AsyncIterator[tuple[str, dict[str, Any]]]:
 
 def _model(studio: Studio) -> dict[str, Any]:
     pipeline, settings = studio.pipeline, studio.settings
-    adapters = {}
-    for name in studio.shelf.names():
+    digests = {}
+    for name in studio.adapters.names():
         try:
-            adapters[name] = studio.shelf.digest(name)
+            digests[name] = studio.adapters.digest(name)
         except Exception:  # a file that cannot be used is not offered; asking for it says why
             continue
     return forms.model_info(
         pipeline.name,
         pipeline.digest,
         pipeline.limits,
-        adapters,
+        digests,
         settings.defaults,
         settings.pixels,
         pipeline.cautions,

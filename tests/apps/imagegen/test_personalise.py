@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 from apps.imagegen import personalise
 from apps.imagegen.config import ImagegenConfig, ModelConfig, PersonaliseConfig
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.autoencoder import encode
 from apps.imagegen.models.denoiser import denoising_loss
-from apps.imagegen.models.drawing import Wanted, draw_all
+from apps.imagegen.models.drawing import ImageSpec, draw_all
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.schedulers import new_scheduler
@@ -98,9 +98,9 @@ def test_pictures_with_the_word_come_nearer_to_those_given(tmp_path: Path) -> No
     latent = encode(pipeline.vae, seen).clone()
     prompt = "red apple, <red> style"
     wanted = [Recipe(prompt, seed=seed, steps=1, guidance=1.0) for seed in range(3)]
-    shelf = AdapterShelf(output, pipeline)
-    assert shelf.told("red-style").keys() >= {"model", "token", "rank", "steps"}
-    with Engine(pipeline, rows=4, adapters=shelf) as engine:
+    adapters = AdapterCache(output, pipeline)
+    assert adapters.told("red-style").keys() >= {"model", "token", "rank", "steps"}
+    with Engine(pipeline, rows=4, adapters=adapters) as engine:
         plain = _drawn(engine, wanted)
         with_it = _drawn(engine, [replace(one, adapter="red-style") for one in wanted])
         again = _drawn(engine, wanted)
@@ -110,7 +110,7 @@ def test_pictures_with_the_word_come_nearer_to_those_given(tmp_path: Path) -> No
     assert all(np.array_equal(a, b) for a, b in zip(plain, untouched, strict=True))
     assert not any(np.array_equal(a, b) for a, b in zip(plain, with_it, strict=True))
     far, loss = _distance(pipeline, latent, prompt), _loss(pipeline, latent, prompt)
-    with shelf.use("red-style"):
+    with adapters.use("red-style"):
         assert _distance(pipeline, latent, prompt) < 0.9 * far
         assert _loss(pipeline, latent, prompt) < 0.9 * loss
 
@@ -138,7 +138,7 @@ def _loss(pipeline: Pipeline, latent: torch.Tensor, prompt: str) -> float:
 
 
 def _drawn(engine: Engine, recipes: list[Recipe]) -> list[np.ndarray]:
-    return [one.picture().astype(float) for one in draw_all(engine, map(Wanted, recipes), 8)]
+    return [one.picture().astype(float) for one in draw_all(engine, map(ImageSpec, recipes), 8)]
 
 
 def _same_in_diffusers(model: Path, adapter: Path, prompt: str, expected: np.ndarray) -> None:
@@ -207,9 +207,9 @@ def test_a_model_of_the_other_kind_learns_too_and_bad_pictures_are_set_aside(tmp
     aside = json.loads((tmp_path / "output" / "quarantine" / "torn.jpg.json").read_text("utf-8"))
     assert (aside["code"], aside["files"]) == ("image_broken", ["torn.jpg"])
     assert json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))["prior_pictures"] == 0
-    shelf = AdapterShelf(tmp_path / "output", load_pipeline(model))
-    assert shelf.told("red-style")["rank"] == "2"
-    first = shelf.digest("red-style")
+    adapters = AdapterCache(tmp_path / "output", load_pipeline(model))
+    assert adapters.told("red-style")["rank"] == "2"
+    first = adapters.digest("red-style")
     (tmp_path / "images" / "torn.jpg").unlink()
     for path in (tmp_path / "images").iterdir():
         Image.new("RGB", (40, 32), "blue").save(path)
@@ -219,16 +219,16 @@ def test_a_model_of_the_other_kind_learns_too_and_bad_pictures_are_set_aside(tmp
         _run(cfg, tmp_path / "run")
     with pytest.raises(ConfigError, match=r"trainer\.learning_rate=0\.005, and this run has"):
         _run(replace(cfg, trainer=replace(trainer, learning_rate=0.5)), tmp_path / "run")
-    assert shelf.digest("red-style") == first, (
+    assert adapters.digest("red-style") == first, (
         "an old run folder goes on with its own settings and pictures only"
     )
     assert _run(cfg, tmp_path / "another") == 0
-    assert shelf.digest("red-style") == first, "an adapter of other pictures is never replaced"
+    assert adapters.digest("red-style") == first, "an adapter of other pictures is never replaced"
     assert (tmp_path / "output" / "quarantine" / "torn.jpg.json").exists()
-    (name,) = (each for each in shelf.names() if each != "red-style")
+    (name,) = (each for each in adapters.names() if each != "red-style")
     assert (tmp_path / "output" / f"{name}.png").exists()
-    assert shelf.digest(name) != first
-    other = AdapterShelf(tmp_path / "output", load_pipeline(tiny_pipeline(tmp_path / "other")))
+    assert adapters.digest(name) != first
+    other = AdapterCache(tmp_path / "output", load_pipeline(tiny_pipeline(tmp_path / "other")))
     with pytest.raises(InputError, match="was learned on another model") as caught:
         other.check("red-style")
     assert caught.value.code == "adapter_other_model"

@@ -1,4 +1,4 @@
-"""The shelf: names of one folder, pictures that depend on adapter and scale alone, memory that does not grow."""
+"""The adapters: names of one folder, pictures that depend on adapter and scale alone, memory that does not grow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from apps.imagegen.models import adapters as module
 from apps.imagegen.models.adapter_file import read_adapter
-from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from core.errors import InputError
 from tests.apps.imagegen.models import lora
@@ -22,7 +22,7 @@ from tests.apps.imagegen.tiny import tiny_pipeline, tiny_sd15
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    return load_pipeline(tiny_pipeline(tmp_path_factory.mktemp("shelf") / "model"))
+    return load_pipeline(tiny_pipeline(tmp_path_factory.mktemp("adapters") / "model"))
 
 
 @pytest.fixture(scope="module")
@@ -40,28 +40,28 @@ def _answer(pipeline: Pipeline, rows: int = 4) -> torch.Tensor:
     return pipeline.unet(latent[:rows], torch.full((rows,), 400), state[:rows]).sample
 
 
-def _refused(shelf: AdapterShelf, name: str) -> InputError:
+def _refused(adapters: AdapterCache, name: str) -> InputError:
     with pytest.raises(InputError) as caught:
-        shelf.check(name)
+        adapters.check(name)
     return caught.value
 
 
 def test_names_are_the_files_of_the_folder(folder: Path, pipeline: Pipeline, tmp_path: Path) -> None:
-    shelf = AdapterShelf(folder, pipeline)
-    assert shelf.names() == ("Skizze – weich", "cold", "warm")
-    assert shelf.told("warm") == {"token": "<warm>"}
-    assert AdapterShelf(None, pipeline).names() == ()
-    assert AdapterShelf(tmp_path / "gone", pipeline).names() == ()
+    adapters = AdapterCache(folder, pipeline)
+    assert adapters.names() == ("Skizze – weich", "cold", "warm")
+    assert adapters.told("warm") == {"token": "<warm>"}
+    assert AdapterCache(None, pipeline).names() == ()
+    assert AdapterCache(tmp_path / "gone", pipeline).names() == ()
 
 
 def test_without_an_adapter_the_network_is_as_before_any_was_loaded(folder: Path, pipeline: Pipeline) -> None:
     before, weights = _answer(pipeline), dict(pipeline.unet.named_parameters())
-    shelf = AdapterShelf(folder, pipeline)
-    for name in shelf.names():
-        with shelf.use(name, 1.5):
+    adapters = AdapterCache(folder, pipeline)
+    for name in adapters.names():
+        with adapters.use(name, 1.5):
             assert not torch.equal(_answer(pipeline), before)
         assert torch.equal(_answer(pipeline), before)
-        with shelf.use(None):
+        with adapters.use(None):
             assert torch.equal(_answer(pipeline), before)
     after = dict(pipeline.unet.named_parameters())
     assert len(weights) > 50
@@ -74,20 +74,20 @@ def test_what_an_adapter_does_depends_on_it_and_its_scale_alone(folder: Path, pi
     alone = {}
     for name in ("warm", "cold"):
         for scale in (0.5, 1.0):
-            with AdapterShelf(folder, pipeline).use(name, scale):
+            with AdapterCache(folder, pipeline).use(name, scale):
                 alone[name, scale] = _answer(pipeline)
     assert not torch.equal(alone["warm", 0.5], alone["warm", 1.0])
     assert not torch.equal(alone["warm", 1.0], alone["cold", 1.0])
-    for shelf in (AdapterShelf(folder, pipeline), AdapterShelf(folder, pipeline, kept_mb=0.001)):
+    for adapters in (AdapterCache(folder, pipeline), AdapterCache(folder, pipeline, kept_mb=0.001)):
         for key in (*alone, *reversed(alone)):
-            with torch.inference_mode(), shelf.use(*key):
+            with torch.inference_mode(), adapters.use(*key):
                 assert torch.equal(_answer(pipeline), alone[key])
 
 
 def test_batches_that_were_equal_are_equal_with_an_adapter(folder: Path, pipeline: Pipeline) -> None:
-    shelf = AdapterShelf(folder, pipeline)
+    adapters = AdapterCache(folder, pipeline)
     for name in (None, "warm"):
-        with shelf.use(name):
+        with adapters.use(name):
             whole = _answer(pipeline, 16)
             for rows in (4, 8):
                 assert torch.equal(_answer(pipeline, rows), whole[:rows])
@@ -95,18 +95,18 @@ def test_batches_that_were_equal_are_equal_with_an_adapter(folder: Path, pipelin
 
 def test_the_network_is_itself_again_after_an_error(folder: Path, pipeline: Pipeline) -> None:
     before = _answer(pipeline)
-    shelf = AdapterShelf(folder, pipeline)
-    with pytest.raises(ZeroDivisionError), shelf.use("warm"):
+    adapters = AdapterCache(folder, pipeline)
+    with pytest.raises(ZeroDivisionError), adapters.use("warm"):
         raise ZeroDivisionError
     assert torch.equal(_answer(pipeline), before)
 
 
 def test_training_may_follow_in_a_process_that_has_drawn(folder: Path, pipeline: Pipeline) -> None:
-    shelf = AdapterShelf(folder, pipeline)
-    with torch.inference_mode(), shelf.use("warm"):
+    adapters = AdapterCache(folder, pipeline)
+    with torch.inference_mode(), adapters.use("warm"):
         pass
     latent = torch.zeros((1, 8, 4, 4), requires_grad=True)
-    with shelf.use("warm"):
+    with adapters.use("warm"):
         pipeline.unet(latent, 5, torch.zeros((1, 5, 32))).sample.sum().backward()
     assert latent.grad is not None
 
@@ -123,59 +123,59 @@ def test_an_adapter_for_the_text_encoder_changes_states(tmp_path: Path) -> None:
     }
     (tmp_path / "adapters").mkdir()
     save_file(tensors, tmp_path / "adapters" / "words.safetensors")
-    shelf = AdapterShelf(tmp_path / "adapters", pipeline)
+    adapters = AdapterCache(tmp_path / "adapters", pipeline)
     before = pipeline.states(["red apple"])
-    with shelf.use("words"):
+    with adapters.use("words"):
         assert not torch.equal(pipeline.states(["red apple"]), before)
     assert torch.equal(pipeline.states(["red apple"]), before)
 
 
 def test_memory_of_adapters_and_merged_weights_stays_below_one_cap(folder: Path, pipeline: Pipeline) -> None:
-    shelf, names = AdapterShelf(folder, pipeline, kept_mb=0.5), AdapterShelf(folder, pipeline).names()
+    adapters, names = AdapterCache(folder, pipeline, kept_mb=0.5), AdapterCache(folder, pipeline).names()
     one = sum(module.weight.nbytes for module in lora.modules(pipeline.unet).values())
     for turn in range(20):
-        _swap(shelf, names, turn)
+        _swap(adapters, names, turn)
     before = _resident_mb()
     for turn in range(200):
-        _swap(shelf, names, turn)
-        assert one <= shelf.held() <= 0.5e6, "of both together"
+        _swap(adapters, names, turn)
+        assert one <= adapters.held() <= 0.5e6, "of both together"
     assert _resident_mb() - before < 50 * one / 1e6, "a quarter of what 200 sets of weights take"
     for turn in range(3):
-        _swap(AdapterShelf(folder, pipeline, kept_mb=0.0), names, turn)
+        _swap(AdapterCache(folder, pipeline, kept_mb=0.0), names, turn)
 
 
 def test_an_adapter_that_was_loaded_is_not_read_again_to_be_used(
     folder: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf = AdapterShelf(folder, pipeline)
-    digest = shelf.digest("warm")
-    shelf.load("warm", digest, 1.0)
+    adapters = AdapterCache(folder, pipeline)
+    digest = adapters.digest("warm")
+    adapters.load("warm", digest, 1.0)
     monkeypatch.setattr(module, "read_bytes", None)
-    with shelf.use("warm", 1.0, digest):
+    with adapters.use("warm", 1.0, digest):
         pass
-    shelf.load("warm", digest, 0.5)
+    adapters.load("warm", digest, 0.5)
 
 
 def test_folders_as_peft_saves_them_are_adapters_by_their_name(pipeline: Pipeline, tmp_path: Path) -> None:
     peft = lora.write_peft(tmp_path / "sketch", pipeline.unet, seed=3, alpha=8)
     ours = lora.write(tmp_path / "ours.safetensors", pipeline.unet, 3)
-    shelf = AdapterShelf(tmp_path, pipeline)
-    assert shelf.names() == ("ours", "sketch")
-    with shelf.use("ours", 4.0):  # rank 2, so alpha 8 is four times as strong
+    adapters = AdapterCache(tmp_path, pipeline)
+    assert adapters.names() == ("ours", "sketch")
+    with adapters.use("ours", 4.0):  # rank 2, so alpha 8 is four times as strong
         expected = _answer(pipeline)
-    with shelf.use("sketch"):
+    with adapters.use("sketch"):
         assert torch.allclose(_answer(pipeline), expected, atol=1e-5)
-    digest = shelf.digest("sketch")
+    digest = adapters.digest("sketch")
     config = peft / "adapter_config.json"
     config.write_text(config.read_text().replace('"lora_alpha": 8', '"lora_alpha": 4'))
-    assert shelf.digest("sketch") != digest, "alpha decides what is drawn"
+    assert adapters.digest("sketch") != digest, "alpha decides what is drawn"
     config.unlink()
-    assert "its lora_alpha is taken to be its rank" in shelf.note("sketch")
-    assert (shelf.note("ours"), ours.exists()) == ("", True)
+    assert "its lora_alpha is taken to be its rank" in adapters.note("sketch")
+    assert (adapters.note("ours"), ours.exists()) == ("", True)
 
 
-def _swap(shelf: AdapterShelf, names: tuple[str, ...], turn: int) -> None:
-    with shelf.use(names[turn % len(names)], 0.5 + turn / 100):
+def _swap(adapters: AdapterCache, names: tuple[str, ...], turn: int) -> None:
+    with adapters.use(names[turn % len(names)], 0.5 + turn / 100):
         pass
 
 
@@ -207,7 +207,7 @@ def test_a_name_is_never_a_path(folder: Path, pipeline: Pipeline, tmp_path: Path
     outside = lora.write(tmp_path / "outside.safetensors", pipeline.unet, 9)
     (ground / "link.safetensors").symlink_to(outside)
     lora.write(ground / "sub" / "deep.safetensors", pipeline.unet, 9)
-    refused = _refused(AdapterShelf(ground, pipeline), name)
+    refused = _refused(AdapterCache(ground, pipeline), name)
     assert refused.code == "adapter_unknown"
     assert refused.sentence.isprintable()
     assert len(refused.sentence) < 200
@@ -218,15 +218,15 @@ def test_a_link_inside_the_folder_is_a_second_name(folder: Path, pipeline: Pipel
     ground = tmp_path / "ground"
     lora.write(ground / "warm.safetensors", pipeline.unet, 0)
     (ground / "latest.safetensors").symlink_to("warm.safetensors")
-    shelf = AdapterShelf(ground, pipeline)
-    assert shelf.names() == ("latest", "warm")
-    assert shelf.digest("latest") == shelf.digest("warm")
+    adapters = AdapterCache(ground, pipeline)
+    assert adapters.names() == ("latest", "warm")
+    assert adapters.digest("latest") == adapters.digest("warm")
 
 
 def test_long_lists_of_names_are_cut(pipeline: Pipeline, tmp_path: Path) -> None:
     for number in range(30):
         (tmp_path / f"a{number:02}.safetensors").touch()
-    assert _refused(AdapterShelf(tmp_path, pipeline), "b").sentence.endswith("a19 and 10 more")
+    assert _refused(AdapterCache(tmp_path, pipeline), "b").sentence.endswith("a19 and 10 more")
 
 
 @pytest.mark.parametrize(
@@ -244,14 +244,14 @@ def test_bad_files_are_refused_and_good_ones_go_on(
 ) -> None:
     lora.write(tmp_path / "warm.safetensors", pipeline.unet, 0)
     (tmp_path / file).write_bytes(content)
-    shelf = AdapterShelf(tmp_path, pipeline, largest_mb=0.1)
+    adapters = AdapterCache(tmp_path, pipeline, largest_mb=0.1)
     before = _answer(pipeline)
-    assert _refused(shelf, "bad").code == code
-    with pytest.raises(InputError) as caught, shelf.use("bad"):
+    assert _refused(adapters, "bad").code == code
+    with pytest.raises(InputError) as caught, adapters.use("bad"):
         pass
     assert caught.value.code == code
     assert torch.equal(_answer(pipeline), before)
-    with shelf.use("warm"):
+    with adapters.use("warm"):
         assert not torch.equal(_answer(pipeline), before)
 
 
@@ -261,26 +261,26 @@ def test_an_adapter_of_another_model_is_refused(pipeline: Pipeline, tmp_path: Pa
     data = bytearray(path.read_bytes())
     read_adapter(bytes(data), "of-sd15", {"unet": pipeline.unet}, lambda: "")  # attention alone would fit
     lora.write(path, other.unet, 0, model="0" * 64)
-    refused = _refused(AdapterShelf(path.parent, pipeline), "of-sd15")
+    refused = _refused(AdapterCache(path.parent, pipeline), "of-sd15")
     assert refused.code == "adapter_other_model"
     assert "was learned on another model" in refused.sentence
 
 
 def test_a_file_that_was_replaced_is_noticed(pipeline: Pipeline, tmp_path: Path) -> None:
     path = lora.write(tmp_path / "mine.safetensors", pipeline.unet, 0)
-    shelf = AdapterShelf(tmp_path, pipeline)
-    old = shelf.digest("mine")
-    with shelf.use("mine", 1.0, old):
+    adapters = AdapterCache(tmp_path, pipeline)
+    old = adapters.digest("mine")
+    with adapters.use("mine", 1.0, old):
         first = _answer(pipeline)
     path.unlink()
     lora.write(path, pipeline.unet, 1)
-    new = shelf.digest("mine")
+    new = adapters.digest("mine")
     assert new != old
-    with shelf.use("mine", 1.0, old):  # still in memory: a picture under way ends as it began
+    with adapters.use("mine", 1.0, old):  # still in memory: a picture under way ends as it began
         assert torch.equal(_answer(pipeline), first)
-    with shelf.use("mine", 1.0, new):
+    with adapters.use("mine", 1.0, new):
         assert not torch.equal(_answer(pipeline), first)
-    late = AdapterShelf(tmp_path, pipeline)
+    late = AdapterCache(tmp_path, pipeline)
     with (
         pytest.raises(InputError, match="was replaced by another file") as caught,
         late.use("mine", 1.0, old),

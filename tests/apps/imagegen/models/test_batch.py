@@ -10,7 +10,7 @@ from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipe
 from PIL import Image
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.models.batch import Drawing, padded, predict
+from apps.imagegen.models.batch import DenoisingState, padded, predict
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.schedulers import SCHEDULERS, new_scheduler
 from core.errors import InternalFault
@@ -48,10 +48,10 @@ def drawn(pipeline: Pipeline, recipe: Recipe, *pictures: np.ndarray) -> np.ndarr
     return drawing.picture(pipeline)
 
 
-def begun(pipeline: Pipeline, recipe: Recipe, *pictures: np.ndarray) -> Drawing:
+def begun(pipeline: Pipeline, recipe: Recipe, *pictures: np.ndarray) -> DenoisingState:
     whole = pipeline.resolve(recipe)
     texts = [recipe.negative, recipe.prompt] if recipe.guidance > 1 else [recipe.prompt]
-    return Drawing(pipeline, whole, pipeline.states(texts), *pictures)
+    return DenoisingState(pipeline, whole, pipeline.states(texts), *pictures)
 
 
 def plain(folder: Path, kind: type, pipeline: Pipeline, recipe: Recipe, **pictures: object) -> np.ndarray:

@@ -7,7 +7,12 @@ import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 
-from apps.imagegen.models.denoiser import attention_for_learning, denoising_loss, new_denoiser, new_scheduler
+from apps.imagegen.models.denoiser import (
+    attention_for_learning,
+    denoising_loss,
+    new_denoiser,
+    training_scheduler,
+)
 
 
 class Knowing(torch.nn.Module):
@@ -33,7 +38,7 @@ def test_it_is_diffusers_own_class_of_nineteen_million_parameters() -> None:
 
 
 def test_the_exact_velocity_has_no_loss_and_every_step_comes() -> None:
-    alpha_S = new_scheduler().alphas_cumprod
+    alpha_S = training_scheduler().alphas_cumprod
     latent = torch.randn(2000, 1, 1, 1)
     torch.manual_seed(0)
     knowing = Knowing(latent, alpha_S, error=0.0)
@@ -53,7 +58,7 @@ def test_an_error_weighs_as_min_snr_of_five_says(alpha: float, weight: float) ->
 
 
 def test_latents_are_not_clipped_and_the_last_step_is_noise() -> None:
-    scheduler = new_scheduler()
+    scheduler = training_scheduler()
     assert scheduler.config["clip_sample"] is False
     assert scheduler.config["timestep_spacing"] == "trailing"
     assert scheduler.alphas_cumprod[-1] < 1e-6

@@ -9,7 +9,7 @@ import pytest
 
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.errors import RecipeError
-from apps.imagegen.models.drawing import Drawn, Wanted, draw_all
+from apps.imagegen.models.drawing import ImageResult, ImageSpec, draw_all
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.pipeline_folder import load_pipeline
 from core.errors import InternalFault
@@ -25,10 +25,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def test_images_come_in_their_order_and_never_more_at_once_than_told(engine: Engine) -> None:
     taken = []
 
-    def wanted() -> Iterator[Wanted]:
+    def wanted() -> Iterator[ImageSpec]:
         for seed in range(8):
             taken.append(seed)
-            yield Wanted(Recipe("red apple", seed=seed, steps=8 - seed))
+            yield ImageSpec(Recipe("red apple", seed=seed, steps=8 - seed))
 
     ahead = []
     drawn = []
@@ -43,7 +43,7 @@ def test_images_come_in_their_order_and_never_more_at_once_than_told(engine: Eng
 
 
 def test_giving_up_cancels_what_is_under_way(engine: Engine) -> None:
-    images = draw_all(engine, (Wanted(Recipe("red apple", seed=n, steps=50)) for n in range(9)), 3)
+    images = draw_all(engine, (ImageSpec(Recipe("red apple", seed=n, steps=50)) for n in range(9)), 3)
     next(images)
     images.close()
     assert engine.submit(Recipe("red apple", steps=1)).result().shape == (32, 32, 3)
@@ -52,10 +52,10 @@ def test_giving_up_cancels_what_is_under_way(engine: Engine) -> None:
 
 def test_what_the_engine_refuses_is_raised(engine: Engine) -> None:
     with pytest.raises(RecipeError, match="steps is 0"):
-        list(draw_all(engine, [Wanted(Recipe("red apple", steps=0))], 1))
+        list(draw_all(engine, [ImageSpec(Recipe("red apple", steps=0))], 1))
 
 
 def test_an_image_that_failed_says_why() -> None:
-    wanted = Wanted(Recipe("red apple"))
+    wanted = ImageSpec(Recipe("red apple"))
     with pytest.raises(InternalFault, match="it broke"):
-        Drawn(wanted, wanted.recipe, InternalFault("drawing_failed", "it broke")).picture()
+        ImageResult(wanted, wanted.recipe, InternalFault("drawing_failed", "it broke")).picture()

@@ -13,7 +13,7 @@ from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.errors import RecipeError
 from apps.imagegen.models import engine as engine_module
 from apps.imagegen.models import self_test
-from apps.imagegen.models.batch import Drawing
+from apps.imagegen.models.batch import DenoisingState
 from apps.imagegen.models.engine import Cancelled, Engine, EngineClosed, Event, QueueFull
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from core.errors import InternalFault
@@ -54,7 +54,7 @@ def test_images_join_and_leave_a_batch_between_steps(engine: Engine, monkeypatch
     shared: list[list[int]] = []
     predict = engine_module.predict
 
-    def watched(pipeline: Pipeline, drawings: list[Drawing], sizes: tuple[int, ...]) -> Any:
+    def watched(pipeline: Pipeline, drawings: list[DenoisingState], sizes: tuple[int, ...]) -> Any:
         shared.append([drawing.recipe.seed for drawing in drawings])
         return predict(pipeline, drawings, sizes)
 
@@ -73,7 +73,7 @@ def test_no_more_rows_share_a_batch_than_fit_and_the_oldest_come_first(
     rows: list[int] = []
     predict = engine_module.predict
 
-    def watched(pipeline: Pipeline, drawings: list[Drawing], sizes: tuple[int, ...]) -> Any:
+    def watched(pipeline: Pipeline, drawings: list[DenoisingState], sizes: tuple[int, ...]) -> Any:
         rows.append(sum(drawing.rows for drawing in drawings))
         return predict(pipeline, drawings, sizes)
 
@@ -147,14 +147,14 @@ def test_a_waiting_image_is_cancelled_before_it_begins(engine: Engine) -> None:
 
 def test_a_fault_of_one_image_is_its_own(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = engine.submit(APPLE).result(SECONDS)
-    picture, predict = Drawing.picture, engine_module.predict
+    picture, predict = DenoisingState.picture, engine_module.predict
 
-    def no_numbers(drawing: Drawing, *rest: Any) -> np.ndarray:
+    def no_numbers(drawing: DenoisingState, *rest: Any) -> np.ndarray:
         if drawing.recipe.seed == 13:
             raise InternalFault("picture_not_finite", "no numbers")
         return picture(drawing, *rest)
 
-    def no_answer(pipeline: Pipeline, drawings: list[Drawing], sizes: tuple[int, ...]) -> Any:
+    def no_answer(pipeline: Pipeline, drawings: list[DenoisingState], sizes: tuple[int, ...]) -> Any:
         if any(drawing.recipe.seed == 14 for drawing in drawings):
             raise RuntimeError("secret prompt")
         return predict(pipeline, drawings, sizes)
@@ -163,7 +163,7 @@ def test_a_fault_of_one_image_is_its_own(engine: Engine, monkeypatch: pytest.Mon
         if event.kind == "step":
             raise ZeroDivisionError
 
-    monkeypatch.setattr(Drawing, "picture", no_numbers)
+    monkeypatch.setattr(DenoisingState, "picture", no_numbers)
     monkeypatch.setattr(engine_module, "predict", no_answer)
     gate, events = Gate(), []
     with gate.held(engine, replace(APPLE, seed=1)) as first:
@@ -318,7 +318,7 @@ def test_where_batches_are_not_alike_images_are_drawn_in_those_that_are(
     rows: list[tuple[int, tuple[int, ...]]] = []
     predict = engine_module.predict
 
-    def watched(pipeline: Pipeline, drawings: list[Drawing], sizes: tuple[int, ...]) -> Any:
+    def watched(pipeline: Pipeline, drawings: list[DenoisingState], sizes: tuple[int, ...]) -> Any:
         rows.append((len(drawings), tuple(sizes)))
         return predict(pipeline, drawings, sizes)
 

@@ -16,7 +16,7 @@ import pytest
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.errors import RecipeError
 from apps.imagegen.models import self_test
-from apps.imagegen.models.adapters import AdapterShelf
+from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.engine import Engine, Event
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from benchmarks.imagegen.sameness import digests_at, mixed
@@ -45,7 +45,7 @@ def test_the_bytes_of_60_mixed_images_do_not_depend_on_the_load(pipeline: Pipeli
     assert digests_at(pipeline, requests[::-1], 16) == alone[::-1], "in another order, too"
 
 
-class FakeShelf:
+class FakeAdapters:
     """One adapter that counts its uses, and one that cannot be used."""
 
     def __init__(self) -> None:
@@ -69,8 +69,8 @@ class FakeShelf:
 
 
 def test_adapters_have_batches_of_their_own(pipeline: Pipeline, proven: None) -> None:
-    shelf = FakeShelf()
-    with Engine(pipeline, adapters=shelf) as engine:
+    adapters = FakeAdapters()
+    with Engine(pipeline, adapters=adapters) as engine:
         with pytest.raises(InputError, match="there is no adapter wax"):
             engine.submit(replace(APPLE, adapter="wax"))
         gate = Gate()
@@ -83,7 +83,7 @@ def test_adapters_have_batches_of_their_own(pipeline: Pipeline, proven: None) ->
             spoilt.result(SECONDS)
         with pytest.raises(RecipeError, match="is another file than"):
             engine.submit(replace(APPLE, adapter="clay", adapter_digest="0" * 64))
-    assert shelf.used == [("clay", 0.5)] * 2
+    assert adapters.used == [("clay", 0.5)] * 2
 
 
 def test_the_first_use_of_a_size_or_an_adapter_stops_nobody(
@@ -91,7 +91,7 @@ def test_the_first_use_of_a_size_or_an_adapter_stops_nobody(
 ) -> None:
     for seed, name in enumerate(("warm", "cold")):
         lora.write(tmp_path / f"{name}.safetensors", pipeline.unet, seed)
-    shelf = AdapterShelf(tmp_path, pipeline)
+    adapters = AdapterCache(tmp_path, pipeline)
     # time of the engine's own thread: what else runs on this machine does not count
     times: list[float] = []
 
@@ -107,7 +107,7 @@ def test_the_first_use_of_a_size_or_an_adapter_stops_nobody(
         job.result(SECONDS)
         return [later - earlier for earlier, later in itertools.pairwise(times)]
 
-    with Engine(pipeline, adapters=shelf, sizes=pipeline.limits.sizes) as engine:
+    with Engine(pipeline, adapters=adapters, sizes=pipeline.limits.sizes) as engine:
         monkeypatch.setattr(self_test, "prove", None)  # whoever proves now fails
         engine.submit(APPLE).result(SECONDS)
         usual = statistics.median(gaps())

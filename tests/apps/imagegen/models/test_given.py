@@ -29,7 +29,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 
 def test_nothing_named_is_nothing_given(pipeline: Pipeline) -> None:
     files = given(pipeline, SQUARE)
-    assert (files.image, files.mask, files.shelf, files.adapter) == (None, None, None, None)
+    assert (files.image, files.mask, files.adapters, files.adapter) == (None, None, None, None)
 
 
 def test_a_picture_and_its_mask_are_brought_to_size(pipeline: Pipeline, tmp_path: Path) -> None:

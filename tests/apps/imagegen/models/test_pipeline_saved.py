@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from safetensors.torch import load_file
 
 from apps.imagegen.models.autoencoder import new_autoencoder
-from apps.imagegen.models.denoiser import new_denoiser, new_scheduler
+from apps.imagegen.models.denoiser import new_denoiser, training_scheduler
 from apps.imagegen.models.pipeline_folder import load_pipeline
 from apps.imagegen.models.pipeline_saved import save_networks, save_pipeline
 from core.errors import InputError
@@ -66,7 +66,7 @@ def test_half_precision_is_stored_small_and_computed_in_full(
 def test_saved_networks_load_again_as_half_precision(tmp_path: Path) -> None:
     autoencoder, denoiser = new_autoencoder(32), new_denoiser(32, 16)
     weight = denoiser.conv_in.weight.detach().clone()
-    save_networks(tmp_path / "model", autoencoder, denoiser, new_scheduler())
+    save_networks(tmp_path / "model", autoencoder, denoiser, training_scheduler())
     loaded = UNet2DConditionModel.from_pretrained(tmp_path / "model" / "unet", local_files_only=True)
     assert torch.equal(loaded.conv_in.weight, weight.half().float())
     assert AutoencoderKL.from_pretrained(tmp_path / "model" / "vae").config["scaling_factor"] == 1.0

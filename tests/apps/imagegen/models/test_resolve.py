@@ -11,7 +11,7 @@ import pytest
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.errors import RecipeError
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
-from apps.imagegen.models.resolve import resolve, sha256_of
+from apps.imagegen.models.resolve import complete_recipe, sha256_of
 from tests.apps.imagegen.tiny import tiny_pipeline
 
 APPLE = Recipe("red apple")
@@ -38,25 +38,28 @@ class OneAdapter:
 
 
 def test_a_recipe_names_the_bytes_of_its_pictures(pipeline: Pipeline) -> None:
-    whole = resolve(pipeline, None, replace(APPLE, strength=0.5), RGB_HWC, PAINT_HW)
+    whole = complete_recipe(pipeline, None, replace(APPLE, strength=0.5), RGB_HWC, PAINT_HW)
     assert whole.image_sha256 == hashlib.sha256(RGB_HWC.tobytes()).hexdigest()
     assert whole.mask_sha256 == hashlib.sha256((PAINT_HW * np.uint8(255)).tobytes()).hexdigest()
     assert (whole.width, whole.height, whole.model) == (32, 32, pipeline.digest)
-    assert resolve(pipeline, None, whole, RGB_HWC, PAINT_HW) == whole
+    assert complete_recipe(pipeline, None, whole, RGB_HWC, PAINT_HW) == whole
     assert sha256_of(RGB_HWC[:, ::-1][:, ::-1]) == whole.image_sha256, "however it lies in memory"
     assert sha256_of(None) is None
 
 
 def test_a_recipe_names_its_adapters_file(pipeline: Pipeline) -> None:
     clay = replace(APPLE, adapter="clay")
-    assert resolve(pipeline, OneAdapter(), clay).adapter_digest == "d" * 64
-    assert resolve(pipeline, OneAdapter(), replace(APPLE, adapter_digest="d" * 64)).adapter_digest is None
-    for shelf, recipe, code in (
+    assert complete_recipe(pipeline, OneAdapter(), clay).adapter_digest == "d" * 64
+    assert (
+        complete_recipe(pipeline, OneAdapter(), replace(APPLE, adapter_digest="d" * 64)).adapter_digest
+        is None
+    )
+    for adapters, recipe, code in (
         (None, clay, "adapters_absent"),
         (OneAdapter(), replace(clay, adapter_digest="e" * 64), "adapter_other"),
     ):
         with pytest.raises(RecipeError) as caught:
-            resolve(pipeline, shelf, recipe)
+            complete_recipe(pipeline, adapters, recipe)
         assert (caught.value.code, caught.value.param) == (code, "adapter")
 
 
@@ -83,5 +86,5 @@ def test_pictures_that_do_not_belong_to_the_recipe_are_refused(
     pipeline: Pipeline, fields: dict[str, object], pictures: dict[str, np.ndarray], code: str, param: str
 ) -> None:
     with pytest.raises(RecipeError) as caught:
-        resolve(pipeline, None, replace(APPLE, **fields), **pictures)
+        complete_recipe(pipeline, None, replace(APPLE, **fields), **pictures)
     assert (caught.value.code, caught.value.param) == (code, param)

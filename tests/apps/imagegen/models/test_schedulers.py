@@ -9,14 +9,14 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from apps.imagegen.config import SCHEDULERS as NAMED
-from apps.imagegen.models.denoiser import new_scheduler as trained_on
+from apps.imagegen.models.denoiser import training_scheduler
 from apps.imagegen.models.schedulers import SCHEDULERS, check_noise, new_scheduler, step
 from core.errors import InputError
 
 # diffusers hands tensors to NumPy in a way that NumPy 2 calls old
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-COSINE = dict(trained_on().config)
+COSINE = dict(training_scheduler().config)
 STABLE_DIFFUSION = {
     "beta_start": 0.00085,
     "beta_end": 0.012,

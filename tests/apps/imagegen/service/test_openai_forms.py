@@ -132,7 +132,7 @@ def test_what_is_left_out_is_said_and_png_takes_any_compression() -> None:
         assert answer(style=style).notes == ("style is not used: describe the style in the prompt",)
     told = answer(style="vivid", input_fidelity="high", background="transparent")
     assert told.notes[1] == "input_fidelity is not used: there is no image to keep to"
-    clear, paper = (forms.Drawn(b"1", RECIPE, clear=one) for one in (True, False))
+    clear, paper = (forms.ImageFile(b"1", RECIPE, clear=one) for one in (True, False))
     reply = forms.images_reply([clear, paper], told, 9, ["cut"])
     assert reply["background"] == "opaque"
     assert reply["notes"] == [
@@ -167,7 +167,7 @@ def test_another_model_is_404_as_at_openai() -> None:
 def test_a_reply_is_of_the_official_type() -> None:
     told = answer(output_format="webp", quality="hd", safety_identifier="s")
     reply = ImagesResponse.model_validate(
-        forms.images_reply([forms.Drawn(b"12", RECIPE)] * 2, told, 99), strict=True
+        forms.images_reply([forms.ImageFile(b"12", RECIPE)] * 2, told, 99), strict=True
     )
     assert (reply.created, reply.size, reply.quality, reply.output_format) == (99, "192x128", "high", "webp")
     assert reply.data is not None
@@ -188,7 +188,7 @@ def test_events_are_of_the_official_types(kind: str, partial: Any, completed: An
     name, content = forms.partial_event(kind, b"1", RECIPE, told, 5, 2, 0)
     event = partial.model_validate(content, strict=True)
     assert (event.type, event.partial_image_index, event.size) == (name, 2, "192x128")
-    name, content = forms.completed_event(kind, forms.Drawn(b"1", RECIPE), told, 5, 0)
+    name, content = forms.completed_event(kind, forms.ImageFile(b"1", RECIPE), told, 5, 0)
     event = completed.model_validate(content, strict=True)
     assert (event.type, event.usage.total_tokens) == (name, 0)
 
