@@ -20,7 +20,8 @@ from apps.nodule.data.luna16 import (
     scan_numbers,
 )
 from apps.nodule.metrics.froc import RATES, Froc, Marks, Matched, Spheres, froc, match
-from core.errors import ExitCode, InputError
+from apps.nodule.reasons import BAD_INPUT
+from core.errors import ExitCode
 from core.reports.plots import ACCENT, figure, to_png, to_svg
 from core.runs.files import write_bytes, write_csv, write_json, write_text
 from core.runs.folder import Run
@@ -47,10 +48,7 @@ def run(config: NoduleConfig, run: Run) -> int:
     excluded = read_annotations(Path(config.excluded)) if config.excluded else NO_FINDINGS
     matched, result = score(predictions, annotations, excluded, scans, seed=config.seed)
     if not len(matched.nodule_scan_K):
-        sentence = (
-            f"{config.annotations} has no nodule on the scans of {config.seriesuids}: nothing can be found"
-        )
-        raise InputError("no_nodules", sentence)
+        raise BAD_INPUT("no_nodules", annotations=config.annotations, seriesuids=config.seriesuids)
     metrics = metrics_of(matched, result, seed=config.seed)
     _write(Path(config.output or ""), metrics, result)
     run.write_metrics(metrics)

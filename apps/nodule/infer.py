@@ -13,6 +13,7 @@ from apps.nodule.data.series import PART, SeriesItem, scan
 from apps.nodule.models.build import build_detector
 from apps.nodule.models.detector import Detector
 from apps.nodule.models.segment import segment
+from apps.nodule.reasons import BAD_INPUT, Reason, fault, verdict_of
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.tables import notes
 from apps.nodule.report.write import remove_results, write_results
@@ -61,10 +62,10 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     """
     source, output = Path(str(cfg.input)), make_folder(Path(str(cfg.output)))
     if source.exists() and output.samefile(source):
-        raise InputError("output_is_input", f"output {output} is the input itself; name another folder")
+        raise BAD_INPUT("output_is_input", path=output)
     items = scan(source, leave_out=(output, run.path, records_of("nodule")))
     if not items:
-        raise InputError("input_empty", f"{source} holds no file to read")
+        raise BAD_INPUT("input_empty", path=source)
     detector = build_detector(cfg.model, cfg.weights)
     quarantine = Quarantine(output / "quarantine")
     outcomes = []
@@ -101,20 +102,19 @@ def _process(item: SeriesItem, detector: Detector, output: Path, run: Run) -> Ou
     try:
         return _detect(item, detector, output)
     except ItemRefused as refused:
-        return Outcome(item, "quarantined", refused.code, refused.sentence)
+        return _refused(item, verdict_of(refused))
     except InputError:
         raise  # the output, not the series: no other series could be written either
     except MemoryError:
-        return Outcome(item, "quarantined", "out_of_memory", "The series does not fit into the memory.")
+        return _refused(item, fault("out_of_memory"))
     except Exception as error:
         where = where_of(error)
         run.log.event("fault", item=pseudonym(item.id), type=type(error).__name__, where=where)
-        return Outcome(
-            item,
-            "quarantined",
-            "internal_fault",
-            "The series met a defect of the program; see the run's log.",
-        )
+        return _refused(item, fault("internal_fault"))
+
+
+def _refused(item: SeriesItem, reason: Reason) -> Outcome:
+    return Outcome(item, reason.status, reason.code, reason.sentence)
 
 
 def _detect(item: SeriesItem, detector: Detector, output: Path) -> Outcome:

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from apps.nodule.data.lung_box import Located
 from apps.nodule.data.lungs import CAVITY_MM3, GRID_MM, SMALLEST_MM3
-from apps.nodule.data.reasons import note
+from apps.nodule.reasons import note
 
 TISSUE_HU = -300.0
 SMALL_BODY_MM = 180.0  # a child of about four years; adults measure 280 to 400 mm at the lungs

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from core.errors import InputError
+from apps.nodule.reasons import BAD_INPUT
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".mhd", ".mha", ".nrrd", ".nhdr")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", ".dc3")
@@ -72,7 +72,7 @@ def find_files(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[FoundFil
     Raises InputError("input_missing") where there is no such path.
     """
     if not folder.exists():
-        raise InputError("input_missing", f"input {folder} does not exist")
+        raise BAD_INPUT("input_missing", path=folder)
     paths = [folder] if folder.is_file() else list(_walk(folder, leave_out))
     base = folder.parent if folder.is_file() else folder
     companions = {data for path in paths if volume_suffix(path.name) for data in voxel_files(path)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom import Dataset
 
-from apps.nodule.data.reasons import refuse
+from apps.nodule.reasons import refuse
 
 UNIT_TOLERANCE = 1e-2  # direction cosines are written with few digits
 MAX_PIXEL_MM = 10.0

@@ -20,7 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from apps.nodule.data.reasons import refuse
+from apps.nodule.reasons import refuse
 
 HEADER_KEYWORDS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "StudyInstanceUID",

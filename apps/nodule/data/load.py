@@ -17,10 +17,10 @@ from apps.nodule.data.headers import NATIVE, Header, read_header, read_object
 from apps.nodule.data.modality import Modality, rescales_of
 from apps.nodule.data.pixels import is_padding_tissue, looks_like_hounsfield, stored_frames, to_hounsfield
 from apps.nodule.data.quiet import native_stderr_muted, quiet_libraries
-from apps.nodule.data.reasons import note, refuse
 from apps.nodule.data.series import SeriesItem
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import read_volume_file
+from apps.nodule.reasons import note, refuse
 from core.errors import ItemRefused
 
 THREADS = min(4, os.cpu_count() or 1)
@@ -41,7 +41,7 @@ class Plan:
 def load(item: SeriesItem) -> Volume:
     """Read an accepted series (`scan`) as Hounsfield units on an affine grid.
 
-    Raises ItemRefused with a code of `reasons.FAULT_SENTENCES`; the sentence is free of patient data.
+    Raises ItemRefused with a code of `reasons.refuse`; the sentence is free of patient data.
     """
     with quiet_libraries():
         if item.kind == "volume":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import InputError
+from apps.nodule.reasons import BAD_INPUT
 from core.runs.files import write_csv, write_text
 
 SERIES = "seriesuid"
@@ -57,7 +57,7 @@ class _Table:
         for row, number in zip(self.rows, self.numbers, strict=True):
             value = self._cell(row, number, column)
             if not value:
-                raise _bad_value(self.path, number, column, "is empty")
+                raise BAD_INPUT("csv_value_empty", path=self.path, row=number, column=column)
             values.append(value)
         return tuple(values)
 
@@ -68,24 +68,22 @@ class _Table:
             try:
                 values[i] = float(cell)
             except ValueError:
-                raise _bad_value(
-                    self.path, number, column, f"holds {_shown(cell)}, wanted a number"
-                ) from None
+                values[i] = math.nan
             if not math.isfinite(values[i]):
-                raise _bad_value(self.path, number, column, f"holds {_shown(cell)}, wanted a finite number")
+                raise BAD_INPUT("csv_value", path=self.path, row=number, column=column, value=_shown(cell))
         return values
 
     def _cell(self, row: list[str], number: int, column: str) -> str:
         index = self.columns[column]
         if index >= len(row):
-            raise _bad_value(self.path, number, column, f"is missing: the row has {len(row)} values")
+            raise BAD_INPUT("csv_value_missing", path=self.path, row=number, column=column, values=len(row))
         return row[index].strip()
 
 
 def read_annotations(path: Path) -> Annotations:
     """Read annotations.csv or annotations_excluded.csv: seriesuid, coordX, coordY, coordZ, diameter_mm.
 
-    Raises InputError where the file is missing, empty, lacks a column or holds a value that is no finite number.
+    Raises InputError where the file is missing, empty, lacks a column or holds a value that is not a finite number.
     """
     table = _read_table(path, (SERIES, *CENTRE, DIAMETER))
     return Annotations(table.text(SERIES), _centres(table), table.numeric(DIAMETER))
@@ -113,14 +111,14 @@ def read_seriesuids(path: Path) -> tuple[str, ...]:
     for number, row in _lines(path):
         uid = row[0].strip()
         if not uid:
-            raise _bad_value(path, number, SERIES, "is empty")
+            raise BAD_INPUT("csv_value_empty", path=path, row=number, column=SERIES)
         if uid.lower() == SERIES and not seen:
             continue
         if uid in seen:
-            raise _bad_value(path, number, SERIES, f"repeats row {seen[uid]}: a scan must be listed once")
+            raise BAD_INPUT("csv_repeated_series", path=path, row=number, column=SERIES, first=seen[uid])
         seen[uid] = number
     if not seen:
-        raise InputError("csv_empty", f"{path} lists no series")
+        raise BAD_INPUT("csv_no_series", path=path)
     return tuple(seen)
 
 
@@ -154,9 +152,7 @@ def write_seriesuids(path: Path, series: Sequence[str]) -> None:
 def _check_listed(table: _Table, scans: frozenset[str]) -> None:
     stray = [n for uid, n in zip(table.text(SERIES), table.numbers, strict=True) if uid not in scans]
     if stray:
-        rest = f" (and {len(stray) - 1} more rows)" if len(stray) > 1 else ""
-        fault = f"the series is not in the list of scans{rest}"
-        raise InputError("csv_unknown_series", f"{table.path} row {stray[0]}, column {SERIES}: {fault}")
+        raise BAD_INPUT("csv_unknown_series", path=table.path, row=stray[0], column=SERIES, rows=len(stray))
 
 
 def _centres(table: _Table) -> np.ndarray:
@@ -166,13 +162,18 @@ def _centres(table: _Table) -> np.ndarray:
 def _read_table(path: Path, wanted: Sequence[str]) -> _Table:
     lines = _lines(path)
     if not lines:
-        raise InputError("csv_empty", f"{path} is empty; wanted the columns {', '.join(wanted)}")
+        raise BAD_INPUT("csv_empty", path=path, columns=", ".join(wanted))
     names = [name.strip() for name in lines[0][1]]
     columns = {name: i for i, name in reversed(list(enumerate(names)))}
     missing = [name for name in wanted if name not in columns]
     if missing:
-        sentence = f"{path} row {lines[0][0]} lacks the column {', '.join(missing)}; it must name {', '.join(wanted)}"
-        raise InputError("csv_column", sentence)
+        raise BAD_INPUT(
+            "csv_column",
+            path=path,
+            row=lines[0][0],
+            missing=", ".join(missing),
+            columns=", ".join(wanted),
+        )
     return _Table(path, columns, [row for _, row in lines[1:]], [number for number, _ in lines[1:]])
 
 
@@ -181,20 +182,16 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError("csv_missing", f"{path} does not exist") from None
+        raise BAD_INPUT("csv_missing", path=path) from None
     except OSError as error:
-        raise InputError("csv_unreadable", f"{path} cannot be read: {error.strerror}") from None
+        raise BAD_INPUT("csv_unreadable", path=path, why=error.strerror) from None
     except UnicodeDecodeError:
-        raise InputError("csv_unreadable", f"{path} is no text file in UTF-8") from None
+        raise BAD_INPUT("csv_encoding", path=path) from None
     reader = csv.reader(io.StringIO(text))
     try:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise InputError("csv_unreadable", f"{path} row {reader.line_num} is no CSV: {error}") from None
-
-
-def _bad_value(path: Path, number: int, column: str, fault: str) -> InputError:
-    return InputError("csv_value", f"{path} row {number}, column {column}: the value {fault}")
+        raise BAD_INPUT("csv_syntax", path=path, row=reader.line_num, why=error) from None
 
 
 def _shown(cell: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from pydicom import Dataset
 
 from apps.nodule.data.frames import Frame, group_item, is_multiframe
-from apps.nodule.data.reasons import refuse
+from apps.nodule.reasons import refuse
 
 MAX_SLOPE = 100.0
 MAX_INTERCEPT = 40000.0

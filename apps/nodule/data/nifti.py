@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from apps.nodule.data.reasons import note, refuse
+from apps.nodule.reasons import note, refuse
 
 GZIP = b"\x1f\x8b"
 HEADER_BYTES = 540

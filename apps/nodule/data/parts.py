@@ -15,7 +15,7 @@ import numpy as np
 from apps.nodule.data.frames import Frame, group_item, is_multiframe
 from apps.nodule.data.geometry import SAME_PLACE_MM, STEP_TOLERANCE_MM, slice_normal, step_tolerance
 from apps.nodule.data.headers import Header
-from apps.nodule.data.reasons import ACCEPTED, QUARANTINED, Reason
+from apps.nodule.reasons import ACCEPTED, QUARANTINED, Reason
 
 MAX_GRIDS = 4
 JUMP = 1.5  # slices; further than this from the image before, an image starts a new sweep

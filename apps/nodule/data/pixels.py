@@ -15,7 +15,7 @@ from pydicom.pixels.utils import iter_pixels
 from apps.nodule.data.frames import is_multiframe
 from apps.nodule.data.jpeg_extended import extended_frames, is_extended_12_bit
 from apps.nodule.data.modality import Modality
-from apps.nodule.data.reasons import refuse
+from apps.nodule.reasons import refuse
 
 # The least Hounsfield unit. Nothing is thinner than air (-1000); what lies lower is noise or a scanner's own
 # filling outside its field of view, often undeclared (LIDC-IDRI-0063: -2048 in a fifth of all voxels).

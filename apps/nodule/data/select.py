@@ -12,9 +12,9 @@ from apps.nodule.data.geometry import SAME_PLACE_MM, degrees_off_axial, grid_of
 from apps.nodule.data.headers import Header, Pixels, is_decodable
 from apps.nodule.data.modality import is_named_hounsfield, rescales_of
 from apps.nodule.data.parts import Stack, interleaved_grids, offset_mm, stacks_of
-from apps.nodule.data.reasons import QUARANTINED, Reason, accept, fault, note, skip
 from apps.nodule.data.slices import MAX_OFF_AXIAL_DEGREES, has_plain_pixels, slices_among
 from apps.nodule.data.values import values_are_hounsfield
+from apps.nodule.reasons import Reason, accept, fault, note, skip, verdict_of
 from core.errors import ItemRefused
 
 CT_CLASSES = frozenset({
@@ -100,7 +100,7 @@ def _judge_images(images: Sequence[Header], numbers: Sequence[int]) -> list[Part
             return [Part(skip("not_axial", degrees=degrees, limit=MAX_OFF_AXIAL_DEGREES))]
         rescales = rescales_of(datasets, frames)
     except ItemRefused as refusal:
-        return [Part(Reason(QUARANTINED, refusal.code, refusal.sentence))]
+        return [Part(verdict_of(refusal))]
     notes: tuple[tuple[str, str], ...] = ()
     if not all(is_named_hounsfield(datasets[frame.source], frame.index) for frame in frames):
         if not values_are_hounsfield(images, frames, rescales):
@@ -212,7 +212,7 @@ def _judge_stack(images: Sequence[Header], frames: list[Frame]) -> Reason:
         if len(grids) > 1:
             offset = offset_mm([Stack(grid) for grid in grids])
             return fault("interleaved_grids", grids=len(grids), offset=offset)
-        return Reason(QUARANTINED, refusal.code, refusal.sentence)
+        return verdict_of(refusal)
     verdict = judge_extent(len(grid.places), grid.step_mm) or judge_size(len(grid.places), *grid.shape_HW)
     return verdict or accept("ct_series", slices=len(grid.places))
 

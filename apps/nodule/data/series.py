@@ -13,9 +13,9 @@ from pathlib import Path
 from apps.nodule.data.files import FoundFile, Kind, find_files, path_hash, volume_suffix
 from apps.nodule.data.headers import Header, read_header
 from apps.nodule.data.quiet import quiet_libraries
-from apps.nodule.data.reasons import ACCEPTED, QUARANTINED, Reason, fault, skip
 from apps.nodule.data.select import Part, judge
 from apps.nodule.data.volume_files import judge_volume
+from apps.nodule.reasons import ACCEPTED, Reason, fault, skip, verdict_of
 from core.errors import ItemRefused
 
 # Names that the output folder needs for itself.
@@ -119,7 +119,7 @@ def _group(files: list[FoundFile]) -> tuple[list[tuple[str, list[Header]]], list
         try:
             header = read_header(file.path)
         except ItemRefused as refusal:
-            broken.append((file, Reason(QUARANTINED, refusal.code, refusal.sentence)))
+            broken.append((file, verdict_of(refusal)))
         else:
             series.setdefault(header.text("SeriesInstanceUID"), []).append(header)
     return sorted(series.items()), broken

@@ -18,10 +18,10 @@ from apps.nodule.data.files import HEADER_BYTES, volume_suffix, voxel_files
 from apps.nodule.data.nifti import CHUNK, NiftiHeader, read_nifti_header, read_nifti_voxels
 from apps.nodule.data.pixels import AIR_HU, MAX_HU, looks_like_hounsfield
 from apps.nodule.data.quiet import native_stderr_muted
-from apps.nodule.data.reasons import QUARANTINED, Reason, accept, note, refuse
 from apps.nodule.data.select import judge_extent, judge_size
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_grid import near_lps, settled, to_lps
+from apps.nodule.reasons import Reason, accept, note, refuse, verdict_of
 from core.data.paths import encodable
 from core.errors import ItemRefused
 
@@ -52,7 +52,7 @@ def judge_volume(path: Path) -> Reason:
         layout = _checked(path)
         settled(layout.affine, layout.size[:3])
     except ItemRefused as refusal:
-        return Reason(QUARANTINED, refusal.code, refusal.sentence)
+        return verdict_of(refusal)
     axis = near_lps(layout.affine)[0][0]
     slices, step = layout.size[axis], float(np.linalg.norm(layout.affine[:3, axis]))
     return judge_extent(slices, step) or judge_size(*layout.size) or accept("ct_volume", slices=slices)

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 
-from apps.nodule.data.reasons import note, refuse
+from apps.nodule.reasons import note, refuse
 
 # How far a direction may be off its orthonormal neighbour: single precision, then what writers round away.
 EXACT = 2e-5

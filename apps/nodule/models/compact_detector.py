@@ -20,8 +20,8 @@ from apps.nodule.models.findings import Candidate, Detection
 from apps.nodule.models.heatmap import peaks
 from apps.nodule.models.masses import CLOSING_MM, LARGEST_MM, find_masses, merged, sized
 from apps.nodule.models.tiling import padded_cut, slabs, suppress
+from apps.nodule.reasons import BAD_INPUT
 from core.compute.devices import choose_device
-from core.errors import InputError
 from core.runs.files import write_bytes
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "compact.safetensors"
@@ -208,7 +208,7 @@ def load_compact(model: ModelConfig, weights: str | None) -> CompactDetector:
     """Load the embedded weights, or a file of `stage=train`; raises InputError where the file does not fit."""
     device = choose_device(model.device)
     path = Path(weights) if weights else EMBEDDED
-    unfit = InputError("weights_unfit", f"{path} holds no weights of the compact detector")
+    unfit = BAD_INPUT("weights_unfit", path=path)
     try:
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
@@ -216,7 +216,7 @@ def load_compact(model: ModelConfig, weights: str | None) -> CompactDetector:
         net.load_state_dict(load_file(path))
         own = float(metadata.get("threshold", 0.5))
     except FileNotFoundError as error:
-        raise InputError("weights_missing", f"there is no weights file {path}") from error
+        raise BAD_INPUT("weights_missing", path=path) from error
     except (SafetensorError, RuntimeError, OSError, ValueError) as error:
         raise unfit from error
     if not 0 <= own <= 1 or not all(bool(value.isfinite().all()) for value in net.state_dict().values()):

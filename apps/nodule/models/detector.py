@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from apps.nodule.data.reasons import note
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Detection
+from apps.nodule.reasons import note
 
 THICK_MM = 3.05  # the thickest slices of the data that sensitivity was measured on are 3 mm apart
 

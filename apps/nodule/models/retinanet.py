@@ -31,8 +31,8 @@ from apps.nodule.data.volume import Volume
 from apps.nodule.models.backbone import ResNetFPN
 from apps.nodule.models.detector import search_limits
 from apps.nodule.models.findings import Candidate, Detection
+from apps.nodule.reasons import BAD_CONFIG, BAD_INPUT, refuse
 from core.compute.devices import choose_device
-from core.errors import ConfigError, InputError, ItemRefused
 
 SPACING_MM = (0.703125, 0.703125, 1.25)
 HU_RANGE = (-1024.0, 300.0)
@@ -91,12 +91,9 @@ class RetinaNetDetector:
         overlap: float = OVERLAP,
     ) -> None:
         if not weights:
-            raise ConfigError(
-                "weights_missing",
-                "model=retinanet needs weights=FILE: models/model.pt of MONAI's bundle lung_nodule_ct_detection",
-            )
+            raise BAD_CONFIG("weights_needed")
         if any(edge % divisor for edge, divisor in zip(tile, SIZE_DIVISIBLE, strict=True)):
-            raise ConfigError("tile_size", f"tile is {tile}, wanted multiples of {SIZE_DIVISIBLE}")
+            raise BAD_CONFIG("tile_size", tile=tile, divisors=SIZE_DIVISIBLE)
         self.threshold = threshold
         self.candidate_threshold = candidate_threshold
         self.max_candidates = max_candidates
@@ -132,7 +129,7 @@ class RetinaNetDetector:
             elif device.type != "cpu":
                 tile, device = self.tile, torch.device("cpu")
             else:
-                raise ItemRefused("out_of_memory", f"the memory does not suffice for a tile of {tile} voxels")
+                raise refuse("out_of_memory")
 
     def _boxes_by(
         self, image_1XYZ: Tensor, tile: tuple[int, ...], device: torch.device
@@ -262,8 +259,7 @@ def load_network(path: Path) -> RetinaNet:
         network = build_network()
     faults = _faults(network.state_dict(), state)
     if faults:
-        sentence = f"{path} does not fit MONAI's lung_nodule_ct_detection network: {'; '.join(faults)}"
-        raise InputError("weights_mismatch", sentence)
+        raise BAD_INPUT("weights_mismatch", path=path, faults="; ".join(faults))
     network.load_state_dict({name: _single(value) for name, value in state.items()}, assign=True)
     return network
 
@@ -278,7 +274,7 @@ def _state_of(path: Path) -> dict[str, Tensor]:
         if isinstance(raw, dict) and isinstance(raw.get(wrapper), dict):
             raw = raw[wrapper]
     if not isinstance(raw, dict) or not raw or not all(isinstance(value, Tensor) for value in raw.values()):
-        raise InputError("weights_unreadable", f"{path} holds no state dict (layer names with their tensors)")
+        raise BAD_INPUT("weights_not_state_dict", path=path)
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in raw):
             raw = {name.removeprefix(prefix): value for name, value in raw.items()}
@@ -287,21 +283,19 @@ def _state_of(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> object:
     if not path.is_file():
-        raise InputError("weights_missing", f"{path} does not exist or is no file")
+        raise BAD_INPUT("weights_missing", path=path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         if _is_script(path):
-            raise InputError(
-                "weights_unreadable", f"{path} is a TorchScript file; wanted a state dict such as model.pt"
-            )
+            raise BAD_INPUT("weights_torchscript", path=path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError:
-        raise InputError("weights_unreadable", f"{path} is no safetensors file, or a damaged one") from None
+        raise BAD_INPUT("weights_damaged", path=path, format="safetensors") from None
     except OSError as error:
-        raise InputError("weights_unreadable", f"{path} cannot be read: {error.strerror}") from None
+        raise BAD_INPUT("weights_unreadable", path=path, why=error.strerror) from None
     except _DAMAGE:
-        raise InputError("weights_unreadable", f"{path} is no PyTorch state dict, or a damaged one") from None
+        raise BAD_INPUT("weights_damaged", path=path, format="PyTorch") from None
 
 
 def _is_script(path: Path) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.nodule.data.reasons import note
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Detection
+from apps.nodule.reasons import note
 from benchmarks.nodule.elsewhere import PARTS, SPACING_MM, make_part, search_elsewhere
 from tests.benchmarks.nodule.small import detector
 

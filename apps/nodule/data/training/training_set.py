@@ -22,8 +22,9 @@ from apps.nodule.data.training.scenes import SPACING_MM, Scene, make_scene, read
 from apps.nodule.data.training.specimens import LUNA_DIAMETER, Specimen, load_cubes, load_vois
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import read_volume_file
+from apps.nodule.reasons import BAD_INPUT, refuse
 from core.data.paths import data_root
-from core.errors import InputError, ItemRefused
+from core.errors import ItemRefused
 from core.runs.log import RunLog, pseudonym
 from core.terminal.progress import progress
 
@@ -66,9 +67,7 @@ def load_training_set(data: DataConfig, seed: int, log: RunLog) -> TrainingSet:
     if data.source == "folder":
         scenes += _own(data, log)
     if not scenes:
-        raise InputError(
-            "nothing_to_train_on", "data.phantoms=0 leaves no lung to train on: add data.phantoms=…"
-        )
+        raise BAD_INPUT("nothing_to_train_on")
     log.event("training_set", items=len(scenes), count=len(specimens) + len(cubes))
     return TrainingSet(scenes, specimens, cubes, load_shapes("train"))
 
@@ -106,11 +105,7 @@ def _real_root(data: DataConfig) -> Path:
     root = Path(data.real) if data.real else data_root()
     wanted = (Path("ct", "chest", "lesions.csv"), *(Path("ct", "lidc-nodules", n) for n in NODULE_FILES))
     if root is None or not all((root / path).is_file() for path in wanted):
-        raise InputError(
-            "no_real_data",
-            "data=mixed needs the folder of real CT (data.real=FOLDER or TRIPTYCH_DATA); "
-            "data=phantoms trains on generated chests alone",
-        )
+        raise BAD_INPUT("no_real_data")
     return root
 
 
@@ -130,7 +125,7 @@ def _chest(root: Path, name: str, tumour: dict[str, float]) -> Scene:
 def _own(data: DataConfig, log: RunLog) -> Iterator[Scene]:
     """The user's volumes; a series that is no chest CT or cannot be read is left out, and the log says why."""
     if not data.volumes or not data.annotations:
-        raise InputError("no_own_data", "data=folder needs data.volumes=FOLDER and data.annotations=CSV")
+        raise BAD_INPUT("no_own_data")
     known = read_annotations(Path(data.annotations))
     series = np.array(known.series)
     used = 0
@@ -144,7 +139,7 @@ def _own(data: DataConfig, log: RunLog) -> Iterator[Scene]:
         used += len(scene.centres_N3)
         yield scene
     if not used:
-        raise InputError("no_own_nodules", "none of the annotations lies in the lungs of a readable series")
+        raise BAD_INPUT("no_own_nodules")
 
 
 def _own_scene(item: SeriesItem, centres_mm_K3: np.ndarray, diameters_K: np.ndarray) -> Scene:
@@ -155,7 +150,7 @@ def _own_scene(item: SeriesItem, centres_mm_K3: np.ndarray, diameters_K: np.ndar
     diameters = np.where(diameters_K > 0, diameters_K, 10.0)
     scene = lung_of(volume, centres_mm_K3, diameters, accepts=False)
     if not len(scene.dense_M3):
-        raise ItemRefused("no_lung", "The volume shows no lung with vessels in it.")
+        raise refuse("no_vessels")
     return scene
 
 

@@ -106,7 +106,7 @@ def test_columns_of_written_files(tmp_path: Path) -> None:
         (
             HEADER + "1,0,0,0,5\n1,0,zero,0,5\n",
             "csv_value",
-            "row 3, column coordY: the value holds text, wanted a number",
+            "row 3, column coordY: the value holds text, wanted a finite number",
         ),
         (
             HEADER + "\n1,nan,0,0,5\n",
@@ -121,10 +121,14 @@ def test_columns_of_written_files(tmp_path: Path) -> None:
         (
             HEADER + "1,0,0,0,\n",
             "csv_value",
-            "row 2, column diameter_mm: the value holds nothing, wanted a number",
+            "row 2, column diameter_mm: the value holds nothing, wanted a finite number",
         ),
-        (HEADER + "1,0,0\n", "csv_value", "row 2, column coordZ: the value is missing: the row has 3 values"),
-        (HEADER + ",0,0,0,5\n", "csv_value", "row 2, column seriesuid: the value is empty"),
+        (
+            HEADER + "1,0,0\n",
+            "csv_value_missing",
+            "row 2, column coordZ: the value is missing: the row has 3 values",
+        ),
+        (HEADER + ",0,0,0,5\n", "csv_value_empty", "row 2, column seriesuid: the value is empty"),
         (HEADER + '"1\n2"x,0,0,0,5\x00\n', "csv_value", "column diameter_mm"),
     ],
 )
@@ -142,7 +146,8 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path: Path, text: str, code: str,
 def test_a_mark_on_an_unknown_scan_is_refused_without_naming_it(tmp_path: Path) -> None:
     path = file_of(tmp_path, MARKS + "1.2,0,0,0,1\n9.8.7,0,0,0,1\n9.8.6,0,0,0,1\n")
     with pytest.raises(
-        InputError, match=r"row 3, column seriesuid: the series is not in the list of scans \(and 1 more"
+        InputError,
+        match=r"row 3, column seriesuid: the series is not in the list of scans \(rows of this kind: 2\)",
     ):
         read_predictions(path, scans=("1.2", "1.3"))
     assert len(read_predictions(path).series) == 3
@@ -157,14 +162,14 @@ def test_a_cell_that_may_name_a_patient_is_not_repeated(tmp_path: Path) -> None:
     assert "Doe" not in str(caught.value)
 
 
-def test_files_that_are_no_text_or_not_there(tmp_path: Path) -> None:
+def test_files_that_are_not_text_or_do_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read_annotations(tmp_path / "none.csv")
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         read_annotations(tmp_path)
     binary = tmp_path / "binary.csv"
     binary.write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(InputError, match="is no text file in UTF-8"):
+    with pytest.raises(InputError, match="is not a text file in UTF-8"):
         read_annotations(binary)
 
 

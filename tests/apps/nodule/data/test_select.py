@@ -11,8 +11,8 @@ from pydicom.uid import HTJ2KLossless, generate_uid
 
 from apps.nodule.data.headers import Header, Pixels, read_header
 from apps.nodule.data.quiet import quiet_libraries
-from apps.nodule.data.reasons import Reason
 from apps.nodule.data.select import judge, judge_extent, judge_size
+from apps.nodule.reasons import Reason
 from tests.apps.nodule.data.dicom_samples import (
     chest_series,
     chest_volume,

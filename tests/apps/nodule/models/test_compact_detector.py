@@ -279,7 +279,7 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_compact(ModelConfig(), str(tmp_path / "none"))
     assert caught.value.code == "weights_missing"
-    assert caught.value.sentence == f"there is no weights file {tmp_path / 'none'}"
+    assert caught.value.sentence == f"the weights file {tmp_path / 'none'} does not exist or is not a file"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -208,7 +208,7 @@ def test_half_a_tile_still_divides_and_never_grows() -> None:
 
 def test_a_scan_that_fits_no_memory_is_set_aside(weights: Path) -> None:
     volume, _ = volume_with_ball("axial", (26, 42, 46), (7, 23, 13))
-    with pytest.raises(ItemRefused, match=r"memory does not suffice for a tile of \(128, 128, 48\) voxels"):
+    with pytest.raises(ItemRefused, match="does not fit into the memory"):
         Cramped(weights, holds=0).detect(volume)
 
 
@@ -224,7 +224,7 @@ def test_the_config_builds_it(weights: Path) -> None:
 
 
 def test_without_a_file_the_config_is_wrong() -> None:
-    with pytest.raises(ConfigError, match="model=retinanet needs weights=FILE"):
+    with pytest.raises(ConfigError, match="model=retinanet has no embedded weights: add weights=FILE"):
         RetinaNetDetector(None)
 
 
@@ -277,11 +277,11 @@ def test_files_that_hold_no_weights(tmp_path: Path) -> None:
     text.write_text("not weights")
     damaged.write_bytes(b"\x00" * 64)
     torch.save({"epoch": 3}, number)
-    with pytest.raises(InputError, match="does not exist or is no file"):
+    with pytest.raises(InputError, match="does not exist or is not a file"):
         load_network(tmp_path / "none.pt")
-    with pytest.raises(InputError, match=r"text\.pt is no PyTorch state dict"):
+    with pytest.raises(InputError, match=r"text\.pt is not a valid PyTorch file"):
         load_network(text)
-    with pytest.raises(InputError, match="is no safetensors file, or a damaged one"):
+    with pytest.raises(InputError, match="is not a valid safetensors file, or is damaged"):
         load_network(damaged)
     with pytest.raises(InputError, match=r"number\.pt holds no state dict"):
         load_network(number)

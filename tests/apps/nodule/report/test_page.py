@@ -4,9 +4,9 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from apps.nodule.data.reasons import note
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Finding
+from apps.nodule.reasons import note
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.page import DISCLAIMER, series_page
 

@@ -7,9 +7,9 @@ import pytest
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from apps.nodule.data.reasons import note
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Finding
+from apps.nodule.reasons import note
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.segmentation import segmentation, tracking_uid
 from apps.nodule.report.structured_report import structured_report

@@ -167,7 +167,7 @@ def test_annotations_of_no_series_here_are_refused(own: Path, tmp_path: Path) ->
         ("seriesuid,coordX,coordY,coordZ\n", "nodules.csv row 1 lacks the column diameter_mm"),
         (
             "seriesuid,coordX,coordY,coordZ,diameter_mm\nx,1,2,here,4\n",
-            "nodules.csv row 2, column coordZ: the value holds text, wanted a number",
+            "nodules.csv row 2, column coordZ: the value holds text, wanted a finite number",
         ),
     ],
 )

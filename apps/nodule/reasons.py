@@ -1,14 +1,20 @@
-"""Why a series is skipped, refused or noted: stable codes, each with one plain sentence.
+"""Why a series is skipped, refused or noted, or a command stops: stable codes, each with one plain sentence.
 
-A sentence carries numbers at most, never an attribute of the patient, a UID or a file's name, so that it may
-stand in a log line as well as in summary.csv.
+A sentence about a series carries numbers at most, never an attribute of the patient, a UID or a file's name, so that
+it may stand in a log line as well as in summary.csv.
+
+A series is refused at two times. While the input is listed (`data.series.scan`), its headers are judged: files,
+headers, frames, modality, geometry and select raise `refuse(…)` or return `skip(…)` or `fault(…)`, and `scan` turns
+either into the series' verdict. When an accepted series is loaded (`data.load.load`), its voxels are decoded: pixels,
+nifti and volume_files raise `refuse(…)`, which reaches the caller as ItemRefused.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.errors import ItemRefused
+from core.errors import ConfigError, InputError, ItemRefused
+from core.reasons import Reasons
 
 ACCEPTED = "accepted"
 SKIPPED = "skipped"
@@ -44,7 +50,7 @@ SKIP_SENTENCES = {
     "too_coarse": "The slices lie {step:.1f} mm apart; at most {limit:.1f} mm, or nodules fall between.",
 }
 
-FAULT_SENTENCES = {
+refuse = Reasons(ItemRefused, "Why a series is quarantined.", {
     "empty_file": "The file has no bytes.",
     "unreadable_file": "The system could not read the file or folder.",
     "not_dicom": "The file is named like DICOM but is not DICOM.",
@@ -79,13 +85,60 @@ FAULT_SENTENCES = {
     "voxels_outside": "The volume's header names voxels outside its own folder.",
     "volume_axes": "The volume has {axes} axes; three are processed.",
     "volume_colour": "The voxels have {channels} channels; one is processed.",
-    "volume_not_finite": "Voxels that are no finite number: {voxels}.",
-}
+    "volume_not_finite": "Voxels that are not finite numbers: {voxels}.",
+    "no_vessels": "The volume shows no lung with vessels in it.",
+    "out_of_memory": "The series does not fit into the memory.",
+    "internal_fault": "The series met a defect of the program; see the run's log.",
+})  # fmt: skip
+
+BAD_INPUT = Reasons(InputError, "Why a command stops at its input.", {
+    "input_missing": "input {path} does not exist",
+    "input_empty": "{path} holds no file to read",
+    "output_is_input": "output {path} is the input itself; name another folder",
+    "no_nodules": "{annotations} has no nodule on the scans of {seriesuids}: sensitivity is undefined",
+    "csv_missing": "{path} does not exist",
+    "csv_unreadable": "{path} cannot be read: {why}",
+    "csv_encoding": "{path} is not a text file in UTF-8",
+    "csv_syntax": "{path} row {row} is not valid CSV: {why}",
+    "csv_empty": "{path} is empty; wanted the columns {columns}",
+    "csv_no_series": "{path} lists no series",
+    "csv_column": "{path} row {row} lacks the column {missing}; it must name {columns}",
+    "csv_value": "{path} row {row}, column {column}: the value holds {value}, wanted a finite number",
+    "csv_value_empty": "{path} row {row}, column {column}: the value is empty",
+    "csv_value_missing": "{path} row {row}, column {column}: the value is missing: the row has {values} values",
+    "csv_repeated_series": (
+        "{path} row {row}, column {column}: the value repeats row {first}: a scan must be listed once"
+    ),
+    "csv_unknown_series": (
+        "{path} row {row}, column {column}: the series is not in the list of scans (rows of this kind: {rows})"
+    ),
+    "nothing_to_train_on": "data.phantoms=0 leaves no lung to train on: add data.phantoms=…",
+    "no_real_data": (
+        "data=mixed needs the folder of real CT (data.real=FOLDER or TRIPTYCH_DATA); "
+        "data=phantoms trains on generated chests alone"
+    ),
+    "no_own_data": "data=folder needs data.volumes=FOLDER and data.annotations=CSV",
+    "no_own_nodules": "none of the annotations lies in the lungs of a readable series",
+    "weights_missing": "the weights file {path} does not exist or is not a file",
+    "weights_unreadable": "{path} cannot be read: {why}",
+    "weights_unfit": "{path} holds no weights of the compact detector",
+    "weights_mismatch": "{path} does not fit MONAI's lung_nodule_ct_detection network: {faults}",
+    "weights_damaged": "{path} is not a valid {format} file, or is damaged",
+    "weights_not_state_dict": "{path} holds no state dict (layer names with their tensors)",
+    "weights_torchscript": "{path} is a TorchScript file; wanted a state dict such as model.pt",
+})  # fmt: skip
+
+BAD_CONFIG = Reasons(ConfigError, "Why a configuration is refused.", {
+    "weights_needed": (
+        "model=retinanet has no embedded weights: add weights=FILE, of MONAI's bundle lung_nodule_ct_detection"
+    ),
+    "tile_size": "tile is {tile}, wanted multiples of {divisors}",
+})  # fmt: skip
 
 # What was repaired or is peculiar in an accepted series.
 NOTE_SENTENCES = {
     "duplicates_dropped": "Images that repeat another exactly and were dropped: {images}.",
-    "others_dropped": "Objects in the series that are no axial CT images and were left out: {images}.",
+    "others_dropped": "Objects in the series that are not axial CT images and were left out: {images}.",
     "series_split": "The series holds {parts} stacks of images, separated by {by}; this result is of stack {number}.",
     "interleaved": "The slices of the stacks interleave, {offset:.2f} mm apart.",
     "rescale_type": (
@@ -124,7 +177,7 @@ LIMIT_SENTENCES = {
         "{limit:.0f} mm no sensitivity was measured."
     ),
     "candidate_limit": (
-        "Places that may be nodules but were left out, beyond the best {limit} (set by model.max_candidates): {left}."
+        "Possible nodules that were left out, beyond the best {limit} (set by model.max_candidates): {left}."
     ),
 }
 
@@ -145,12 +198,12 @@ def skip(code: str, **values: float | str) -> Reason:
 
 def fault(code: str, **values: float | str) -> Reason:
     """Return the verdict for a series with a fault."""
-    return Reason(QUARANTINED, code, _fill(FAULT_SENTENCES, code, values))
+    return Reason(QUARANTINED, code, refuse.sentence(code, **values))
 
 
-def refuse(code: str, **values: float | str) -> ItemRefused:
-    """Return the error that stops one item with a fault; the caller raises it."""
-    return ItemRefused(code, _fill(FAULT_SENTENCES, code, values))
+def verdict_of(refusal: ItemRefused) -> Reason:
+    """Return the verdict that a refusal means."""
+    return Reason(QUARANTINED, refusal.code, refusal.sentence)
 
 
 def note(code: str, **values: float | str) -> tuple[str, str]:

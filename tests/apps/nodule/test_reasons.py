@@ -1,18 +1,20 @@
-"""The table of reasons: stable codes, whole sentences, no room for text from a file."""
+"""The table of reasons: stable codes, whole sentences, without text from a file."""
 
 from __future__ import annotations
 
+import ast
 import re
 import string
+from pathlib import Path
 
 import pytest
 
-from apps.nodule.data import reasons
+from apps.nodule import reasons
 
 TABLES = {
     "accepted": reasons.ACCEPTED_SENTENCES,
     "skip": reasons.SKIP_SENTENCES,
-    "fault": reasons.FAULT_SENTENCES,
+    "fault": reasons.refuse.sentences,
     "note": reasons.NOTE_SENTENCES,
     "limit": reasons.LIMIT_SENTENCES,
 }
@@ -27,10 +29,11 @@ def test_codes_are_frozen() -> None:
             "secondary_capture", "too_coarse", "too_few_slices", "too_short",
         ],
         "fault": [
-            "bad_rescale", "damaged_file", "duplicates_differ", "empty_file", "interleaved_grids", "missing_slices",
+            "bad_rescale", "damaged_file", "duplicates_differ", "empty_file", "interleaved_grids", "internal_fault",
+            "missing_slices",
             "mixed_frames_of_reference",
             "mixed_orientations", "mixed_patients", "mixed_sizes", "mixed_spacings", "mixed_studies",
-            "no_geometry", "no_pixel_data", "no_uid", "not_dicom", "shear_too_large",
+            "no_geometry", "no_pixel_data", "no_uid", "no_vessels", "not_dicom", "out_of_memory", "shear_too_large",
             "tilt_too_large", "too_large", "truncated",
             "undecodable",
             "uneven_positions", "uneven_spacing", "unknown_syntax", "unreadable_file", "unreadable_volume",
@@ -50,9 +53,37 @@ def test_codes_are_frozen() -> None:
     }  # fmt: skip
 
 
+def test_codes_of_the_command_are_frozen() -> None:
+    assert sorted(reasons.BAD_INPUT.sentences) == [
+        "csv_column", "csv_empty", "csv_encoding", "csv_missing", "csv_no_series", "csv_repeated_series", "csv_syntax",
+        "csv_unknown_series", "csv_unreadable", "csv_value", "csv_value_empty", "csv_value_missing", "input_empty",
+        "input_missing", "no_nodules", "no_own_data", "no_own_nodules", "no_real_data", "nothing_to_train_on",
+        "output_is_input", "weights_damaged", "weights_mismatch", "weights_missing", "weights_not_state_dict",
+        "weights_torchscript", "weights_unfit", "weights_unreadable",
+    ]  # fmt: skip
+    assert sorted(reasons.BAD_CONFIG.sentences) == ["tile_size", "weights_needed"]
+
+
+def test_no_code_is_a_literal_where_an_error_is_raised() -> None:
+    folder = Path(reasons.__file__).parent
+    files = [path for path in folder.rglob("*.py") if path.name != "config.py"]
+    assert len(files) > 60
+    literal = [
+        f"{path.name}:{node.lineno}"
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("ConfigError", "InputError", "InternalFault", "ItemRefused")
+        and any(isinstance(argument, (ast.Constant, ast.JoinedStr)) for argument in node.args)
+    ]
+    assert literal == []
+
+
 def test_no_code_means_two_things() -> None:
-    codes = [code for table in TABLES.values() for code in table]
-    assert len(codes) == len(set(codes)) == 70
+    tables = [*TABLES.values(), reasons.BAD_INPUT.sentences, reasons.BAD_CONFIG.sentences]
+    codes = [code for table in tables for code in table]
+    assert len(codes) == len(set(codes)) == 102
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
