@@ -14,7 +14,7 @@ SERVICES := orthanc dicom3tools dcmtk postgresql chromium
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo env || { sudo -n true 2>/dev/null && echo sudo -n; })
 APT := $(ROOT) DEBIAN_FRONTEND=noninteractive apt-get -qq
 
-.PHONY: help demo test check docs format setup setup-dev services clean
+.PHONY: help demo test quick check docs format setup setup-dev services clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -24,6 +24,14 @@ demo: setup  ## Set up, find nodules on embedded inputs, end with the path of on
 
 test: setup-dev services check  ## Set up, then run every check and test
 	@$(BIN)/python -m pytest
+
+quick: setup-dev  ## Every check, and the tests that need no server, training or real data: 2 minutes
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports >/dev/null
+	@$(BIN)/mypy & types=$$!; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not (e2e or realdata or slow)' || failed=$$?; \
+	wait $$types; exit $${failed:-0}
 
 check: setup-dev  ## Lint, format, types and arrows, without tests
 	@$(BIN)/ruff check .
@@ -35,7 +43,7 @@ docs: setup-dev  ## Build the documentation site into build/docs, without a netw
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "$(CURDIR)/build/docs/index.html"
 
-format: setup-dev  ## Format the code and mend what can be mended by itself
+format: setup-dev  ## Format the code and fix what can be fixed automatically
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

@@ -1,4 +1,4 @@
-"""The plan of the house, held by test: arrows, no circles, short files, the same rooms, a test for each file."""
+"""The architecture, held by test: arrows, no circles, short files, the same packages, a test for each file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOPS = ("core", "apps", "pipelines")
 LONGEST = 400
 # File → reason why it may be longer.
 LONGER: dict[str, str] = {}
-# Rooms that every app has; an app may lack a verb that means nothing for it, but no room has another name.
+# Packages that every app has; an app may lack a verb that means nothing for it, but none has another name.
 FOLDERS = {"data", "models", "metrics", "report", "weights"}
 # Folders of one app alone, and why it has them.
 OWN_FOLDERS = {
@@ -74,7 +74,7 @@ def _imports(path: Path) -> Iterator[str]:
 GRAPH = {name: sorted(set(_imports(path)) - {name}) for name, path in MODULES.items()}
 
 
-def test_there_is_a_house() -> None:
+def test_there_are_files_and_imports() -> None:
     assert len(FILES) > 30
     assert sum(map(len, GRAPH.values())) > 50
 
@@ -123,20 +123,20 @@ def test_relative_imports_are_not_used() -> None:
 @pytest.mark.parametrize(
     "app", sorted(path.name for path in (ROOT / "apps").iterdir() if (path / "config.py").exists())
 )
-def test_each_app_has_the_same_rooms(app: str) -> None:
+def test_each_app_has_the_same_packages(app: str) -> None:
     folder = ROOT / "apps" / app
     inside = {path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert inside == FOLDERS | OWN_FOLDERS.get(app, set())
     files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert {"config", *VERBS} <= files
-    door = ROOT / "pipelines" / f"{app}.py"
-    assert door.exists()
-    assert len(door.read_text(encoding="utf-8").splitlines()) <= 60, "a front door fits on one screen"
+    entry = ROOT / "pipelines" / f"{app}.py"
+    assert entry.exists()
+    assert len(entry.read_text(encoding="utf-8").splitlines()) <= 60, "an entry point fits on one screen"
     assert (ROOT / "conf" / f"{app}.yaml").exists()
 
 
 def test_each_source_file_has_a_test_file() -> None:
-    tables = "reasons.py"  # tests/test_reasons.py looks into each
+    tables = "reasons.py"  # tests/test_reasons.py checks each
     files = [path for path in FILES if path.name != tables or path.parent.name == "core"]
     wanted = {path.relative_to(ROOT).parent / f"test_{path.name}" for path in files}
     missing = sorted(str(path) for path in wanted if not (ROOT / "tests" / path).exists())
@@ -145,6 +145,7 @@ def test_each_source_file_has_a_test_file() -> None:
 
 def test_each_test_file_belongs_to_a_source_file() -> None:
     extra = {
+        "test_duplicates.py",
         "test_house.py",
         "test_public_names.py",
         "test_reasons.py",
@@ -153,9 +154,8 @@ def test_each_test_file_belongs_to_a_source_file() -> None:
         "docs/test_site.py",
     }
     tests = {str(path.relative_to(ROOT / "tests")) for path in (ROOT / "tests").rglob("test_*.py")}
-    extra |= {
-        f"apps/{app}/test_api.py" for app in ("imagegen", "nodule", "risk")
-    }  # of apps/<app>/__init__.py
+    # of apps/<app>/__init__.py
+    extra |= {f"apps/{app}/test_api.py" for app in ("imagegen", "nodule", "risk")}
     tests = {name for name in tests - extra if not name.startswith("e2e/")}
     assert len(tests) > 30
     # A long test file may be split: test_load.py, test_load_syntaxes.py.
@@ -170,9 +170,8 @@ def test_each_test_file_belongs_to_a_source_file() -> None:
 
 
 def test_init_files_are_empty_and_everywhere() -> None:
-    public = {
-        ROOT / "apps" / app for app in ("imagegen", "nodule", "risk")
-    }  # tests/core/test_api.py holds these
+    # tests/core/test_api.py holds these
+    public = {ROOT / "apps" / app for app in ("imagegen", "nodule", "risk")}
     for top in (*TOPS, "conf", "benchmarks", "docs"):
         folders = {path.parent for path in (ROOT / top).rglob("*") if path.suffix in (".py", ".yaml")}
         assert len(folders) >= 1
@@ -221,8 +220,8 @@ def test_a_skipped_test_fails_where_none_may_be_skipped(switch: str, code: int, 
 )
 def test_no_option_is_dead(app: str, schema: type) -> None:
     """Each field of the config is read somewhere in its app or the core: by its own name, as an attribute."""
-    rooms = [ROOT / "core", ROOT / "apps" / app]
-    files = [path for path in FILES if any(path.is_relative_to(room) for room in rooms)]
+    folders = [ROOT / "core", ROOT / "apps" / app]
+    files = [path for path in FILES if any(path.is_relative_to(folder) for folder in folders)]
     text = "\n".join(path.read_text("utf-8") for path in files if path.name != "config.py")
     names = [path for path, _ in walk(schema)]
     assert len(names) > 30
@@ -237,15 +236,15 @@ def test_core_knows_no_domain_word() -> None:
         assert not words.search(text), f"{path}: {words.search(text)}"
 
 
-def test_no_file_names_a_place_of_one_machine() -> None:
+def test_no_file_names_a_path_of_one_machine() -> None:
     listed = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=True, text=True
     )
     names = [name for name in listed.stdout.split("\0") if name]
     assert len(names) > 50
-    place = re.compile(r"/(?:home|Users|root|work|mnt|workspace)/[\w.-]+")
+    local = re.compile(r"/(?:home|Users|root|work|mnt|workspace)/[\w.-]+")
     for name in names:
         path = ROOT / name
         if path.suffix in (".py", ".md", ".toml", ".yaml", ".txt", ".html", ".css", "") and path.is_file():
-            found = place.search(path.read_text(encoding="utf-8", errors="replace"))
-            assert found is None, f"{name}: {found}"
+            match = local.search(path.read_text(encoding="utf-8", errors="replace"))
+            assert match is None, f"{name}: {match}"

@@ -68,9 +68,8 @@ class Run:
 
     def say(self, line: str) -> None:
         """Show a line on the terminal, once for all processes of the run."""
-        if (
-            self.rank == 0 and sys.__stderr__ is not None
-        ):  # not sys.stderr, which a stage withholds: core/terminal/silence.py
+        # not sys.stderr, which a stage withholds: core/terminal/silence.py
+        if self.rank == 0 and sys.__stderr__ is not None:
             print(f"{self._command}: {line}", file=sys.__stderr__, flush=True)
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:

@@ -66,9 +66,8 @@ class RunLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._stream = path.open(
-                "ab", buffering=0
-            )  # unbuffered: nothing is left to fail when it is closed
+            # unbuffered: nothing is left to fail when it is closed
+            self._stream = path.open("ab", buffering=0)
         except OSError as error:
             raise output_error(error, path.parent) from error
 

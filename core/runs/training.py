@@ -21,12 +21,8 @@ from core.runs.folder import SETTINGS, Run, held_training
 from core.runs.reasons import RUN_FOLDER
 from core.settings.schema import value_at, walk
 
-FREE = (
-    "max_minutes",
-    "num_workers",
-    "log_every_steps",
-    "checkpoint_every_steps",
-)  # they do not decide the weights
+# they do not decide the weights
+FREE = ("max_minutes", "num_workers", "log_every_steps", "checkpoint_every_steps")
 GROWING = "max_steps"  # a training may be continued for longer
 _SHOWN = 12
 

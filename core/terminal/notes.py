@@ -14,9 +14,8 @@ def print_note(sentence: str) -> None:
 
     Values of an input are quoted by whoever writes the sentence: see `core.text.quoting`.
     """
-    terminal = (
-        sys.__stderr__
-    )  # not sys.stderr, which is withheld while a stage runs: see core/terminal/silence.py
+    # not sys.stderr, which is withheld while a stage runs: see core/terminal/silence.py
+    terminal = sys.__stderr__
     if terminal is not None:
         with contextlib.suppress(OSError, ValueError):  # a closed pipe, a closed file
             print("note:", " ".join(sentence.split()), file=terminal, flush=True)

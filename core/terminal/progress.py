@@ -14,9 +14,8 @@ T = TypeVar("T")
 
 def progress_bar() -> Progress | None:
     """Return a bar that is not shown yet; None where nobody watches, since stderr is not a terminal."""
-    terminal = (
-        sys.__stderr__
-    )  # not sys.stderr, which is withheld while a stage runs: see core/terminal/silence.py
+    # not sys.stderr, which is withheld while a stage runs: see core/terminal/silence.py
+    terminal = sys.__stderr__
     if terminal is None or not terminal.isatty():
         return None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
