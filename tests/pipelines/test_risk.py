@@ -57,11 +57,11 @@ def test_a_backfill_writes_all_its_dates_into_one_output() -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["as_of=2018-13-01"], "as_of=2018-13-01 is no date: wanted one such as 2024-06-30"),
-        (["as_of=yesterday"], "as_of=yesterday is no date"),
-        (["as_of="], "as_of= is no date"),
+        (["as_of=2018-13-01"], "as_of=2018-13-01 is not a valid date: wanted one such as 2024-06-30"),
+        (["as_of=yesterday"], "as_of=yesterday is not a valid date"),
+        (["as_of="], "as_of= is not a valid date"),
         (["data.zone=Mars", "as_of=2018-12-31"], "data.zone=Mars is not a time zone"),
-        (["data.max_age=soon"], "data.max_age=soon is no age: wanted steps or time such as"),
+        (["data.max_age=soon"], "data.max_age=soon is not a valid age: wanted steps or time such as"),
         (["data.path=no.csv", "data.sample=null"], "data.path=no.csv cannot be read: No such file"),
         (["score.portfolios=no.csv"], "score.portfolios=no.csv cannot be read: No such file"),
     ],

@@ -14,7 +14,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from apps.risk.reasons import INPUTS
 from core.errors import InputError
+from core.text.quoting import shortened
 
 _LAST_TIME = datetime.time(23, 59, 59, 999999)  # of a day
 _UTC = re.compile(r"\s*UTC$")
@@ -108,21 +110,14 @@ def _of_text(text: str, zone: str | None) -> AsOf:
     if moment.tzinfo is None:
         return _at_wall(moment, zone, text)
     if zone is None:
-        raise InputError(
-            "as_of_value",
-            f"as_of={text} has an offset: leave it out, or name by data.zone= the zone into which times are converted",
-        )
+        raise INPUTS("as_of_offset", text=shortened(text))
     local = moment.astimezone(ZoneInfo(zone))
     twice = len(_turns(local.replace(tzinfo=None), zone)) == 2
     return _fixed(local, 1 + local.fold if twice else 0)
 
 
 def _no_date(text: str) -> InputError:
-    return InputError(
-        "as_of_value",
-        f"as_of={text} is no date: wanted one such as 2024-06-30, which means the end of that day, or a time such as "
-        "2024-06-30T17:30",
-    )
+    return INPUTS("as_of_value", text=shortened(text))
 
 
 def _read(text: str) -> tuple[datetime.date | None, datetime.datetime | None]:
@@ -141,16 +136,10 @@ def _at_wall(wall: datetime.datetime, zone: str | None, text: str) -> AsOf:
         return AsOf(wall)
     turns = _turns(wall, zone)
     if not turns:
-        raise InputError(
-            "as_of_value",
-            f"as_of={text} does not exist in {zone}, whose clock is put ahead over it: choose a time before or after",
-        )
+        raise INPUTS("as_of_skipped", text=text, zone=zone)
     if len(turns) == 2:
         first, second = (one.isoformat() for one in turns)
-        raise InputError(
-            "as_of_value",
-            f"as_of={text} comes twice in {zone}, whose clock is put back: wanted as_of={first} or as_of={second}",
-        )
+        raise INPUTS("as_of_twice", text=text, zone=zone, first=first, second=second)
     return _fixed(turns[0], 0)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from apps.risk.data.columns import OFFSET, Columns
 from apps.risk.data.parse import walls_of
+from apps.risk.reasons import INPUTS
 from core.errors import InputError
 
 LATE, LEAST, RECENT, FAR = 3, 3, 250, 10  # of `last_in_step`
@@ -127,20 +128,12 @@ def last_in_step(time_R: np.ndarray) -> np.datetime64:
 
 def as_of_doubtful(last: np.datetime64, in_step: np.datetime64) -> InputError:
     """Return the error of a table whose last time lies far after all others."""
-    return InputError(
-        "as_of_doubtful",
-        f"without as_of the data's last date counts, {_day(last)}, and it lies far after the others, which end on "
-        f"{_day(in_step)}: mend that row, or say which date is meant, such as as_of={_day(in_step)}",
-    )
+    return INPUTS("as_of_doubtful", last=_day(last), usual=_day(in_step))
 
 
 def nothing_known(as_of: np.datetime64, since_R: np.ndarray) -> InputError:
-    """Return the error of an as-of date before all data. since_R: when each row became known."""
-    first = np.fmin.reduce(since_R) if len(since_R) else np.datetime64("NaT")
-    when = f": the first row became known on {_day(first)}" if not np.isnat(first) else ""
-    return InputError(
-        "as_of_before_data", f"nothing was known as of {_day(as_of)}{when}; choose a later as_of"
-    )
+    """Return the error of an as-of date before all data. since_R: when each row became known, one at least."""
+    return INPUTS("as_of_before_data", as_of=_day(as_of), first=_day(np.fmin.reduce(since_R)))
 
 
 def _day(time: np.datetime64) -> str:

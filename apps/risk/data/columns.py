@@ -7,7 +7,6 @@ command line; everything that reads a table gets them as one `Columns`.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import Any
 
 import yaml
 
-from core.errors import ConfigError, InputError
-from core.settings.zones import is_zone
+from apps.risk.reasons import INPUTS, OPTIONS
+from core.settings.zones import check_zone
+from core.text.nearest import did_you_mean
+from core.text.quoting import shortened
 
 # A reader of files puts here why a row could not be split into values; absent where all rows could.
 FAULT = "__fault__"
@@ -59,22 +60,14 @@ class Columns:
         names = self.all
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
-            raise ConfigError(
-                "config_choice", f"column '{doubled[0]}' has two roles: give each column one role"
-            )
+            raise OPTIONS("role_doubled", column=doubled[0])
         if any(not name for name in names) or FAULT in names:
-            raise ConfigError("config_choice", f"a column may not be called '{FAULT}' or have an empty name")
+            raise OPTIONS("column_name", name=FAULT)
         if not self.labels:
-            raise ConfigError("config_missing", "nothing to forecast: name a column in targets, or an event")
+            raise OPTIONS("nothing_to_forecast")
         if self.decimal not in (None, "point", "comma"):
-            raise ConfigError(
-                "config_choice", f"decimal={self.decimal} is no mark before fractions: wanted point or comma"
-            )
-        if self.zone is not None and not is_zone(self.zone):
-            raise ConfigError(
-                "config_choice",
-                f"zone={self.zone} is no time zone: wanted a name such as Europe/Berlin or UTC",
-            )
+            raise OPTIONS("decimal_unknown", value=shortened(self.decimal))
+        check_zone("zone", self.zone)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -102,22 +95,24 @@ class Columns:
         present = [str(name) for name in found]
         missing = [name for name in self.all if name not in present]
         if missing:
-            more = f" ({len(missing)} columns are missing)" if len(missing) > 1 else ""
-            raise InputError(
+            raise INPUTS(
                 "column_missing",
-                f"{where} has no column '{missing[0]}'{more}: {nearest(missing[0], present)}",
+                where=where,
+                column=missing[0],
+                count=len(missing),
+                hint=did_you_mean(missing[0], present),
             )
 
 
 def columns_from(content: Mapping[str, Any], where: str = "columns") -> Columns:
     """Build Columns from a mapping, as one YAML file or a section of the config gives it.
 
-    Roles of several columns take a list, or names in one text parted by commas. Raises ConfigError.
+    Roles of several columns take a list, or comma-separated names in one text. Raises ConfigError.
     """
     fields = [field.name for field in dataclasses.fields(Columns)]
     unknown = [str(name) for name in content if name not in fields]
     if unknown:
-        raise ConfigError("config_unknown", f"{where} has no '{unknown[0]}': {nearest(unknown[0], fields)}")
+        raise OPTIONS("role_unknown", where=where, name=unknown[0], hint=did_you_mean(unknown[0], fields))
     values: dict[str, Any] = {}
     for name, value in content.items():
         values[name] = _names(value, f"{where}.{name}") if name in _LISTS else _name(value, f"{where}.{name}")
@@ -134,27 +129,12 @@ def read_columns(path: Path) -> Columns:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError("config_missing", f"{path} cannot be read: {error.strerror}") from error
+        raise OPTIONS("columns_missing", path=path, cause=error.strerror) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("config_unreadable", f"{path} is no YAML in UTF-8") from error
+        raise OPTIONS("columns_unreadable", path=path) from error
     if not isinstance(content, dict):
-        raise ConfigError(
-            "config_unreadable", f"{path} holds no roles: wanted lines such as 'entity: client'"
-        )
+        raise OPTIONS("columns_empty", path=path)
     return columns_from(content, where=str(path))
-
-
-def nearest(name: str, choices: Iterable[str], most: int = 8) -> str:
-    """Return 'did you mean …?' with the choice nearest to a misspelt name, or the choices there are."""
-    options = list(choices)
-    lower = {option.lower(): option for option in reversed(options)}
-    found = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
-    if found:
-        return f"did you mean '{lower[found[0]]}'?"
-    if not options:
-        return "there is none at all"
-    more = ", …" if len(options) > most else ""
-    return f"there are {', '.join(options[:most])}{more}"
 
 
 def _names(value: Any, where: str) -> tuple[str, ...]:
@@ -162,7 +142,7 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
         return ()
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, (list, tuple)):
-        raise ConfigError("config_type", f"{where}={value} is no list of column names")
+        raise OPTIONS("role_not_names", role=where, value=shortened(str(value)))
     return tuple(name for name in (str(part).strip() for part in parts) if name)
 
 
@@ -170,5 +150,5 @@ def _name(value: Any, where: str) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, (list, tuple, dict)):
-        raise ConfigError("config_type", f"{where} takes one name, not {len(value)}")
+        raise OPTIONS("role_several_names", role=where, count=len(value))
     return str(value)

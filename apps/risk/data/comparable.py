@@ -7,7 +7,7 @@ import numpy as np
 from apps.risk.data.calendar import OWN_TIMES
 from apps.risk.data.load import Loaded
 from apps.risk.data.panel import Panel, by_calendar, take
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 
 FEWEST_BEFORE = 20  # steps that a calendar must have before the first step of a walk
 
@@ -28,7 +28,7 @@ def comparable(loaded: Loaded, label: str, days: int) -> tuple[list[Panel], dict
             panels.append(panel)
     if not panels:
         codes = ", ".join(sorted(set(aside.values())))
-        raise InputError("backtest_empty", f"no series of {label} can be walked through its past: {codes}")
+        raise INPUTS("backtest_empty", label=label, codes=codes)
     long = [panel for panel in panels if panel.axis.known >= days + FEWEST_BEFORE]
     for panel in panels if long else ():
         if panel.axis.known < days + FEWEST_BEFORE:

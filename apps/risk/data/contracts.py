@@ -18,7 +18,7 @@ from apps.risk.data.columns import FAULT, OFFSET, Columns
 from apps.risk.data.event_labels import event_numbers
 from apps.risk.data.faults import Faults, nothing_left
 from apps.risk.data.numerals import Numbers, numbers
-from core.errors import InputError
+from apps.risk.reasons import INPUTS, SERIES
 
 BOUND = 1e15
 
@@ -76,9 +76,9 @@ def check(
     columns.require(table.columns)
     doubled = [name for name in columns.all if list(table.columns).count(name) > 1]
     if doubled:
-        raise InputError("column_doubled", f"the table has '{doubled[0]}' more than once: rename one of them")
+        raise INPUTS("column_doubled", where="the table", column=doubled[0])
     if not len(table):
-        raise InputError("table_empty", "the table has columns but no rows")
+        raise INPUTS("table_empty")
     faults = Faults(len(table))
     if FAULT in table:
         faults.add("row_shape", "", table[FAULT].notna().to_numpy(dtype=bool))
@@ -110,7 +110,7 @@ def refused_entities(checked: Checked, columns: Columns) -> dict[str, tuple[str,
     return {
         str(entity): (
             "rows_rejected",
-            f"no row of it can be used (of {len(rows)}); the first: {rows.iloc[0]}",
+            SERIES.sentence("rows_rejected", rows=len(rows), first=rows.iloc[0]),
         )
         for entity, rows in lost.groupby("entity", sort=True)["sentence"]
     }

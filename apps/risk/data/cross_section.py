@@ -13,7 +13,7 @@ import pandas as pd
 
 from apps.risk.data.columns import Columns
 from apps.risk.data.contracts import Checked
-from core.errors import ConfigError, InputError
+from apps.risk.reasons import INPUTS, OPTIONS
 
 
 def outcomes_apart(
@@ -26,9 +26,7 @@ def outcomes_apart(
     ConfigError for a table without an event, InputError where an entity has several rows or rows are of several times.
     """
     if columns.event is None:
-        raise ConfigError(
-            "config_choice", "data.outcome_after= is for a table with an event: name it by data.event="
-        )
+        raise OPTIONS("outcome_without_event")
     table = checked.accepted
     _require_one_time(table, columns)
     if as_of is None and not table[columns.event].notna().any():
@@ -49,15 +47,7 @@ def outcomes_apart(
 def _require_one_time(table: pd.DataFrame, columns: Columns) -> None:
     twice = table[columns.entity][table[columns.entity].duplicated()]
     if len(twice):
-        raise InputError(
-            "not_cross_section",
-            f"data.outcome_after= is for a table of one row for each {columns.entity}, and '{twice.iloc[0]}' has more: "
-            "leave it out, since the rows of one entity tell what came later",
-        )
+        raise INPUTS("not_cross_section", entity=columns.entity, name=twice.iloc[0])
     times = table[columns.time].nunique()
     if times > 1:
-        raise InputError(
-            "not_cross_section",
-            f"data.outcome_after= is for rows that are all of one time, and these are of {times}: score or train each "
-            f"time by itself, or give each {columns.entity} rows at several times",
-        )
+        raise INPUTS("not_one_time", times=times, entity=columns.entity)

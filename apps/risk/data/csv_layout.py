@@ -15,7 +15,9 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from apps.risk.data.columns import Columns
+from apps.risk.reasons import INPUTS
 from core.errors import InputError
+from core.text.quoting import shortened
 
 SEPARATORS = (",", ";", "\t", "|")
 HEAD = 1 << 16  # bytes in which a header must end
@@ -68,7 +70,7 @@ def csv_layout(path: Path, columns: Columns, encoding: str | None = None) -> Lay
             first = first or (None if line.startswith("#") else found)
             above += 1
     if first is None:
-        raise InputError("table_empty", f"{path} has no header line")
+        raise INPUTS("header_missing", path=path)
     if "\ufffd" in "".join(first.names):
         raise not_in(path, codec)
     return first
@@ -76,11 +78,7 @@ def csv_layout(path: Path, columns: Columns, encoding: str | None = None) -> Lay
 
 def not_in(path: Path | str, encoding: str) -> InputError:
     """Return the error of a file whose bytes are of another encoding."""
-    return InputError(
-        "table_unreadable",
-        f"{path} is not written in {encoding.upper()}: name its encoding, such as data.encoding=latin-1 or "
-        "data.encoding=cp1252",
-    )
+    return INPUTS("table_encoding", path=path, encoding=encoding.upper())
 
 
 def _header_at(lines: list[str], number: int, separator: str, above: int, encoding: str) -> Layout:
@@ -101,10 +99,7 @@ def _known(encoding: str) -> str:
     except (LookupError, ValueError):
         found = None
     if found is None or not found._is_text_encoding:  # zip and base64 are codecs, too
-        raise InputError(
-            "encoding_unknown",
-            f"data.encoding={encoding} is no encoding known here: wanted one such as latin-1, cp1252 or utf-16",
-        )
+        raise INPUTS("encoding_unknown", encoding=shortened(encoding))
     return found.name
 
 

@@ -1,4 +1,4 @@
-"""Why rows are set aside: reason codes, their sentences, and the table of refused rows.
+"""Which rows are set aside, and the table of them; the reasons are in apps.risk.reasons.ROWS.
 
 Legend: R rows of the input, J rows refused.
 """
@@ -12,31 +12,10 @@ import numpy as np
 import pandas as pd
 
 from apps.risk.data.columns import FAULT, Columns
+from apps.risk.reasons import INPUTS, ROWS
 from core.errors import InputError
 
 REJECTED = ("row", "code", "column", "sentence", "entity", "content")
-
-# Reason code → sentence about one row; {column} is the column at fault.
-REASONS = {
-    "row_shape": "the line does not have as many values as the header",
-    "entity_missing": "{column} is empty: each row needs its entity",
-    "time_missing": "{column} is empty: each row needs its time",
-    "time_value": "{column} is no time: wanted ISO 8601 such as 2024-03-31, or name how it is written by "
-    "data.time_format (unix or unix_ms: seconds or milliseconds since 1970)",
-    "time_zone": "{column} has an offset from UTC and most rows have none, or the other way round: name a zone",
-    "time_skipped": "{column} does not exist in the zone, whose clock is put ahead over it: write it with its offset",
-    "time_doubled": "{column} comes twice in the zone, whose clock is put back: write it with its offset",
-    "not_a_number": "{column} is no number: wanted one such as 1234.5, or nothing where it is not known",
-    "number_unclear": "{column} may be one of two numbers, as 1,234 may be 1234 or 1.234: name the mark before "
-    "fractions, data.decimal=point or data.decimal=comma",
-    "infinite": "{column} is infinite: leave it empty where it is not known",
-    "out_of_range": "{column} is larger in size than a plausible value: mend its unit, or leave it empty",
-    "event_value": "{column} is neither 0 nor 1: wanted 1 where the event happened, 0 where it did not, and nothing "
-    "where it is not known yet",
-    "future_dated": "{column} holds a value later than the as-of date by which it claims to be known",
-    "duplicate_row": "the row is there more than once: one copy is kept",
-    "duplicate_key": "other rows of this entity and time have other values: keep one, or tell when each became known",
-}
 
 
 class Faults:
@@ -79,7 +58,7 @@ class Faults:
         texts = {
             "code": [code for code, _ in kinds],
             "column": [column for _, column in kinds],
-            "sentence": [REASONS[code].format(column=column) for code, column in kinds],
+            "sentence": [ROWS.sentence(code, column=column) for code, column in kinds],
             "entity": np.array([*entity[1], None], dtype=object)[entity[0][row_J]],
             "content": [_json(row) for row in written],
         }
@@ -97,9 +76,7 @@ def nothing_left(rejected: pd.DataFrame) -> InputError:
     counts = rejected["code"].value_counts(sort=False).sort_values(ascending=False, kind="stable")
     listed = ", ".join(f"{code} {count}" for code, count in counts.items())
     first = rejected.iloc[0]
-    return InputError(
-        "nothing_left", f"no row can be used ({listed}); the first, row {first['row']}: {first['sentence']}"
-    )
+    return INPUTS("nothing_left", listed=listed, row=first["row"], sentence=first["sentence"])
 
 
 def _json(row: dict[str, object]) -> str:

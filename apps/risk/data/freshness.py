@@ -16,7 +16,7 @@ import numpy as np
 
 from apps.risk.data.max_age import MaxAge
 from apps.risk.data.panel import Panel
-from core.errors import InputError
+from apps.risk.reasons import INPUTS, SERIES
 
 STEPS, RECENT = 5, 250
 ALONE = np.timedelta64(366, "D")
@@ -74,18 +74,13 @@ def require_fresh(by_label: Mapping[str, Ages], shown: str) -> None:
     newest = max(old, key=lambda one: one.last_N[one.old_N].max())
     rows = np.flatnonzero(newest.old_N)
     n = int(rows[np.argmax(newest.last_N[rows])])
-    raise InputError(
-        "data_too_old",
-        f"as of {shown} no series is up to date: of the newest one, {_sentence('value', newest, n)}: bring the data "
-        "up to date, choose an earlier as_of, or allow more",
-    )
+    raise INPUTS("data_too_old", as_of=shown, sentence=_sentence("value", newest, n))
 
 
 def _sentence(what: str, found: Ages, n: int) -> str:
     last, limit = found.last_N[n], np.timedelta64(int(found.limit_N[n]), "us")
-    return (
-        f"its last {what}, of {_day(last)}, is {_span(found.as_of - last)} old, and at most {_span(limit)} are allowed "
-        "(data.max_age)"
+    return SERIES.sentence(
+        "too_old", what=what, last=_day(last), age=_span(found.as_of - last), limit=_span(limit)
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from apps.risk.data.panel import ALONE, Panel, part, take
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 
 MOST = 1000  # entities of one group: what a network holds of it in memory grows with its square
 
@@ -25,11 +25,7 @@ def together(group_N: np.ndarray | None, entities: int) -> list[np.ndarray]:
     first_U = np.flatnonzero(np.append(True, np.diff(unit_N[order_N]) != 0))
     size_U = np.diff(np.append(first_U, entities))
     if size_U.max() > MOST:
-        raise InputError(
-            "group_too_large",
-            f"a group of data.group has {size_U.max()} series, and at most {MOST} are looked at together: name a "
-            "column of smaller groups, or leave data.group out",
-        )
+        raise INPUTS("group_too_large", size=size_U.max(), most=MOST)
     return [
         order_N[first_U[size_U == size][:, None] + np.arange(size)] for size in np.unique(size_U).tolist()
     ]

@@ -14,7 +14,7 @@ import numpy as np
 
 from apps.risk.data.calendar import OWN_TIMES
 from apps.risk.data.panel import Panel, by_calendar
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 
 
 class LastValues(NamedTuple):
@@ -39,7 +39,7 @@ def history_NT(panel: Panel, label: str, longest: int) -> np.ndarray:
     end = steps_known(panel)
     T = min(longest, end)
     if T < 1:
-        raise InputError("no_history", "no series has a row up to the as-of date: choose a later as_of")
+        raise INPUTS("history_missing")
     row_R = np.flatnonzero(panel.past_R)
     return _matrix(panel, label, row_R, panel.step_R[row_R] - end + T, T)[0]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 
 COLUMNS = ("portfolio", "entity", "weight")
 
@@ -59,24 +59,23 @@ def read_holdings(path: Path) -> Holdings:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except OSError as error:
-        raise InputError("portfolios_missing", f"{path} cannot be read: {error.strerror}") from error
+        raise INPUTS("portfolios_missing", path=path, cause=error.strerror) from error
     except (ValueError, pd.errors.ParserError) as error:
-        raise InputError("portfolios_unreadable", f"{path} is no CSV in UTF-8 with a header line") from error
+        raise INPUTS("portfolios_unreadable", path=path) from error
     missing = [name for name in COLUMNS if name not in table.columns]
-    if missing or not len(table):
-        told = f"no column '{missing[0]}'" if missing else "no row"
-        raise InputError("portfolios_schema", f"{path} has {told}: wanted {', '.join(COLUMNS)}")
+    if missing:
+        raise INPUTS("portfolios_schema", path=path, column=missing[0], columns=", ".join(COLUMNS))
+    if not len(table):
+        raise INPUTS("portfolios_empty", path=path, columns=", ".join(COLUMNS))
     text = {name: table[name].str.strip() for name in COLUMNS}
     weight_H = pd.to_numeric(text["weight"], errors="coerce").to_numpy(dtype=np.float64)
     bad_H = (text["portfolio"] == "") | (text["entity"] == "") | ~np.isfinite(weight_H)
     if bad_H.any():
         line = int(np.flatnonzero(bad_H)[0]) + 2
-        raise InputError(
-            "portfolios_value", f"{path}, line {line}: wanted a portfolio, an entity and a finite weight"
-        )
+        raise INPUTS("portfolios_value", path=path, line=line)
     doubled_H = pd.DataFrame(text).duplicated(["portfolio", "entity"]).to_numpy()
     if doubled_H.any():
         line = int(np.flatnonzero(doubled_H)[0]) + 2
-        raise InputError("portfolios_doubled", f"{path}, line {line}: this holding is there twice, keep one")
+        raise INPUTS("portfolios_doubled", path=path, line=line)
     place_H, names = pd.factorize(text["portfolio"], sort=True)
     return Holdings(tuple(names), place_H, tuple(text["entity"]), weight_H)

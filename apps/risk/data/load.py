@@ -29,16 +29,11 @@ from apps.risk.data.panel import Categories, Panel, build_panel, on_table_times,
 from apps.risk.data.refusals import refusals
 from apps.risk.data.samples import Sample, load_sample
 from apps.risk.data.sources import read_table
-from core.errors import ConfigError
+from apps.risk.reasons import OPTIONS, SERIES
 
 Refused = Mapping[str, tuple[str, str]]  # entity → (code, sentence)
 ROLES = tuple(field.name for field in dataclasses.fields(Columns))
 BORROWERS = 2000  # of the generated loan book
-EVENT_SENTENCES = {
-    "no_history": "it has rows known in advance only, and none up to the as-of date",
-    "event_happened": "its event has come by the as-of date: nothing is left to foretell",
-    "stale": "its last row lies {age} steps before the last one of all, and at most {oldest} may",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +157,7 @@ def known_since(checked: Checked, columns: Columns) -> np.ndarray:
 
 
 def event_refusals(panel: Panel, oldest: int | None = None) -> dict[str, tuple[str, str]]:
-    """Return entity → (code, sentence) of those whose event cannot be foretold, sorted by entity.
+    """Return entity → (code, sentence) of those whose event cannot be predicted, sorted by entity.
 
     An event of which nothing is known yet is no reason: the other columns tell of it. oldest: steps of the calendar
     by which the last row of an entity may lie before the last one of any; None allows all.
@@ -178,12 +173,12 @@ def event_refusals(panel: Panel, oldest: int | None = None) -> dict[str, tuple[s
         "event_happened": event_R[last_N] == 1.0,
         "stale": age_N > (len(panel.axis.slot_T) if oldest is None else oldest),
     }
-    found = {}
+    refused = {}
     for number in np.flatnonzero(np.any(list(holds.values()), axis=0)):
         code = next(code for code, holds_N in holds.items() if holds_N[number])
-        sentence = EVENT_SENTENCES[code].format(age=age_N[number], oldest=oldest)
-        found[panel.entities[number]] = (code, sentence)
-    return found
+        sentence = SERIES.sentence(code, age=age_N[number], what="row", oldest=oldest)
+        refused[panel.entities[number]] = (code, sentence)
+    return refused
 
 
 def without(panel: Panel, names: Refused) -> Panel:
@@ -218,11 +213,7 @@ def _read(cfg: DataConfig, seed: int) -> tuple[pd.DataFrame, Columns, str | None
             None,
         )
         if named is not None:
-            raise ConfigError(
-                "config_choice",
-                f"data.{named} describes a table of your own, and the sample {cfg.sample} has its own columns: "
-                f"leave data.{named} out, or add data=table data.path=…",
-            )
+            raise OPTIONS("sample_columns", option=named, sample=cfg.sample)
         sample = _loan_book(seed) if cfg.sample == "loan_book" else load_sample(cfg.sample)
         return sample.table, sample.columns, sample.as_of
     columns = configured_columns(cfg)

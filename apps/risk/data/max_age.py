@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from core.errors import ConfigError
+from apps.risk.reasons import OPTIONS
+from core.text.quoting import shortened
 
 OFF = "off"
 _HOURS = {"d": 24.0, "h": 1.0, "m": 1 / 60}
@@ -28,10 +29,6 @@ def parse_max_age(text: str | None) -> MaxAge | None:
         return MaxAge()
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        raise ConfigError(
-            "config_value",
-            f"data.max_age={text} is no age: wanted steps or time such as '3 steps', '2 days', '36 h' or '90 min', "
-            f"{OFF} for any age, or null for a few of each series' own steps",
-        )
+        raise OPTIONS("max_age_value", text=shortened(text), off=OFF)
     number, unit = float(match[1]), match[2][0]
     return MaxAge(steps=number) if unit == "s" else MaxAge(hours=number * _HOURS[unit])

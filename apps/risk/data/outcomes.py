@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.risk.data.panel import Panel
+from apps.risk.reasons import INPUTS
+from core.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +65,15 @@ def event_origins(panel: Panel, horizon: int) -> Origins:
     return Origins(row_B + 1, entity_R[row_B], step_R[row_B], came_R[row_B].astype(np.float64))
 
 
-def outcomes_missing(panel: Panel) -> str | None:
-    """Return, in one sentence, why a table cannot tell of any event whether it came, and what is needed; else None."""
+def outcomes_missing(panel: Panel) -> InputError | None:
+    """Return the error of a table that cannot tell of any event whether it came, event_one_row or event_always."""
     entity, event = panel.columns.entity, panel.columns.event
     if (panel.length_N == 1).all():
-        return (
-            f"each {entity} has one row, so that no row tells what came after it: add data.outcome_after=MONTHS and "
-            f"model.horizon=1 if all rows are of one time and {event} tells what became of the {entity} so many months "
-            f"after it, or give each {entity} rows at several times"
-        )
+        return INPUTS("event_one_row", entity=entity, event=event)
     event_R = panel.value_RF[panel.past_R, panel.columns.features.index(str(event))]
-    told_R = event_R[~np.isnan(event_R)]
-    if len(told_R) and (told_R == 1.0).all():
-        return (
-            f"{event} is 1 wherever it is known, in {len(told_R)} rows: write 0 in rows in which it did not happen, as "
-            "an empty cell means that it is not known"
-        )
+    known_R = event_R[~np.isnan(event_R)]
+    if len(known_R) and (known_R == 1.0).all():
+        return INPUTS("event_always", event=event, rows=len(known_R))
     return None
 
 

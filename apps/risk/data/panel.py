@@ -16,7 +16,7 @@ from apps.risk.data.asof import moments, wall_of, walls
 from apps.risk.data.calendar import Days
 from apps.risk.data.columns import Columns
 from apps.risk.data.placing import Axis, Placed, ends_of, listed, place
-from core.errors import InternalFault
+from apps.risk.reasons import DEFECTS
 
 Categories = Mapping[str, tuple[str, ...]]  # of each static, its words; code 1 is the first
 UNSEEN = 0  # code of a category that was not there in training, and of none
@@ -61,9 +61,7 @@ class Panel:
     def axis(self) -> Axis:
         """The steps of a panel of one calendar (`by_calendar`). Raises InternalFault for one of several."""
         if len(self.axes) != 1:
-            raise InternalFault(
-                "calendars_mixed", f"a panel has {len(self.axes)} calendars where one is needed"
-            )
+            raise DEFECTS("calendars_mixed", calendars=len(self.axes))
         return self.axes[0]
 
     @property
@@ -106,9 +104,7 @@ def build_panel(
     instant_R = table[columns.time].to_numpy()
     new_R = code_R[1:] != code_R[:-1]
     if not ((code_R[1:] > code_R[:-1]) | (~new_R & (instant_R[1:] > instant_R[:-1]))).all():
-        raise InternalFault(
-            "panel_unsorted", "the table is not sorted by entity and time, or has a key twice"
-        )
+        raise DEFECTS("panel_unsorted")
     start_N = np.flatnonzero(np.append(True, new_R))
     offset_N1 = np.append(start_N, len(table))
     words = table[columns.entity].cat.categories

@@ -153,9 +153,16 @@ def _distinct_times(
 
 def distinct(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
     """Return the place of each row's cell among the distinct ones, (R,), -1 where nothing is written, and those."""
-    plain = values.map(_plain) if values.dtype == object else values
+    plain = _unified(values) if values.dtype == object else values
     code_R, uniques = pd.factorize(plain, size_hint=SIZE_HINT)
     return code_R, list(uniques.to_numpy(dtype=object)) if hasattr(uniques, "to_numpy") else uniques.tolist()
+
+
+def _unified(values: pd.Series) -> pd.Series:
+    try:
+        return values.map(_plain)
+    except OverflowError:  # pandas makes floats of whole numbers, and one is larger than any float
+        return pd.Series([_plain(value) for value in values], dtype=object)
 
 
 def _plain(value: Any) -> Any:

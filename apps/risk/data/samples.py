@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from apps.risk.data.columns import Columns, nearest
+from apps.risk.data.columns import Columns
+from apps.risk.reasons import INPUTS
 from core.data.paths import data_root
-from core.errors import InputError
+from core.text.nearest import did_you_mean
+from core.text.quoting import shortened
 
 DEFAULT = "markets"
 _RETURNS = Columns(entity="asset", time="date", targets=("return",), observed=("range", "vix"))
@@ -50,7 +52,7 @@ class Sample:
 def load_sample(name: str) -> Sample:
     """Load a sample by name, one of SAMPLES. Raises InputError for another name, or where its data is not here."""
     if name not in SAMPLES:
-        raise InputError("sample_unknown", f"there is no sample '{name}': {nearest(name, SAMPLES)}")
+        raise INPUTS("sample_unknown", name=shortened(name), hint=did_you_mean(name, SAMPLES))
     return SAMPLES[name]()
 
 
@@ -240,9 +242,7 @@ def _dated(package: str, path: str, date_format: str = "%m/%d/%Y") -> pd.DataFra
     folders = [] if found is None else list(found.submodule_search_locations or [])
     files = [Path(folder) / path for folder in folders if (Path(folder) / path).exists()]
     if not files:
-        raise InputError(
-            "sample_missing", f"this sample comes with the package {package}: pip install {package}"
-        )
+        raise INPUTS("sample_package", package=package)
     table = pd.read_csv(files[0], index_col="Date", na_values=["."])
     table.index = pd.to_datetime(table.index, format=date_format)
     return table
@@ -252,8 +252,5 @@ def _data_file(name: str) -> Path:
     root = data_root()
     path = None if root is None else root / "risk" / name
     if path is None or not path.exists():
-        raise InputError(
-            "sample_missing",
-            f"this sample needs risk/{name}: set $TRIPTYCH_DATA to the folder of real data sets",
-        )
+        raise INPUTS("sample_file", name=name)
     return path

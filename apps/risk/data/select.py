@@ -12,7 +12,7 @@ import numpy as np
 
 from apps.risk.data.columns import Columns
 from apps.risk.data.panel import UNSEEN, Categories, Panel
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 
 
 def select(panel: Panel, columns: Columns, categories: Categories) -> Panel:
@@ -46,9 +46,5 @@ def select(panel: Panel, columns: Columns, categories: Categories) -> Panel:
 def _places(role: str, wanted: Sequence[str], found: Sequence[str]) -> list[int]:
     for name in wanted:
         if name not in found:
-            raise InputError(
-                "schema_differs",
-                f"the model was trained with '{name}' as {role}, which the table does not have: "
-                "name such a column, or train the model on this table",
-            )
+            raise INPUTS("schema_lacks", column=name, role=role)
     return [found.index(name) for name in wanted]

@@ -11,7 +11,7 @@ from typing import Any
 from apps.risk.data.columns import Columns
 from apps.risk.data.contracts import Checked
 from apps.risk.data.parse import MISSING_WORDS
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 from core.runs.files import write_csv
 from core.runs.folder import Run
 from core.terminal.notes import commonest, print_note, print_set_aside
@@ -45,11 +45,13 @@ def report_rejected(
     if path != listed_in:
         write_csv(path, LIST, rejected_rows(checked, columns))
     if lost > most * total:
-        raise InputError(
+        raise INPUTS(
             "too_many_rejected",
-            f"{len(rejected)} of {total} rows would be set aside, more than data.max_rejected={most:g} allows, "
-            f"{commonest(reasons)}; "
-            f"all are listed in {path}, and nothing else was done",
+            rejected=len(rejected),
+            total=total,
+            most=most,
+            commonest=commonest(reasons),
+            path=path,
         )
     print_set_aside("rows", total, reasons, path)
 

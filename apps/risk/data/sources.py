@@ -19,8 +19,8 @@ from apps.risk.data.columns import FAULT, Columns
 from apps.risk.data.csv_layout import csv_layout, not_in
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import read_sql
+from apps.risk.reasons import INPUTS
 from core.data.paths import encodable
-from core.errors import InputError
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
@@ -42,21 +42,14 @@ def read_table(
     in one line without user name or password.
     """
     if encoding is not None and not source.lower().endswith(CSV_ENDINGS):
-        raise InputError(
-            "encoding_unread",
-            f"data.encoding= is for CSV files, and {Path(source).name} is none: leave it out",
-        )
+        raise INPUTS("encoding_unread", name=Path(source).name)
     if "://" in source:
         return read_sql(source, columns, table=table, query=query)
     with encodable(Path(source)) as path:
         content = _read_file(path, source, columns, encoding)
     if content is not None:
         return content
-    raise InputError(
-        "format_unknown",
-        f"{source} is of no format known here: wanted {', '.join((*CSV_ENDINGS[:3], *PARQUET_ENDINGS))}, "
-        "a folder of Parquet files, or a database such as sqlite:///file.db",
-    )
+    raise INPUTS("format_unknown", source=source, formats=", ".join((*CSV_ENDINGS[:3], *PARQUET_ENDINGS)))
 
 
 def _read_file(path: Path, source: str, columns: Columns, encoding: str | None) -> pd.DataFrame | None:
@@ -66,7 +59,7 @@ def _read_file(path: Path, source: str, columns: Columns, encoding: str | None) 
         if path.is_dir() or name.endswith(PARQUET_ENDINGS):
             return _read_parquet(path, columns)
         if not path.exists():
-            raise InputError("table_missing", f"{source} does not exist: name a file, a folder or a database")
+            raise INPUTS("table_missing", source=source)
         if name.endswith(CSV_ENDINGS):
             return _read_csv(path, columns, encoding)
     except UnicodeError as error:
@@ -74,15 +67,15 @@ def _read_file(path: Path, source: str, columns: Columns, encoding: str | None) 
     except (OSError, pa.ArrowException) as error:
         if "invalid UTF8" in str(error) and name.endswith(CSV_ENDINGS):
             raise not_in(source, "utf-8") from error
-        raise InputError("table_unreadable", f"{source} cannot be read: {_first_line(error)}") from error
+        raise INPUTS("table_unreadable", source=source, cause=_first_line(error)) from error
     return None
 
 
 def _read_parquet(path: Path, columns: Columns) -> pd.DataFrame:
     if not path.exists():
-        raise InputError("table_missing", f"{path} does not exist: name a file, a folder or a database")
+        raise INPUTS("table_missing", source=path)
     if path.is_dir() and not any(file.suffix in PARQUET_ENDINGS for file in path.rglob("*")):
-        raise InputError("table_missing", f"{path} holds no file that ends in {' or '.join(PARQUET_ENDINGS)}")
+        raise INPUTS("folder_empty", path=path, endings=" or ".join(PARQUET_ENDINGS))
     files = sorted(str(file) for file in path.rglob("*") if file.suffix in PARQUET_ENDINGS)
     found = pa.dataset.dataset(
         files if path.is_dir() else str(path),
@@ -104,7 +97,7 @@ def _read_csv(path: Path, columns: Columns, encoding: str | None) -> pd.DataFram
     columns.require(names, str(path))
     doubled = [name for name in columns.all if names.count(name) > 1]
     if doubled:
-        raise InputError("column_doubled", f"{path} has '{doubled[0]}' more than once: rename one of them")
+        raise INPUTS("column_doubled", where=path, column=doubled[0])
     if not layout.rows:
         return pd.DataFrame(columns=list(columns.all), dtype=object)
     bad: list[tuple[int, str]] = []

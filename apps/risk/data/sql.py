@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from apps.risk.data.columns import Columns, nearest
-from core.errors import InputError
+from apps.risk.data.columns import Columns
+from apps.risk.reasons import INPUTS
+from core.text.nearest import did_you_mean
 
 _BEFORE_SECRET, _AFTER_SECRET = r"(?:(?<=[:=\"'])|(?<=//))", r"(?=[:@&;\"'\s]|$)"
 
@@ -28,13 +29,13 @@ def read_sql(
     address = parse_url(url)
     shown = show(address)
     if (table is None) == (query is None):
-        raise InputError("sql_table", f"{shown} needs either the name of a table or a query")
+        raise INPUTS("sql_table", database=shown)
     engine = _engine(address)
     try:
         with engine.connect() as connection:
             return _fetch(connection, columns, table, query, shown, address)
     except SQLAlchemyError as error:
-        raise InputError("sql_unreachable", f"{shown} does not answer: {told(error, address)}") from None
+        raise INPUTS("sql_unreachable", database=shown, cause=told(error, address)) from None
     finally:
         engine.dispose()
 
@@ -51,12 +52,12 @@ def _fetch(
         asked = sa.text(query) if query is not None else _select(connection, columns, str(table), shown)
         result = connection.execute(asked)
         if not result.returns_rows:
-            raise InputError("sql_failed", f"{shown} returns no rows for the query: wanted a SELECT")
+            raise INPUTS("sql_no_rows", database=shown)
         rows = [tuple(row) for row in result]
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
-        raise InputError("sql_failed", f"{shown} refuses the request: {told(error, address)}") from None
+        raise INPUTS("sql_failed", database=shown, cause=told(error, address)) from None
     # as objects first: pandas would make floats of ids beside a gap
     return pd.DataFrame(rows, columns=list(result.keys()), dtype=object).infer_objects()
 
@@ -78,10 +79,7 @@ def parse_url(url: str) -> URL:
     try:
         address = sa.make_url(url)
     except (ArgumentError, ValueError):
-        raise InputError(
-            "sql_url",
-            "the database's URL cannot be read: wanted one such as sqlite:///file.db or postgresql://host/db",
-        ) from None
+        raise INPUTS("sql_url") from None
     if address.drivername in ("postgres", "postgresql"):
         address = address.set(drivername="postgresql+psycopg")
     return address
@@ -94,7 +92,7 @@ def _engine(address: URL) -> sa.Engine:
             with open(file, "rb"):  # SQLite would make an empty database of a misspelt name
                 pass
         except OSError as error:
-            raise InputError("table_missing", f"{show(address)} cannot be read: {error.strerror}") from None
+            raise INPUTS("sql_file", database=show(address), cause=error.strerror) from None
     return open_engine(address, "reading")
 
 
@@ -106,22 +104,24 @@ def open_engine(address: URL, doing: str, **options: Any) -> sa.Engine:
     try:
         return sa.create_engine(address, **options)
     except NoSuchModuleError:
-        raise InputError("sql_driver", f"{address.drivername} is no kind of database known here") from None
+        raise INPUTS("sql_unknown", driver=address.drivername) from None
     except ModuleNotFoundError as error:
-        raise InputError(
-            "sql_driver", f"{doing} {address.drivername} needs the package {error.name}: install it"
-        ) from None
+        raise INPUTS("sql_driver", doing=doing, driver=address.drivername, package=error.name) from None
 
 
 def _select(connection: sa.Connection, columns: Columns, table: str, shown: str) -> sa.Executable:
     schema, _, name = table.rpartition(".")
     inspector = sa.inspect(connection)
     if schema and schema not in inspector.get_schema_names():
-        there = nearest(schema, inspector.get_schema_names())
-        raise InputError("table_missing", f"{shown} has no schema '{schema}': {there}")
+        raise INPUTS(
+            "sql_schema_missing",
+            database=shown,
+            schema=schema,
+            hint=did_you_mean(schema, inspector.get_schema_names()),
+        )
     if not inspector.has_table(name, schema=schema or None):
         tables = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
-        raise InputError("table_missing", f"{shown} has no table '{table}': {nearest(name, tables)}")
+        raise INPUTS("sql_table_missing", database=shown, table=table, hint=did_you_mean(name, tables))
     found = [str(column["name"]) for column in inspector.get_columns(name, schema=schema or None)]
     columns.require(found, f"table {table}")
     wanted: list[sa.ColumnClause[object]] = [sa.column(column) for column in columns.all]

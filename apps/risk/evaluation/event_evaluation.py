@@ -26,6 +26,7 @@ from apps.risk.evaluation.judged import number
 from apps.risk.evaluation.parts import Figures, Parts
 from apps.risk.metrics.credit import CalibrationTable, calibration_table, credit_figures_with_intervals
 from apps.risk.models.interface import EventModel
+from apps.risk.reasons import INPUTS
 from core.errors import InputError
 
 PAST = 24  # times of the calendar whose features are compared, as many as models of an event look at
@@ -55,11 +56,7 @@ def events(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], ho
     origins = event_origins(panel, horizon)
     missing = outcomes_missing(panel)
     if missing or not len(origins):
-        raise InputError(
-            "outcome_unknown",
-            missing
-            or f"no outcome within {horizon} steps is known as of {loaded.as_of.text}: take a later as_of",
-        )
+        raise missing or INPUTS("outcome_unknown", horizon=horizon, as_of=loaded.as_of.text)
     found: list[Figures] = []
     tables: dict[str, CalibrationTable] = {}
     features = []

@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from apps.risk.models.forecast import EventForecast
 from apps.risk.models.scorecard import blank_reasons, known_events
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 
 FOLDS = 5
 # few leaves and a slow rate: clients are tens of thousands, and most of them look alike
@@ -65,11 +65,7 @@ def fit_boosting(
     owner_N = np.arange(len(x_NF)) if owner_N is None else owner_N[known_N]
     fewest = min(len(np.unique(owner_N[event_N == kind])) for kind in (0, 1))
     if fewest < 2:
-        raise InputError(
-            "event_too_rare",
-            f"only {fewest} client stands for one kind of event, and a calibration out of fold needs 2: take more "
-            "clients, or the scorecard",
-        )
+        raise INPUTS("event_few_clients", fewest=fewest)
     parts = min(folds, fewest)
     alone = len(np.unique(owner_N)) == len(owner_N)
     splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(parts, shuffle=True, random_state=seed)

@@ -10,7 +10,7 @@ from typing import Any
 from apps.risk.models.baselines import BASELINES, GjrGarch
 from apps.risk.models.interface import TargetModel
 from apps.risk.models.risk_model import RiskModel, on_device
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 
 
 def candidates(
@@ -28,10 +28,7 @@ def candidates(
         else:
             model = on_device(RiskModel.from_pretrained(folder, targets=name), device).targets
         if model is None:
-            raise InputError(
-                "model_unknown",
-                f"{folder} forecasts no target, only an event: leave {name} out of the models",
-            )
+            raise INPUTS("model_of_event_only", folder=folder, model=name)
         found[name] = dataclasses.replace(model, every=every) if isinstance(model, GjrGarch) else model
     return found
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 
 CHAMPIONS = "champion.json"
 
@@ -21,10 +21,7 @@ def read_champions(place: Path) -> dict[str, str]:
         told = json.loads(path.read_text(encoding="utf-8"))
         return {str(label): str(one["champion"]) for label, one in told.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            "champion_unreadable",
-            f"{path} is no {CHAMPIONS} of stage=evaluate: name the folder that it wrote as its output",
-        ) from error
+        raise INPUTS("champion_unreadable", path=path, name=CHAMPIONS) from error
 
 
 def champion_of(champions: Mapping[str, str], labels: Sequence[str], kind: Sequence[str]) -> str:
@@ -37,22 +34,11 @@ def champion_of(champions: Mapping[str, str], labels: Sequence[str], kind: Seque
         return "champion"
     for label in labels:
         if label not in champions:
-            raise InputError(
-                "champion_missing",
-                f"the evaluation chose champions of {', '.join(champions)}, and none of '{label}': evaluate this "
-                "table by stage=evaluate",
-            )
+            raise INPUTS("champion_missing", labels=", ".join(champions), label=label)
         if champions[label] not in kind:
-            raise InputError(
-                "champion_unreadable",
-                f"'{champions[label]}' cannot forecast '{label}'; there are {', '.join(kind)}: evaluate anew",
-            )
+            raise INPUTS("champion_unknown", model=champions[label], label=label, models=", ".join(kind))
     names = dict.fromkeys(champions[label] for label in labels)
     if len(names) > 1:
-        listed = ", ".join(f"{champions[label]} of '{label}'" for label in labels)
-        raise InputError(
-            "champion_differs",
-            f"a scoring has one model of all targets, and the champions are {listed}: score them apart, each by "
-            "data.targets=… and an output of its own",
-        )
+        listed = ", ".join(f'{champions[label]} of "{label}"' for label in labels)
+        raise INPUTS("champion_differs", listed=listed)
     return next(iter(names))

@@ -22,6 +22,7 @@ from apps.risk.data.panel import UNSEEN, Panel, fill_gaps, on_table_times
 from apps.risk.data.windows import Batch, Windows
 from apps.risk.models.forecast import EventForecast, Reason
 from apps.risk.models.scorecard import REASONS
+from apps.risk.reasons import INPUTS
 from core.errors import InputError
 from core.runs.files import write_bytes
 
@@ -96,7 +97,4 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def unreadable(path: Path) -> InputError:
     """Return what to raise where a file of a model is missing or damaged."""
-    return InputError(
-        "weights_unreadable",
-        f"{path.name} is missing, damaged or of another model: copy the model's folder anew, or train it again",
-    )
+    return INPUTS("weights_damaged", path=path)

@@ -25,7 +25,7 @@ from apps.risk.models.event_models import BoostingEvent, EventKind, ScorecardEve
 from apps.risk.models.event_parts import Past
 from apps.risk.models.scorecard import fit_scorecard
 from apps.risk.models.transformer import RiskFormer
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 from core.runs.log import RunLog
 from core.runs.training import Checkpoints
 from core.training.config import TrainerConfig
@@ -77,11 +77,7 @@ def fit_event_models(
     parts = part(origins, windows.panel, horizon)
     learned, chosen = origins.where(parts.learn_N), origins.where(parts.choose_N)
     if not len(learned) or not len(chosen):
-        raise InputError(
-            "event_too_rare",
-            f"there are {len(origins)} outcomes of the event to learn from, too few to keep some apart for the choice "
-            "of the model: add entities or times",
-        )
+        raise INPUTS("event_too_rare", outcomes=len(origins))
     batch = gather(windows, chosen)
     figures: dict[str, dict[str, float]] = {}
     for name in names:
@@ -109,12 +105,7 @@ def known_origins(windows: Windows, seed: int) -> Origins:
     origins = event_origins(windows.panel, windows.horizon)
     missing = outcomes_missing(windows.panel)
     if missing or not len(origins):
-        raise InputError(
-            "event_unknown",
-            missing
-            or f"there is no date of which it is known whether the event came within {windows.horizon} steps: take a "
-            "later as-of date, or a shorter model.horizon",
-        )
+        raise missing or INPUTS("event_unknown", horizon=windows.horizon)
     if len(origins) <= MOST:
         return origins
     drawn = np.random.default_rng([seed, 3]).choice(len(origins), MOST, replace=False)

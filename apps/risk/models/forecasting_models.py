@@ -36,8 +36,8 @@ from apps.risk.models.importance import permutation_importance
 from apps.risk.models.paths import BLOCKS, PATHS, block_ranks, paths_from_quantiles
 from apps.risk.models.sizes import QUANTILE_LEVELS
 from apps.risk.models.soundness import implausible, require_sound
+from apps.risk.reasons import INPUTS
 from core.compute.threads import spread
-from core.errors import InputError
 from core.runs.files import write_bytes, write_json
 from core.training.checkpoint import plain_tensors
 
@@ -147,15 +147,9 @@ class ForecastingModel:
         """Return the panel with the model's columns and codes alone."""
         told = self.net.description
         if label != told.label:
-            raise InputError(
-                "label_differs", f"{self.name} was trained to forecast '{told.label}', not '{label}'"
-            )
+            raise INPUTS("label_differs", model=self.name, trained=told.label, label=label)
         if horizon > told.horizon:
-            raise InputError(
-                "horizon_too_long",
-                f"{self.name} was trained for {told.horizon} steps ahead, not {horizon}: "
-                f"train it with model.horizon={horizon}",
-            )
+            raise INPUTS("horizon_too_long", model=self.name, trained=told.horizon, horizon=horizon)
         return select(panel, told.columns, told.categories)
 
 
@@ -163,16 +157,12 @@ def load_forecasting(folder: Path) -> ForecastingModel:
     """Load what `save` wrote. Raises InputError, weights_missing or weights_unreadable."""
     for path in (folder / DESCRIPTION, folder / WEIGHTS):
         if not path.is_file():
-            raise InputError(
-                "weights_missing", f"{folder} has no {path.name}: name a folder of a trained model"
-            )
+            raise INPUTS("weights_missing", folder=folder, file=path.name)
     try:
         net = ForecastingNet(Description.read(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))))
         net.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            "weights_unreadable", f"{folder} holds no model that this version can read: train it again"
-        ) from error
+        raise INPUTS("weights_unreadable", folder=folder) from error
     require_sound(net, str(folder))
     return ForecastingModel(net)
 
@@ -182,11 +172,7 @@ def learning_windows(panel: Panel, told: Description) -> Windows:
     shortest = min(SHORTEST, told.context)
     windows = Windows(panel, told.context, told.horizon, shortest=shortest)
     if not len(windows):
-        raise InputError(
-            "too_short",
-            f"no series has {shortest} rows of past and {told.horizon} steps ahead to learn from: "
-            "shorten model.horizon, or take longer series",
-        )
+        raise INPUTS("training_too_short", shortest=shortest, horizon=told.horizon)
     return windows
 
 

@@ -22,7 +22,7 @@ from apps.risk.data.forecasting_batches import ForecastingBatch, Layout, float64
 from apps.risk.data.panel import Panel
 from apps.risk.data.windows import Batch
 from apps.risk.models.sizes import QUANTILE_LEVELS
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 
 try:
     with warnings.catch_warnings():
@@ -31,11 +31,7 @@ try:
         encoders: Any = importlib.import_module("pytorch_forecasting.data")
         metrics: Any = importlib.import_module("pytorch_forecasting.metrics")
 except ImportError as error:
-    raise InputError(
-        "package_missing",
-        "tft and deepar are networks of pytorch-forecasting, which is not installed: "
-        "pip install 'pytorch-forecasting>=1.8'",
-    ) from error
+    raise INPUTS("package_missing") from error
 
 NAMES = ("tft", "deepar")
 FARTHEST = 50.0  # standard deviations: an answer farther away counts as this far

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from apps.risk.reasons import INPUTS
 from core.errors import InputError
 from core.runs.files import make_folder, write_bytes
 
@@ -40,7 +41,4 @@ def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], folder: Path) ->
 
 def unreadable(folder: Path) -> InputError:
     """Return what to raise where the file is not what the folder's description says."""
-    return InputError(
-        "weights_unreadable",
-        f"{folder / NETWORK} is missing, damaged or not what model.json says: copy the folder anew, or train it again",
-    )
+    return INPUTS("weights_damaged", path=folder / NETWORK)

@@ -16,10 +16,6 @@ from apps.risk.data.panel import Panel, take
 from apps.risk.models.portfolio_sum import EQUAL
 
 NO_COMMON = "no_common_calendar"
-SENTENCES = {
-    NO_COMMON: "its series have calendars of which none is a whole number of steps of the others (such as weeks and "
-    "months, or times without a rule): leave one kind out",
-}
 
 
 @dataclass(frozen=True, eq=False)

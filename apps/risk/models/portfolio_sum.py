@@ -11,7 +11,7 @@ import numpy as np
 
 from apps.risk.data.holdings import Holdings
 from apps.risk.models.forecast import PathForecast
-from core.errors import InternalFault
+from apps.risk.reasons import DEFECTS
 
 EQUAL = "equal_weights"  # name of the portfolio that there is by default
 
@@ -54,7 +54,7 @@ class PortfolioSum:
         if self._total_SPH is None:
             self._total_SPH = part_SPH
         elif self._total_SPH.shape != part_SPH.shape:
-            raise InternalFault("paths_differ", "slices of one panel have different numbers of paths")
+            raise DEFECTS("paths_differ")
         else:
             self._total_SPH += part_SPH
 

@@ -32,8 +32,8 @@ from apps.risk.models.riskformer_covariates import (
 from apps.risk.models.sizes import Size
 from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import RiskFormer
+from apps.risk.reasons import INPUTS
 from core.compute.devices import choose_device
-from core.errors import InputError
 from core.runs.files import make_folder, write_json
 
 FORMAT = 2
@@ -70,7 +70,7 @@ class RiskModel:
             digest=model_digest(place, targets, event),
         )
         if model.targets is None and model.event is None:
-            raise InputError("model_unknown", f"{place} holds no model: train one by stage=train")
+            raise INPUTS("model_missing", folder=place)
         return model
 
     def require(self, columns: Columns) -> None:
@@ -113,18 +113,11 @@ def describe(folder: Path | None = None) -> dict[str, Any]:
         described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = int(described["format"])
     except FileNotFoundError as error:
-        raise InputError(
-            "weights_missing", f"{folder} is no folder of a trained model: it has no {DESCRIPTION}"
-        ) from error
+        raise INPUTS("weights_missing", folder=folder, file=DESCRIPTION) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            "weights_unreadable", f"{path} cannot be read as the description of a model"
-        ) from error
+        raise INPUTS("description_unreadable", path=path) from error
     if version > FORMAT:
-        raise InputError(
-            "weights_newer",
-            f"{path} is of format {version}, and this program knows up to {FORMAT}: update it",
-        )
+        raise INPUTS("weights_newer", path=path, format=version, newest=FORMAT)
     return described
 
 
@@ -174,10 +167,7 @@ def on_device(model: RiskModel, device: str) -> RiskModel:
 def _told(folder: Path, part: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     models: Mapping[str, Any] = part["models"]
     if name not in models:
-        raise InputError(
-            "model_unknown",
-            f"{folder} has no {name}: it has {', '.join(models)}; train it by stage=train model={name}",
-        )
+        raise INPUTS("model_unknown", folder=folder, model=name, models=", ".join(models))
     return models[name]
 
 

@@ -39,8 +39,8 @@ from apps.risk.models.riskformer import MOST_FITTED, ROWS, SHORTEST, joint, walk
 from apps.risk.models.sizes import Size
 from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import RiskFormer, Rows
+from apps.risk.reasons import INPUTS
 from core.compute.threads import spread
-from core.errors import InputError
 
 ROLES = ("event", "observed", "known", "statics", "static_numbers", "targets")
 
@@ -241,11 +241,7 @@ def require_same(trained: Columns, found: Columns) -> None:
     for role in ROLES:
         wanted, there = getattr(trained, role), getattr(found, role)
         if wanted != there:
-            raise InputError(
-                "schema_differs",
-                f"the model was trained with {role} {_shown(wanted)}, the table has {_shown(there)}: "
-                "name the same columns in the same order, or train a model of this table",
-            )
+            raise INPUTS("schema_differs", role=role, trained=_shown(wanted), given=_shown(there))
 
 
 def columns_of(content: Mapping[str, Any]) -> Columns:

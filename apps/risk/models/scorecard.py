@@ -16,7 +16,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from apps.risk.models.forecast import EventForecast, Reason
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 
 BINS = 10
 REASONS = (
@@ -112,11 +112,7 @@ def known_events(x_NF: np.ndarray, event_N: np.ndarray) -> tuple[np.ndarray, np.
         raise ValueError("an event is neither 0 nor 1, wanted 1 happened, 0 did not, NaN not known yet")
     happened = int(event_N[known_N].sum())
     if happened in (0, int(known_N.sum())):
-        raise InputError(
-            "event_one_sided",
-            f"the event happened to {happened} of {int(known_N.sum())} clients: a probability is learned from both "
-            "kinds; take an earlier as-of date, or more clients",
-        )
+        raise INPUTS("event_one_sided", happened=happened, clients=int(known_N.sum()))
     return x_NF[known_N].astype(np.float64), event_N[known_N].astype(np.int64)
 
 

@@ -10,8 +10,8 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
+from apps.risk.reasons import INPUTS
 from core.data.stream import BatchSource
-from core.errors import InputError
 from core.runs.log import RunLog
 from core.runs.training import Checkpoints
 from core.training.config import TrainerConfig
@@ -38,11 +38,7 @@ def fit_soundly(
     fitted = fit(module, data, trainer, folder, log, seed)
     after = _loss(module, data, trainer.batch_size, seed)
     if fitted.loss is None or not math.isfinite(after) or after - before > WORSE * max(abs(before), 0.1):
-        raise InputError(
-            "training_diverged",
-            f"the training diverged: its loss went from {before:.4g} to {after:.4g}, and no model was left; lower "
-            "trainer.learning_rate and train in a new run_dir",
-        )
+        raise INPUTS("training_diverged", before=before, after=after)
     return fitted
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from apps.risk.models.transformer import RiskFormer, target_rows
+from apps.risk.reasons import INPUTS
 from core.compute.threads import one_thread
-from core.errors import InputError
 
 FAR = 20.0  # a forecast may lie so many ranges of the history beyond its lowest and highest value, and no further
 PROBES = 8  # random walks and noise that a network is asked about when it is loaded
@@ -24,10 +24,7 @@ def require_sound(net: nn.Module, where: str) -> None:
         if sound and isinstance(net, RiskFormer) and not len(net.statics):
             sound = not _probe(net).all()
     if not sound:
-        raise InputError(
-            "weights_unsound",
-            f"{where} holds a network that forecasts nonsense, as after a training that diverged: train it again",
-        )
+        raise INPUTS("weights_unsound", folder=where)
 
 
 def implausible(forecast_NX: np.ndarray, past_NT: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from apps.risk.config import EVENT_MODELS, TARGET_MODELS
 from apps.risk.data.columns import Columns
 from apps.risk.models.interface import TargetModel
 from apps.risk.models.riskformer import RiskformerTargets
-from core.errors import ConfigError
+from apps.risk.reasons import OPTIONS
 
 
 def require_suited(name: str, columns: Columns) -> None:
@@ -18,18 +18,17 @@ def require_suited(name: str, columns: Columns) -> None:
         ((columns.event,) if columns.event else (), "data.event", EVENT_MODELS, "an event"),
     ):
         if labels and name not in ("champion", *models):
-            raise ConfigError(
-                "config_choice",
-                f"model={name} cannot forecast '{labels[0]}': models of {kind} are {', '.join(models)}; name one of "
-                f"them, or leave {option} out",
+            raise OPTIONS(
+                "model_cannot_forecast",
+                model=name,
+                label=labels[0],
+                kind=kind,
+                models=", ".join(models),
+                option=option,
             )
 
 
 def require_group_used(columns: Columns, models: Iterable[TargetModel | None]) -> None:
     """Raise ConfigError where a table names groups, and every model looks at each series alone."""
     if columns.group is not None and not any(isinstance(model, RiskformerTargets) for model in models):
-        raise ConfigError(
-            "config_choice",
-            f"data.group={columns.group} is of use to a riskformer of series alone, and no such model is asked: leave "
-            "it out, or add model=riskformer",
-        )
+        raise OPTIONS("group_unused", group=columns.group)

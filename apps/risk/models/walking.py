@@ -18,7 +18,7 @@ from apps.risk.data.panel import Panel
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import LONGEST_FIT, Walk
 from apps.risk.models.interface import TargetModel
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 from core.terminal.progress import progress
 
 
@@ -60,10 +60,13 @@ def first_day(panel: Panel, days: int) -> int:
     """
     known = steps_known(panel)
     if known < days + FEWEST_BEFORE:
-        raise InputError(
+        raise INPUTS(
             "backtest_short",
-            f"the table has {known} steps ({panel.axis.calendar}), and a walk over {days} needs "
-            f"{days + FEWEST_BEFORE}: set backtest.days to {max(known - FEWEST_BEFORE, 0)} or less",
+            known=known,
+            calendar=panel.axis.calendar,
+            days=days,
+            needed=days + FEWEST_BEFORE,
+            most=max(known - FEWEST_BEFORE, 0),
         )
     return known - days
 

@@ -11,7 +11,11 @@ from core.errors import InputError
 from core.jobs.context import pause
 from core.runs.log import RunLog
 
-LATE = ("data_too_old", "table_missing", "table_empty", "sql_unreachable")
+# Codes of input that may still come
+LATE = (
+    *("data_too_old", "table_missing", "folder_empty", "table_empty", "header_missing"),
+    *("sql_file", "sql_schema_missing", "sql_table_missing", "sql_unreachable"),
+)
 PAUSE_S = 60.0
 T = TypeVar("T")
 

@@ -27,9 +27,10 @@ from apps.risk.data.load import Loaded
 from apps.risk.data.panel import Panel, by_calendar
 from apps.risk.models.forecast import EventForecast, PathForecast
 from apps.risk.models.interface import EventModel, TargetModel
-from apps.risk.models.portfolio_calendars import SENTENCES, Share, divide
+from apps.risk.models.portfolio_calendars import Share, divide
 from apps.risk.models.portfolio_sum import PortfolioSum
 from apps.risk.models.walking import Fitting
+from apps.risk.reasons import SERIES
 from apps.risk.scoring.scores import (
     ENTITY,
     FEWEST,
@@ -143,7 +144,7 @@ def _target(
         return
     divided = divide(panel, holdings)
     for names, code in divided.refused:
-        aside = tuple(SetAside(PORTFOLIO, name, label, code, SENTENCES[code]) for name in names)
+        aside = tuple(SetAside(PORTFOLIO, name, label, code, SERIES.sentence(code)) for name in names)
         yield Scored(refused_rows(names, [code] * len(names), label, model.name, PORTFOLIO), aside)
     ask = partial(_calendar, model, label, settings)
     for group in by_calendar(panel):
@@ -294,6 +295,6 @@ def _without(
 ) -> tuple[SetAside, ...]:
     """Return those to whom the model gives no forecast."""
     return tuple(
-        SetAside(kind, names[n], label, reason_N[n], f"the model gives no forecast of {label}: {reason_N[n]}")
+        SetAside(kind, names[n], label, reason_N[n], SERIES.sentence(reason_N[n], label=label))
         for n in np.flatnonzero(refused_N).tolist()
     )

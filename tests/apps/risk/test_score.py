@@ -152,10 +152,14 @@ def test_alerts_are_counted(tmp_path: Path) -> None:
     ("changes", "code", "sentence"),
     [
         ({"as_of": "2023-12-31"}, "as_of_before_data", "nothing was known as of 2023-12-31"),
-        ({"weights": "nowhere"}, "weights_missing", "nowhere is no folder of a trained model"),
+        (
+            {"weights": "nowhere"},
+            "weights_missing",
+            "nowhere has no model.json: name a folder of a trained model",
+        ),
         ({"model_name": "tft"}, "model_unknown", "has no tft"),
-        ({"data_event": "gain"}, "config_choice", "'gain' has two roles"),
-        ({"data_event": "bad"}, "column_missing", "has no column 'bad'"),
+        ({"data_event": "gain"}, "role_doubled", '"gain" has two roles'),
+        ({"data_event": "bad"}, "column_missing", 'has no column "bad"'),
         ({"score_sql": "nonsense"}, "sql_url", "the database's URL cannot be read"),
         ({"score_portfolios": "nowhere.csv"}, "portfolios_missing", "nowhere.csv cannot be read"),
     ],
@@ -193,8 +197,8 @@ def test_the_champion_of_an_evaluation_scores(tmp_path: Path) -> None:
     ("chosen", "sentence"),
     [
         ({"gain": {"champion": "tft"}}, "has no tft"),
-        ({"price": {"champion": "tft"}}, "chose champions of price, and none of 'gain'"),
-        ([], r"champion\.json is no champion\.json of stage=evaluate: name the folder"),
+        ({"price": {"champion": "tft"}}, 'chose champions of price, and none of "gain"'),
+        ([], r"champion\.json is not a champion\.json of stage=evaluate: name the folder"),
     ],
 )
 def test_a_choice_that_does_not_fit_is_one_line(chosen: Any, sentence: str, tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def test_a_few_rows_are_said_and_listed(verb: str, tmp_path: Path, capfd: pytest
         (listed,) = (tmp_path / "out" / "quarantine").iterdir()
     said = [line for line in capfd.readouterr().err.splitlines() if "set aside" in line]
     assert len(said) == 1
-    assert said[0].startswith(f"note: 5 of {2 * DAYS} rows were set aside, all because ret is no number")
+    assert said[0].startswith(
+        f"note: 5 of {2 * DAYS} rows were set aside, all because ret is not a valid number"
+    )
     assert said[0].endswith(f"all are listed in {listed}")
     assert listed.read_text().count("not_a_number") == 5
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["rejected_rows"] == 5

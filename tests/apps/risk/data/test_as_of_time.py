@@ -65,36 +65,43 @@ def test_the_last_time_of_data_in_a_doubled_hour_is_its_second_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "zone", "sentence"),
+    ("text", "zone", "code", "sentence"),
     [
         (
             "2024-02-30",
             None,
-            "as_of=2024-02-30 is no date: wanted one such as 2024-06-30, which means the end",
+            "as_of_value",
+            "as_of=2024-02-30 is not a valid date: wanted one such as 2024-06-30, which means the end",
         ),
-        ("2024-02", None, "is no date"),
-        ("2024", None, "is no date"),
-        ("", None, "is no date"),
-        ("now", None, "is no date"),
-        ("1706659200", None, "is no date"),
-        ("2024-01-31T25:00", None, "is no date"),
-        ("２０２４-01-31", None, "is no date"),
-        ("2024-01-31+01:00", BERLIN, "is no date"),
-        ("0001-01-01T00:00+05:00", BERLIN, "is no date"),
-        ("9999-12-31", "America/New_York", "is no date"),
-        ("2024-06-30T00:00+02:00", None, "has an offset: leave it out, or name by data.zone="),
-        ("2024-03-31T02:30", BERLIN, "does not exist in Europe/Berlin"),
+        ("2024-02", None, "as_of_value", "is not a valid date"),
+        ("2024", None, "as_of_value", "is not a valid date"),
+        ("", None, "as_of_value", "is not a valid date"),
+        ("now", None, "as_of_value", "is not a valid date"),
+        ("1706659200", None, "as_of_value", "is not a valid date"),
+        ("2024-01-31T25:00", None, "as_of_value", "is not a valid date"),
+        ("２０２４-01-31", None, "as_of_value", "is not a valid date"),
+        ("2024-01-31+01:00", BERLIN, "as_of_value", "is not a valid date"),
+        ("0001-01-01T00:00+05:00", BERLIN, "as_of_value", "is not a valid date"),
+        ("9999-12-31", "America/New_York", "as_of_value", "is not a valid date"),
+        (
+            "2024-06-30T00:00+02:00",
+            None,
+            "as_of_offset",
+            "has an offset: leave it out, or name by data.zone=",
+        ),
+        ("2024-03-31T02:30", BERLIN, "as_of_skipped", "does not exist in Europe/Berlin"),
         (
             "2024-10-27T02:30",
             BERLIN,
+            "as_of_twice",
             r"comes twice in Europe/Berlin, .* as_of=2024-10-27T02:30:00\+02:00 or as_of=2024-10-27T02:30:00\+01:00",
         ),
     ],
 )
-def test_what_is_no_single_instant_is_refused(text: str, zone: str | None, sentence: str) -> None:
+def test_what_is_no_single_instant_is_refused(text: str, zone: str | None, code: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as caught:
         parse_as_of(text, zone)
-    assert caught.value.code == "as_of_value"
+    assert caught.value.code == code
 
 
 def test_labels_come_in_the_order_of_time_and_read_back_as_partitions(tmp_path: object) -> None:

@@ -15,7 +15,7 @@ from apps.risk.data.as_of_time import parse_as_of
 from apps.risk.data.asof import walls
 from apps.risk.data.columns import FAULT, Columns
 from apps.risk.data.contracts import check, refused_entities, value_schema
-from apps.risk.data.faults import REASONS
+from apps.risk.reasons import ROWS
 from core.errors import InputError
 
 FULL = Columns(
@@ -82,7 +82,7 @@ def test_a_broken_row_is_set_aside_and_the_others_go_on(
     assert len(checked.accepted) == 2
     assert checked.rejected["row"].tolist() == [1]
     assert (checked.rejected["code"][0], checked.rejected["column"][0]) == (code, column)
-    assert checked.rejected["sentence"][0] == REASONS[code].format(column=column)
+    assert checked.rejected["sentence"][0] == ROWS.sentence(code, column=column)
     assert checked.later == 0
 
 
@@ -229,8 +229,8 @@ def test_a_column_may_have_any_name() -> None:
 @pytest.mark.parametrize(
     ("table", "code", "sentence"),
     [
-        (rows({}).drop(columns="seen"), "column_missing", "the table has no column 'seen': "),
-        (rows({}).rename(columns={"target": "Targett"}), "column_missing", "did you mean 'Targett'?"),
+        (rows({}).drop(columns="seen"), "column_missing", 'the table has no column "seen": '),
+        (rows({}).rename(columns={"target": "Targett"}), "column_missing", 'did you mean "Targett"?'),
         (rows(), "table_empty", "the table has columns but no rows"),
         (
             rows({"target": "x"}, {"target": np.inf}),
@@ -240,7 +240,7 @@ def test_a_column_may_have_any_name() -> None:
         (
             pd.concat([rows({}), rows({})["age"]], axis=1),
             "column_doubled",
-            "the table has 'age' more than once",
+            'the table has "age" more than once',
         ),
     ],
 )
@@ -296,7 +296,7 @@ def test_entities_without_a_row_are_named_with_their_reason() -> None:
     assert list(refused) == ["b", "c"]
     assert refused["c"] == (
         "rows_rejected",
-        "no row of it can be used (of 2); the first: " + REASONS["not_a_number"].format(column="target"),
+        "no row of it can be used (of 2); the first: " + ROWS.sentence("not_a_number", column="target"),
     )
 
 

@@ -37,7 +37,7 @@ def test_a_point_is_set_aside_once_decimal_commas_are_there_and_not_before() -> 
 def test_the_mark_that_is_named_reads_all() -> None:
     comma = replace(COLUMNS, decimal="comma")
     assert seen(["1.234", "0,5", "2,75"], columns=comma).accepted["ret"].tolist() == [1234.0, 0.5, 2.75]
-    with pytest.raises(ConfigError, match="decimal=, is no mark before fractions: wanted point or comma"):
+    with pytest.raises(ConfigError, match="decimal=, is not a valid decimal mark: wanted point or comma"):
         replace(COLUMNS, decimal=",")
 
 

@@ -75,7 +75,7 @@ def test_new_clients_are_seen_as_of_their_own_time(tmp_path: Path) -> None:
 
 def test_a_table_of_several_times_or_without_an_event_is_refused(tmp_path: Path) -> None:
     twice = pd.concat([TABLE, TABLE.assign(month="2022-05-31")])
-    with pytest.raises(InputError, match="one row for each client, and 'a' has more: leave it out"):
+    with pytest.raises(InputError, match='one row for each client, and "a" has more: leave it out'):
         load(tmp_path, twice)
     with pytest.raises(InputError, match="rows that are all of one time, and these are of 4"):
         load(tmp_path, TABLE.assign(month=[f"2022-0{month}-28" for month in range(1, 5)]))

@@ -56,7 +56,7 @@ def test_a_header_of_another_encoding_is_named_too(tmp_path: Path) -> None:
 
 def test_a_wrong_name_of_an_encoding_stops(tmp_path: Path) -> None:
     for name in ("banana", "zip", "base64"):
-        with pytest.raises(InputError, match=f"data.encoding={name} is no encoding known here"):
+        with pytest.raises(InputError, match=f"data.encoding={name} is not a known encoding"):
             rows(tmp_path / "t.csv", TEXT, name)
     with pytest.raises(InputError, match="not written in UTF-16"):
         rows(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from apps.risk.data.columns import FAULT, Columns
-from apps.risk.data.faults import REASONS, REJECTED, Faults, nothing_left
+from apps.risk.data.faults import REJECTED, Faults, nothing_left
 from core.errors import ExitCode
 
 
@@ -89,10 +89,3 @@ def test_nothing_left_counts_by_reason_and_shows_the_first() -> None:
         "no row can be used (infinite 3, entity_missing 1); the first, row 0: "
         "target is infinite: leave it empty where it is not known"
     )
-
-
-def test_sentences_say_the_cure_and_hold_no_value() -> None:
-    assert len(REASONS) == 15
-    for code, sentence in REASONS.items():
-        assert sentence.format(column="amount").count("{") == 0, code
-        assert sentence[0].islower() or sentence.startswith("{column}"), code

@@ -63,6 +63,6 @@ def test_no_slice_parts_a_group(chunk: int, wanted: list[str]) -> None:
 def test_a_group_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "MOST", 3)
     assert together(np.array([0, 0, 0, ALONE, ALONE, ALONE, ALONE]), 7)[1].shape == (1, 3)
-    with pytest.raises(InputError, match="has 4 series, and at most 3 are looked at together") as caught:
+    with pytest.raises(InputError, match="has 4 series, and at most 3 are taken together") as caught:
         together(np.array([0, 0, 0, 0, ALONE]), 5)
     assert caught.value.code == "group_too_large"

@@ -59,7 +59,7 @@ def test_an_earlier_as_of_date_hides_what_came_after() -> None:
     np.testing.assert_array_equal(history_NT(panel, "target", 9)[:, -1], [4.0, NAN, NAN, NAN])
     with pytest.raises(InputError, match="no series has a row up to the as-of date") as caught:
         history_NT(known_until(panel, 0), "target", 9)
-    assert caught.value.code == "no_history"
+    assert caught.value.code == "history_missing"
 
 
 def test_slices_see_what_the_whole_sees() -> None:

@@ -29,7 +29,7 @@ def test_weights_stand_at_their_entities_and_names_stay_text(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("lines", "head", "sentence"),
     [
-        (["p,a"], "portfolio,entity", "has no column 'weight': wanted portfolio, entity, weight"),
+        (["p,a"], "portfolio,entity", 'has no column "weight": wanted portfolio, entity, weight'),
         ([], "portfolio,entity,weight", "has no row"),
         (["p,a,1", "p,b,x"], "portfolio,entity,weight", "line 3: wanted a portfolio, an entity and a finite"),
         (["p,a,inf"], "portfolio,entity,weight", "line 2: wanted a portfolio"),
@@ -47,5 +47,5 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_holdings(tmp_path / "none.csv")
     (tmp_path / "held.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="is no CSV in UTF-8"):
+    with pytest.raises(InputError, match="is not valid CSV in UTF-8"):
         read_holdings(tmp_path / "held.csv")

@@ -97,7 +97,7 @@ def test_names_given_here_replace_those_of_the_file(tmp_path: Path) -> None:
     assert configured_columns(DataConfig(sample=None, path="x")) == Columns()
     file.write_text("entity: client\ntargets: [gain]\n")
     assert configured_columns(event).targets == ("gain",)
-    with pytest.raises(ConfigError, match=r"column 'bill' has two roles"):
+    with pytest.raises(ConfigError, match=r'column "bill" has two roles'):
         configured_columns(replace(given, observed="bill", known="bill"))
 
 
@@ -148,10 +148,10 @@ def test_a_plan_that_reaches_ahead_is_no_news_of_the_label(tmp_path: Path) -> No
 def test_of_a_table_without_any_label_all_times_count(tmp_path: Path) -> None:
     loaded = load_panel(own(tmp_path, rows("a", [None, None])))
     assert known_since(loaded.checked, loaded.columns).max() == np.datetime64("2024-01-02")
-    assert loaded.refused["a"] == ("all_missing", "none of its 2 rows has a value of gain")
+    assert loaded.refused["a"] == ("all_missing", "it has no value from which gain could be forecast")
 
 
-def test_an_event_is_foretold_of_those_who_live_and_have_not_met_it() -> None:
+def test_an_event_is_predicted_of_those_who_live_and_have_not_met_it() -> None:
     columns = Columns("asset", "day", (), "bad", observed=("gain",), known=("plan",), known_at="told")
     table = pd.concat(
         [
@@ -170,7 +170,7 @@ def test_an_event_is_foretold_of_those_who_live_and_have_not_met_it() -> None:
         "next": "no_history",
         "old": "stale",
     }
-    assert found["old"][1] == "its last row lies 1 steps before the last one of all, and at most 0 may"
+    assert found["old"][1] == "its last row lies 1 steps back, and at most 0 are allowed (data.oldest)"
     assert "old" not in event_refusals(panel)
 
 
@@ -231,7 +231,7 @@ def test_a_date_far_after_all_others_is_doubted_unless_another_is_asked_for(tmp_
     cfg = own(tmp_path, *usual(), rows("a", [9.0], ["2204-01-05"]))
     sentence = (
         "without as_of the data's last date counts, 2204-01-05, and it lies far after the others, which end on "
-        "2024-01-04: mend that row, or say which date is meant, such as as_of=2024-01-04"
+        "2024-01-04: correct that row, or say which date is meant, such as as_of=2024-01-04"
     )
     with pytest.raises(InputError) as caught:
         load_panel(cfg)
@@ -245,14 +245,14 @@ def test_a_date_far_after_all_others_is_doubted_unless_another_is_asked_for(tmp_
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str | None, dict[str, Any], str]] = {
-    "wrong schema": ({}, None, {"targets": "gian"}, r"has no column 'gian': did you mean 'gain'\?"),
+    "wrong schema": ({}, None, {"targets": "gian"}, r'has no column "gian": did you mean "gain"\?'),
     "as_of before all data": (
         {},
         "2023-12-31",
         {},
         r"nothing was known as of 2023-12-31: the first row became",
     ),
-    "as_of no date": ({}, "soon", {}, r"as_of=soon is no date: wanted one such as 2024-06-30"),
+    "as_of no date": ({}, "soon", {}, r"as_of=soon is not a valid date: wanted one such as 2024-06-30"),
     "no usable row": (
         {"gain": "x"},
         None,
@@ -261,7 +261,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str | None, dict[str, Any], str]] = {
     ),
     "no such file": ({}, None, {"path": "nowhere.csv"}, r"nowhere\.csv does not exist: name a file"),
     "no such column file": ({}, None, {"columns": "nowhere.yaml"}, r"nowhere\.yaml cannot be read: No such"),
-    "no such zone": ({}, None, {"zone": "Mars"}, r"zone=Mars is no time zone"),
+    "no such zone": ({}, None, {"zone": "Mars"}, r"zone=Mars is not a time zone"),
     "database away": (
         {},
         None,

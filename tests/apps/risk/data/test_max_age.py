@@ -29,6 +29,6 @@ def test_an_age_is_steps_or_time(text: str | None, limit: MaxAge | None) -> None
 @pytest.mark.parametrize("text", ["", "3", "-1 d", "soon", "3 weeks", "1e3 h", "d", "3 m", "9999999999 d"])
 def test_what_is_no_age_is_refused(text: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"data\.max_age=.* is no age: wanted steps or time such as '3 steps'"
+        ConfigError, match=r"data\.max_age=.* is not a valid age: wanted steps or time such as '3 steps'"
     ):
         parse_max_age(text)

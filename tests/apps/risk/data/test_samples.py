@@ -115,7 +115,7 @@ def test_exchange_rates_follow_the_files_order(real_data: Path) -> None:
 
 
 def test_an_unknown_sample_names_the_nearest() -> None:
-    with pytest.raises(InputError, match="there is no sample 'market': did you mean 'markets'"):
+    with pytest.raises(InputError, match='there is no sample "market": did you mean "markets"'):
         load_sample("market")
 
 

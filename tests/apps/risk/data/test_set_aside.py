@@ -50,8 +50,8 @@ def test_rows_set_aside_are_said_in_one_line_logged_and_listed(
 ) -> None:
     report_rejected(checked(["x", "1,234", "y", *range(7)]), COLUMNS, 0.3, run)
     assert capfd.readouterr().err == (
-        "note: 3 of 10 rows were set aside, 2 of them because ret is no number: wanted one such as 1234.5, or nothing "
-        f"where it is not known (not_a_number); all are listed in {run.path / FILE}\n"
+        "note: 3 of 10 rows were set aside, 2 of them because ret is not a valid number: wanted one such as 1234.5, or "
+        f"nothing where it is not known (not_a_number); all are listed in {run.path / FILE}\n"
     )
     assert [(line["count"], line["items"], line["code"]) for line in log_of(run)] == [(3, 10, "not_a_number")]
     with (run.path / FILE).open(newline="") as stream:
@@ -69,7 +69,7 @@ def test_more_than_the_share_stops_and_the_list_is_left_in_the_run(run: Run, tmp
         report_rejected(checked(["x", *range(18)]), COLUMNS, 0.05, run, elsewhere)
     assert caught.value.code == "too_many_rejected"
     assert caught.value.sentence.startswith(
-        "1 of 19 rows would be set aside, more than data.max_rejected=0.05 allows, all because ret is no number"
+        "1 of 19 rows would be set aside, more than data.max_rejected=0.05 allows, all because ret is not a valid"
     )
     assert not elsewhere.exists()
     assert (run.path / FILE).read_text().count("not_a_number") == 1
@@ -94,6 +94,6 @@ def test_copies_of_a_row_are_counted_but_do_not_stop(run: Run, capfd: pytest.Cap
 def test_how_numbers_were_read_is_one_line(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     report_rejected(checked(["(1.5)", "2 %", 3]), COLUMNS, 0.0, run)
     assert capfd.readouterr().err == (
-        "1 of 3 values of ret are written as (1.23), 1.23- or with a long minus, and read as -1.23; "
+        "note: 1 of 3 values of ret are written as (1.23), 1.23- or with a long minus, and read as -1.23; "
         "1 of 3 values of ret are written in percent, and read as fractions (12 % is 0.12)\n"
     )

@@ -119,7 +119,7 @@ def test_lines_that_cannot_be_split_keep_their_places(tmp_path: Path) -> None:
 def test_columns_of_one_name_matter_only_where_they_are_asked_for(tmp_path: Path) -> None:
     text = "entity,time,x,x,loss,seen,kind\na,2024-01-01,1,2,3,4,k\n"
     assert plain(read_table(write(tmp_path / "t.csv", text), COLUMNS))[0][2] == 3.0
-    with pytest.raises(InputError, match="has 'loss' more than once: rename one of them"):
+    with pytest.raises(InputError, match='has "loss" more than once: rename one of them'):
         read_table(write(tmp_path / "u.csv", text.replace("x,x", "loss,x")), COLUMNS)
 
 
@@ -181,22 +181,22 @@ def test_whole_number_ids_keep_all_digits_beside_a_gap(tmp_path: Path) -> None:
     [
         ("t.csv", None, "table_missing", "t.csv does not exist: name a file, a folder or a database"),
         ("t.parquet", None, "table_missing", "t.parquet does not exist"),
-        ("t.csv", "", "table_empty", "t.csv has no header line"),
-        ("t.csv", "\n \n", "table_empty", "t.csv has no header line"),
+        ("t.csv", "", "header_missing", "t.csv has no header line"),
+        ("t.csv", "\n \n", "header_missing", "t.csv has no header line"),
         (
             "t.csv",
             TEXT.replace("loss", "lost"),
             "column_missing",
-            "has no column 'loss': did you mean 'lost'?",
+            'has no column "loss": did you mean "lost"?',
         ),
-        ("t.csv", HEADER.encode() + b"\xff,2024-01-01,1,1,1,k\n", "table_unreadable", "not written in UTF-8"),
+        ("t.csv", HEADER.encode() + b"\xff,2024-01-01,1,1,1,k\n", "table_encoding", "not written in UTF-8"),
         ("t.csv.gz", TEXT, "table_unreadable", "t.csv.gz cannot be read"),
         ("t.parquet", TEXT, "table_unreadable", "t.parquet cannot be read"),
         (
             "t.xlsx",
             TEXT,
             "format_unknown",
-            "t.xlsx is of no format known here: wanted .csv, .tsv, .txt, .parquet",
+            "t.xlsx is not known: wanted .csv, .tsv, .txt, .parquet",
         ),
     ],
 )
@@ -226,7 +226,7 @@ def test_a_folder_without_parquet_files_stops(tmp_path: Path) -> None:
 
 def test_a_parquet_file_without_a_column_names_the_nearest(tmp_path: Path) -> None:
     _frame().rename(columns={"loss": "Loss"}).to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(InputError, match="has no column 'loss': did you mean 'Loss'"):
+    with pytest.raises(InputError, match='has no column "loss": did you mean "Loss"'):
         read_table(str(tmp_path / "t.parquet"), COLUMNS)
 
 

@@ -69,23 +69,25 @@ def _refused(url: str, code: str, **where: str) -> str:
 
 
 def test_what_is_wrong_with_a_table_or_query_is_said(sqlite: str) -> None:
-    assert _refused(sqlite, "table_missing", table="loan").endswith("no table 'loan': did you mean 'loans'?")
-    assert _refused(sqlite, "table_missing", table="other.loans").endswith(
-        "no schema 'other': there are main"
+    assert _refused(sqlite, "sql_table_missing", table="loan").endswith(
+        'no table "loan": did you mean "loans"?'
+    )
+    assert _refused(sqlite, "sql_schema_missing", table="other.loans").endswith(
+        'no schema "other": there are main'
     )
     assert "needs either the name of a table or a query" in _refused(sqlite, "sql_table")
     assert "needs either" in _refused(sqlite, "sql_table", table="loans", query="select 1")
     assert "no such column: losss" in _refused(sqlite, "sql_failed", query="select losss from loans")
-    assert "wanted a SELECT" in _refused(sqlite, "sql_failed", query="update loans set loss = 0")
+    assert "wanted a SELECT" in _refused(sqlite, "sql_no_rows", query="update loans set loss = 0")
     assert (
         len(read_sql(sqlite, COLUMNS, query="select * from loans where loss = 0")) == 0
     )  # nothing was written
-    with pytest.raises(InputError, match="table loans has no column 'los': did you mean 'loss'"):
+    with pytest.raises(InputError, match='table loans has no column "los": did you mean "loss"'):
         read_sql(sqlite, Columns(entity="client", time="day", targets=("los",)), table="loans")
 
 
 def test_a_misspelt_file_makes_no_database(tmp_path: Path) -> None:
-    sentence = _refused(f"sqlite:///{tmp_path}/riks.db", "table_missing", table="loans")
+    sentence = _refused(f"sqlite:///{tmp_path}/riks.db", "sql_file", table="loans")
     assert sentence.endswith("cannot be read: No such file or directory")
     assert list(tmp_path.iterdir()) == []
 
@@ -99,7 +101,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "code", "said"),
     [
-        (f"nosuch://{USER}:{PASSWORD}@host/db", "sql_driver", "nosuch is no kind of database known here"),
+        (f"nosuch://{USER}:{PASSWORD}@host/db", "sql_unknown", "nosuch is not a known type of database"),
         (
             f"oracle://{USER}:{PASSWORD}@host/db",
             "sql_driver",
@@ -163,7 +165,7 @@ def test_a_table_a_view_and_a_query_of_postgresql(postgres: int) -> None:
             query="select client, day, booked, loss, kind from loans",
         )
     )
-    assert "did you mean 'loans'?" in _refused(text, "table_missing", table="loan")
+    assert 'did you mean "loans"?' in _refused(text, "sql_table_missing", table="loan")
     assert 'column "losss" does not exist' in _refused(text, "sql_failed", query="select losss from loans")
 
 

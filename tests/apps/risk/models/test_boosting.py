@@ -93,9 +93,9 @@ def test_rare_events_take_fewer_folds_or_are_refused() -> None:
     event[[3, 50]] = 1.0
     assert fit_boosting(x, event).forecast(x).pd_N.mean() == pytest.approx(0.01, abs=0.03)
     event[3] = 0.0
-    with pytest.raises(InputError, match="only 1 client stands for one kind of event") as caught:
+    with pytest.raises(InputError, match="only 1 client stands for one outcome of the event") as caught:
         fit_boosting(x, event)
-    assert caught.value.code == "event_too_rare"
+    assert caught.value.code == "event_few_clients"
     event[50] = 0.0
     with pytest.raises(InputError, match="the event happened to 0 of 200 clients"):
         fit_boosting(x, event)

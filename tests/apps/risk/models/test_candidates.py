@@ -28,7 +28,7 @@ def test_a_trained_model_comes_from_the_folder() -> None:
 
 
 def test_a_folder_without_the_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no folder of a trained model") as caught:
+    with pytest.raises(InputError, match="name a folder of a trained model") as caught:
         candidates(["riskformer"], tmp_path)
     assert caught.value.code == "weights_missing"
 

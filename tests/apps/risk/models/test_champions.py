@@ -21,7 +21,9 @@ def test_it_is_read_from_the_file_or_the_folder(tmp_path: Path) -> None:
 def test_what_is_no_choice_is_refused(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / CHAMPIONS).write_text(content)
-    with pytest.raises(InputError, match=r"champion\.json is no champion\.json of stage=evaluate") as caught:
+    with pytest.raises(
+        InputError, match=r"champion\.json is not a champion\.json of stage=evaluate"
+    ) as caught:
         read_champions(tmp_path)
     assert caught.value.code == "champion_unreadable"
 
@@ -36,9 +38,9 @@ def test_all_labels_have_one_champion() -> None:
 @pytest.mark.parametrize(
     ("labels", "code", "sentence"),
     [
-        (("gain", "price"), "champion_missing", "chose champions of gain, loss, bad, and none of 'price'"),
-        (("gain", "loss"), "champion_differs", "are gjr_garch of 'gain', tft of 'loss': score them apart"),
-        (("bad",), "champion_unreadable", "'boosting' cannot forecast 'bad'; there are riskformer, tft"),
+        (("gain", "price"), "champion_missing", 'chose champions of gain, loss, bad, and none of "price"'),
+        (("gain", "loss"), "champion_differs", 'are gjr_garch of "gain", tft of "loss": score them apart'),
+        (("bad",), "champion_unknown", '"boosting" cannot forecast "bad"; there are riskformer, tft'),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(labels: tuple[str, ...], code: str, sentence: str) -> None:

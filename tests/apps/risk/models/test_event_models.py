@@ -98,7 +98,7 @@ def test_a_file_of_other_types_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(buffer.getvalue())
     with pytest.raises(InputError, match=r"boosting\.skops is missing, damaged") as caught:
         load_event_model("boosting", tmp_path, described)
-    assert caught.value.code == "weights_unreadable"
+    assert caught.value.code == "weights_damaged"
 
 
 @pytest.mark.parametrize("damage", [{"features": None}, {"context": []}])

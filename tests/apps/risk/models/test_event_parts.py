@@ -88,4 +88,4 @@ def test_tensors_are_read_as_written_or_refused(tmp_path: Path) -> None:
             InputError, match=f"{broken.name} is missing, damaged or of another model"
         ) as caught:
             read_tensors(broken)
-        assert caught.value.code == "weights_unreadable"
+        assert caught.value.code == "weights_damaged"

@@ -21,14 +21,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert torch.equal(net.weight, turned)
 
 
-def test_what_is_wrong_with_it_is_told(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=rf"{NETWORK} is missing, damaged or not what model.json says"
-    ) as missing:
+def test_what_is_wrong_with_it_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"{NETWORK} is missing, damaged or of another model") as missing:
         read_network(tmp_path)
-    assert missing.value.code == "weights_unreadable"
+    assert missing.value.code == "weights_damaged"
     (tmp_path / NETWORK).write_bytes(b"no weights")
-    with pytest.raises(InputError, match="copy the folder anew"):
+    with pytest.raises(InputError, match="copy the model's folder anew"):
         read_network(tmp_path)
     with pytest.raises(InputError, match="or train it again"):
         load_weights(nn.Linear(2, 3), {"weight": torch.zeros(5, 5)}, tmp_path)

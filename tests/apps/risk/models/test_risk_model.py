@@ -83,7 +83,7 @@ def test_the_digest_is_of_files_and_choice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(None, "weights_missing"), ("{", "weights_unreadable"), ('{"format": 99}', "weights_newer")],
+    [(None, "weights_missing"), ("{", "description_unreadable"), ('{"format": 99}', "weights_newer")],
 )
 def test_a_folder_that_is_none_is_told(content: str | None, code: str, tmp_path: Path) -> None:
     if content is not None:
@@ -97,7 +97,7 @@ def test_damaged_weights_and_unknown_models_are_told(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
     assert "it has riskformer; train it by stage=train model=tft" in _refused(folder, targets="tft").sentence
     (folder / "riskformer.safetensors").write_bytes(b"no weights")
-    assert _refused(folder).code == "weights_unreadable"
+    assert _refused(folder).code == "weights_damaged"
     described = json.loads((folder / DESCRIPTION).read_text())
     write_description(folder, {key: value for key, value in described.items() if key != "targets"})
     assert "holds no model" in _refused(folder).sentence

@@ -32,7 +32,7 @@ def test_a_name_serves_the_labels_of_its_kind_alone(name: str) -> None:
         if name == "champion" or all(name in kind for kind in kinds):
             require_suited(name, columns)
             continue
-        with pytest.raises(ConfigError, match=f"model={name} cannot forecast '"):
+        with pytest.raises(ConfigError, match=f'model={name} cannot forecast "'):
             require_suited(name, columns)
 
 
