@@ -17,7 +17,8 @@ from torch import nn
 from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.models.pipeline_folder import EMBEDDED, Pipeline, load_pipeline
 from apps.imagegen.models.pipeline_saved import save_pipeline
-from core.errors import ExitCode, InputError, output_error
+from apps.imagegen.reasons import OUTPUT
+from core.errors import ExitCode, output_error
 from core.runs.files import make_folder, write_text
 from core.runs.folder import Run
 
@@ -30,20 +31,17 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     """Write the pipeline of `cfg.model.path` to `cfg.output`; the same call again writes the same bytes.
 
     Weights are float16 where that loses nothing, else float32. An earlier export of the same model is written anew.
-    Raises InputError: output_taken (the folder holds something else, or another model), output_same, and what
-    load_pipeline and save_pipeline raise.
+    Raises InputError: output_not_export, output_other_model, output_is_model, and what load_pipeline and save_pipeline
+    raise.
     """
     folder = Path(str(cfg.output))
     source = Path(cfg.model.path) if cfg.model.path else EMBEDDED
     if folder.exists() and source.exists() and folder.resolve() == source.resolve():
-        raise InputError("output_same", f"output={folder} is the model itself: name another folder")
+        raise OUTPUT("output_is_model", folder=folder)
     earlier = _earlier_export(folder)
     pipeline = load_pipeline(source, "cpu")
     if earlier is not None and f"SHA-256 {pipeline.digest}" not in earlier:
-        raise InputError(
-            "output_taken",
-            f"output={folder} holds an export of another model: name a new folder, or empty it",
-        )
+        raise OUTPUT("output_other_model", folder=folder)
     card = _card(source)
     dtype = torch.float16 if _fits_half(pipeline.unet) and _fits_half(pipeline.vae) else torch.float32
     _clear(make_folder(folder))
@@ -110,9 +108,7 @@ def _earlier_export(folder: Path) -> str | None:
     except OSError:
         readme = ""
     if taken and _MARK not in readme:
-        raise InputError(
-            "output_taken", f"output={folder} holds something other than an earlier export: name a new folder"
-        )
+        raise OUTPUT("output_not_export", folder=folder)
     return readme if taken else None
 
 

@@ -33,6 +33,7 @@ from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.given import Given, given, read_file, whole_size
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.resolve import complete_recipe
+from apps.imagegen.reasons import INPUT, OUTPUT, REPLAY
 from apps.imagegen.report.attention_picture import attention_png
 from apps.imagegen.report.lettering import printable
 from apps.imagegen.report.recipe_files import pixels_of, recipe_of, same_kind
@@ -78,9 +79,10 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     if not wanted:
         if cfg.prompts is not None:
             write_together(make_folder(Path(str(cfg.output))), _NO_PICTURES | _refused_csv(cfg, refused))
-        line, fault = next(iter(refused.items()))
-        many = f"none of {len(prompts)} prompts can be drawn; line {line.line}: " if cfg.prompts else ""
-        raise InputError(fault.code, many + fault.sentence)
+        first, fault = next(iter(refused.items()))
+        if cfg.prompts is None:
+            raise fault
+        raise INPUT("prompts_refused", count=len(prompts), line=first.line, first=fault.sentence)
     ready = time.monotonic()
     _draw(cfg, pipeline, files, wanted, refused)
     seconds = time.monotonic() - ready
@@ -271,9 +273,7 @@ def _replay(
     path = Path(str(cfg.replay))
     target = make_folder(Path(str(cfg.output))) / path.name
     if target.exists() and target.samefile(path):
-        raise InputError(
-            "output_same", f"output={cfg.output} holds replay={path} itself: name another folder"
-        )
+        raise OUTPUT("output_is_replay", folder=cfg.output, path=path)
     _check_same_files(cfg, recipe)
     whole = pipeline.resolve(replace(recipe, strength=None, image_sha256=None, mask_sha256=None))
     files = _given(cfg, pipeline, replace(whole, image_sha256=recipe.image_sha256))
@@ -300,7 +300,7 @@ def _replay(
         }
     )
     if not same:
-        raise InputError("replay_differs", f"{_difference(source, data)}; what was drawn is {target}")
+        raise _difference(source, data, target)
     return ExitCode.DONE
 
 
@@ -312,21 +312,16 @@ def _check_same_files(cfg: ImagegenConfig, recipe: Recipe) -> None:
         ("adapter", recipe.adapter),
     ):
         if (getattr(cfg, field) is None) != (used is None):
-            cure = f"leave {field}= out" if used is None else f"name the same file by {field}="
-            raise InputError(
-                "replay_files",
-                f"{cfg.replay} was drawn with{'out' if used is None else ''} {field}=: {cure}",
+            raise REPLAY(
+                "replay_file_unused" if used is None else "replay_file_missing", path=cfg.replay, field=field
             )
 
 
-def _difference(source: bytes, data: bytes) -> str:
+def _difference(source: bytes, data: bytes, drawn: Path) -> InputError:
     given_HWC, rgb_HWC = pixels_of(source), pixels_of(data)
     if given_HWC.shape != rgb_HWC.shape:
-        return "the picture's size is not its recipe's: another program changed the file"
+        return REPLAY("replay_size_differs", drawn=drawn)
     most = int(np.abs(given_HWC.astype(int) - rgb_HWC.astype(int)).max())
     if most == 0:
-        return "every pixel is the same, but the file is not: another program or release packed it"
-    return (
-        f"the picture came out differently, by up to {most} of 255: it was changed since, or drawn with other "
-        "hardware or releases of libraries, whose bytes this machine cannot make"
-    )
+        return REPLAY("replay_file_differs", drawn=drawn)
+    return REPLAY("replay_differs", most=most, drawn=drawn)

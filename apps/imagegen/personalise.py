@@ -48,8 +48,9 @@ from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.lora_learning import Personalising, add_adapter, take_adapter
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.schedulers import new_scheduler
+from apps.imagegen.reasons import OWN_PICTURES
 from apps.imagegen.report.sheet import sheet_png
-from core.errors import ExitCode, InputError, output_error
+from core.errors import ExitCode, output_error
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.files import make_folder
 from core.runs.folder import Run
@@ -155,10 +156,7 @@ def _check_length(pipeline: Pipeline, token: str) -> None:
     """Raise InputError where the text encoder does not see the whole word, and one more."""
     count, most = len(pipeline.tokenizer(f"{token}, a").input_ids), int(pipeline.tokenizer.model_max_length)
     if count > most:
-        raise InputError(
-            "token_too_long",
-            f"token={token!a} takes {count} tokens of this model's text encoder, which sees {most}: shorten it",
-        )
+        raise OWN_PICTURES("token_too_long", token=ascii(token), count=count, most=most)
 
 
 def _sheet_prompts(pictures: Sequence[OwnPicture], token: str) -> list[str]:

@@ -9,7 +9,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.errors import InputError, output_error
+from apps.imagegen.reasons import OUTPUT
+from core.errors import output_error
 from core.runs.files import create_bytes
 
 _MARK = 8  # hex digits
@@ -32,10 +33,7 @@ def write_new(path: Path, data: bytes, mark: str) -> Path:
     for target in (path, marked):
         if create_bytes(target, data) or holds(target, data):
             return target
-    raise InputError(
-        "output_taken",
-        f"output={path.parent} holds other files named {path.name} and {marked.name}: name another folder",
-    )
+    raise OUTPUT("output_taken", folder=path.parent, name=path.name, marked=marked.name)
 
 
 def write_together(folder: Path, files: Mapping[str, bytes | None]) -> list[Path]:

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from apps.imagegen.data.pixels import decode_image
+from apps.imagegen.reasons import OWN_PICTURES
 from core.errors import InputError
+from core.text.quoting import shortened
 
 FEWEST, MOST = 5, 20
 METADATA = "metadata.jsonl"
@@ -52,15 +54,13 @@ def read_own_pictures(folder: Path, size: tuple[int, int]) -> tuple[list[OwnPict
     """Return the pictures of a folder, sorted by name, their middle cut out at (width, height), and those set aside.
 
     Folders inside, hidden files and files of other kinds do not count. Raises InputError: images_missing (no such
-    folder), images_few, images_many, captions_unreadable. Set aside with code: image_broken, image_format,
-    image_too_large, image_animated, image_shape, caption_unreadable.
+    folder), images_few, images_many, captions_row, captions_file, and those of a file of text for metadata.jsonl. Set
+    aside with the codes of decode_image, image_unreadable, image_file_too_large, caption_too_long, and those of a file
+    of text: caption_unreadable, caption_file_too_large, caption_not_utf8.
     """
     files = _files(folder)
     if len(files) > MOST:
-        raise InputError(
-            "images_many",
-            f"{folder} holds {len(files)} pictures; {FEWEST} to {MOST} are wanted: keep the best",
-        )
+        raise OWN_PICTURES("images_many", folder=folder, count=len(files), fewest=FEWEST, most=MOST)
     text_by_file = _metadata(folder, {path.name for path in files})
     pictures, refused = [], []
     for path in files:
@@ -69,11 +69,9 @@ def read_own_pictures(folder: Path, size: tuple[int, int]) -> tuple[list[OwnPict
         except InputError as error:
             refused.append(Refused(path.name, error.code, f"{_shown(path.name)}: {error.sentence}"))
     if len(pictures) < FEWEST:
-        why = f"; {refused[0].sentence}" if refused else ""
-        raise InputError(
-            "images_few",
-            f"{folder} holds {len(pictures)} usable pictures (PNG, JPEG or WebP); {FEWEST} to {MOST} are wanted{why}",
-        )
+        first = f"; {refused[0].sentence}" if refused else ""
+        count = len(pictures)
+        raise OWN_PICTURES("images_few", folder=folder, count=count, fewest=FEWEST, most=MOST, first=first)
     return pictures, refused
 
 
@@ -81,10 +79,7 @@ def check_token(token: str) -> str:
     """Return the word that calls for an adapter, spaces tidied. Raises InputError token_unreadable."""
     tidy = " ".join(token.split())
     if not tidy or not tidy.isprintable() or len(tidy) > 100:
-        raise InputError(
-            "token_unreadable",
-            f"token={_shown(token)} is no word: give one such as '<sketch> style', 1 to 100 characters",
-        )
+        raise OWN_PICTURES("token_unreadable", token=_shown(token))
     return tidy
 
 
@@ -129,9 +124,7 @@ def _files(folder: Path) -> list[Path]:
     try:
         found = sorted(folder.iterdir())
     except OSError as error:
-        raise InputError(
-            "images_missing", f"{folder} cannot be opened as a folder of pictures: {error.strerror}"
-        ) from error
+        raise OWN_PICTURES("images_missing", folder=folder, cause=error.strerror) from error
     kinds = (*_SUFFIXES, *_OTHERS)
     return [path for path in found if path.suffix.lower() in kinds and path.is_file() and path.name[0] != "."]
 
@@ -151,16 +144,9 @@ def _metadata(folder: Path, files: set[str]) -> dict[str, str]:
         if not isinstance(row, dict) or not all(
             isinstance(row.get(key), str) for key in ("file_name", "text")
         ):
-            raise InputError(
-                "captions_unreadable",
-                f"line {number} of {path} is no JSON object with file_name and text, as in "
-                '{"file_name": "apple.png", "text": "red apple"}',
-            )
+            raise OWN_PICTURES("captions_row", line=number, path=path)
         if row["file_name"] not in files:
-            raise InputError(
-                "captions_unreadable",
-                f"line {number} of {path} names {_shown(row['file_name'])}, which is no picture in this folder",
-            )
+            raise OWN_PICTURES("captions_file", line=number, path=path, name=_shown(row["file_name"]))
         text_by_file[row["file_name"]] = row["text"]
     return text_by_file
 
@@ -175,35 +161,31 @@ def _caption(path: Path, text_by_file: Mapping[str, str]) -> str:
         text = "" if _CAMERA.fullmatch(path.stem) else re.sub(r"[-_]+", " ", path.stem)
     tidy = " ".join(text.split())
     if not tidy.isprintable() or len(tidy) > _LONGEST:
-        raise InputError(
-            "caption_unreadable",
-            f"its caption has {len(tidy)} characters, or hidden ones; at most {_LONGEST} that can be shown are taken",
-        )
+        raise OWN_PICTURES("caption_too_long", count=len(tidy), most=_LONGEST)
     return tidy
 
 
 def _text(path: Path) -> str:
-    code = "captions_unreadable" if path.name == METADATA else "caption_unreadable"
     try:
         if path.stat().st_size > 1_000_000:
-            raise InputError(code, f"{path.name} has more than 1 MB: a few lines of text are wanted")
+            raise OWN_PICTURES("caption_file_too_large", name=path.name)
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(code, f"{path.name} cannot be read: {error.strerror}") from error
+        raise OWN_PICTURES("caption_unreadable", name=path.name, cause=error.strerror) from error
     except UnicodeDecodeError as error:
-        raise InputError(code, f"{path.name} is not text in UTF-8: save it as that") from error
+        raise OWN_PICTURES("caption_not_utf8", name=path.name) from error
 
 
 def _pixels(path: Path, size: tuple[int, int]) -> np.ndarray:
     try:
         if path.stat().st_size > _LARGEST_MB * 1_000_000:
-            raise InputError("image_too_large", f"the file has more than {_LARGEST_MB} MB: make it smaller")
+            raise OWN_PICTURES("image_file_too_large", most=_LARGEST_MB)
         data = path.read_bytes()
     except OSError as error:
-        raise InputError("image_broken", f"the file cannot be read: {error.strerror}") from error
+        raise OWN_PICTURES("image_unreadable", cause=error.strerror) from error
     return decode_image(data, size, fit="crop")
 
 
 def _shown(text: str) -> str:
     """Return a name as a sentence may quote it: printable, and short."""
-    return ascii(text if len(text) <= 80 else f"{text[:80]}...")
+    return f"'{shortened(text, 80)}'"

@@ -7,12 +7,12 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import InputError
+from apps.imagegen.reasons import INPUT
 
 LARGEST = 64 * 2**20  # bytes of a prompts file
 _NAMED = 40  # characters of a prompt that go into a file's name
 _NAME_BYTES = 120  # of 255 that file systems allow
-_OTHER_TEXT = (b"\xff\xfe", b"\xfe\xff")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -27,31 +27,28 @@ def read_prompts(path: Path) -> list[Prompt]:
     """Return a file's prompts, one a line; blank lines and those that begin with # are skipped.
 
     UTF-8, with or without a byte order mark; any line ends. What a prompt may hold is for `recipe.check` to say. Raises
-    InputError: prompts_unreadable, prompts_empty.
+    InputError: prompts_unreadable, prompts_too_large, prompts_utf16, prompts_not_utf8, prompts_empty.
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise InputError(
-                "prompts_unreadable", f"prompts={path} has more than {LARGEST // 2**20} MB: split it up"
-            )
+            raise INPUT("prompts_too_large", path=path, most=LARGEST // 2**20)
         data = path.read_bytes()
     except OSError as error:
-        raise InputError("prompts_unreadable", f"prompts={path} cannot be read: {error.strerror}") from error
+        raise INPUT("prompts_unreadable", path=path, cause=error.strerror) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        kind = (
-            "is UTF-16" if data.startswith(_OTHER_TEXT) else f"is no UTF-8 in line {_line(data, error.start)}"
-        )
-        raise InputError("prompts_unreadable", f"prompts={path} {kind}: save it as UTF-8") from None
-    found = [
+        if data.startswith(_UTF16):
+            raise INPUT("prompts_utf16", path=path) from None
+        raise INPUT("prompts_not_utf8", path=path, line=_line(data, error.start)) from None
+    prompts = [
         Prompt(line.strip(), number)
         for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
-    if not found:
-        raise InputError("prompts_empty", f"prompts={path} holds no prompt: write one a line")
-    return found
+    if not prompts:
+        raise INPUT("prompts_empty", path=path)
+    return prompts
 
 
 def stem_of(prompt: str) -> str:
@@ -69,5 +66,5 @@ def stem_of(prompt: str) -> str:
     return short.strip("-") or "picture"
 
 
-def _line(data: bytes, place: int) -> int:
-    return len(re.findall(rb"\r\n|\n|\r", data[:place])) + 1
+def _line(data: bytes, position: int) -> int:
+    return len(re.findall(rb"\r\n|\n|\r", data[:position])) + 1

@@ -23,9 +23,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from core.errors import InputError
+from apps.imagegen.reasons import ADAPTER
+from core.text.quoting import shortened
 
 SUFFIX = ".safetensors"
+_PARAM = "adapter"
 LARGEST_MB = 512.0
 OURS = "triptych"  # the field of a file's header where we say whence it comes
 _LENGTH = struct.Struct("<Q")  # a safetensors file starts with the length of its header
@@ -76,25 +78,24 @@ class Adapter:
 
 
 def read_bytes(path: Path, largest_mb: float = LARGEST_MB) -> bytes:
-    """Return a file's bytes. Raises InputError: adapter_unknown (none there), adapter_too_large, adapter_unreadable."""
+    """Return a file's bytes.
+
+    Raises AdapterError: adapter_missing, adapter_not_file, adapter_too_large, adapter_unreadable.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe of that name would wait for ever
         with os.fdopen(handle, "rb") as stream:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode):
-                raise InputError("adapter_unreadable", f"the adapter {path.name} is no file")
-            if found.st_size > largest_mb * 1e6:
-                raise InputError(
-                    "adapter_too_large",
-                    f"the adapter {path.name} has {found.st_size / 1e6:.0f} MB; at most {largest_mb:g} MB are loaded",
-                )
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise ADAPTER("adapter_not_file", param=_PARAM, name=path.name)
+            size = status.st_size / 1e6
+            if size > largest_mb:
+                raise ADAPTER("adapter_too_large", param=_PARAM, name=path.name, size=size, most=largest_mb)
             return stream.read()
     except FileNotFoundError:
-        raise InputError("adapter_unknown", f"there is no adapter {path.name}") from None
+        raise ADAPTER("adapter_missing", param=_PARAM, path=path.name, suffix=SUFFIX) from None
     except OSError as error:
-        raise InputError(
-            "adapter_unreadable", f"the adapter {path.name} cannot be read: {error.strerror}"
-        ) from error
+        raise ADAPTER("adapter_unreadable", param=_PARAM, name=path.name, cause=error.strerror) from error
 
 
 def read_adapter(
@@ -108,17 +109,15 @@ def read_adapter(
 
     model: gives the `weights_digest` of the U-Net; a file that says that it belongs to another one is refused.
     config: peft's adapter_config.json, where alpha stands if peft itself saved the adapter; part of its digest.
-    Raises InputError: adapter_pickled, adapter_unreadable, adapter_other_model.
+    Raises AdapterError: adapter_pickled, adapter_other_model, adapter_module, adapter_shape, and what is wrong in its
+    file.
     """
     tensors, header = _parsed(data, name)
     told = header.get(OURS)
     about = {key: str(value) for key, value in told.items()} if isinstance(told, dict) else {}
     if "model" in about and about["model"] != model():
-        raise InputError(
-            "adapter_other_model",
-            f"the adapter {name} was learned on another model: its U-Net is {_shown(about['model'][:12])}, and this "
-            f"is '{model()[:12]}': personalise this one, or load that one",
-        )
+        own = _shown(about["model"][:12])
+        raise ADAPTER("adapter_other_model", param=_PARAM, name=name, own=own, model=model()[:12])
     if config is not None:
         header["lora_adapter_metadata"] = _peft_metadata(config, name, networks)
     note = ""
@@ -152,17 +151,13 @@ def write_adapter(updates: Mapping[str, Update], told: Mapping[str, str]) -> byt
 def _parsed(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors, and the header's own fields, JSON in them parsed."""
     if data.startswith(_PICKLES):
-        raise InputError(
-            "adapter_pickled",
-            f"the adapter {name} is a pickle or an archive, which may run code when loaded: "
-            "only safetensors are taken; convert it where you trust it",
-        )
+        raise ADAPTER("adapter_pickled", param=_PARAM, name=name)
     try:
         tensors = load(data)
         length = _LENGTH.unpack_from(data)[0]
         fields = json.loads(data[_LENGTH.size : _LENGTH.size + length]).get("__metadata__", {})
     except (SafetensorError, struct.error, ValueError, KeyError, RuntimeError) as error:
-        raise _unreadable(name, "it is no safetensors file, or cut off") from error
+        raise ADAPTER("adapter_not_safetensors", param=_PARAM, name=name) from error
     header: dict[str, Any] = {}
     for key, text in fields.items():
         try:
@@ -179,7 +174,7 @@ def _peft_metadata(config: bytes, name: str, networks: Mapping[str, nn.Module]) 
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise _unreadable(name, "its adapter_config.json is not a JSON object")
+        raise ADAPTER("adapter_config", param=_PARAM, name=name)
     return {f"{part}.{key}": value for part in networks for key, value in content.items()}
 
 
@@ -193,22 +188,22 @@ def _updates(
         path, half = _split(key, name)
         place = _place(path, modules, name)
         if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            raise _unreadable(name, f"{_shown(key)} has values that are no finite numbers")
+            raise ADAPTER("adapter_not_finite", param=_PARAM, name=name, key=_shown(key))
         if half == "alpha":
             if tensor.numel() != 1:
-                raise _unreadable(name, f"{_shown(key)} is more than one number")
+                raise ADAPTER("adapter_alpha", param=_PARAM, name=name, key=_shown(key))
             alphas[place] = float(tensor)
         else:
             if half in halves.setdefault(place, {}):
-                raise _unreadable(name, f"{_shown(key)} changes a module that another entry changes too")
+                raise ADAPTER("adapter_repeated", param=_PARAM, name=name, key=_shown(key))
             halves[place][half] = tensor
     if not halves:
-        raise _unreadable(name, "there is no LoRA in it")
+        raise ADAPTER("adapter_empty", param=_PARAM, name=name)
     found: dict[str, dict[str, Update]] = {part: {} for part in networks}
     for place, pair in sorted(halves.items()):
         part, module = place
         if len(pair) != 2:
-            raise _unreadable(name, f"{module} has one half of its update and lacks the other")
+            raise ADAPTER("adapter_half", param=_PARAM, name=name, module=module)
         down, up = pair["down"].float(), pair["up"].float()
         _check_shapes(modules[part][module], module, down, up, name)
         alpha = alphas.get(place, _alpha_of(header, part, module, len(down)))
@@ -222,12 +217,9 @@ def _split(key: str, name: str) -> tuple[str, str]:
         return key.removesuffix(".alpha"), "alpha"
     match = _KEY.fullmatch(key)
     if match is None:
-        kind = (
-            "weights of another kind than LoRA"
-            if "lora" not in key
-            else "a form of LoRA that is not known here"
+        raise ADAPTER(
+            "adapter_form" if "lora" in key else "adapter_not_lora", param=_PARAM, name=name, key=_shown(key)
         )
-        raise _unreadable(name, f"{_shown(key)} belongs to {kind}")
     return match["path"], {"A": "down", "B": "up", None: match["word"]}[match["letter"]]
 
 
@@ -249,10 +241,7 @@ def _place(path: str, modules: Mapping[str, Mapping[str, nn.Module]], name: str)
         module = _module_of(inner, part, list(modules.get(part, {})), flat=prefix.startswith("lora_"))
         if module is not None:
             return part, module
-    raise InputError(
-        "adapter_other_model",
-        f"the adapter {name} is of another model: it changes {_shown(path)}, which this model lacks",
-    )
+    raise ADAPTER("adapter_module", param=_PARAM, name=name, key=_shown(path))
 
 
 def _module_of(inner: str, part: str, known: Sequence[str], *, flat: bool) -> str | None:
@@ -279,14 +268,10 @@ def _check_shapes(module: nn.Module, path: str, down: Tensor, up: Tensor, name: 
     assert isinstance(weight, Tensor)
     wanted = (len(down), *weight.shape[1:]), (len(weight), len(down), *(1 for _ in weight.shape[2:]))
     if len(down) == 0:
-        raise _unreadable(name, f"the update of {path} has rank 0")
-    for found, want in zip((tuple(down.shape), tuple(up.shape)), wanted, strict=True):
-        if found != want:
-            raise InputError(
-                "adapter_other_model",
-                f"the adapter {name} is of another model: its update of {path} has shape {list(found)}, "
-                f"and {list(want)} would fit",
-            )
+        raise ADAPTER("adapter_rank", param=_PARAM, name=name, module=path)
+    for shape, want in zip((list(down.shape), list(up.shape)), map(list, wanted), strict=True):
+        if shape != want:
+            raise ADAPTER("adapter_shape", param=_PARAM, name=name, module=path, shape=shape, wanted=want)
 
 
 def _alpha_of(header: Mapping[str, Any], part: str, module: str, rank: int) -> float:
@@ -307,9 +292,5 @@ def _alpha_of(header: Mapping[str, Any], part: str, module: str, rank: int) -> f
 
 
 def _shown(text: str) -> str:
-    """Return a key of a file as a sentence may quote it: printable, and short."""
-    return ascii(text if len(text) <= 120 else f"{text[:120]}...")
-
-
-def _unreadable(name: str, why: str) -> InputError:
-    return InputError("adapter_unreadable", f"the adapter {name} cannot be used: {why}")
+    """Return a key of a file as a sentence quotes it: printable, and short."""
+    return f"'{shortened(text, 120)}'"

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from apps.imagegen.errors import AdapterError
 from apps.imagegen.models.adapter_file import (
     LARGEST_MB,
     SUFFIX,
@@ -28,7 +29,8 @@ from apps.imagegen.models.adapter_file import (
     read_bytes,
 )
 from apps.imagegen.models.pipeline_folder import Pipeline
-from core.errors import InputError
+from apps.imagegen.reasons import ADAPTER
+from core.text.quoting import shortened
 from core.training.digests import weights_digest
 
 _PICKLED = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
@@ -82,7 +84,7 @@ class AdapterCache:
     def digest(self, name: str) -> str:
         """Return the SHA-256 of an adapter's file, which is checked whole.
 
-        Raises InputError: adapter_unknown, adapter_pickled, adapter_unreadable, adapter_too_large, adapter_other_model.
+        Raises AdapterError: adapter_unknown, and what `read_bytes` and `read_adapter` raise.
         """
         return self._check(name).digest
 
@@ -91,7 +93,7 @@ class AdapterCache:
         return self._check(name).note
 
     def load(self, name: str, digest: str, scale: float) -> None:
-        """Read an adapter into memory, so that `use` need not. Raises InputError as `use` does."""
+        """Read an adapter into memory, so that `use` need not. Raises AdapterError as `use` does."""
         with self._lock:
             there = digest in self._memory or (digest, scale) in self._memory
         if not there:
@@ -113,7 +115,7 @@ class AdapterCache:
         return known
 
     def check(self, name: str) -> None:
-        """Raise InputError where an adapter cannot be used, as `digest` does."""
+        """Raise AdapterError where an adapter cannot be used, as `digest` does."""
         self.digest(name)
 
     def told(self, name: str) -> dict[str, str]:
@@ -125,7 +127,7 @@ class AdapterCache:
         """Let the networks compute with one adapter, or with none, until the block ends. Blocks do not nest.
 
         Texts that are read in the block see the adapter's part for the text encoder, if it has one. digest: of the
-        file that is meant; raises InputError adapter_changed where the folder holds other bytes under this name by
+        file that is meant; raises AdapterError adapter_changed where the folder holds other bytes under this name by
         now, and else as `digest` does.
         """
         if name is None:
@@ -192,18 +194,13 @@ class AdapterCache:
         if name in files:
             return files[name]
         if self._folder is not None and name in {path.stem for path in _inside(self._folder, _PICKLED)}:
-            raise InputError(
-                "adapter_pickled",
-                f"the adapter {name} is a pickle, which may run code when loaded: only {SUFFIX} files are taken",
-            )
+            raise ADAPTER("adapter_pickled", param="adapter", name=name)
         known = sorted(files)
         listed = ", ".join(known[:_NAMED]) + (
             f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
         )
-        shown = ascii(name if len(name) <= 60 else f"{name[:60]}...")
-        raise InputError(
-            "adapter_unknown", f"there is no adapter {shown}; there are: {listed or 'none here'}"
-        )
+        shown = f"'{shortened(name)}'"
+        raise ADAPTER("adapter_unknown", param="adapter", name=shown, known=listed or "none here")
 
     def _read(self, name: str) -> Adapter:
         path = self._path(name)
@@ -277,7 +274,5 @@ def _signature(path: Path) -> Signature:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def _changed(name: str) -> InputError:
-    return InputError(
-        "adapter_changed", f"the adapter {name} was replaced by another file meanwhile: ask again"
-    )
+def _changed(name: str) -> AdapterError:
+    return ADAPTER("adapter_changed", param="adapter", name=name)

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from apps.imagegen.models.text import tokenized, window
+from apps.imagegen.reasons import FAULT
 from core.compute.hooks import Call, hooked
-from core.errors import InternalFault
 
 # A word may hold apostrophes and hyphens; where there is no letter at all (emoji), what stands between spaces counts.
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -106,7 +106,7 @@ class AttentionProbe:
         Raises InternalFault where no step was watched.
         """
         if not self._steps:
-            raise InternalFault("probe_unused", "the attention probe was never shown a step")
+            raise FAULT("probe_unused")
         return torch.stack(self._steps)
 
     def _on_grid(self, map_PT: Tensor) -> Tensor:
@@ -134,8 +134,5 @@ def grid_of(places: int, latent_hw: tuple[int, int]) -> tuple[int, int]:
     while rows * columns > places and (rows, columns) != (1, 1):
         rows, columns = -(-rows // 2), -(-columns // 2)
     if rows * columns != places:
-        raise InternalFault(
-            "probe_grid",
-            f"a layer sees {places} places, which {latent_hw[0]} x {latent_hw[1]} latents never become",
-        )
+        raise FAULT("probe_grid", positions=places, rows=latent_hw[0], columns=latent_hw[1])
     return rows, columns

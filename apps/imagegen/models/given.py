@@ -21,7 +21,7 @@ from apps.imagegen.models.adapter_file import SUFFIX
 from apps.imagegen.models.adapters import PEFT_FILE, AdapterCache
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import sha256_of
-from core.errors import InputError
+from apps.imagegen.reasons import ADAPTER, INPUT
 
 _PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
 _LARGEST = 256 * 2**20  # bytes of a picture's file
@@ -52,8 +52,8 @@ def given(
 ) -> Given:
     """Read the files of image=, mask= and adapter=. recipe: of whole size, which pictures are brought to by `fit`.
 
-    Raises InputError: input_missing, what pixels and adapters refuse, and adapter_pickled or adapter_unreadable for an
-    adapter's file of another kind.
+    Raises InputError: input_missing, input_too_large; PictureError and AdapterError as pixels and adapters do, and
+    adapter_missing or adapter_suffix for an adapter's file that is not one.
     """
     image_HWC = mask_HW = None
     note = ""
@@ -67,14 +67,11 @@ def given(
     if path.is_dir() and (path / PEFT_FILE).is_file():  # a folder as peft saves an adapter
         path = path / PEFT_FILE
     if not path.is_file():
-        raise InputError("adapter_unknown", f"adapter={adapter} is no file: name a {SUFFIX} file")
+        raise ADAPTER("adapter_missing", param="adapter", path=adapter, suffix=SUFFIX)
+    if path.suffix in _PICKLES:
+        raise ADAPTER("adapter_pickled", param="adapter", name=adapter)
     if path.suffix != SUFFIX:
-        pickled = path.suffix in _PICKLES
-        why = "is a pickle, which may run code when loaded" if pickled else "is of another kind"
-        raise InputError(
-            "adapter_pickled" if pickled else "adapter_unreadable",
-            f"adapter={adapter} {why}: a {SUFFIX} file is wanted",
-        )
+        raise ADAPTER("adapter_suffix", param="adapter", path=adapter, suffix=SUFFIX)
     adapters = AdapterCache(path.parent, pipeline)
     notes = [one for one in (note, adapters.note(path.stem)) if one]
     return Given(image_HWC, mask_HW, adapters, path.stem, "; ".join(notes))
@@ -109,12 +106,13 @@ def whole_size(pipeline: Pipeline, recipe: Recipe, image: bytes | None, pixels: 
 
 
 def read_file(path: Path, field: str) -> bytes:
-    """Return a file's bytes. field: of the command line that names it. Raises InputError: input_missing."""
+    """Return a file's bytes. field: of the command line that names it.
+
+    Raises InputError: input_missing, input_too_large.
+    """
     try:
         if path.stat().st_size > _LARGEST:
-            raise InputError(
-                "input_missing", f"{field}={path} has more than {_LARGEST // 2**20} MB: make it smaller"
-            )
+            raise INPUT("input_too_large", field=field, path=path, most=_LARGEST // 2**20)
         return path.read_bytes()
     except OSError as error:
-        raise InputError("input_missing", f"{field}={path} cannot be read: {error.strerror}") from error
+        raise INPUT("input_missing", field=field, path=path, cause=error.strerror) from error

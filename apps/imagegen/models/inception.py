@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from apps.imagegen.data.packages import INCEPTION, archive_of, files_of
-from core.errors import InputError
+from apps.imagegen.reasons import PACKAGE
 
 NETWORK = f"nsfwjs {INCEPTION.version}'s Inception-v3"
 CLASSES = ("drawing", "hentai", "neutral", "porn", "sexy")
@@ -109,7 +109,7 @@ class Branches(nn.Module):
 def load_inception(cache: Path) -> Inception:
     """Return the network with nsfwjs's weights, from its archive below `cache`, fetched where it is not there.
 
-    Raises InputError as `archive_of` does, and weights_unreadable where the archive holds another network.
+    Raises InputError as `archive_of` does, and package_incomplete where the archive holds another network.
     """
     files = files_of(archive_of(INCEPTION, cache), "dist/models/inception_v3", ".js")
     net = Inception()
@@ -137,9 +137,7 @@ def weights_of(script_by_name: Mapping[str, str]) -> dict[str, np.ndarray]:
         weight_by_name[name] = (byte * float(scale) + float(low)).astype(np.float32).reshape(shape)
         place += size
     if not told or len(weight_by_name) < len(told) or place != len(data):
-        raise InputError(
-            "weights_unreadable", f"{INCEPTION.archive} does not hold the network that is looked for"
-        )
+        raise PACKAGE("package_incomplete", archive=INCEPTION.archive)
     return weight_by_name
 
 
@@ -161,7 +159,7 @@ def fill(net: Inception, weight_by_name: Mapping[str, np.ndarray]) -> None:
 
 def _tensor(weight_by_name: Mapping[str, np.ndarray], name: str) -> Tensor:
     if name not in weight_by_name:
-        raise InputError("weights_unreadable", f"{INCEPTION.archive} lacks {name}")
+        raise PACKAGE("package_incomplete", archive=INCEPTION.archive)
     return torch.from_numpy(weight_by_name[name])
 
 

@@ -31,7 +31,7 @@ from apps.imagegen.models.text import (
     tokens_of,
     window,
 )
-from apps.imagegen.reasons import RECIPE
+from apps.imagegen.reasons import PIPELINE, RECIPE
 from core.compute.devices import choose_device
 from core.data.paths import encodable
 from core.errors import InputError
@@ -128,8 +128,8 @@ def _texts(recipe: Recipe) -> dict[str, str]:
 def load_pipeline(folder: Path | None = None, device: str = "cpu") -> Pipeline:
     """Return the pipeline of a folder, None: the embedded one. Weights may be float16; it computes in float32.
 
-    device: cpu, cuda, or auto. Raises ConfigError no_gpu, and InputError: weights_missing, weights_unreadable,
-    weights_pickled (only pickled weights are there), pipeline_unknown (another kind of model).
+    device: cpu, cuda, or auto. Raises ConfigError no_gpu, and InputError: a code of reasons.PIPELINE, such as
+    weights_missing, weights_pickled (only pickled weights are there) or pipeline_class (another kind of model).
     """
     chosen = choose_device(device)
     with encodable(EMBEDDED if folder is None else folder) as readable:
@@ -176,17 +176,11 @@ def _cautions(folder: Path) -> tuple[str, ...]:
 def _index(folder: Path) -> dict[str, Any]:
     """Return model_index.json without its empty places. Raises InputError where its classes are not ours."""
     if not (folder / "model_index.json").is_file():
-        raise InputError(
-            "weights_missing",
-            f"{folder} holds no model_index.json: name a folder as diffusers' save_pretrained leaves it",
-        )
+        raise PIPELINE("model_index_missing", folder=folder)
     index = _json(folder / "model_index.json")
-    kind = index.get("_class_name")
-    if kind not in _PIPELINES:
-        raise InputError(
-            "pipeline_unknown",
-            f"{folder} is a {kind}; Stable Diffusion 1.x or 2.x is wanted ({_PIPELINES[0]})",
-        )
+    name = index.get("_class_name")
+    if name not in _PIPELINES:
+        raise PIPELINE("pipeline_class", folder=folder, name=name, wanted=_PIPELINES[0])
     named = {
         key: value for key, value in index.items() if isinstance(value, list) and len(value) == 2 and value[1]
     }
@@ -200,21 +194,23 @@ def _index(folder: Path) -> dict[str, Any]:
         wrong.append(f"text_encoder {named['text_encoder'][1]}")
     wrong += [key for key in ("image_encoder", "text_encoder_2", "transformer") if key in named]
     if wrong:
-        raise InputError(
-            "pipeline_unknown",
-            f"{folder} has {', '.join(wrong)}; UNet2DConditionModel, AutoencoderKL and one of {', '.join(_ENCODERS)} "
-            "are wanted",
+        raise PIPELINE(
+            "pipeline_networks",
+            folder=folder,
+            wrong=", ".join(wrong),
+            encoders=", ".join(_ENCODERS),
+            **wanted,
         )
     return named
 
 
-def _network(folder: Path, name: str, kind: Any, **settings: Any) -> Any:
+def _network(folder: Path, name: str, network: Any, **settings: Any) -> Any:
     """Load one network, float32. Every weight must be there: libraries would draw missing ones at random."""
-    place = folder / name
-    variant = _variant(place, "model" if name == "text_encoder" else "diffusion_pytorch_model")
+    path = folder / name
+    variant = _variant(path, "model" if name == "text_encoder" else "diffusion_pytorch_model")
     try:
-        net, told = kind.from_pretrained(
-            place,
+        net, loading = network.from_pretrained(
+            path,
             local_files_only=True,
             use_safetensors=True,
             variant=variant,
@@ -225,52 +221,41 @@ def _network(folder: Path, name: str, kind: Any, **settings: Any) -> Any:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # each library has its own kinds of error for a broken file
-        raise InputError(
-            "weights_unreadable", f"{place} cannot be read: its weights and config.json do not fit"
-        ) from error
-    if told["missing_keys"]:
-        raise InputError(
-            "weights_unreadable",
-            f"{place} lacks {len(told['missing_keys'])} weights, {min(told['missing_keys'])} first",
-        )
+        raise PIPELINE("weights_unreadable", folder=path) from error
+    missing = loading["missing_keys"]
+    if missing:
+        raise PIPELINE("weights_incomplete", folder=path, count=len(missing), first=min(missing))
     return net
 
 
-def _variant(place: Path, base: str) -> str | None:
+def _variant(folder: Path, base: str) -> str | None:
     """Return which files to take, None: the plain ones; fp16 where only these are. Raises InputError if none can be."""
-    if not (place / "config.json").is_file():
-        raise InputError("weights_missing", f"{place} holds no config.json: the pipeline is not whole")
+    if not (folder / "config.json").is_file():
+        raise PIPELINE("weights_config_missing", folder=folder)
     for variant in (None, "fp16"):
-        files = _weight_files(place, base, variant)
+        files = _weight_files(folder, base, variant)
         for path in files:
             _check_readable(path)
         if files:
             return variant
-    there = sorted(path.name for path in place.glob("*.safetensors"))
+    there = sorted(path.name for path in folder.glob("*.safetensors"))
     missing = f"{base}{SUFFIX}"
     if any(re.fullmatch(rf"{base}-\d+-of-\d+{SUFFIX}", name) for name in there):
         missing += ".index.json"
-    elif not there and any(path.suffix in _PICKLES for path in place.iterdir()):
-        raise InputError(
-            "weights_pickled",
-            f"{place} holds only pickled weights, which could run any program: convert them to safetensors",
-        )
+    elif not there and any(path.suffix in _PICKLES for path in folder.iterdir()):
+        raise PIPELINE("weights_pickled", folder=folder)
     if not there:
-        raise InputError("weights_missing", f"{place} holds no safetensors file: the pipeline is not whole")
-    only = ", ".join(there[:3])
-    raise InputError(
-        "weights_missing",
-        f"{place / missing} is missing: the folder holds only {only}, so the pipeline is not whole",
-    )
+        raise PIPELINE("weights_missing", folder=folder)
+    raise PIPELINE("weights_file_missing", path=folder / missing, names=", ".join(there[:3]))
 
 
-def _weight_files(place: Path, base: str, variant: str | None) -> list[Path]:
+def _weight_files(folder: Path, base: str, variant: str | None) -> list[Path]:
     """Return the safetensors files of a variant, one or the shards that an index lists; none where it is not there.
 
-    Raises InputError weights_missing where a shard is, weights_unreadable for a broken index.
+    Raises InputError: weights_shard_missing, weights_index.
     """
     middle = f".{variant}" if variant else ""
-    one, index = place / f"{base}{middle}{SUFFIX}", place / f"{base}{SUFFIX}.index{middle}.json"
+    one, index = folder / f"{base}{middle}{SUFFIX}", folder / f"{base}{SUFFIX}.index{middle}.json"
     if one.is_file() or not index.is_file():
         return [one] if one.is_file() else []
     shards = _json(index).get("weight_map")
@@ -279,14 +264,12 @@ def _weight_files(place: Path, base: str, variant: str | None) -> list[Path]:
         or not shards
         or not all(isinstance(name, str) for name in shards.values())
     ):
-        raise InputError("weights_unreadable", f"{index} lists no shards of weights")
-    found = [place / Path(name).name for name in sorted(set(shards.values()))]
-    for path in found:
+        raise PIPELINE("weights_index", path=index)
+    paths = [folder / Path(name).name for name in sorted(set(shards.values()))]
+    for path in paths:
         if not path.is_file():
-            raise InputError(
-                "weights_missing", f"{path} is missing, one of {len(found)} shards: the pipeline is not whole"
-            )
-    return found
+            raise PIPELINE("weights_shard_missing", path=path, count=len(paths))
+    return paths
 
 
 def _check_readable(path: Path) -> None:
@@ -294,20 +277,18 @@ def _check_readable(path: Path) -> None:
         with safe_open(path, framework="pt") as opened:
             opened.keys()
     except Exception as error:
-        raise InputError("weights_unreadable", f"{path} is no safetensors file, or is cut off") from error
+        raise PIPELINE("weights_not_safetensors", path=path) from error
 
 
-def _text(folder: Path, kind: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-    settings = {"add_pooling_layer": False} if kind == "BertModel" else {}
-    encoder = _network(folder, "text_encoder", getattr(transformers, kind), **settings)
+def _text(folder: Path, name: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    settings = {"add_pooling_layer": False} if name == "BertModel" else {}
+    encoder = _network(folder, "text_encoder", getattr(transformers, name), **settings)
     try:
-        tokenizer = getattr(transformers, _ENCODERS[kind]).from_pretrained(
+        tokenizer = getattr(transformers, _ENCODERS[name]).from_pretrained(
             folder / "tokenizer", local_files_only=True
         )
     except Exception as error:
-        raise InputError(
-            "weights_unreadable", f"{folder / 'tokenizer'} cannot be read as {_ENCODERS[kind]}"
-        ) from error
+        raise PIPELINE("tokenizer_unreadable", folder=folder / "tokenizer", name=_ENCODERS[name]) from error
     most = getattr(encoder.config, "max_position_embeddings", tokenizer.model_max_length)
     tokenizer.model_max_length = min(tokenizer.model_max_length, most)
     return tokenizer, encoder.eval().requires_grad_(requires_grad=False)
@@ -316,25 +297,19 @@ def _text(folder: Path, kind: str) -> tuple[PreTrainedTokenizerBase, PreTrainedM
 def _check_networks(unet: UNet2DConditionModel, vae: AutoencoderKL) -> None:
     more = [name for name in _MORE_INPUTS if unet.config.get(name) is not None]
     if more:
-        raise InputError(
-            "pipeline_unknown", f"the U-Net wants more than a text ({', '.join(more)}), as SDXL's does"
-        )
+        raise PIPELINE("pipeline_inputs", names=", ".join(more))
     taken, latents = unet.config["in_channels"], vae.config["latent_channels"]
     if taken != latents:
-        raise InputError(
-            "pipeline_unknown",
-            f"the U-Net takes {taken} channels, and latents have {latents}: an inpainting or another special model; "
-            "take the plain one, which paints into pictures too",
-        )
+        raise PIPELINE("pipeline_channels", taken=taken, latents=latents)
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError("weights_missing", f"{path} cannot be opened: the pipeline is not whole") from error
+        raise PIPELINE("model_file_missing", path=path) from error
     except ValueError as error:
-        raise InputError("weights_unreadable", f"{path} is no JSON") from error
+        raise PIPELINE("model_file_not_json", path=path) from error
     if not isinstance(content, dict):
-        raise InputError("weights_unreadable", f"{path} is no JSON object")
+        raise PIPELINE("model_file_not_json", path=path)
     return content

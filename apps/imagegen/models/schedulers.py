@@ -22,7 +22,7 @@ from diffusers import (
 )
 from torch import Tensor
 
-from core.errors import InputError
+from apps.imagegen.reasons import PIPELINE
 
 SCHEDULERS: dict[str, tuple[Any, Mapping[str, Any]]] = {
     "ddim": (
@@ -44,19 +44,14 @@ _PREDICTIONS = ("epsilon", "v_prediction")
 
 
 def check_noise(config: Mapping[str, Any]) -> None:
-    """Raise InputError pipeline_unknown where a folder's scheduler speaks of noise that these do not take away."""
+    """Raise InputError noise_prediction or noise_unknown where none of these can remove a folder's noise."""
     prediction = config.get("prediction_type", "epsilon")
     if prediction not in _PREDICTIONS:
-        raise InputError(
-            "pipeline_unknown",
-            f"the model predicts {prediction!r}; one of {', '.join(_PREDICTIONS)} is wanted",
-        )
+        raise PIPELINE("noise_prediction", value=prediction, known=", ".join(_PREDICTIONS))
     try:
         new_scheduler("ddim", config)
     except Exception as error:  # whatever a foreign file makes it raise
-        raise InputError(
-            "weights_unreadable", "the folder's scheduler_config.json names no known noise"
-        ) from error
+        raise PIPELINE("noise_unknown") from error
 
 
 def new_scheduler(name: str, config: Mapping[str, Any], steps: int | None = None) -> Any:

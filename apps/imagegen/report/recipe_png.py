@@ -16,6 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.reasons import REPLAY
 from core.errors import InputError
 
 KEY, PARAMETERS, COMMENT = "triptych", "parameters", "Comment"
@@ -30,8 +31,6 @@ _SAMPLERS = {
     "euler_a": "Euler a",
     "dpmpp_2m": "DPM++ 2M",
     "unipc": "UniPC",
-    "lms": "LMS",
-    "heun": "Heun",
 }
 
 
@@ -51,29 +50,25 @@ def png_bytes(rgb_HWC: np.ndarray, recipe: Recipe, notes: Sequence[str] = ()) ->
 
 
 def recipe_of(data: bytes) -> Recipe:
-    """Return the recipe inside a PNG file. Raises InputError: recipe_missing, recipe_unreadable.
+    """Return the recipe inside a PNG file.
 
+    Raises InputError: recipe_missing, recipe_too_long, recipe_unreadable, those of `opened` and of Recipe.from_json.
     Nothing is decoded but the chunks before the pixels, and of these at most Pillow's limit (1 MB of text each).
     """
     text = _text(data)
     if text is None:
-        raise InputError(
-            "recipe_missing",
-            "the PNG holds no recipe: it was not made here, or another program saved it anew",
-        )
+        raise REPLAY("recipe_missing", type="PNG")
     if len(text) > _LONGEST:
-        raise InputError("recipe_unreadable", f"the recipe has {len(text)} characters: this is none of ours")
+        raise REPLAY("recipe_too_long", characters=len(text))
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        raise InputError(
-            "recipe_unreadable", "the recipe in the PNG is no JSON: the file is damaged"
-        ) from None
+        raise REPLAY("recipe_unreadable", type="PNG") from None
     return Recipe.from_json(content)
 
 
 def pixels_of(data: bytes) -> np.ndarray:
-    """Return a PNG's pixels, rgb_HWC uint8. Raises InputError: recipe_unreadable (cut off, or far too large)."""
+    """Return a PNG's pixels, rgb_HWC uint8. Raises InputError as `opened` does."""
     with opened(data) as picture:
         return np.asarray(picture.convert("RGB"))
 
@@ -114,19 +109,19 @@ def _text(data: bytes) -> str | None:
 
 @contextlib.contextmanager
 def opened(data: bytes, kind: str = "PNG") -> Iterator[Image.Image]:
-    """Give a picture of that format to the block. Raises InputError: recipe_missing, recipe_unreadable."""
+    """Give a picture of that format to the block.
+
+    Raises InputError: recipe_file_type, recipe_file_too_large, recipe_file_broken.
+    """
     if kind == "PNG" and not data.startswith(_SIGNATURE):
-        raise InputError("recipe_missing", "the file is no PNG, JPEG or WebP, so it holds no recipe")
+        raise REPLAY("recipe_file_type")
     try:
         with Image.open(io.BytesIO(data), formats=(kind,)) as picture:
             if picture.width * picture.height > _PIXELS:
-                raise InputError(
-                    "recipe_unreadable", f"a picture of {picture.width}x{picture.height} is none of ours"
-                )
+                raise REPLAY("recipe_file_too_large", width=picture.width, height=picture.height)
             yield picture
     except InputError:
         raise
-    except (
-        Exception
-    ) as error:  # readers of broken files raise whatever they meet; Pillow's limits, ValueError
-        raise InputError("recipe_unreadable", f"the {kind} is broken, or made to harm its readers") from error
+    # readers of broken files raise whatever they meet; Pillow's limits, ValueError
+    except Exception as error:
+        raise REPLAY("recipe_file_broken", type=kind) from error

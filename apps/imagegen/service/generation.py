@@ -338,8 +338,6 @@ def failure_of(error: BaseException | None) -> ServiceError:
 def _refusal(error: InputError) -> ServiceError:
     """Return a refusal with the name of the request's field at fault."""
     param = getattr(error, "param", None)
-    if param is None and error.code.startswith("adapter_"):
-        param = "adapter"
     return ServiceError(400, error.code, error.sentence, param=_FIELDS.get(str(param), param))
 
 

@@ -128,7 +128,7 @@ def test_an_export_of_another_model_is_never_replaced(model: Path, tmp_path: Pat
     before = _bytes(tmp_path / "out")
     with pytest.raises(InputError, match="holds an export of another model: name a new folder") as caught:
         _export(model, tmp_path / "out", tmp_path / "run")
-    assert caught.value.code == "output_taken"
+    assert caught.value.code == "output_other_model"
     assert _bytes(tmp_path / "out") == before
 
 

@@ -127,7 +127,7 @@ def test_a_refused_prompt_is_set_aside_and_the_others_are_drawn(model: Path, tmp
         [
             "3",
             "prompt_unreadable",
-            "the prompt has a control character (U+0007) at place 6: leave it out",
+            "the prompt has U+0007 at position 6, a sign that is not text: leave it out",
             "blue car",
         ],
     ]
@@ -152,10 +152,10 @@ def test_nothing_but_refused_prompts_is_bad_input(model: Path, tmp_path: Path) -
         ({"size": "33x32"}, "size is 33x32; this model draws 32x32, 48x32, 32x48, 48x48"),
         ({"size": "99999x99999", "image": "start.png"}, "size is 99999x99999; this model draws"),
         ({"steps": 1001}, "steps is 1001; 1 to 1000 is wanted"),
-        ({"negative": "\x00"}, "the negative has a control character"),
-        ({"adapter": "none.safetensors"}, "adapter=none.safetensors is no file"),
+        ({"negative": "\x00"}, "the negative has U+0000"),
+        ({"adapter": "none.safetensors"}, "adapter=none.safetensors is not a file"),
         ({"image": "none.png"}, "image=none.png cannot be read: No such file or directory"),
-        ({"image": "text.txt"}, "the image is no PNG, JPEG or WebP: save it as one of these"),
+        ({"image": "text.txt"}, "the image is not a PNG, JPEG or WebP: save it as one of these"),
         ({"image": "start.png", "mask": "small.png"}, "the mask has 8x8 pixels, and the image 40x20"),
     ],
 )
@@ -312,17 +312,26 @@ def test_replay_tells_what_it_cannot_make_again(model: Path, tmp_path: Path) -> 
             info.add_itxt(key, text)
         picture.save(packed, compress_level=1, pnginfo=info)
     larger = Path(_file(tmp_path, "larger.png", png_bytes(np.zeros((8, 8, 3), np.uint8), recipe)))
-    for path, start in (
+    for path, code, start in (
         (
             changed,
+            "replay_differs",
             "the picture came out differently, by up to 8 of 255: it was changed since, or drawn with other",
         ),
-        (packed, "every pixel is the same, but the file is not: another program or release packed it"),
-        (larger, "the picture's size is not its recipe's: another program changed the file"),
+        (
+            packed,
+            "replay_file_differs",
+            "every pixel is the same, but the file is not: another program or release packed it",
+        ),
+        (
+            larger,
+            "replay_size_differs",
+            "the picture's size is not its recipe's: another program changed the file",
+        ),
     ):
         with pytest.raises(InputError) as caught:
             _generate(model, tmp_path, replay=str(path))
-        assert caught.value.code == "replay_differs"
+        assert caught.value.code == code
         assert caught.value.sentence.startswith(start)
         assert caught.value.sentence.endswith(f"; what was drawn is {tmp_path / 'out' / path.name}")
         assert (tmp_path / "out" / path.name).read_bytes() == made.read_bytes()

@@ -82,8 +82,8 @@ def test_replay_wants_the_same_adapter_whatever_its_file_is_called(
     changed = write(tmp_path / "b" / "sketch.safetensors", pipeline.unet, 2)
     for given, sentence in (
         (None, f"{source} was drawn with adapter=: name the same file by adapter="),
-        (str(changed), "the adapter sketch is another file by now"),
-        (str(tmp_path / "none.safetensors"), "is no file: name a .safetensors file"),
+        (str(changed), "the adapter sketch is another file than the recipe's"),
+        (str(tmp_path / "none.safetensors"), "is not a file: name a .safetensors file"),
     ):
         with pytest.raises(InputError) as caught:
             _generate(tmp_path, "out", replay=source, adapter=given)

@@ -229,7 +229,7 @@ def test_a_model_of_the_other_kind_learns_too_and_bad_pictures_are_set_aside(tmp
     assert (tmp_path / "output" / f"{name}.png").exists()
     assert adapters.digest(name) != first
     other = AdapterCache(tmp_path / "output", load_pipeline(tiny_pipeline(tmp_path / "other")))
-    with pytest.raises(InputError, match="was learned on another model") as caught:
+    with pytest.raises(InputError, match="was trained on another model") as caught:
         other.check("red-style")
     assert caught.value.code == "adapter_other_model"
 

@@ -29,7 +29,9 @@ def _uses() -> list[tuple[str, str, set[str] | None]]:
             if isinstance(called, ast.Attribute) and called.attr == "sentence":
                 called = called.value
             if isinstance(called, ast.Name) and called.id in TABLES:
-                codes = [c.value for c in ast.walk(node.args[0]) if isinstance(c, ast.Constant)]
+                first = node.args[0]
+                chosen = [first.body, first.orelse] if isinstance(first, ast.IfExp) else [first]
+                codes = [one.value for one in chosen if isinstance(one, ast.Constant)]
                 names = [one.arg for one in node.keywords]
                 given = None if None in names else {str(name) for name in names}
                 uses += [(called.id, str(code), given) for code in codes]

@@ -18,7 +18,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     opened = Run(tmp_path / "run")
     with opened.log, pytest.raises(InputError, match=r"holds no model_index\.json") as caught:
         run(ImagegenConfig(stage="serve", model=ModelConfig(path=str(tmp_path))), opened)
-    assert caught.value.code == "weights_missing"
+    assert caught.value.code == "model_index_missing"
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

@@ -126,39 +126,61 @@ def test_pictures_that_cannot_be_used_are_set_aside(
     assert refused[0].sentence.startswith(f"'{file}': the image ")
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a\x1bb", b"x" * 1001, b"x" * 1_000_001])
-def test_a_picture_whose_caption_cannot_be_read_is_set_aside(folder: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"\xff\xfe\x00", "caption_not_utf8"),
+        (b"a\x1bb", "caption_too_long"),
+        (b"x" * 1001, "caption_too_long"),
+        (b"x" * 1_000_001, "caption_file_too_large"),
+    ],
+)
+def test_a_picture_whose_caption_cannot_be_read_is_set_aside(folder: Path, content: bytes, code: str) -> None:
     (folder / "z.png").write_bytes(_png())
     (folder / "z.txt").write_bytes(content)
     pictures, refused = read_own_pictures(folder, SIZE)
     assert len(pictures) == 5
-    assert [(one.file, one.code) for one in refused] == [("z.png", "caption_unreadable")]
+    assert [(one.file, one.code) for one in refused] == [("z.png", code)]
 
 
 def test_a_name_that_is_no_text_is_set_aside(folder: Path) -> None:
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff-apple.png")).write_bytes(_png())
     refused = read_own_pictures(folder, SIZE)[1]
-    assert [one.code for one in refused] == ["caption_unreadable"]
+    assert [one.code for one in refused] == ["caption_too_long"]
     assert refused[0].sentence.isprintable()
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "code", "words"),
     [
-        (b"{", "line 1 of"),
-        (b'{"file_name": "b.png", "text": "x"}\n[]', "line 2 of"),
-        (b'{"file_name": "b.png"}', "is no JSON object with file_name and text"),
-        (b'{"file_name": "b.png", "text": 5}', "is no JSON object with file_name and text"),
-        (b'{"file_name": "../b.png", "text": "x"}', "names '../b.png', which is no picture in this folder"),
-        (b'{"file_name": "no\\n.png", "text": "x"}', r"names 'no\n.png', which is no picture in this folder"),
-        (b"\xff\xfe", "metadata.jsonl is not text in UTF-8"),
-        (b" " * 1_000_001, "metadata.jsonl has more than 1 MB"),
+        (b"{", "captions_row", "line 1 of"),
+        (b'{"file_name": "b.png", "text": "x"}\n[]', "captions_row", "line 2 of"),
+        (b'{"file_name": "b.png"}', "captions_row", "is not a JSON object with file_name and text"),
+        (
+            b'{"file_name": "b.png", "text": 5}',
+            "captions_row",
+            "is not a JSON object with file_name and text",
+        ),
+        (
+            b'{"file_name": "../b.png", "text": "x"}',
+            "captions_file",
+            "names '../b.png', which is not a picture in this folder",
+        ),
+        (
+            b'{"file_name": "no\\n.png", "text": "x"}',
+            "captions_file",
+            r"names 'no\n.png', which is not a picture in this folder",
+        ),
+        (b"\xff\xfe", "caption_not_utf8", "metadata.jsonl is not text in UTF-8"),
+        (b" " * 1_000_001, "caption_file_too_large", "metadata.jsonl has more than 1 MB"),
     ],
 )
-def test_a_list_of_captions_that_cannot_be_read_is_refused(folder: Path, content: bytes, words: str) -> None:
+def test_a_list_of_captions_that_cannot_be_read_is_refused(
+    folder: Path, content: bytes, code: str, words: str
+) -> None:
     (folder / "metadata.jsonl").write_bytes(content)
     refused = _refused(folder)
-    assert refused.code == "captions_unreadable"
+    assert refused.code == code
     assert words in refused.sentence
 
 
@@ -180,7 +202,7 @@ def test_too_few_too_many_and_no_folder_are_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("token", ["", "  ", "a\x07b", "\ud800", "x" * 101])
 def test_words_that_cannot_be_typed_are_refused(token: str) -> None:
-    with pytest.raises(InputError, match=r"is no word: give one such as '<sketch> style'") as caught:
+    with pytest.raises(InputError, match=r"is not a word: give one such as '<sketch> style'") as caught:
         check_token(token)
     assert caught.value.code == "token_unreadable"
     assert caught.value.sentence.isprintable()

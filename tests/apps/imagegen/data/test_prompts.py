@@ -35,9 +35,9 @@ def test_a_prompt_a_line_whatever_the_line_ends(tmp_path: Path, end: bytes, mark
 @pytest.mark.parametrize(
     ("data", "code", "sentence"),
     [
-        (b"red\nb\xe9b\xe9\n", "prompts_unreadable", "is no UTF-8 in line 2: save it as UTF-8"),
-        ("red apple".encode("utf-16"), "prompts_unreadable", "is UTF-16: save it as UTF-8"),
-        (b"a\r\nb\rc\n\xed\xa0\x80", "prompts_unreadable", "is no UTF-8 in line 4: save it as UTF-8"),
+        (b"red\nb\xe9b\xe9\n", "prompts_not_utf8", "is not UTF-8 in line 2: save it as UTF-8"),
+        ("red apple".encode("utf-16"), "prompts_utf16", "is UTF-16: save it as UTF-8"),
+        (b"a\r\nb\rc\n\xed\xa0\x80", "prompts_not_utf8", "is not UTF-8 in line 4: save it as UTF-8"),
         (b"", "prompts_empty", "holds no prompt: write one a line"),
         (b"\xef\xbb\xbf\n# only\n \n", "prompts_empty", "holds no prompt: write one a line"),
     ],

@@ -25,6 +25,7 @@ from apps.imagegen.models.adapter_file import (
     read_bytes,
     write_adapter,
 )
+from apps.imagegen.reasons import ADAPTER
 from core.errors import InputError
 from tests.apps.imagegen.models import lora
 from tests.apps.imagegen.tiny import tiny_sd15
@@ -193,35 +194,35 @@ def _of_rank_0(tensors: dict[str, torch.Tensor]) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        (_narrow, "adapter_other_model", "has shape [2, 8], and [2, 32] would fit"),
+        (_narrow, "adapter_shape", "has shape [2, 8], and [2, 32] would fit"),
         (
             _elsewhere,
-            "adapter_other_model",
+            "adapter_module",
             r"it changes 'unet.down_blocks.7.attn\n1.to_q', which this model lacks",
         ),
-        (_of_rank_0, "adapter_unreadable", "has rank 0"),
-        (lambda t: next(iter(t.values())).fill_(float("nan")), "adapter_unreadable", "no finite numbers"),
-        (lambda t: next(iter(t.values())).fill_(float("inf")), "adapter_unreadable", "no finite numbers"),
+        (_of_rank_0, "adapter_rank", "has an update of rank 0"),
+        (lambda t: next(iter(t.values())).fill_(float("nan")), "adapter_not_finite", "not finite numbers"),
+        (lambda t: next(iter(t.values())).fill_(float("inf")), "adapter_not_finite", "not finite numbers"),
         (
             lambda t: t.pop(next(iter(t))),
-            "adapter_unreadable",
-            "has one half of its update and lacks the other",
+            "adapter_half",
+            "and lacks the other",
         ),
-        (lambda t: t.clear(), "adapter_unreadable", "there is no LoRA in it"),
+        (lambda t: t.clear(), "adapter_empty", "holds no LoRA"),
         (
             lambda t: t.update({"unet.conv_in.weight": torch.ones(1)}),
-            "adapter_unreadable",
+            "adapter_not_lora",
             "of another kind than LoRA",
         ),
         (
             lambda t: t.update({"unet.conv_in.lora_magnitude_vector": torch.ones(1)}),
-            "adapter_unreadable",
+            "adapter_form",
             "a form of LoRA that is not known here",
         ),
         (
             lambda t: t.update({next(iter(t)): next(iter(t.values())).to(torch.int8)}),
-            "adapter_unreadable",
-            "no finite numbers",
+            "adapter_not_finite",
+            "not finite numbers",
         ),
     ],
 )
@@ -256,7 +257,7 @@ def test_a_damaged_file_is_refused_or_read_and_never_a_fault(
     good = bytearray(whole)
     if data.draw(st.booleans()):
         damaged = bytes(good[: data.draw(st.integers(0, len(good) - 1))])
-        assert _refused(damaged, unet).code == "adapter_unreadable"
+        assert _refused(damaged, unet).code == "adapter_not_safetensors"
     else:
         place = data.draw(st.integers(0, len(good) - 1))
         good[place] ^= data.draw(st.integers(1, 255))
@@ -264,7 +265,7 @@ def test_a_damaged_file_is_refused_or_read_and_never_a_fault(
             found = "read" if _read(bytes(good), unet).updates["unet"] else "nothing"
         except InputError as error:
             found = error.code
-        assert found in ("read", "adapter_unreadable", "adapter_other_model")
+        assert found == "read" or found in ADAPTER.sentences
 
 
 def test_files_are_read_within_bounds(tmp_path: Path) -> None:
@@ -275,13 +276,16 @@ def test_files_are_read_within_bounds(tmp_path: Path) -> None:
     assert caught.value.code == "adapter_too_large"
     assert len(read_bytes(path, 2.0)) == 2_000_000
     os.mkfifo(tmp_path / "pipe")
-    for path, words in ((tmp_path, "Is a directory"), (tmp_path / "pipe", "is no file")):
+    for path, code, words in (
+        (tmp_path, "adapter_unreadable", "Is a directory"),
+        (tmp_path / "pipe", "adapter_not_file", "is not a regular file"),
+    ):
         with pytest.raises(InputError, match=words) as caught:
             read_bytes(path)
-        assert caught.value.code == "adapter_unreadable"
-    with pytest.raises(InputError, match="there is no adapter gone") as caught:
+        assert caught.value.code == code
+    with pytest.raises(InputError, match=r"gone\.safetensors is not a file") as caught:
         read_bytes(tmp_path / "gone.safetensors")
-    assert caught.value.code == "adapter_unknown"
+    assert caught.value.code == "adapter_missing"
 
 
 def _kohya(unet: torch.nn.Module, prefix: str, alpha: float) -> dict[str, torch.Tensor]:

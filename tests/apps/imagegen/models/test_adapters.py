@@ -234,8 +234,8 @@ def test_long_lists_of_names_are_cut(pipeline: Pipeline, tmp_path: Path) -> None
     [
         ("bad.pt", pickle.dumps({}), "adapter_pickled"),
         ("bad.safetensors", pickle.dumps({}), "adapter_pickled"),
-        ("bad.safetensors", b"", "adapter_unreadable"),
-        ("bad.safetensors", b"\xff" * 100, "adapter_unreadable"),
+        ("bad.safetensors", b"", "adapter_not_safetensors"),
+        ("bad.safetensors", b"\xff" * 100, "adapter_not_safetensors"),
         ("bad.safetensors", b"x" * 200_000, "adapter_too_large"),
     ],
 )
@@ -263,7 +263,7 @@ def test_an_adapter_of_another_model_is_refused(pipeline: Pipeline, tmp_path: Pa
     lora.write(path, other.unet, 0, model="0" * 64)
     refused = _refused(AdapterCache(path.parent, pipeline), "of-sd15")
     assert refused.code == "adapter_other_model"
-    assert "was learned on another model" in refused.sentence
+    assert "was trained on another model" in refused.sentence
 
 
 def test_a_file_that_was_replaced_is_noticed(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_the_grid_of_a_layer_follows_from_its_number_of_places(
 
 
 def test_a_number_of_places_that_no_grid_has_is_a_fault() -> None:
-    with pytest.raises(InternalFault, match="a layer sees 7 places, which 8 x 8 latents never become"):
+    with pytest.raises(InternalFault, match="a layer sees 7 positions, which 8 x 8 latents never become"):
         grid_of(7, (8, 8))
 
 

@@ -15,6 +15,7 @@ from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.given import brought, given, read_file, whole_size
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.resolve import sha256_of
+from apps.imagegen.reasons import ADAPTER
 from core.errors import InputError
 from tests.apps.imagegen.models import lora
 from tests.apps.imagegen.tiny import tiny_pipeline
@@ -54,14 +55,14 @@ def test_a_picture_and_its_mask_are_brought_to_size(pipeline: Pipeline, tmp_path
 @pytest.mark.parametrize(
     ("name", "code", "sentence"),
     [
-        ("none.safetensors", "adapter_unknown", "is no file: name a .safetensors file"),
-        ("folder.safetensors", "adapter_unknown", "is no file: name a .safetensors file"),
+        ("none.safetensors", "adapter_missing", "adapter={} is not a file: name a .safetensors file"),
+        ("folder.safetensors", "adapter_missing", "adapter={} is not a file: name a .safetensors file"),
         (
             "a.bin",
             "adapter_pickled",
-            "is a pickle, which may run code when loaded: a .safetensors file is wanted",
+            ADAPTER.sentence("adapter_pickled", name="{}"),
         ),
-        ("a.zip", "adapter_unreadable", "is of another kind: a .safetensors file is wanted"),
+        ("a.zip", "adapter_suffix", "adapter={} is of another kind: a .safetensors file is wanted"),
     ],
 )
 def test_an_adapter_of_another_kind_is_refused(
@@ -72,14 +73,14 @@ def test_an_adapter_of_another_kind_is_refused(
         (tmp_path / other).write_bytes(b"x")
     with pytest.raises(InputError) as caught:
         given(pipeline, SQUARE, adapter=str(tmp_path / name))
-    assert (caught.value.code, caught.value.sentence) == (code, f"adapter={tmp_path / name} {sentence}")
+    assert (caught.value.code, caught.value.sentence) == (code, sentence.format(tmp_path / name))
 
 
 def test_a_broken_adapter_is_refused_before_anything_is_drawn(pipeline: Pipeline, tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"not one")
     with pytest.raises(InputError) as caught:
         given(pipeline, SQUARE, adapter=str(tmp_path / "a.safetensors"))
-    assert caught.value.code == "adapter_unreadable"
+    assert caught.value.code == "adapter_not_safetensors"
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,7 @@ def test_missing_shards_and_other_variants_are_named(ours: Path, tmp_path: Path)
     (unet / names[1]).unlink()
     with pytest.raises(InputError, match=f"{names[1]} is missing, one of 2 shards") as caught:
         load_pipeline(unet.parent)
-    assert caught.value.code == "weights_missing"
+    assert caught.value.code == "weights_shard_missing"
     for name, part, base in (("a", "unet", stem), ("b", "text_encoder", "model")):
         folder = shutil.copytree(ours, tmp_path / name)
         plain = folder / part / f"{base}.safetensors"
@@ -230,16 +230,16 @@ def _less_weights(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "code", "words"),
     [
-        (lambda folder: shutil.rmtree(folder), "weights_missing", "holds no model_index.json"),
-        (lambda folder: shutil.rmtree(folder / "vae"), "weights_missing", "holds no config.json"),
-        (lambda folder: shutil.rmtree(folder / "scheduler"), "weights_missing", "not whole"),
+        (lambda folder: shutil.rmtree(folder), "model_index_missing", "holds no model_index.json"),
+        (lambda folder: shutil.rmtree(folder / "vae"), "weights_config_missing", "holds no config.json"),
+        (lambda folder: shutil.rmtree(folder / "scheduler"), "model_file_missing", "not whole"),
         (_no_weights, "weights_missing", "holds no safetensors file"),
         (_pickled, "weights_pickled", "convert them to safetensors"),
-        (_cut_off, "weights_unreadable", "is no safetensors file, or is cut off"),
-        (_less_weights, "weights_unreadable", "lacks 1 weights"),
-        (lambda f: (f / "model_index.json").write_text("{"), "weights_unreadable", "is no JSON"),
-        (lambda f: (f / "model_index.json").write_text("[]"), "weights_unreadable", "is no JSON object"),
-        (lambda f: shutil.rmtree(f / "tokenizer"), "weights_unreadable", "cannot be read as BertTokenizer"),
+        (_cut_off, "weights_not_safetensors", "is not a safetensors file, or is cut off"),
+        (_less_weights, "weights_incomplete", "lacks 1 weights"),
+        (lambda f: (f / "model_index.json").write_text("{"), "model_file_not_json", "is not a JSON object"),
+        (lambda f: (f / "model_index.json").write_text("[]"), "model_file_not_json", "is not a JSON object"),
+        (lambda f: shutil.rmtree(f / "tokenizer"), "tokenizer_unreadable", "cannot be read as BertTokenizer"),
         (
             lambda f: edit(f / "unet/config.json", block_out_channels=[8, 16]),
             "weights_unreadable",
@@ -247,34 +247,34 @@ def _less_weights(folder: Path) -> None:
         ),
         (
             lambda f: edit(f / "model_index.json", _class_name="StableDiffusionXLPipeline"),
-            "pipeline_unknown",
+            "pipeline_class",
             "is a StableDiffusionXLPipeline; Stable Diffusion 1.x or 2.x is wanted",
         ),
         (
             lambda f: edit(f / "model_index.json", _class_name="FluxPipeline"),
-            "pipeline_unknown",
+            "pipeline_class",
             "is a FluxPipeline",
         ),
         (
             lambda f: edit(
                 f / "model_index.json", text_encoder_2=["transformers", "CLIPTextModelWithProjection"]
             ),
-            "pipeline_unknown",
+            "pipeline_networks",
             "has text_encoder_2;",
         ),
         (
             lambda f: edit(f / "model_index.json", vae=["diffusers", "AutoencoderTiny"]),
-            "pipeline_unknown",
+            "pipeline_networks",
             "has vae AutoencoderTiny;",
         ),
         (
             lambda f: edit(f / "model_index.json", text_encoder=["transformers", "T5EncoderModel"]),
-            "pipeline_unknown",
+            "pipeline_networks",
             "has text_encoder T5EncoderModel;",
         ),
         (
             lambda f: edit(f / "scheduler/scheduler_config.json", prediction_type="sample"),
-            "pipeline_unknown",
+            "noise_prediction",
             "predicts 'sample'",
         ),
     ],
@@ -297,4 +297,4 @@ def test_another_unet_or_autoencoder_is_refused(ours: Path, sd15: Path, tmp_path
     shutil.copytree(sd15 / "vae", folder / "vae")
     with pytest.raises(InputError, match="takes 8 channels, and latents have 4") as caught:
         load_pipeline(folder)
-    assert caught.value.code == "pipeline_unknown"
+    assert caught.value.code == "pipeline_channels"

@@ -121,7 +121,7 @@ def test_noise_that_is_not_known_is_refused() -> None:
         InputError, match="the model predicts 'sample'; one of epsilon, v_prediction"
     ) as caught:
         check_noise({**COSINE, "prediction_type": "sample"})
-    assert caught.value.code == "pipeline_unknown"
+    assert caught.value.code == "noise_prediction"
     with pytest.raises(InputError, match="names no known noise") as caught:
         check_noise({**COSINE, "beta_schedule": "mine"})
-    assert caught.value.code == "weights_unreadable"
+    assert caught.value.code == "noise_unknown"

@@ -70,6 +70,6 @@ def test_a_damaged_recipe_is_told(kind: str) -> None:
     for broken in (data[:30], data[:200]):
         with pytest.raises(InputError) as caught:
             recipe_of(broken)
-        assert caught.value.code in ("recipe_missing", "recipe_unreadable")
-    with pytest.raises(InputError, match="no PNG, JPEG or WebP"):
+        assert caught.value.code in ("recipe_missing", "recipe_file_broken")
+    with pytest.raises(InputError, match="not a PNG, JPEG or WebP"):
         recipe_of(b"GIF89a")

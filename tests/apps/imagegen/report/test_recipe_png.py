@@ -93,36 +93,72 @@ def test_names_of_another_script_reach_other_readers_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "sentence"),
+    ("data", "code", "sentence"),
     [
-        (_png(), "the PNG holds no recipe: it was not made here, or another program saved it anew"),
-        (b"", "the file is no PNG, JPEG or WebP, so it holds no recipe"),
-        (b"GIF89a" + bytes(100), "the file is no PNG, JPEG or WebP, so it holds no recipe"),
+        (
+            _png(),
+            "recipe_missing",
+            "the PNG holds no recipe: it was not made here, or another program saved it anew",
+        ),
+        (b"", "recipe_file_type", "the file is not a PNG, JPEG or WebP, so it holds no recipe"),
+        (
+            b"GIF89a" + bytes(100),
+            "recipe_file_type",
+            "the file is not a PNG, JPEG or WebP, so it holds no recipe",
+        ),
     ],
 )
-def test_a_file_without_a_recipe_is_told_so(data: bytes, sentence: str) -> None:
+def test_a_file_without_a_recipe_is_refused(data: bytes, code: str, sentence: str) -> None:
     with pytest.raises(InputError) as caught:
         recipe_of(data)
-    assert (caught.value.code, caught.value.sentence) == ("recipe_missing", sentence)
+    assert (caught.value.code, caught.value.sentence) == (code, sentence)
 
 
 @pytest.mark.parametrize(
-    ("data", "sentence"),
+    ("data", "code", "sentence"),
     [
-        (_png(_itxt(KEY, b"{", packed=False)), "the recipe in the PNG is no JSON: the file is damaged"),
-        (_png(_itxt(KEY, b"[" * 100_000, packed=True)), "the recipe in the PNG is no JSON: the file is damaged"),
-        (_png(_itxt(KEY, b" " * 300_000, packed=True)), "the recipe has 300000 characters: this is none of ours"),
-        (_png(_itxt(KEY, bytes(20_000_000), packed=True)), "the PNG is broken, or made to harm its readers"),
-        (_png(_itxt("x", bytes(20_000_000), packed=True)), "the PNG is broken, or made to harm its readers"),
-        (png_bytes(RGB, RECIPE)[:90], "the PNG is broken, or made to harm its readers"),
-        (_png(width=2**31 - 1, height=2**31 - 1), "the PNG is broken, or made to harm its readers"),
-        (_png(_itxt(KEY, b"[]", packed=False)), "this is no recipe: a JSON object with 'format' is wanted"),
+        (
+            _png(_itxt(KEY, b"{", packed=False)),
+            "recipe_unreadable",
+            "the recipe in the PNG cannot be read: the file is damaged",
+        ),
+        (
+            _png(_itxt(KEY, b"[" * 100_000, packed=True)),
+            "recipe_unreadable",
+            "the recipe in the PNG cannot be read: the file is damaged",
+        ),
+        (
+            _png(_itxt(KEY, b" " * 300_000, packed=True)),
+            "recipe_too_long",
+            "the recipe has 300000 characters: it was not made here",
+        ),
+        (
+            _png(_itxt(KEY, bytes(20_000_000), packed=True)),
+            "recipe_file_broken",
+            "the PNG is broken, or made to harm its readers",
+        ),
+        (
+            _png(_itxt("x", bytes(20_000_000), packed=True)),
+            "recipe_file_broken",
+            "the PNG is broken, or made to harm its readers",
+        ),
+        (png_bytes(RGB, RECIPE)[:90], "recipe_file_broken", "the PNG is broken, or made to harm its readers"),
+        (
+            _png(width=2**31 - 1, height=2**31 - 1),
+            "recipe_file_broken",
+            "the PNG is broken, or made to harm its readers",
+        ),
+        (
+            _png(_itxt(KEY, b"[]", packed=False)),
+            "recipe_not_object",
+            "this is not a recipe: a JSON object with 'format' is wanted",
+        ),
     ],
-)  # fmt: skip
-def test_a_broken_or_hostile_file_is_told_in_one_line(data: bytes, sentence: str) -> None:
+)
+def test_a_broken_or_hostile_file_is_refused_in_one_line(data: bytes, code: str, sentence: str) -> None:
     with pytest.raises(InputError) as caught:
         recipe_of(data)
-    assert (caught.value.code, caught.value.sentence) == ("recipe_unreadable", sentence)
+    assert (caught.value.code, caught.value.sentence) == (code, sentence)
 
 
 def test_a_recipe_of_another_release_is_told_so() -> None:
@@ -140,5 +176,5 @@ def test_pixels_can_be_had_and_a_cut_off_file_is_told(monkeypatch: pytest.Monkey
     with pytest.raises(InputError, match="the PNG is broken, or made to harm its readers"):
         pixels_of(data[:-40])
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    with pytest.raises(InputError, match="a picture of 20000x20000 is none of ours"):
+    with pytest.raises(InputError, match="a picture of 20000x20000 was not made here"):
         pixels_of(_png(width=20_000, height=20_000))

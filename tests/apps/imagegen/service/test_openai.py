@@ -218,7 +218,7 @@ def test_models_are_listed_with_what_they_offer(client: OpenAI, running: Service
             {"extra_body": {"negative_prompt": "\x00"}},
             "prompt_unreadable",
             "negative_prompt",
-            "the negative has a control character (U+0000) at place 1: leave it out",
+            "the negative has U+0000 at position 1, a sign that is not text: leave it out",
         ),
         (
             {"extra_body": {"adapter": "../secret"}},
@@ -257,7 +257,7 @@ def test_two_pictures_or_a_mask_of_another_size_are_refused(client: OpenAI) -> N
     ) as caught:
         client.images.edit(image=start_png(), mask=mask_png(20), prompt="cat")
     assert (caught.value.code, caught.value.param) == ("mask_size", "mask")
-    with pytest.raises(openai.BadRequestError, match="the image is no PNG, JPEG or WebP"):
+    with pytest.raises(openai.BadRequestError, match="the image is not a PNG, JPEG or WebP"):
         client.images.edit(image=b"GIF89a", prompt="cat")
 
 

@@ -145,7 +145,7 @@ def test_adapters_are_offered_by_name_and_those_that_cannot_be_used_are_not(tmp_
     with service(tmp_path, adapter=folder) as found:
         assert httpx.get(f"{found.url}/api/model").json()["adapters"] == []
         for name, code in (
-            ("broken", "adapter_unreadable"),
+            ("broken", "adapter_not_safetensors"),
             ("pickled", "adapter_pickled"),
             ("nowhere", "adapter_unknown"),
             ("../adapters/broken", "adapter_unknown"),
