@@ -10,7 +10,7 @@ from pathlib import Path
 from core.cli.main import run_command
 from core.errors import ExitCode
 from core.runs.folder import Run
-from core.settings.schema import path_text, setting
+from core.settings.schema import EVERY, path_text, setting
 
 STAGES = {"demo": "pipelines.demo:run"}
 PAGE = "index.html"
@@ -20,10 +20,10 @@ PAGE = "index.html"
 class DemoConfig:
     """The whole command line of the demo."""
 
-    stage: str = setting("demo", "what to do", choices=tuple(STAGES))
-    seed: int = setting(0, "seed of everything random", low=0, high=2**32 - 1)
-    output: str = path_text("demo", "folder for the page and what it links to")
-    run_dir: str | None = path_text(None, "folder of this run's record")
+    stage: str = setting("demo", "what to do", choices=tuple(STAGES), stages=EVERY)
+    seed: int = setting(0, "seed of everything random", low=0, high=2**32 - 1, stages=EVERY)
+    output: str = path_text("demo", "folder for the page and what it links to", stages=EVERY)
+    run_dir: str | None = path_text(None, "folder of this run's record", stages=EVERY)
 
 
 def run(cfg: DemoConfig, run: Run) -> int:

@@ -1,19 +1,15 @@
-"""The front door of lung-nodule detection: `triptych-nodule stage=infer input=DIR output=DIR`."""
+"""The entry point of lung-nodule detection: `triptych-nodule stage=infer input=DIR output=DIR`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
+from apps.nodule.config import STAGES as NAMES
 from apps.nodule.config import NoduleConfig
 from core.cli.main import run_command
 
-STAGES = {
-    "train": "apps.nodule.train:run",
-    "evaluate": "apps.nodule.evaluate:run",
-    "infer": "apps.nodule.infer:run",
-    "simulate": "apps.nodule.simulate:run",
-}
+STAGES = {name: f"apps.nodule.{name}:run" for name in NAMES}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The front door of the risk model: `triptych-risk stage=score as_of=DATE data=markets output=DIR`."""
+"""The entry point of the risk model: `triptych-risk stage=score as_of=DATE data=markets output=DIR`."""
 
 from __future__ import annotations
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.errors import ConfigError
-from core.settings.schema import MISSING, Section, free_text, path_text, setting
+from core.settings.schema import EVERY, MISSING, Section, free_text, path_text, section, setting
 from core.training.config import TrainerConfig
 
-STAGES = ("train", "personalise", "evaluate", "export", "generate", "serve")
+STAGES = {
+    "train": "train autoencoder and denoiser from nothing",
+    "personalise": "train an adapter on 5 to 20 pictures of one style or thing",
+    "evaluate": "measure KID, caption match and reconstruction",
+    "export": "write the pipeline as a folder that diffusers loads",
+    "generate": "draw pictures from prompts",
+    "serve": "serve the OpenAI images API, the API of its own and the web page",
+}
+DRAWING = ("personalise", "evaluate", "generate", "serve")
 SCHEDULERS = ("ddim", "ddpm", "euler", "euler_a", "dpmpp_2m", "unipc")
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 FITS = ("crop", "pad", "stretch")
@@ -50,11 +59,19 @@ class ModelConfig(Section):
 
     path: str | None = path_text(
         None,
-        "folder of a Stable Diffusion pipeline as diffusers saves it; null: the embedded one",
+        "the former name of weights=, for this release",
         exists=True,
+        stages=("personalise", "evaluate", "export", "generate", "serve"),
     )
-    edge: int = setting(128, "width and height of the pictures trained on", unit="pixels", low=64, high=1024)
-    device: str = setting("auto", ABOUT_DEVICE, choices=DEVICES)
+    edge: int = setting(
+        128,
+        "width and height of the pictures trained on",
+        unit="pixels",
+        low=64,
+        high=1024,
+        stages=("train", "evaluate"),
+    )
+    device: str = setting("auto", ABOUT_DEVICE, choices=DEVICES, stages=DRAWING)
 
 
 @dataclass
@@ -71,9 +88,14 @@ class ServeConfig(Section):
     where: ClassVar[str] = "serve"
 
     rows: int = setting(
-        16, "rows of a batch; a picture takes two, or one without guidance", unit="rows", low=4, high=64
+        16,
+        "rows of a batch; a picture takes two, or one without guidance",
+        unit="rows",
+        low=4,
+        high=64,
+        stages=("evaluate", "generate", "serve"),
     )
-    waiting: int = setting(64, "pictures that may wait; more get 429", unit="pictures", low=1, high=100000)
+    waiting: int = setting(64, "queue capacity (HTTP 429 beyond it)", unit="pictures", low=1, high=100000)
     body_mb: float = setting(32.0, "largest request", unit="MB", above=0, high=1024)
     pixels_mp: float = setting(16.0, "largest uploaded picture", unit="million pixels", above=0, high=1000)
     pictures: int = setting(10, "most pictures of one request", unit="pictures", low=1, high=100)
@@ -128,62 +150,128 @@ class EvaluateConfig(Section):
 class ImagegenConfig(Section):
     """The whole command line of triptych-imagegen."""
 
-    stage: str = setting(MISSING, "what to do", choices=STAGES)
-    seed: int = setting(0, "seed of everything random; picture i uses seed + i", low=0, high=2**63 - 1)
-    prompt: str | None = free_text(None, "what to draw")
-    prompts: str | None = path_text(None, "text file with a prompt a line, instead of prompt=", exists=True)
-    negative: str = free_text("", "what not to draw")
-    n: int = setting(1, "pictures of each prompt", unit="pictures", low=1, high=1000)
-    size: str = free_text("auto", "width x height such as 128x128; auto: the model's own")
-    steps: int = setting(
-        25, "denoising steps, at most as many as the noise of the model was trained on", unit="steps", low=1
+    # stage → experiment whose settings suit it, where nothing else was typed
+    presets: ClassVar[Mapping[str, str]] = {"train": "emoji", "personalise": "personalise"}
+
+    stage: str = setting(MISSING, "what to do", choices=STAGES, stages=EVERY)
+    seed: int = setting(
+        0,
+        "seed of everything random; picture i uses seed + i",
+        low=0,
+        high=2**63 - 1,
+        stages=("train", "personalise", "evaluate", "generate"),
     )
-    guidance: float = setting(4.0, "how closely to follow the prompt; 1 or less: no guidance", low=0, high=30)
-    scheduler: str = setting("ddim", "how noise is taken away", choices=SCHEDULERS)
-    image: str | None = path_text(None, "picture to start from, or to paint in", exists=True)
-    mask: str | None = path_text(None, "white where image= is to be painted anew", exists=True)
+    prompt: str | None = free_text(None, "what to draw", stages=("generate",))
+    prompts: str | None = path_text(
+        None, "text file with a prompt a line, instead of prompt=", exists=True, stages=("generate",)
+    )
+    negative: str = free_text("", "what not to draw", stages=("generate",))
+    n: int = setting(1, "pictures of each prompt", unit="pictures", low=1, high=1000, stages=("generate",))
+    size: str = free_text(
+        "auto", "width x height such as 128x128; auto: the model's own", stages=("generate",)
+    )
+    steps: int = setting(
+        25,
+        "denoising steps, at most as many as the noise of the model was trained on",
+        unit="steps",
+        low=1,
+        stages=DRAWING,
+    )
+    guidance: float = setting(
+        4.0,
+        "how closely to follow the prompt; 1 or less: no guidance",
+        low=0,
+        high=30,
+        stages=DRAWING,
+    )
+    scheduler: str = setting(
+        "ddim",
+        "sampler",
+        choices=SCHEDULERS,
+        stages=DRAWING,
+    )
+    image: str | None = path_text(
+        None, "picture to start from, or to paint in", exists=True, stages=("generate",)
+    )
+    mask: str | None = path_text(
+        None, "white where image= is to be painted anew", exists=True, stages=("generate",)
+    )
     fit: str = setting(
         "crop",
         "how image= comes to the size: crop cuts off what is too much, pad adds white margins, stretch distorts",
         choices=FITS,
+        stages=("generate", "serve"),
     )
     strength: float | None = setting(
-        None, "how much of image= may change; null: 0.7, with a mask all of what it shows", above=0, high=1
+        None,
+        "how much of image= may change; null: 0.7, with a mask all of what it shows",
+        above=0,
+        high=1,
+        stages=("generate", "serve"),
     )
     adapter: str | None = path_text(
-        None, "adapter (LoRA): a safetensors file; for the service, a folder of them", exists=True
+        None,
+        "adapter (LoRA): a safetensors file; for the service, a folder of them",
+        exists=True,
+        stages=("generate", "serve"),
     )
-    adapter_scale: float = setting(1.0, "how strongly the adapter works", low=0, high=4)
+    adapter_scale: float = setting(1.0, "how strongly the adapter works", low=0, high=4, stages=("generate",))
     probes: str = setting(
-        "none", "attention: also draw where each word was looked at", choices=("none", "attention")
+        "none",
+        "attention: also draw where each word was looked at",
+        choices=("none", "attention"),
+        stages=("generate",),
     )
     replay: str | None = path_text(
-        None, "a picture (PNG, JPEG, WebP) made here: make the same bytes again", exists=True
+        None,
+        "a picture (PNG, JPEG, WebP) made here: make the same bytes again",
+        exists=True,
+        stages=("generate",),
     )
     images: str | None = path_text(
-        None, "folder of 5 to 20 pictures of one style or thing", needed_by=("personalise",), exists=True
+        None,
+        "folder of 5 to 20 pictures of one style or thing",
+        needed_by=("personalise",),
+        exists=True,
     )
     token: str | None = free_text(
-        None, "word that calls for it, such as '<sketch> style'", needed_by=("personalise",)
+        None,
+        "word that calls for it, such as '<sketch> style'",
+        needed_by=("personalise",),
     )
     output: str | None = path_text(
         None,
         "folder for results; a second run writes the same bytes",
         needed_by=("generate", "evaluate", "export", "personalise"),
+        stages=("personalise", "evaluate", "export", "generate"),
     )
-    host: str = free_text("127.0.0.1", "address that the service listens on")
-    port: int = setting(8000, "its port; 0 takes a free one", low=0, high=65535)
-    run_dir: str | None = path_text(None, "folder of this run's record; name an old one to resume it")
-    data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
-    serve: ServeConfig = field(default_factory=ServeConfig)
-    personalise: PersonaliseConfig = field(default_factory=PersonaliseConfig)
-    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    host: str = free_text("127.0.0.1", "address that the service listens on", stages=("serve",))
+    port: int = setting(8000, "its port; 0 takes a free one", low=0, high=65535, stages=("serve",))
+    weights: str | None = path_text(
+        None,
+        "folder of a Stable Diffusion pipeline as diffusers saves it; null: the embedded one",
+        exists=True,
+        stages=("personalise", "evaluate", "export", "generate", "serve"),
+    )
+    run_dir: str | None = path_text(
+        None, "folder of this run's record; name an old one to resume it", stages=EVERY
+    )
+    data: DataConfig = section(DataConfig, stages=("train", "evaluate"))
+    model: ModelConfig = section(ModelConfig, stages=DRAWING)
+    trainer: TrainerConfig = section(TrainerConfig, stages=("train", "personalise"))
+    autoencoder: AutoencoderConfig = section(AutoencoderConfig, stages=("train",))
+    serve: ServeConfig = section(ServeConfig, stages=("serve",))
+    personalise: PersonaliseConfig = section(PersonaliseConfig, stages=("personalise",))
+    evaluate: EvaluateConfig = section(EvaluateConfig, stages=("evaluate",))
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.model.path is not None:
+            if self.weights not in (None, self.model.path):
+                raise ConfigError(
+                    "config_choice", "weights= and model.path= name two folders: leave model.path out"
+                )
+            self.weights = self.model.path
         if self.stage == "generate" and [self.prompt, self.prompts, self.replay].count(None) != 2:
             raise ConfigError(
                 "config_choice", "say what to draw by one of prompt=, prompts=FILE and replay=PICTURE.png"

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.errors import ConfigError
-from core.settings.schema import MISSING, Section, path_text, setting
+from core.settings.schema import EVERY, MISSING, Section, path_text, section, setting
 from core.training.config import TrainerConfig
 
-STAGES = ("train", "evaluate", "infer", "simulate")
+STAGES = {
+    "train": "train the detector's weights on generated chests, the real data folder or your own volumes",
+    "evaluate": "compute FROC and CPM of candidates against annotations, both in LUNA16's format",
+    "infer": "find nodules in every CT series of a folder; write tables, pages and DICOM results",
+    "simulate": "generate chest CTs with known nodules",
+}
 
 
 @dataclass
 class ModelConfig(Section):
-    """Which detector looks, and how it walks over a volume."""
+    """Which detector is used, and how it walks over a volume."""
 
     where: ClassVar[str] = "model"
 
-    name: str = setting("compact", "which network", choices=("compact", "retinanet"))
+    name: str = setting(
+        "compact", "which network", choices=("compact", "retinanet"), stages=("train", "infer")
+    )
     threshold: float | None = setting(
         None, "probability from which a candidate is a finding; null takes the weights' own", low=0, high=1
     )
@@ -89,21 +96,29 @@ class SimulateConfig(Section):
 class NoduleConfig(Section):
     """The whole command line of triptych-nodule."""
 
-    stage: str = setting(MISSING, "what to do", choices=STAGES)
-    seed: int = setting(0, "seed of everything random", low=0, high=2**32 - 1)
+    stage: str = setting(MISSING, "what to do", choices=STAGES, stages=EVERY)
+    seed: int = setting(
+        0, "seed of everything random", low=0, high=2**32 - 1, stages=("train", "evaluate", "simulate")
+    )
     input: str | None = path_text(
-        None, "folder of DICOM files or volumes, or one volume", needed_by=("infer",), exists=True
+        None,
+        "folder of DICOM files or volumes, or one volume",
+        needed_by=("infer",),
+        exists=True,
     )
     output: str | None = path_text(
         None,
         "folder for results; a second run writes the same bytes",
         needed_by=("infer", "evaluate", "simulate"),
     )
-    run_dir: str | None = path_text(None, "folder of this run's record; name an old one to resume it")
+    run_dir: str | None = path_text(
+        None, "folder of this run's record; name an old one to resume it", stages=EVERY
+    )
     weights: str | None = path_text(
         None,
-        "weights file to look with, or to begin training from; null: the embedded ones, or none",
+        "weights file to use, or to begin training from; null: the embedded ones, or none",
         exists=True,
+        stages=("train", "infer"),
     )
     predictions: str | None = path_text(
         None, "candidates, CSV in LUNA16's format", needed_by=("evaluate",), exists=True
@@ -111,14 +126,19 @@ class NoduleConfig(Section):
     annotations: str | None = path_text(
         None, "nodules, CSV in LUNA16's format", needed_by=("evaluate",), exists=True
     )
-    excluded: str | None = path_text(None, "irrelevant findings, CSV in LUNA16's format", exists=True)
-    seriesuids: str | None = path_text(
-        None, "scans that count, one series UID a line", needed_by=("evaluate",), exists=True
+    excluded: str | None = path_text(
+        None, "irrelevant findings, CSV in LUNA16's format", exists=True, stages=("evaluate",)
     )
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    simulate: SimulateConfig = field(default_factory=SimulateConfig)
+    seriesuids: str | None = path_text(
+        None,
+        "scans that count, one series UID a line",
+        needed_by=("evaluate",),
+        exists=True,
+    )
+    model: ModelConfig = section(ModelConfig, stages=("infer",))
+    data: DataConfig = section(DataConfig, stages=("train",))
+    trainer: TrainerConfig = section(TrainerConfig, stages=("train",))
+    simulate: SimulateConfig = section(SimulateConfig, stages=("simulate",))
 
     def __post_init__(self) -> None:
         super().__post_init__()

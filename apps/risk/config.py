@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.errors import ConfigError
-from core.settings.schema import MISSING, Section, check_value, free_text, path_text, setting
+from core.settings.schema import EVERY, MISSING, Section, check_value, free_text, path_text, section, setting
 from core.settings.zones import check_zone
 from core.training.config import TrainerConfig
 
-STAGES = ("train", "evaluate", "score", "backtest", "plan")
+STAGES = {
+    "train": "train models on a table or a sample",
+    "evaluate": "compare all models on the last dates of a table, and choose the champion",
+    "score": "write VaR, ES, quantiles and default probabilities of one as-of time, or register a schedule",
+    "backtest": "walk through the past day by day and test VaR and ES against what happened",
+    "plan": "work out memory and launch line of a training before it is started",
+}
+ON_TABLES = ("train", "evaluate", "score", "backtest")
+SIZED = ("train", "plan")
 TARGET_MODELS = (
     "riskformer",
     "tft",
@@ -47,12 +55,12 @@ class DataConfig(Section):
     )
     entity: str | None = free_text(None, "column of the client, asset or series")
     time: str | None = free_text(None, "column of the time")
-    targets: str | None = free_text(None, "columns to forecast, parted by commas")
+    targets: str | None = free_text(None, "columns to forecast, comma-separated")
     event: str | None = free_text(None, "column of the event, 0 or 1")
-    observed: str | None = free_text(None, "columns known up to the as-of date, parted by commas")
-    known: str | None = free_text(None, "columns known in advance, parted by commas")
-    statics: str | None = free_text(None, "categories of the entity, parted by commas")
-    static_numbers: str | None = free_text(None, "numbers of the entity, parted by commas")
+    observed: str | None = free_text(None, "columns known up to the as-of date, comma-separated")
+    known: str | None = free_text(None, "columns known in advance, comma-separated")
+    statics: str | None = free_text(None, "categories of the entity, comma-separated")
+    static_numbers: str | None = free_text(None, "numbers of the entity, comma-separated")
     group: str | None = free_text(
         None,
         "column of a word that related series share: riskformer looks at them together, else at each alone",
@@ -95,6 +103,7 @@ class DataConfig(Section):
         None,
         "age of a series' newest value at the as-of time above which stage=score refuses it, such as '3 steps', "
         "'2 days' or '36 h'; off: any; null: 5 of its own steps, or twice their second longest (weekends, holidays)",
+        stages=("score",),
     )
     oldest: int | None = setting(
         None, "steps by which a series may end before the last one; null allows all", unit="steps", low=0
@@ -111,10 +120,15 @@ class ModelConfig(Section):
         "champion",
         "which model; champion is the winner on development windows",
         choices=("champion", *dict.fromkeys((*TARGET_MODELS, *EVENT_MODELS))),
+        stages=EVERY,
     )
-    size: str = setting("tiny", "size of riskformer", choices=("tiny", "50m", "300m", "1b", "10b"))
-    context: int = setting(256, "steps of the past that a network sees", unit="steps", low=8, high=8192)
-    horizon: int = setting(10, "steps ahead", unit="steps", low=1, high=1024)
+    size: str = setting(
+        "tiny", "size of riskformer", choices=("tiny", "50m", "300m", "1b", "10b"), stages=SIZED
+    )
+    context: int = setting(
+        256, "steps of the past that a network sees", unit="steps", low=8, high=8192, stages=SIZED
+    )
+    horizon: int = setting(10, "steps ahead", unit="steps", low=1, high=1024, stages=EVERY)
     paths: int | None = setting(
         None,
         "futures of each series; null: in a backtest 1000, in a scoring as many as keep the standard error of "
@@ -122,8 +136,9 @@ class ModelConfig(Section):
         unit="paths",
         low=100,
         high=100000,
+        stages=("evaluate", "score", "backtest"),
     )
-    device: str = setting("auto", ABOUT_DEVICE, choices=DEVICES)
+    device: str = setting("auto", ABOUT_DEVICE, choices=DEVICES, stages=("evaluate", "score", "backtest"))
 
 
 @dataclass
@@ -139,6 +154,7 @@ class ScoreConfig(Section):
         "CSV of portfolios: portfolio,entity,weight; null: one, of equal weights",
         exists=True,
         deferred_by="schedule",
+        stages=("score", "backtest"),
     )
     name: str | None = free_text(
         None,
@@ -152,7 +168,11 @@ class ScoreConfig(Section):
         deferred_by="schedule",
     )
     alert_share: float = setting(
-        0.1, "share of clients, riskiest first, that are marked for attention", low=0, high=1
+        0.1,
+        "share of clients, riskiest first, that are marked for attention",
+        low=0,
+        high=1,
+        stages=("score", "evaluate"),
     )
     var_limit: float | None = setting(
         None, "mark a series whose one-step 1 % VaR lies below minus this; null marks none", above=0
@@ -182,6 +202,7 @@ class BacktestConfig(Section):
     models: list[str] = setting(
         ["riskformer", "gjr_garch", "filtered_historical_simulation", "historical_simulation"],
         "models side by side",
+        stages=("backtest",),
     )
 
     def __post_init__(self) -> None:
@@ -213,37 +234,53 @@ class PlanConfig(Section):
 class RiskConfig(Section):
     """The whole command line of triptych-risk."""
 
-    stage: str = setting(MISSING, "what to do", choices=STAGES)
-    seed: int = setting(0, "seed of everything random", low=0, high=2**32 - 1)
+    stage: str = setting(MISSING, "what to do", choices=STAGES, stages=EVERY)
+    seed: int = setting(
+        0,
+        "seed of everything random",
+        low=0,
+        high=2**32 - 1,
+        stages=ON_TABLES,
+    )
     as_of: str | None = free_text(
         None,
         "date or time of which the future is unknown: 2018-12-31 is the end of that day in data.zone, "
         "2018-12-31T17:30 that minute; null: the last one of the data, refused where it lies far after all others",
+        stages=ON_TABLES,
     )
     output: str | None = path_text(
         None,
         "folder for results; a second run writes the same bytes",
         needed_by=("score", "evaluate", "backtest"),
+        stages=("score", "evaluate", "backtest", "plan"),
     )
-    run_dir: str | None = path_text(None, "folder of this run's record; name an old one to resume it")
-    weights: str | None = path_text(None, "folder of a trained model; null: the embedded one", exists=True)
+    run_dir: str | None = path_text(
+        None, "folder of this run's record; name an old one to resume it", stages=EVERY
+    )
+    weights: str | None = path_text(
+        None,
+        "folder of a trained model; null: the embedded one",
+        exists=True,
+        stages=ON_TABLES,
+    )
     schedule: str | None = free_text(
         None,
         "cron expression such as '0 6 * * 1-5': register the scoring for these times instead of doing it now",
+        stages=("score",),
     )
-    zone: str = free_text("UTC", "time zone of the schedule")
-    data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    score: ScoreConfig = field(default_factory=ScoreConfig)
-    backtest: BacktestConfig = field(default_factory=BacktestConfig)
-    plan: PlanConfig = field(default_factory=PlanConfig)
+    zone: str = free_text("UTC", "time zone of the schedule", stages=("score",))
+    data: DataConfig = section(DataConfig, stages=ON_TABLES)
+    model: ModelConfig = section(ModelConfig, stages=ON_TABLES)
+    trainer: TrainerConfig = section(TrainerConfig, stages=("train",))
+    score: ScoreConfig = section(ScoreConfig, stages=("score",))
+    backtest: BacktestConfig = section(BacktestConfig, stages=("backtest", "evaluate"))
+    plan: PlanConfig = section(PlanConfig, stages=("plan",))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.data.path is None) == (self.data.sample is None):
-            wish = "leave data.sample null" if self.data.path else "add data=SAMPLE, or data.path=…"
-            raise ConfigError("config_choice", f"one table is scored, a sample or data.path: {wish}")
+            cure = "leave data.sample null" if self.data.path else "add data=SAMPLE, or data.path=…"
+            raise ConfigError("config_choice", f"one table is scored, a sample or data.path: {cure}")
         check_zone("data.zone", self.data.zone)
         check_zone("zone", self.zone)
         if self.score.champion is not None and self.model.name != "champion":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.errors import ConfigError
+from core.cli.reasons import config_error
+from core.text.nearest import nearest
 
 SWITCHES = {
     "-h": "help",
@@ -43,17 +43,16 @@ def read_command_line(argv: Sequence[str]) -> CommandLine:
         elif option in ("--cfg", "-c", "--config-dir", "-cd"):
             _take(line, option, value if equals else next(words, ""))
         else:
-            nearest = difflib.get_close_matches(option, OPTIONS, n=1, cutoff=0.0)[0]
-            raise ConfigError("config_option", f"unknown option {option}; did you mean {nearest}?")
+            raise config_error("config_option", option=option, nearest=nearest(option, OPTIONS, cutoff=0.0))
     return line
 
 
 def _take(line: CommandLine, option: str, value: str) -> None:
     if option in ("--config-dir", "-cd"):
         if not value:
-            raise ConfigError("config_option", f"{option} needs a folder with config groups of your own")
+            raise config_error("config_folder", option=option)
         line.folders.append(value)
     elif value == "job":
         line.show_config = True
     else:
-        raise ConfigError("config_option", f"{option} takes job: it shows the composed config")
+        raise config_error("config_show", option=option)

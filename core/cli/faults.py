@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,8 +10,10 @@ from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from core.cli.free_text import Sealed
+from core.cli.reasons import config_error
 from core.errors import ConfigError
 from core.settings.schema import describe_range, walk
+from core.text.nearest import nearest
 
 
 def explain(error: BaseException, schema: type, sealed: Sealed) -> ConfigError:
@@ -34,8 +35,8 @@ def unknown_field(path: str, schema: type) -> ConfigError:
     """Return the error for a field that does not exist, with the nearest one that does."""
     names = [name for name, _ in walk(schema)]
     sections = {name.partition(".")[0] for name in names if "." in name}
-    nearest = difflib.get_close_matches(path, [*names, *sorted(sections)], n=1, cutoff=0.0)[0]
-    return ConfigError("config_unknown", f'unknown field "{path}"; did you mean "{nearest}"?')
+    like = nearest(path, [*names, *sorted(sections)], cutoff=0.0)
+    return config_error("config_unknown", name=path, nearest=like)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -52,10 +53,10 @@ def _unknown_option(error: MissingConfigException) -> ConfigError:
 
 def unknown_choice(group: str, option: str, options: Sequence[str]) -> ConfigError:
     """Return the error for a choice that a group does not have, with the nearest one that it has."""
-    nearest = difflib.get_close_matches(option, options, n=1, cutoff=0.0)
-    hint = f'; did you mean "{group}={nearest[0]}"? ' if nearest else "; "
-    return ConfigError(
-        "config_group", f'unknown choice "{group}={option}"{hint}(choices: {", ".join(options) or "none"})'
+    like = nearest(option, options, cutoff=0.0)
+    hint = f'; did you mean "{group}={like}"? ' if like else "; "
+    return config_error(
+        "config_group", group=group, choice=option, hint=hint, choices=", ".join(options) or "none"
     )
 
 
@@ -69,27 +70,27 @@ def unreadable_value(name: str, value: str | None, schema: type) -> ConfigError:
         return unknown_field(name, schema)
     if field is None or value is None:
         typed = name if value is None else f"{name}={value}"
-        return ConfigError("config_grammar", f"cannot read {typed!r}: write FIELD=VALUE")
+        return config_error("config_grammar", typed=repr(typed))
     if field.metadata.get("choices"):
         allowed = ", ".join(field.metadata["choices"])
-        return ConfigError("config_choice", f"{name}={value} is not one of {allowed}")
+        return config_error("config_choice", name=name, value=value, choices=allowed)
     return _wanted(name, field, f" not {value!r},")
 
 
 def _wrong_type(path: str, error: OmegaConfBaseException, schema: type) -> ConfigError:
     field = dict(walk(schema)).get(path)
     if field is None:
-        return ConfigError("config_type", f"{path} is a section: set its fields, {path}.NAME=VALUE")
+        return config_error("config_section", name=path)
     value = _first_line(error).removeprefix("Value ").partition(" of type ")[0]
     return _wanted(path, field, f" not {value}," if value.startswith("'") else "")
 
 
-def _wanted(path: str, field: dataclasses.Field[Any], said: str) -> ConfigError:
+def _wanted(path: str, field: dataclasses.Field[Any], given: str) -> ConfigError:
     wanted = str(field.type).replace("str", "text").replace("int", "whole number").replace("float", "number")
     wanted = wanted.replace("bool", "true or false").replace(" | None", " or null")
     allowed = ", ".join(field.metadata.get("choices", ())) or describe_range(field.metadata)
-    return ConfigError(
-        "config_type", f"{path} wants a {wanted},{said} here: {allowed or field.metadata['about']}"
+    return config_error(
+        "config_type", name=path, wanted=wanted, given=given, allowed=allowed or field.metadata["about"]
     )
 
 
@@ -99,11 +100,11 @@ def _other(chain: list[BaseException], sealed: Sealed) -> ConfigError:
         line = sealed.open(_first_line(link))
         if line.startswith("Ambiguous value for argument"):
             override = line.partition("'")[2].rstrip("'")
-            return ConfigError("config_sweep", f"{override} gives several values: add -m to run each of them")
+            return config_error("config_several", override=override)
     paths: list[Any] = [getattr(link, "full_key", None) for link in chain]
     path = next((path for path in paths if path), None)
     where = f"{path}: " if path else ""
-    return ConfigError("config_other", f"{where}{sealed.open(_first_line(chain[0]))}")
+    return config_error("config_other", where=where, message=sealed.open(_first_line(chain[0])))
 
 
 def _first_line(error: BaseException) -> str:

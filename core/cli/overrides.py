@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
+from core.cli.choices import Choices
 from core.cli.faults import unknown_choice, unreadable_value
-from core.cli.usage import groups
-from core.errors import ConfigError
+from core.cli.reasons import config_error
 from core.settings.credentials import holds_password, refuse_password
 
 MOST_JOBS = 10_000  # of one sweep
 
 
-def check_overrides(overrides: Iterable[str], typed: Iterable[str], config_name: str, schema: type) -> None:
+def check_overrides(overrides: Iterable[str], typed: Iterable[str], available: Choices, schema: type) -> None:
     """Raise ConfigError for an override that cannot be read, is given twice, or would change nothing.
 
     overrides: as Hydra gets them. typed: the same as they were typed, free text included.
@@ -25,24 +25,18 @@ def check_overrides(overrides: Iterable[str], typed: Iterable[str], config_name:
     for word in typed:
         name, equals, _ = word.partition("=")
         refuse_password(name if equals and not holds_password(name) else "the command line", word)
-    choices = groups(config_name)
+    choices = available.by_group
     keys: Counter[str] = Counter()
     for text in overrides:
         key = _key(text)
         keys[key] += 1
         if key.startswith(("hydra.", "hydra/")):
-            raise ConfigError(
-                "config_hydra", f"{key} would change nothing here: the run's folder is named by run_dir=…"
-            )
+            raise config_error("config_hydra", name=key)
         if keys[key] > 1:
-            raise ConfigError(
-                "config_twice", f"{key}= is given more than once: leave all but one of them out"
-            )
+            raise config_error("config_twice", name=key)
         override = parse_override(text, choices, schema)
         if override.is_delete():
-            raise ConfigError(
-                "config_delete", f"{text} removes a field, and every field is needed: write FIELD=VALUE"
-            )
+            raise config_error("config_delete", override=text)
         _check_group(override, choices)
 
 
@@ -66,9 +60,7 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     alternatives = [_alternatives(text) for text in overrides]
     jobs = list(itertools.islice(itertools.product(*alternatives), MOST_JOBS + 1))
     if len(jobs) > MOST_JOBS:
-        raise ConfigError(
-            "config_sweep", f"the sweep has more than {MOST_JOBS} jobs: sweep fewer values at once"
-        )
+        raise config_error("config_jobs", most=MOST_JOBS)
     return [list(job) for job in jobs]
 
 
@@ -84,7 +76,7 @@ def _alternatives(text: str) -> list[str]:
     except Exception:  # a glob, a range without an end, a choice within a choice: each fails in its own way
         values = []
     if not values:
-        raise ConfigError("config_sweep", f"{text} cannot be swept: write its values one by one, with commas")
+        raise config_error("config_sweep", override=text)
     return [f"{key}={value}" for value in values]
 
 
@@ -96,6 +88,4 @@ def _check_group(override: Override, choices: Mapping[str, Sequence[str]]) -> No
     """Refuse a group that gets something other than the name of one of its choices."""
     group = override.get_key_element().lstrip("+")
     if group in choices and not override.is_sweep_override() and not isinstance(override.value(), str):
-        raise ConfigError(
-            "config_group", f"{group} takes the name of one choice: {', '.join(choices[group])}"
-        )
+        raise config_error("config_group_name", group=group, choices=", ".join(choices[group]))

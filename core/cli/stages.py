@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import errno
 import importlib
+import re
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from core.cli.reasons import input_error
 from core.errors import ExitCode, InputError, TriptychError, frames_of, output_error, where_of
 from core.runs.folder import Run, held_training, is_helper, open_run
 from core.runs.stop import Stopped, stoppable
@@ -36,7 +39,7 @@ def run_stage(app: str, config: Any, stages: Mapping[str, str]) -> int:
         print(f"{command}: {error.sentence}", file=sys.stderr)
         return error.exit_code
     except Exception as error:  # there is no log yet that could hold the frames
-        print(f"{command}: internal fault: {type(error).__name__} at {where_of(error)}", file=sys.stderr)
+        print(f"{command}: {_unrecorded(error)}", file=sys.stderr)
         return ExitCode.FAULT
     started = time.monotonic()
     with stoppable(), silenced() as counts:
@@ -68,7 +71,7 @@ def _call(target: str, config: Any, run: Run) -> tuple[int, str]:
     """Call the verb; return its exit code and the line to show, empty where all went well."""
     try:
         run.log.event("started", stage=config.stage, seed=config.seed)
-        return int(_verb(target)(config, run)), ""
+        return int(_verb(target, config.stage)(config, run)), ""
     except Stopped as stop:
         if (
             run.rank
@@ -98,18 +101,45 @@ def _stopped(signal: str, saved: str, run: Run) -> str:
     return f"{what}; nothing is kept to resume from: run the same command again"
 
 
-def _verb(target: str) -> Callable[[Any, Run], int]:
+def _verb(target: str, stage: str) -> Callable[[Any, Run], int]:
     module, _, function = target.partition(":")
     try:
         verb: Callable[[Any, Run], int] = getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
-        if not error.name or error.name.split(".")[0] in ("apps", "core", "tests"):
+        package = (error.name or "").split(".")[0]
+        if package in ("", "apps", "core", "tests"):
             raise
-        raise InputError(
-            "package_missing",
-            f"this stage needs the package {error.name}: install Triptych with the extra that the README names",
-        ) from error
+        extra = _extra_of(package)
+        if extra is None:
+            raise input_error("package_unknown", stage=stage, package=package) from error
+        raise input_error("package_missing", stage=stage, package=package, extra=extra) from error
     return verb
+
+
+def _extra_of(package: str) -> str | None:
+    """Return the extra of this project that installs a package; None where none does, or nothing is installed."""
+    try:
+        wanted = requires("triptych") or []
+    except PackageNotFoundError:
+        return None
+    distribution = {"multipart": "python-multipart"}.get(package, package).replace("_", "-")
+    pattern = re.compile(rf"{re.escape(distribution)}\b.*extra == ['\"](?!dev)([\w-]+)", re.IGNORECASE)
+    matches = (pattern.match(one.replace("_", "-")) for one in wanted)
+    return next((match[1] for match in matches if match), None)
+
+
+def record_fault(app: str, error: BaseException) -> str:
+    """Record a fault that came before any stage in a run folder of its own; return the line to show."""
+    try:
+        run = open_run(app, "config", None, "", None)
+    except (TriptychError, OSError):
+        return _unrecorded(error)
+    with run.log:
+        return _fault(error, run)
+
+
+def _unrecorded(error: BaseException) -> str:
+    return f"internal fault: {type(error).__name__} at {where_of(error)}"
 
 
 def _fault(error: BaseException, run: Run) -> str:
@@ -118,7 +148,7 @@ def _fault(error: BaseException, run: Run) -> str:
     try:
         run.log.event("fault", type=name, where=where, frames=frames_of(error))
     except TriptychError:
-        return f"internal fault: {name} at {where}"
+        return _unrecorded(error)
     return f"internal fault: {name} at {where}; see {run.path / run.log.path.name}"
 
 

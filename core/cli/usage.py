@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
-from core.settings.schema import MISSING, describe_range, walk
+from core.cli.choices import Choices
+from core.cli.reasons import config_error
+from core.settings.schema import MISSING, describe_range, stages_by_field, walk
 
 OPTIONS = """\
 options:
@@ -18,45 +17,68 @@ options:
                     (dates of one scoring share an output)
   --config-dir DIR  look for groups in DIR too (DIR/experiment/mine.yaml: experiment=mine)
   --version         show the version
-  --help            show this page
+  --help            show the stages; with stage=STAGE, the fields that it reads
 
 exit codes: 0 done; 2 wrong config or input; 3 internal fault; 4 finished, some inputs quarantined"""
 
 
-def usage(command: str, config_name: str, schema: type) -> str:
-    """Return the help page as text."""
+def asked_stage(overrides: Sequence[str], schema: type) -> str | None:
+    """Return the stage that a command line names, for its help; None where it names none. Raises ConfigError."""
+    named = [text.partition("=")[2] for text in overrides if text.startswith("stage=")]
+    if not named:
+        return None
+    choices = tuple(dict(walk(schema))["stage"].metadata["choices"])
+    if named[-1] not in choices:
+        raise config_error("config_choice", name="stage", value=named[-1], choices=", ".join(choices))
+    return named[-1]
+
+
+def usage(command: str, config_name: str, schema: type, stage: str | None = None) -> str:
+    """Return the help page as text: of the whole command, or the options that one stage reads."""
     stages = dict(walk(schema))["stage"].metadata["choices"]
-    lines = [f"{command} stage=STAGE [FIELD=VALUE ...] [GROUP=CHOICE ...]", ""]
-    lines += [f"stages: {', '.join(stages)}", "", "groups:"]
-    lines += [f"  {group:<11} {', '.join(options)}" for group, options in groups(config_name).items()]
+    width = max(map(len, stages))
+    if stage is None:
+        lines = [f"{command} stage=STAGE [FIELD=VALUE ...] [GROUP=CHOICE ...]", "", "stages:"]
+        lines += [f"  {name:<{width}}  {about}" for name, about in described(stages).items()]
+        lines += ["", f"{command} stage=STAGE --help shows the fields that a stage reads."]
+    else:
+        about = described(stages)[stage]
+        lines = [f"{command} stage={stage} [FIELD=VALUE ...] [GROUP=CHOICE ...]", "", f"{stage}: {about}"]
+    choices = Choices(config_name)
+    readers = stages_by_field(schema)
+    lines += ["", "groups:"]
+    for group, names in choices.by_group.items():
+        if stage is None or _is_read(stage, group, choices, readers):
+            lines.append(f"  {group:<11} {', '.join(names)}")
+    lines += _fields(schema, stage, readers) if stage is not None else []
+    return "\n".join([*lines, "", OPTIONS])
+
+
+def described(stages: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+    """Return stage → what it does, in one line; empty where nothing is said."""
+    return dict(stages) if isinstance(stages, Mapping) else dict.fromkeys(stages, "")
+
+
+def _fields(schema: type, stage: str, readers: Mapping[str, Sequence[str]]) -> list[str]:
+    lines: list[str] = []
     section = None
     for path, field in walk(schema):
+        if stage not in readers[path]:
+            continue
         head = path.rpartition(".")[0]
         if head != section:
             lines += ["", f"{head or 'fields'}:"]
             section = head
         lines += _field_lines(path, field)
-    return "\n".join([*lines, "", OPTIONS])
+    return lines
 
 
-def groups(config_name: str) -> dict[str, list[str]]:
-    """Return the choices of every group of an app: its own in `conf/<app>/`, the shared ones that its root names."""
-    root = files("conf")
-    defaults = yaml.safe_load(root.joinpath(f"{config_name}.yaml").read_text(encoding="utf-8"))["defaults"]
-    named = {name for default in defaults if isinstance(default, dict) for name in default}
-    folders = [item for item in root.iterdir() if item.is_dir() and item.name in named]
-    own = root.joinpath(config_name)
-    if own.is_dir():
-        folders += [item for item in own.iterdir() if item.is_dir()]
-    found = {
-        folder.name: sorted(_stem(x) for x in folder.iterdir() if x.name.endswith(".yaml"))
-        for folder in folders
-    }
-    return {name: found[name] for name in sorted(found) if found[name]}
-
-
-def _stem(item: Traversable) -> str:
-    return item.name.removesuffix(".yaml")
+def _is_read(stage: str, group: str, choices: Choices, readers: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a stage reads a field that some choice of the group sets."""
+    read = [choices.read(group, name) for name in choices.by_group[group]]
+    return any(
+        stage in readers.get(field, ()) for choice in read if choice is not None for field in choice.fields
+    )
 
 
 def _field_lines(path: str, field: dataclasses.Field[Any]) -> list[str]:

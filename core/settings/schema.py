@@ -9,11 +9,13 @@ import dataclasses
 import math
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from core.settings.reasons import SETTINGS
 
 MISSING = "???"  # OmegaConf's own mark of a mandatory value
+EVERY = ("every stage",)  # as `stages=`: whatever the command does reads it
 
 
 def setting(
@@ -24,13 +26,16 @@ def setting(
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
-    choices: Sequence[str] = (),
+    choices: Sequence[str] | Mapping[str, str] = (),
     needed_by: Sequence[str] = (),
+    stages: Sequence[str] = (),
 ) -> Any:
     """Declare one field of a config dataclass.
 
     unit: shown in help and errors. low / high: inclusive bounds; above: exclusive lower bound; each element of
-    a list is checked. choices: allowed words. needed_by: stages that cannot run while the value is None.
+    a list is checked. choices: allowed words, or word → what it means in one line. needed_by: stages that cannot
+    run while the value is None. stages: those that read it, by default those that need it, else what the section
+    around it says.
     """
     metadata = {
         "about": about,
@@ -38,7 +43,8 @@ def setting(
         "low": low,
         "above": above,
         "high": high,
-        "choices": tuple(choices),
+        "choices": dict(choices) if isinstance(choices, Mapping) else tuple(choices),
+        "stages": tuple(stages),
         "needed_by": tuple(needed_by),
         "free_text": False,
         "path": False,
@@ -48,9 +54,17 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def free_text(default: str | None, about: str, *, needed_by: Sequence[str] = ()) -> Any:
+def free_text(
+    default: str | None, about: str, *, stages: Sequence[str] = (), needed_by: Sequence[str] = ()
+) -> Any:
     """Declare a field that takes any text exactly as typed: a sentence, the name of a column."""
-    metadata = {"about": about, "needed_by": tuple(needed_by), "free_text": True, "path": False}
+    metadata = {
+        "about": about,
+        "stages": tuple(stages),
+        "needed_by": tuple(needed_by),
+        "free_text": True,
+        "path": False,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -61,6 +75,7 @@ def path_text(
     exists: bool = False,
     deferred_by: str | None = None,
     needed_by: Sequence[str] = (),
+    stages: Sequence[str] = (),
 ) -> Any:
     """Declare a field that names a file, a folder or a URL, exactly as typed; any bytes that a file system takes.
 
@@ -69,6 +84,7 @@ def path_text(
     """
     metadata = {
         "about": about,
+        "stages": tuple(stages),
         "needed_by": tuple(needed_by),
         "free_text": True,
         "path": True,
@@ -76,6 +92,11 @@ def path_text(
         "deferred_by": deferred_by,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def section(kind: Any, *, stages: Sequence[str] = ()) -> Any:
+    """Declare a field that is a section, with its defaults; `stages` read those of its fields that name none."""
+    return dataclasses.field(default_factory=kind, metadata={"stages": tuple(stages)})
 
 
 class Section:
@@ -170,3 +191,49 @@ def walk(schema: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field
             yield from walk(value, path)
         else:
             yield path, field
+
+
+def stages_by_field(schema: Any) -> dict[str, tuple[str, ...]]:
+    """Return full path → stages that read the field, in the order of declaration; () where none is declared."""
+    every = dict(walk(schema))["stage"].metadata["choices"]
+    return {
+        path: tuple(every) if stages == EVERY else stages
+        for path, stages in _declared(schema, "", ()).items()
+    }
+
+
+def _declared(schema: Any, prefix: str, around: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    instance = schema() if isinstance(schema, type) else schema
+    declared: dict[str, tuple[str, ...]] = {}
+    for field in dataclasses.fields(instance):
+        path = f"{prefix}.{field.name}" if prefix else field.name
+        stages = field.metadata.get("stages") or field.metadata.get("needed_by") or around
+        value = getattr(instance, field.name)
+        declared |= _declared(value, path, stages) if dataclasses.is_dataclass(value) else {path: stages}
+    return declared
+
+
+def with_absolute_paths(config: Any) -> Any:
+    """Return a copy of a config whose relative paths mean the same in any working directory.
+
+    URLs stay, except that of an SQLite file: what a worker elsewhere, or later, reads is the same file.
+    """
+    return _absolute(config)
+
+
+def _absolute(section: Any) -> Any:
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        if dataclasses.is_dataclass(value):
+            changed[field.name] = _absolute(value)
+        elif field.metadata.get("path") and value:
+            changed[field.name] = _absolute_path(value)
+    return dataclasses.replace(section, **changed)
+
+
+def _absolute_path(text: str) -> str:
+    scheme = "sqlite:///"
+    if text.startswith(scheme):
+        return scheme + str(Path(text.removeprefix(scheme)).absolute())
+    return text if "://" in text else str(Path(text).absolute())

@@ -1,0 +1,93 @@
+"""Options and stages: what a person typed is read by the chosen stage, or refused; what suits a stage by default.
+
+Files of groups may set what other stages read, for one file serves several stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from core.cli.choices import EXPERIMENT, Choices, leaves
+from core.cli.reasons import config_error
+from core.settings.schema import stages_by_field
+
+
+def check_stage(config: Any, overrides: Sequence[str], choices: Choices) -> None:
+    """Raise ConfigError for an override that the config's stage does not read.
+
+    overrides: those of this job, as typed. A group's choice is refused where the stage reads none of the fields that
+    its file sets; an experiment where it does not read one of them.
+    """
+    stages = stages_by_field(config)
+    for text in overrides:
+        override = OverridesParser.create().parse_override(text)
+        key, value = override.get_key_element().lstrip("+"), override.value()
+        if key == EXPERIMENT and isinstance(value, str):
+            _check_experiment(config.stage, value, choices, stages)
+        elif key in choices.by_group:
+            _check_choice(config.stage, key, str(value), choices, stages)
+        else:
+            for name in dict(leaves(value, f"{key}.")) if isinstance(value, dict) else [key]:
+                readers = stages.get(name, ())
+                if readers and config.stage not in readers:
+                    raise config_error(
+                        "config_stage", stage=config.stage, name=name, stages=", ".join(readers)
+                    )
+
+
+def with_preset(overrides: Sequence[str], schema: Any, choices: Choices) -> list[str]:
+    """Return the overrides with those that suit their stage by default, where a person typed no others.
+
+    A schema names an experiment for some stages as `presets`, stage → experiment. What it sets counts less than a
+    field, a group or an experiment that was typed; `experiment=null` leaves all of it out.
+    """
+    typed = dict(_typed(overrides))
+    name = getattr(schema, "presets", {}).get(typed.get("stage"))
+    preset = choices.read(EXPERIMENT, name) if name is not None and EXPERIMENT not in typed else None
+    if preset is None:
+        return list(overrides)
+    chosen = [choices.read(group, choice) for group, choice in typed.items() if group in choices.by_group]
+    taken = {*typed, *(field for choice in chosen if choice is not None for field in choice.fields)}
+    settings = {**preset.groups, **preset.fields}
+    return [*overrides, *(f"{name}={value}" for name, value in settings.items() if name not in taken)]
+
+
+def _typed(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for text in overrides:
+        key, _, value = text.partition("=")
+        yield key.lstrip("+"), value
+
+
+def _check_experiment(
+    stage: str, experiment: str, choices: Choices, stages: dict[str, tuple[str, ...]]
+) -> None:
+    choice = choices.read(EXPERIMENT, experiment)
+    if choice is None:
+        return
+    for name in choice.fields:
+        readers = stages.get(name, ())
+        if readers and stage not in readers:
+            raise config_error(
+                "config_stage_experiment",
+                stage=stage,
+                name=name,
+                experiment=experiment,
+                stages=", ".join(readers),
+            )
+    for group, other in choice.groups.items():
+        _check_choice(stage, group, other, choices, stages)
+
+
+def _check_choice(
+    stage: str, group: str, name: str, choices: Choices, stages: dict[str, tuple[str, ...]]
+) -> None:
+    choice = choices.read(group, name)
+    if choice is None:
+        return
+    readers = [stages[field] for field in choice.fields if stages.get(field)]
+    if readers and all(stage not in some for some in readers):
+        every = dict.fromkeys(stage for some in readers for stage in some)
+        raise config_error("config_stage", stage=stage, name=f"{group}={name}", stages=", ".join(every))
