@@ -24,7 +24,7 @@ from apps.nodule.report import tables
 from apps.nodule.report.model_info import ModelInfo
 from apps.risk.config import RiskConfig
 from apps.risk.scoring import scores
-from core.cli.usage import groups
+from core.cli.choices import groups
 from core.errors import ExitCode
 from core.settings.schema import walk
 from pipelines import imagegen, jobs, nodule, risk

@@ -293,7 +293,3 @@ class RiskConfig(Section):
             raise ConfigError(
                 "config_choice", "data=mixture is generated series to train on: it has no date to score"
             )
-        if self.schedule is not None and self.stage != "score":
-            raise ConfigError(
-                "config_choice", f"schedule= registers a scoring: add stage=score, not {self.stage}"
-            )

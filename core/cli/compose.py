@@ -38,17 +38,17 @@ def compose_jobs(config_name: str, schema: type, line: CommandLine, parts: Seque
     jobs = expand(overrides) if line.multirun else [overrides]
     configs = []
     for job in jobs:
-        config = compose_one(config_name, schema, with_preset(job, schema, choices), sealed)
-        check_stage(config, job, choices)
-        configs.append(config)
+        content = compose_one(config_name, schema, with_preset(job, schema, choices), sealed)
+        check_stage(schema, content["stage"], job, choices)
+        configs.append(checked(schema, sealed.open_all(content)))
     _separate(
         configs, [[text for text in job if text.partition("=")[0].lstrip("+") not in parts] for job in jobs]
     )
     return configs
 
 
-def compose_one(config_name: str, schema: type, overrides: list[str], sealed: Sealed) -> Any:
-    """Compose one job with Hydra and return it as a checked `schema` object."""
+def compose_one(config_name: str, schema: type, overrides: list[str], sealed: Sealed) -> dict[str, Any]:
+    """Compose one job with Hydra; return its values, free texts still as tokens, all of fields that the schema has."""
     ConfigStore.instance().store(name=f"{config_name}_schema", node=schema)
     try:
         with initialize_config_module("conf", version_base="1.3"), _no_environment():
@@ -60,7 +60,12 @@ def compose_one(config_name: str, schema: type, overrides: list[str], sealed: Se
     except Exception as error:  # whatever Hydra, OmegaConf or a YAML file raises is a fault of the config
         raise explain(error, schema, sealed) from None
     assert isinstance(content, dict)
-    config = build(schema, sealed.open_all(content))
+    return {str(name): value for name, value in content.items()}
+
+
+def checked(schema: type, content: dict[str, Any]) -> Any:
+    """Return the values as a `schema` object. Raises ConfigError where they are not what its fields allow."""
+    config = build(schema, content)
     check_texts(config)
     check_needs(config)
     return config

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from core.cli.choices import Choices
+from core.cli.choices import EXPERIMENT, Choices
 from core.cli.faults import unknown_choice, unreadable_value
 from core.cli.reasons import config_error
 from core.settings.credentials import holds_password, refuse_password
@@ -87,5 +87,11 @@ def _key(text: str) -> str:
 def _check_group(override: Override, choices: Mapping[str, Sequence[str]]) -> None:
     """Refuse a group that gets something other than the name of one of its choices."""
     group = override.get_key_element().lstrip("+")
-    if group in choices and not override.is_sweep_override() and not isinstance(override.value(), str):
+    if (
+        group not in choices
+        or override.is_sweep_override()
+        or (group == EXPERIMENT and override.value() is None)
+    ):
+        return
+    if not isinstance(override.value(), str):
         raise config_error("config_group_name", group=group, choices=", ".join(choices[group]))

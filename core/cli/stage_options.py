@@ -15,27 +15,27 @@ from core.cli.reasons import config_error
 from core.settings.schema import stages_by_field
 
 
-def check_stage(config: Any, overrides: Sequence[str], choices: Choices) -> None:
-    """Raise ConfigError for an override that the config's stage does not read.
+def check_stage(schema: type, stage: str, overrides: Sequence[str], choices: Choices) -> None:
+    """Raise ConfigError for an override that the stage does not read; a stage that there is not passes.
 
     overrides: those of this job, as typed. A group's choice is refused where the stage reads none of the fields that
     its file sets; an experiment where it does not read one of them.
     """
-    stages = stages_by_field(config)
+    stages = stages_by_field(schema)
+    if stage not in stages["stage"]:
+        return
     for text in overrides:
         override = OverridesParser.create().parse_override(text)
         key, value = override.get_key_element().lstrip("+"), override.value()
         if key == EXPERIMENT and isinstance(value, str):
-            _check_experiment(config.stage, value, choices, stages)
+            _check_experiment(stage, value, choices, stages)
         elif key in choices.by_group:
-            _check_choice(config.stage, key, str(value), choices, stages)
+            _check_choice(stage, key, str(value), choices, stages)
         else:
             for name in dict(leaves(value, f"{key}.")) if isinstance(value, dict) else [key]:
                 readers = stages.get(name, ())
-                if readers and config.stage not in readers:
-                    raise config_error(
-                        "config_stage", stage=config.stage, name=name, stages=", ".join(readers)
-                    )
+                if readers and stage not in readers:
+                    raise config_error("config_stage", stage=stage, name=name, stages=", ".join(readers))
 
 
 def with_preset(overrides: Sequence[str], schema: Any, choices: Choices) -> list[str]:
@@ -45,10 +45,13 @@ def with_preset(overrides: Sequence[str], schema: Any, choices: Choices) -> list
     field, a group or an experiment that was typed; `experiment=null` leaves all of it out.
     """
     typed = dict(_typed(overrides))
+    overrides = [
+        text for text in overrides if text != f"{EXPERIMENT}=null"
+    ]  # Hydra's grammar takes no null here
     name = getattr(schema, "presets", {}).get(typed.get("stage"))
     preset = choices.read(EXPERIMENT, name) if name is not None and EXPERIMENT not in typed else None
     if preset is None:
-        return list(overrides)
+        return overrides
     chosen = [choices.read(group, choice) for group, choice in typed.items() if group in choices.by_group]
     taken = {*typed, *(field for choice in chosen if choice is not None for field in choice.fields)}
     settings = {**preset.groups, **preset.fields}

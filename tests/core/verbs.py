@@ -101,3 +101,10 @@ def loud(config: Any, run: Run) -> int:
     for _ in progress(range(2), "working"):
         pass
     return 0
+
+
+def by_seed(config: Any, run: Run) -> int:
+    """Return the seed as the exit code; 3 is a fault."""
+    if config.seed == 3:
+        raise ValueError
+    return int(config.seed)

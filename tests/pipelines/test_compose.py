@@ -10,39 +10,43 @@ import yaml
 from apps.imagegen.config import ImagegenConfig
 from apps.nodule.config import NoduleConfig
 from apps.risk.config import RiskConfig
+from core.cli.choices import groups
 from core.cli.command_line import read_command_line
-from core.cli.main import compose_jobs
-from core.cli.usage import groups
-from pipelines import nodule, risk
+from core.cli.compose import compose_jobs
+from core.settings.schema import walk
+from pipelines import imagegen, nodule, risk
 from pipelines.demo import DemoConfig
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-# root file → (schema, what each stage needs on the command line)
-ROOTS = {
-    "nodule": (
-        NoduleConfig,
-        [
-            "input=i",
-            "output=o",
-            "predictions=p",
-            "annotations=a",
-            "seriesuids=s",
-            "weights=w",
-            "data.volumes=v",
-            "data.annotations=c",
-        ],
-    ),
-    "risk": (RiskConfig, ["output=o"]),
-    "imagegen": (ImagegenConfig, ["output=o", "prompt=p", "images=i", "token=t"]),
-    "demo": (DemoConfig, []),
+SCHEMAS = {"nodule": NoduleConfig, "risk": RiskConfig, "imagegen": ImagegenConfig, "demo": DemoConfig}
+# what a stage or a choice wants beside the fields that are declared as needed
+MORE = {
+    ("nodule", "infer"): ["weights=w"],
+    ("imagegen", "generate"): ["prompt=p"],
+    ("nodule", "data=folder"): ["data.volumes=v", "data.annotations=c"],
+    ("risk", "data=table"): ["data.path=p"],
 }
+
+
+def needed(root: str, stage: str) -> list[str]:
+    """Return the words of a command line with all that its stage needs."""
+    fields = walk(SCHEMAS[root])
+    given = [f"{path}=x" for path, field in fields if stage in field.metadata.get("needed_by", ())]
+    return [f"stage={stage}", *given, *MORE.get((root, stage), [])]
+
+
+def stage_of(root: str, group: str) -> str:
+    """Return a stage that reads all choices of a group."""
+    return {"demo": "demo", "nodule": "infer" if group == "model" else "train"}.get(root, "train")
+
+
 CHOICES = [
-    (root, group, choice) for root in ROOTS for group, choices in groups(root).items() for choice in choices
+    (root, group, choice) for root in SCHEMAS for group, choices in groups(root).items() for choice in choices
 ]
 
 
 def test_every_root_is_known_here() -> None:
-    assert sorted(path.stem for path in CONF.glob("*.yaml")) == sorted(ROOTS)
+    assert sorted(path.stem for path in CONF.glob("*.yaml")) == sorted(SCHEMAS)
 
 
 def test_every_file_is_a_choice_of_some_root() -> None:
@@ -54,10 +58,10 @@ def test_every_file_is_a_choice_of_some_root() -> None:
 
 @pytest.mark.parametrize(("root", "group", "choice"), CHOICES)
 def test_each_choice_composes(root: str, group: str, choice: str) -> None:
-    schema, needed = ROOTS[root]
-    words = [*needed, f"{group}={choice}"]
-    words.append("stage=infer" if root == "nodule" else "stage=train")
-    words += ["data.path=p"] if (root, group, choice) == ("risk", "data", "table") else []
+    schema, stage = SCHEMAS[root], stage_of(root, group)
+    choice_named = f"{group}={choice}"
+    stage = {"experiment=personalise": "personalise"}.get(choice_named, stage)
+    words = [*needed(root, stage), choice_named, *MORE.get((root, choice_named), [])]
     (config,) = compose_jobs(root, schema, read_command_line(words))
     assert isinstance(config, schema)
     section = getattr(config, group, None)
@@ -70,11 +74,10 @@ def test_each_choice_composes(root: str, group: str, choice: str) -> None:
 
 @pytest.mark.parametrize(
     ("root", "stage"),
-    [("nodule", stage) for stage in nodule.STAGES] + [("risk", stage) for stage in risk.STAGES],
+    [(app.__name__.rpartition(".")[2], stage) for app in (imagegen, nodule, risk) for stage in app.STAGES],
 )
 def test_each_stage_composes(root: str, stage: str) -> None:
-    schema, needed = ROOTS[root]
-    (config,) = compose_jobs(root, schema, read_command_line([f"stage={stage}", *needed]))
+    (config,) = compose_jobs(root, SCHEMAS[root], read_command_line(needed(root, stage)))
     assert config.stage == stage
 
 

@@ -37,7 +37,7 @@ def _generate(model: Path, *words: str) -> int:
 
 
 def test_stages_and_schema_agree() -> None:
-    assert tuple(STAGES) == NAMES
+    assert list(STAGES) == list(NAMES)
     assert dict(walk(ImagegenConfig))["stage"].metadata["choices"] == NAMES
 
 

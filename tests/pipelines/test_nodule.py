@@ -13,7 +13,7 @@ from pipelines.nodule import STAGES, main
 
 
 def test_stages_and_schema_agree() -> None:
-    assert tuple(STAGES) == NAMES
+    assert list(STAGES) == list(NAMES)
     assert dict(walk(NoduleConfig))["stage"].metadata["choices"] == NAMES
 
 

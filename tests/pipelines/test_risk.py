@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_stages_and_schema_agree() -> None:
-    assert tuple(STAGES) == NAMES
+    assert list(STAGES) == list(NAMES)
     assert dict(walk(RiskConfig))["stage"].metadata["choices"] == NAMES
 
 

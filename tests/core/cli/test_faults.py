@@ -6,8 +6,8 @@ import pytest
 
 from apps.nodule.config import NoduleConfig
 from core.cli.command_line import read_command_line
+from core.cli.compose import compose_jobs
 from core.cli.faults import unknown_field
-from core.cli.main import compose_jobs
 from core.errors import ConfigError
 
 CASES = {
@@ -26,7 +26,9 @@ CASES = {
     "precision=[fp32,bf16]": "precision takes the name of one choice: bf16, fp32",
     "trainer.max_steps=1,2": "trainer.max_steps=1,2 gives several values: add -m to run each of them",
     "model.tile=${nope}": "model.tile: Interpolation key 'nope' not found",
-    "model.threshold=1.5": "model.threshold=1.5 is out of range: allowed is 0 to 1; set model.threshold within it",
+    "trainer.ema_decay=1.5": (
+        "trainer.ema_decay=1.5 is out of range: allowed is 0 to 0.99999; set trainer.ema_decay within it"
+    ),
     "stage=": "stage= is not one of train, evaluate, infer, simulate",
     "stage=inferr": "stage=inferr is not one of train, evaluate, infer, simulate",
     "stage=infer": "stage=infer needs input (folder of DICOM files or volumes, or one volume): add input=…",

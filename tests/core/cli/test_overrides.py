@@ -6,7 +6,7 @@ import pytest
 
 from apps.nodule.config import NoduleConfig
 from core.cli.command_line import read_command_line
-from core.cli.main import compose_jobs
+from core.cli.compose import compose_jobs
 from core.cli.overrides import MOST_JOBS, expand
 from core.errors import ConfigError
 

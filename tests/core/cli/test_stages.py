@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps.nodule.config import NoduleConfig
-from core.cli.stages import run_stage, to_yaml, worst
+from core.cli.stages import _extra_of, run_stage, to_yaml, worst
 from tests.core.verbs import CANARY
 
 STOPPED = "triptych-nodule: stopped by {}; nothing is kept to resume from: run the same command again\n"
@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_during_the_run_is_bad_input(
 def test_nothing_of_what_libraries_print_gets_out(tmp_path: Path) -> None:
     """In a process of its own, for there the real stderr is at stake."""
     script = (
-        "import sys\nfrom apps.nodule.config import NoduleConfig\nfrom core.cli.stages import run_stage\n"
+        "import sys\nfrom apps.nodule.config import NoduleConfig\nfrom core.cli.stages import _extra_of, run_stage\n"
         "config = NoduleConfig(stage='infer', run_dir=sys.argv[1])\n"
         "sys.exit(run_stage('nodule', config, {'infer': 'tests.core.verbs:loud'}))"
     )
@@ -176,5 +176,14 @@ def test_a_package_that_is_not_installed_is_named_in_one_line(
     config = NoduleConfig(stage="infer", run_dir=str(tmp_path / "run"))
     assert run_stage("nodule", config, {"infer": "a_stage_of_an_extra:run"}) == 2
     said = capsys.readouterr().err
-    assert said.startswith("triptych-nodule: this stage needs the package never_installed")
-    assert said.count("\n") == 1
+    assert said == "triptych-nodule: stage=infer needs the package never_installed, which is not installed\n"
+
+
+def test_the_extra_of_a_missing_package_is_named() -> None:
+    assert [_extra_of(name) for name in ("fastapi", "multipart", "pytorch_forecasting", "os", "pytest")] == [
+        "serve",
+        "serve",
+        "forecasting",
+        None,
+        None,
+    ]

@@ -1,21 +1,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from core.errors import ConfigError
 from core.settings.schema import (
+    EVERY,
     MISSING,
     Section,
     build,
     describe_range,
     free_text,
     path_text,
+    section,
     setting,
+    stages_by_field,
     value_at,
     walk,
+    with_absolute_paths,
 )
 
 
@@ -112,3 +117,52 @@ def test_a_path_says_whether_it_is_read() -> None:
         "later",
     )
     assert (fields["later"]["path"], fields["later"]["free_text"]) == (False, True)
+
+
+def test_a_field_is_read_by_its_own_stages_else_by_those_that_need_it_else_by_its_sections() -> None:
+    @dataclass
+    class Tray(Section):
+        depth: int = setting(1, "depth")
+        glaze: str | None = free_text(None, "what it is glazed with", stages=("bake",))
+
+    @dataclass
+    class Bakery(Section):
+        stage: str = setting(
+            MISSING, "what to do", choices={"bake": "bake it", "cook": "cook it"}, stages=EVERY
+        )
+        dough: str | None = free_text(None, "what is baked", needed_by=("bake",))
+        tray: Tray = section(Tray, stages=("bake", "cook"))
+        lost: int = setting(1, "nobody reads it")
+
+    assert stages_by_field(Bakery) == {
+        "stage": ("bake", "cook"),
+        "dough": ("bake",),
+        "tray.depth": ("bake", "cook"),
+        "tray.glaze": ("bake",),
+        "lost": (),
+    }
+
+
+def test_relative_paths_are_made_absolute_and_urls_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass
+    class Cellar(Section):
+        shelf: str | None = path_text("a/b", "where it lies")
+        other: str | None = path_text(None, "another")
+
+    @dataclass
+    class House(Section):
+        note: str | None = free_text("a/b", "a text that is not a path")
+        base: str | None = path_text("postgresql://host/db", "database")
+        file: str | None = path_text("sqlite:///db.sqlite", "database in a file")
+        rooted: str | None = path_text("/x", "already absolute")
+        cellar: Cellar = section(Cellar)
+
+    monkeypatch.chdir(tmp_path)
+    moved = with_absolute_paths(House())
+    assert (moved.note, moved.base, moved.rooted) == ("a/b", "postgresql://host/db", "/x")
+    assert moved.file == f"sqlite:///{tmp_path}/db.sqlite"
+    assert moved.cellar == Cellar(shelf=f"{tmp_path}/a/b")
+    again = with_absolute_paths(moved)
+    assert again == moved
