@@ -33,4 +33,4 @@ def test_the_door_reads_the_command_line(
     assert main() == 2
     assert capsys.readouterr().err == 'triptych-nodule: unknown field "inptu"; did you mean "input"?\n'
     assert main(["--help"]) == 0
-    assert "stages: train, evaluate, infer, simulate" in capsys.readouterr().out
+    assert "find nodules in every CT series of a folder" in capsys.readouterr().out

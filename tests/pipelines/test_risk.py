@@ -13,8 +13,9 @@ import pytest
 
 from apps.risk.config import STAGES as NAMES
 from apps.risk.config import RiskConfig
+from core.cli.checks import check_inputs
 from core.cli.command_line import read_command_line
-from core.cli.main import check_inputs, compose_jobs
+from core.cli.compose import compose_jobs
 from core.errors import InputError
 from core.settings.schema import walk
 from pipelines.jobs import JOBS

@@ -30,7 +30,6 @@ def test_without_settings_the_embedded_markets_are_scored_by_the_champion() -> N
             },
             "score.champion= lets an evaluation name the model, and model=gjr_garch names one, too",
         ),
-        ({"stage": "train", "schedule": "0 6 * * *"}, "add stage=score, not train"),
     ],
 )
 def test_a_wrong_setting_is_told(wrong: dict[str, Any], told: str) -> None:

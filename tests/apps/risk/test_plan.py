@@ -15,7 +15,7 @@ from apps.risk.models.sizes import QUANTILE_LEVELS, SIZES
 from apps.risk.models.transformer import RiskFormer, target_rows
 from apps.risk.plan import Launch, forward_flop, launch_of, machines_of, plan, run, step_of, table, tokens_of
 from core.cli.command_line import read_command_line
-from core.cli.main import compose_jobs
+from core.cli.compose import compose_jobs
 from core.errors import ConfigError, InputError
 from core.runs.folder import Run
 from core.training.memory import GIB, Spread, kept_memory

@@ -27,7 +27,7 @@ from apps.risk.models.riskformer_covariates import RiskformerCovariates
 from apps.risk.models.sizes import QUANTILE_LEVELS
 from apps.risk.plan import launch_of
 from core.cli.command_line import read_command_line
-from core.cli.main import compose_jobs
+from core.cli.compose import compose_jobs
 from core.errors import ConfigError, InputError
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
