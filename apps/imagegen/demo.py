@@ -42,7 +42,6 @@ def section(folder: Path, run: Run, model: Path | None = None) -> PageSection:
     """
     prompts, pictures = folder / "prompts.txt", folder / "pictures"
     write_text(prompts, "\n".join(PROMPTS) + "\n")
-    settings = ModelConfig(path=None if model is None else str(model), device="cpu")
     generate.run(
         ImagegenConfig(
             "generate",
@@ -51,7 +50,8 @@ def section(folder: Path, run: Run, model: Path | None = None) -> PageSection:
             probes="attention",
             steps=STEPS,
             seed=1,
-            model=settings,
+            weights=None if model is None else str(model),
+            model=ModelConfig(device="cpu"),
         ),
         run,
     )

@@ -87,7 +87,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
 
     Raises InputError, in one line.
     """
-    pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
+    pipeline = load_pipeline(Path(cfg.weights) if cfg.weights else None, cfg.model.device)
     output, cache = make_folder(Path(str(cfg.output))), Path(cfg.data.cache)
     pictures = load_pictures(cache, cfg.model.edge)
     inception = load_inception(cache)

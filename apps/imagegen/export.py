@@ -28,14 +28,14 @@ _MARK = "<!-- made by triptych-imagegen stage=export -->"
 
 
 def run(cfg: ImagegenConfig, run: Run) -> int:
-    """Write the pipeline of `cfg.model.path` to `cfg.output`; the same call again writes the same bytes.
+    """Write the pipeline of `cfg.weights` to `cfg.output`; the same call again writes the same bytes.
 
     Weights are float16 where that loses nothing, else float32. An earlier export of the same model is written anew.
     Raises InputError: output_not_export, output_other_model, output_is_model, and what load_pipeline and save_pipeline
     raise.
     """
     folder = Path(str(cfg.output))
-    source = Path(cfg.model.path) if cfg.model.path else EMBEDDED
+    source = Path(cfg.weights) if cfg.weights else EMBEDDED
     if folder.exists() and source.exists() and folder.resolve() == source.resolve():
         raise OUTPUT("output_is_model", folder=folder)
     earlier = _earlier_export(folder)

@@ -64,7 +64,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     prompts = _prompts(cfg) if cfg.replay is None else []
     replayed = read_file(Path(cfg.replay), "replay") if cfg.replay is not None else b""
     recipe = recipe_of(replayed) if cfg.replay is not None else _recipe(cfg)
-    pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
+    pipeline = load_pipeline(Path(cfg.weights) if cfg.weights else None, cfg.model.device)
     for caution in pipeline.cautions:
         print_note(caution)
     if cfg.replay is not None:

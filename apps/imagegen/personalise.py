@@ -78,7 +78,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     training = Training(run, cfg, DECIDING)
     output, token = Path(str(cfg.output)), check_token(str(cfg.token))
     _check_writable(output)
-    pipeline = load_pipeline(Path(cfg.model.path) if cfg.model.path else None, cfg.model.device)
+    pipeline = load_pipeline(Path(cfg.weights) if cfg.weights else None, cfg.model.device)
     for caution in pipeline.cautions:
         print_note(caution)
     pictures, refused = read_own_pictures(Path(str(cfg.images)), pipeline.own_size)
@@ -87,7 +87,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     checkpoints = training.begin(
         {
             "images": Source(cfg.images, _digest_of(pictures)),
-            "model.path": Source(cfg.model.path, pipeline.digest),
+            "weights": Source(cfg.weights, pipeline.digest),
         }
     )
     prompts = _sheet_prompts(pictures, token)

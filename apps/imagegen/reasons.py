@@ -44,7 +44,7 @@ RECIPE = FieldReasons(
         "adapters_absent": "there are no adapters here: leave adapter out",
         "adapter_other": "the adapter {name} is another file than the recipe's",
         "model_other": (
-            "the recipe is of model {recipe}…, and {name} is {model}…: name the model's folder by model.path="
+            "the recipe is of model {recipe}…, and {name} is {model}…: name the model's folder by weights="
         ),
         "image_missing": "the recipe starts from a picture: give it too",
         "mask_missing": "the recipe paints inside a mask: give it too",

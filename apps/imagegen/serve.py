@@ -18,7 +18,7 @@ from core.terminal.notes import print_note
 
 def run(cfg: ImagegenConfig, run: Run) -> int:
     """Serve until a signal; returns 0. Raises InputError for an unusable model, folder, host or port."""
-    folder = None if cfg.model.path is None else Path(cfg.model.path)
+    folder = None if cfg.weights is None else Path(cfg.weights)
     pipeline = load_pipeline(folder, cfg.model.device)
     for caution in pipeline.cautions:
         print_note(caution)

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from apps.imagegen import personalise
-from apps.imagegen.config import ImagegenConfig, ModelConfig, PersonaliseConfig
+from apps.imagegen.config import ImagegenConfig, PersonaliseConfig
 from apps.imagegen.data.packages import OTHER_STYLE, archive_of, files_of
 from apps.imagegen.data.pictures import TRAIN, PictureSet, load_pictures
 from apps.imagegen.data.pixels import decode_image
@@ -146,7 +146,7 @@ def learn(images: Path, output: Path, folder: Path, model: str, trainer: Trainer
         images=str(images),
         token=TOKEN,
         output=str(output),
-        model=ModelConfig(path=model or None),
+        weights=model or None,
         trainer=trainer,
         personalise=PersonaliseConfig(rank=rank),
     )

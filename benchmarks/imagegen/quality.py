@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.imagegen import evaluate
-from apps.imagegen.config import DataConfig, EvaluateConfig, ImagegenConfig, ModelConfig
+from apps.imagegen.config import DataConfig, EvaluateConfig, ImagegenConfig
 from benchmarks.command_line import whole
 from core.runs.folder import Run
 
@@ -34,7 +34,7 @@ def run(
             seed=whole("seed", seed, low=0),
             output=str(results),
             data=DataConfig(cache=cache),
-            model=ModelConfig(path=model or None),
+            weights=model or None,
             evaluate=EvaluateConfig(pictures=whole("pictures", pictures)),
         )
         record = Run(Path(folder) / "run")

@@ -52,7 +52,7 @@ def command(folder: Path, *words: str) -> Iterator[Command]:
     """Serve a folder of Stable Diffusion 1.5's layout on a free port; give it once it is ready."""
     model = tiny_sd15(folder / "sd15")
     line = [sys.executable, "-m", "pipelines.imagegen", "stage=serve", "port=0"]
-    line += [f"model.path={model}", f"run_dir={folder / 'run'}", *words]
+    line += [f"weights={model}", f"run_dir={folder / 'run'}", *words]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -31,9 +31,7 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _generate(model: Path, *words: str) -> int:
-    return main(
-        ["stage=generate", f"model.path={model}", "model.device=cpu", "steps=2", "output=out", *words]
-    )
+    return main(["stage=generate", f"weights={model}", "model.device=cpu", "steps=2", "output=out", *words])
 
 
 def test_stages_and_schema_agree() -> None:
@@ -74,9 +72,21 @@ def test_bad_input_is_told_in_one_line(model: Path, capfd: pytest.CaptureFixture
     )
     assert _generate(Path("nowhere"), "prompt=red apple") == 2
     assert capfd.readouterr().err == (
-        "triptych-imagegen: model.path=nowhere cannot be read: No such file or directory\n"
+        "triptych-imagegen: weights=nowhere cannot be read: No such file or directory\n"
     )
     assert not Path("out").exists()
+
+
+def test_the_former_name_of_weights_still_works_and_says_so(
+    model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["stage=generate", "model.device=cpu", "steps=2", "output=out", "prompt=a", f"model.path={model}"]
+    assert main(words) == 0
+    assert capfd.readouterr().err == (
+        "note: model.path= is now called weights=; the former name goes with the next release\n"
+    )
+    assert main([*words, "weights=elsewhere"]) == 2
+    assert "weights= and model.path= name two folders" in capfd.readouterr().err
 
 
 def test_a_fault_of_ours_is_told_without_the_prompt(

@@ -46,7 +46,7 @@ def test_the_door_reads_the_command_line(
     assert main() == 2
     assert capsys.readouterr().err == 'triptych-risk: unknown field "otuput"; did you mean "output"?\n'
     assert main(["--help"]) == 0
-    assert "stages: train, evaluate, score, backtest, plan" in capsys.readouterr().out
+    assert "work out memory and launch line of a training" in capsys.readouterr().out
 
 
 def test_a_backfill_writes_all_its_dates_into_one_output() -> None:

@@ -29,7 +29,7 @@ def test_words_reach_the_stage_and_its_figures_the_record(
     monkeypatch.setattr(evaluate, "run", stage)
     record = run(model="/a/model", pictures="32", seed="5", cache="/a/cache", output=str(tmp_path / "kept"))
     (cfg,) = seen
-    assert (cfg.model.path, cfg.evaluate.pictures, cfg.seed, cfg.data.cache) == (
+    assert (cfg.weights, cfg.evaluate.pictures, cfg.seed, cfg.data.cache) == (
         "/a/model",
         32,
         5,
@@ -45,7 +45,7 @@ def test_words_reach_the_stage_and_its_figures_the_record(
     assert record.pop("model") == TOLD["drawn_by"]["model"]
     assert {**record, "headline": None} == {**TOLD, "headline": None}
     run(model="")
-    assert seen[1].model.path is None
+    assert seen[1].weights is None
     assert not Path(str(seen[1].output)).exists(), "what nobody asked to keep is gone"
 
 
