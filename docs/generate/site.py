@@ -12,6 +12,7 @@ from apps.nodule.config import NoduleConfig
 from apps.risk.config import RiskConfig
 from core.errors import ExitCode
 from core.jobs.config import JobsConfig
+from docs.generate import api, dicom
 from docs.generate.columns import columns_page, risk_columns
 from docs.generate.markdown import code, table, without_local_links
 from docs.generate.options import options_page, settings_page
@@ -54,7 +55,15 @@ def pages() -> dict[str, Callable[[], str]]:
 
 
 # Text that a written page takes from the code: marker → what makes its Markdown.
-INSERTS: dict[str, Callable[[], str]] = {"risk-columns": risk_columns}
+INSERTS: dict[str, Callable[[], str]] = {
+    "dicom-copied": dicom.copied_attributes,
+    "dicom-read-classes": dicom.read_classes,
+    "dicom-read-syntaxes": dicom.read_syntaxes,
+    "dicom-written": dicom.written_classes,
+    "openai-fields": api.openai_fields,
+    "own-fields": api.own_fields,
+    "risk-columns": risk_columns,
+}
 
 
 def exit_codes_page() -> str:
@@ -94,8 +103,9 @@ def undocumented() -> Iterator[str]:
         module = loader.load(package)
         for name in module.exports or ():
             thing = module.members[str(name)]
-            thing = thing.final_target if thing.is_alias else thing
-            inside = [thing]
+            if isinstance(thing, griffe.Alias):
+                thing = thing.final_target
+            inside: list[griffe.Object | griffe.Alias] = [thing]
             if thing.is_class:
                 inside += [m for m in thing.members.values() if m.is_function and not m.name.startswith("_")]
             yield from (f"{package}.{name}: {one.path}" for one in inside if not one.has_docstring)
