@@ -100,7 +100,10 @@ def undocumented() -> Iterator[str]:
     """Yield each public name without a docstring: what the apps export, and the methods of exported classes."""
     loader = griffe.GriffeLoader(search_paths=[str(ROOT)])
     for package in PUBLIC:
-        module = loader.load(package)
+        top = package.partition(".")[0]
+        if top not in loader.modules_collection:
+            loader.load(top)
+        module = loader.modules_collection[package]
         for name in module.exports or ():
             thing = module.members[str(name)]
             if isinstance(thing, griffe.Alias):
