@@ -41,20 +41,32 @@ class Defaults:
 class DrawingForm(BaseModel):
     """Fields that every request to draw may have."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, use_attribute_docstrings=True)
 
     prompt: str
+    """What to draw, at most 2,000 characters; read in windows of the text encoder, what lies beyond is noted."""
     n: int = 1
+    """Images to draw; image i uses seed + i. At most as many as `serve.pictures` allows."""
     size: str = "auto"
+    """WIDTHxHEIGHT in pixels, one of the sizes of the model; auto: its own size, or the one nearest to the image."""
     negative_prompt: str = ""
+    """What not to draw."""
     seed: int | None = None
+    """0 to 2^63 - 1; null or -1: random, and the reply names the one that was drawn."""
     steps: int | None = None
+    """Denoising steps; null: the default of the service."""
     guidance: float | None = None
+    """Guidance scale, 0 to 30; 1 or less: no guidance. null: the default of the service."""
     scheduler: str | None = None
+    """Sampler, one of those that /api/model lists; null: the default of the service."""
     adapter: str | None = None
+    """Name of an adapter (LoRA) that /api/model lists."""
     adapter_scale: float = 1.0
+    """Weight of the adapter, 0 to 4."""
     strength: float | None = None
+    """How much of an uploaded image may change, above 0, at most 1; null: 0.7, with a mask 1."""
     fit: Literal["crop", "pad", "stretch"] | None = None
+    """How an uploaded image is brought to the size: crop, pad with white, or stretch; null: the service's default."""
 
 
 Form = TypeVar("Form", bound=BaseModel)

@@ -36,18 +36,31 @@ class OpenAIForm(DrawingForm):
     """Fields of a generation or an edit; files of an edit come beside them."""
 
     model: str | None = None
+    """Name of the one model served, or null; another name is answered with 404."""
     response_format: Literal["b64_json", "url"] = "b64_json"
+    """b64_json; url is refused, since no image is kept."""
     output_format: Literal["png", "jpeg", "webp"] = "png"
+    """Format of the file; each carries the recipe."""
     output_compression: int | None = None
+    """Quality of JPEG and WebP, 0 to 100; accepted and without effect on PNG."""
     quality: Literal["auto", "low", "medium", "high", "standard", "hd"] = "auto"
+    """12, 25 or 50 denoising steps for low, medium (standard) and high (hd), unless steps is given."""
     background: Literal["auto", "opaque", "transparent"] = "auto"
+    """transparent: white around the drawing becomes transparent (PNG, WebP); noted where it is not drawn on white."""
     style: Literal["vivid", "natural"] | None = None
+    """Accepted and not used, which is noted."""
     input_fidelity: Literal["high", "low"] | None = None
+    """high: half the usual strength of a change; low: the usual one."""
     moderation: Literal["auto", "low"] = "auto"
+    """Accepted and without effect: nothing is moderated."""
     stream: bool = False
+    """Answer as server-sent events."""
     partial_images: int = 0
+    """Partial images of each image, 0 to 3; needs stream=true."""
     user: str | None = None
+    """An identifier of your user; returned as safety_identifier."""
     safety_identifier: str | None = None
+    """The same; returned as it is."""
 
 
 @dataclass(frozen=True)

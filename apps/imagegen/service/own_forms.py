@@ -23,13 +23,12 @@ KEEP_S = 60.0
 
 
 class OwnForm(DrawingForm):
-    """Fields of a request to draw; files come beside them.
-
-    previews: pictures of it while it is being drawn. keep: seconds that it is drawn on for after the client has gone.
-    """
+    """Fields of a request to draw; files come beside them."""
 
     previews: int = 4
+    """Previews of each image while it is drawn, 0 to 20."""
     keep: float = 0.0
+    """Seconds for which drawing goes on after the client has disconnected, 0 to 60."""
 
 
 class ReplayForm(BaseModel):
