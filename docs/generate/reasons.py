@@ -50,7 +50,6 @@ def sentence_tables(module: ModuleType) -> dict[str, dict[str, str]]:
     titles = {
         "ACCEPTED_SENTENCES": "Status `accepted`",
         "SKIP_SENTENCES": "Status `skipped`: left aside by rule, no fault",
-        "FAULT_SENTENCES": "Status `quarantined`: a fault of the input",
         "NOTE_SENTENCES": "Notes on an accepted input: repaired or peculiar",
         "LIMIT_SENTENCES": "Notes on an accepted input: not searched or not reported",
     }
@@ -58,7 +57,7 @@ def sentence_tables(module: ModuleType) -> dict[str, dict[str, str]]:
 
 
 def _heading(reasons: Reasons[TriptychError]) -> str:
-    about = reasons.about[:1].upper() + reasons.about[1:]
+    about = reasons.about[:1].upper() + reasons.about[1:].removesuffix(".")
     if issubclass(reasons.error, ItemRefused):
         return f"{about}: one item is set aside, exit code {int(ExitCode.QUARANTINED)}"
     return f"{about}: exit code {int(reasons.error.exit_code)}"

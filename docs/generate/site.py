@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,6 +36,7 @@ JOBS_ABOUT = "`triptych-jobs work --concurrency 2 ...`; `triptych-jobs work --he
 def pages() -> dict[str, Callable[[], str]]:
     """Return the generated pages: path below docs/ → what makes its Markdown."""
     made: dict[str, Callable[[], str]] = {
+        "reference/api.md": api_page,
         "reference/options-nodule.md": lambda: options_page("triptych-nodule", "nodule", NoduleConfig),
         "reference/options-risk.md": lambda: options_page("triptych-risk", "risk", RiskConfig),
         "reference/options-imagegen.md": lambda: options_page(
@@ -96,6 +98,25 @@ def card_page(source: str) -> str:
     return without_local_links((ROOT / source).read_text(encoding="utf-8"))
 
 
+def api_page() -> str:
+    """Return the page of the Python API: every name that an app exports."""
+    about = (
+        "Each name is imported from its application: `from apps.nodule import …`. Nothing else is public.\n"
+    )
+    parts = ["# Public names\n", about]
+    for package in PUBLIC:
+        parts.append(f"## {package}\n")
+        parts += [
+            f"::: {package}.{name}\n    options:\n      heading_level: 3\n" for name in exported(package)
+        ]
+    return "\n".join(parts)
+
+
+def exported(package: str) -> list[str]:
+    """Return the public names of a package, without importing what is behind them."""
+    return list(getattr(importlib.import_module(package), "__all__", ()))
+
+
 def undocumented() -> Iterator[str]:
     """Yield each public name without a docstring: what the apps export, and the methods of exported classes."""
     loader = griffe.GriffeLoader(search_paths=[str(ROOT)])
@@ -103,9 +124,8 @@ def undocumented() -> Iterator[str]:
         top = package.partition(".")[0]
         if top not in loader.modules_collection:
             loader.load(top)
-        module = loader.modules_collection[package]
-        for name in module.exports or ():
-            thing = module.members[str(name)]
+        for name in exported(package):
+            thing = loader.modules_collection[f"{package}.{name}"]
             if isinstance(thing, griffe.Alias):
                 thing = thing.final_target
             inside: list[griffe.Object | griffe.Alias] = [thing]

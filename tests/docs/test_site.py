@@ -12,6 +12,8 @@ import pytest
 
 from docs.generate.site import ROOT, pages
 
+pytestmark = pytest.mark.slow
+
 EXTERNAL = re.compile(r'<(?:script|link|img|iframe)\b[^>]*?(?:src|href)="(https?:[^"]+)"')
 
 

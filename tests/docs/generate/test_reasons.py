@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from apps.nodule.data import reasons as nodule
+from apps.nodule import reasons as nodule
 from core.errors import InputError, ItemRefused
 from core.reasons import Reasons
 from docs.generate import reasons
@@ -33,6 +33,6 @@ def test_a_table_names_what_is_refused_and_the_exit_code(monkeypatch) -> None:
 
 def test_the_verdicts_on_a_series_are_grouped_by_status() -> None:
     tables = sentence_tables(nodule)
-    assert len(tables) == 5
+    assert len(tables) == 4
     assert "localiser" in tables["Status `skipped`: left aside by rule, no fault"]
     assert sentence_tables(ModuleType("empty")) == {}

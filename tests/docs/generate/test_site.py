@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import ExitCode
 from docs.generate import site
-from docs.generate.site import CARDS, ROOT, exit_codes_page, metrics_page, pages, undocumented
+from docs.generate.site import CARDS, ROOT, api_page, exit_codes_page, metrics_page, pages, undocumented
 
 
 def test_each_page_has_a_title_and_a_place_under_reference() -> None:
@@ -44,6 +44,14 @@ def test_a_public_name_without_a_docstring_is_named(tmp_path: Path, monkeypatch:
     (tmp_path / "one" / "a.py").write_text(
         'class Thing:\n    """A thing."""\n    def run(self): ...\n    def _hide(self): ...\n\ndef make(): ...\n'
     )
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(site, "ROOT", tmp_path)
     monkeypatch.setattr(site, "PUBLIC", ("one",))
     assert list(undocumented()) == ["one.Thing: one.a.Thing.run", "one.make: one.a.make"]
+
+
+def test_the_page_of_public_names_has_each_exported_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "exported", lambda package: ["load", "Thing"] if package == "apps.risk" else [])
+    page = api_page()
+    assert "## apps.risk\n\n::: apps.risk.load\n" in page
+    assert page.count(":::") == 2
