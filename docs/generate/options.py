@@ -6,7 +6,7 @@ import dataclasses
 import typing
 from typing import Any
 
-from core.cli.usage import groups
+from core.cli.choices import groups
 from core.settings.schema import MISSING, describe_range, walk
 from docs.generate.markdown import code, escaped, table
 
