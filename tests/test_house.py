@@ -14,11 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from apps.imagegen.config import ImagegenConfig
-from apps.nodule.config import NoduleConfig
-from apps.risk.config import RiskConfig
-from core.settings.schema import walk
-
 ROOT = Path(__file__).resolve().parents[1]
 TOPS = ("core", "apps", "pipelines")
 LONGEST = 400
@@ -147,6 +142,7 @@ def test_each_test_file_belongs_to_a_source_file() -> None:
     extra = {
         "test_duplicates.py",
         "test_house.py",
+        "test_options.py",
         "test_public_names.py",
         "test_reasons.py",
         "pipelines/test_compose.py",
@@ -213,20 +209,6 @@ def test_a_skipped_test_fails_where_none_may_be_skipped(switch: str, code: int, 
     )
     assert done.returncode == code
     assert ("1 skipped tests, and none may be skipped here" in done.stdout) == bool(code)
-
-
-@pytest.mark.parametrize(
-    ("app", "schema"), [("imagegen", ImagegenConfig), ("nodule", NoduleConfig), ("risk", RiskConfig)]
-)
-def test_no_option_is_dead(app: str, schema: type) -> None:
-    """Each field of the config is read somewhere in its app or the core: by its own name, as an attribute."""
-    folders = [ROOT / "core", ROOT / "apps" / app]
-    files = [path for path in FILES if any(path.is_relative_to(folder) for folder in folders)]
-    text = "\n".join(path.read_text("utf-8") for path in files if path.name != "config.py")
-    names = [path for path, _ in walk(schema)]
-    assert len(names) > 30
-    dead = [name for name in names if not re.search(rf"\.{name.rpartition('.')[2]}\b", text)]
-    assert dead == []
 
 
 def test_core_knows_no_domain_word() -> None:
