@@ -36,10 +36,11 @@ from apps.risk.models.portfolio_sum import EQUAL, PortfolioSum
 from apps.risk.models.risk_model import describe
 from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.models.walking import Asked, first_day, held, joined, outcomes, walk_days, walk_paths
+from apps.risk.reasons import INPUTS
 from apps.risk.report import page
 from apps.risk.report.backtest_page import backtest_page
 from apps.risk.report.input_notes import input_notes
-from core.errors import ExitCode, InputError
+from core.errors import ExitCode
 from core.runs.files import write_csv, write_json, write_text
 from core.runs.folder import Run
 from core.terminal.notes import print_note
@@ -65,10 +66,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
     loaded = load_panel(cfg.data, cfg.as_of)
     report_rejected(loaded.checked, loaded.columns, cfg.data.max_rejected, run)
     if not loaded.columns.targets:
-        raise InputError(
-            "backtest_event",
-            "this table has an event and no target: stage=evaluate judges models of an event, stage=backtest VaR",
-        )
+        raise INPUTS("backtest_event")
     require_suited(cfg.model.name, loaded.columns)
     require_group_used(loaded.columns, models.values())
     for note in input_notes(loaded, models.values()):

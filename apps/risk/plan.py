@@ -23,7 +23,8 @@ from apps.risk.config import RiskConfig
 from apps.risk.models.losses import quantile_loss
 from apps.risk.models.sizes import SIZES
 from apps.risk.models.transformer import RiskFormer, target_rows
-from core.errors import ExitCode, InputError
+from apps.risk.reasons import INPUTS
+from core.errors import ExitCode
 from core.runs.files import write_json, write_text
 from core.runs.folder import Run
 from core.training.config import TrainerConfig
@@ -54,10 +55,7 @@ class Launch(NamedTuple):
 def run(config: RiskConfig, run: Run) -> int:
     """Foretell the step, show it, and write it down. Raises InputError for a model without a size."""
     if config.model.name not in ("champion", "riskformer"):
-        raise InputError(
-            "plan_model",
-            f"model.name={config.model.name} has no size to plan: add model=10b, or another of {', '.join(SIZES)}",
-        )
+        raise INPUTS("plan_model", model=config.model.name, sizes=", ".join(SIZES))
     figures = plan(config)
     text = table(figures)
     run.write_metrics(figures)

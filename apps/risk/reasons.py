@@ -29,11 +29,18 @@ OPTIONS = Reasons(
         "outcome_without_event": "data.outcome_after= is for a table with an event: name it by data.event=",
         "sample_columns": "data.{option} describes a table of your own, and the sample {sample} has its own columns: "
         "leave data.{option} out, or add data=table data.path=…",
+        # the stages
+        "outcome_horizon": "data.outcome_after= puts the outcome one step of the calendar ahead: add model.horizon=1",
+        "registered_option_unknown": "the registered scoring has an {sentence}, of an earlier release: register it "
+        "again",
+        "schedule_as_of": "schedule= scores as of the time at which each scoring is due: leave as_of out",
+        "training_not_needed": "model={model} needs no training for this table: score with it at once",
         # the model
         "group_unused": "data.group={group} is of use to a riskformer of series alone, and no such model is asked: "
         "leave it out, or add model=riskformer",
         "model_cannot_forecast": 'model={model} cannot forecast "{label}": models of {kind} are {models}; name one of '
         "them, or leave {option} out",
+        "weights_without_riskformer": "weights={weights} holds no riskformer of targets to go on from",
     },
 )
 
@@ -81,6 +88,24 @@ INPUTS = Reasons(
         "sql_unreachable": "{database} does not answer: {cause}",
         "sql_url": "the database's URL cannot be read: wanted one such as sqlite:///file.db or "
         "postgresql://host/db",
+        # databases that are written
+        "sql_columns": "table {table} of {database} has no column {columns}: add it, or name another table",
+        "sql_key": "table {table} of {database} has the primary key ({key}): wanted ({wanted})",
+        "sql_outage": "{sentence}; tried {tries} times. The scores are in {folder}: the same command again "
+        "completes the table",
+        "sql_old_layout": "table {table} of {database} is of the old layout, which keeps one scoring a date: run the "
+        "following once, which calls its rows '{scoring}' (score.name={scoring} continues them), or name another table "
+        "by score.sql_table: BEGIN; {statements}; COMMIT;",
+        "sql_sink_unknown": "scores are not written to {driver}: wanted sqlite or postgresql",
+        "sql_type": "column {column} is of type {type}, which SQL has not",
+        "sql_write_failed": "{database} refuses the scores for {table}: {cause}",
+        "sql_write_interrupted": "{database} failed while {table} was written, which is as it was: {cause}",
+        # partitions
+        "input_late": "{sentence}. The scoring due at {due} waits for its input until {until} "
+        "(score.wait_h={wait_h:g})",
+        "manifest_changed": "{path} is not as it was written: score this date again",
+        "manifest_missing": "{path} cannot be read: {cause}",
+        "partition_changed": "{folder} is not as it was written ({differences}): score this date again",
         # the table
         "column_doubled": '{where} has "{column}" more than once: rename one of them',
         "column_missing": '{where} has no column "{column}": {hint} (columns missing: {count})',
@@ -111,6 +136,8 @@ INPUTS = Reasons(
         "label_differs": '{model} was trained to forecast "{trained}", not "{label}"',
         "model_missing": "{folder} holds no model: train one by stage=train",
         "model_of_event_only": "{folder} forecasts no target, only an event: leave {model} out of the models",
+        "model_unsuited": 'the model does not forecast "{label}": leave {option} out, or name by weights= a folder '
+        "trained for it",
         "model_unknown": "{folder} has no {model}: it has {models}; train it by stage=train model={model}",
         "package_missing": "tft and deepar are networks of pytorch-forecasting, which is not installed: "
         "pip install 'pytorch-forecasting>=1.8'",
@@ -127,6 +154,8 @@ INPUTS = Reasons(
         "it again",
         # training and evaluation
         "backtest_empty": "no series of {label} can be walked through its past: {codes}",
+        "backtest_event": "this table has an event and no target: stage=evaluate judges models of an event, "
+        "stage=backtest VaR",
         "backtest_short": "the table has {known} steps ({calendar}), and a walk over {days} needs {needed}: set "
         "backtest.days to {most} or less",
         "champion_differs": "a scoring has one model of all targets, and the champions are {listed}: score them apart, "
@@ -137,18 +166,22 @@ INPUTS = Reasons(
         "champion_unreadable": "{path} is not a {name} of stage=evaluate: name the folder that it wrote as its output",
         "event_always": "{event} is 1 wherever it is known, in {rows} rows: write 0 in rows in which it did not "
         "happen, as an empty cell means that it is not known",
+        "evaluate_empty": "no model has a forecast on any development date: take an earlier start or more rows",
         "event_few_clients": "only {fewest} client stands for one outcome of the event, and a calibration out of fold "
         "needs 2: take more clients, or the scorecard",
+        "event_model_missing": "the weights hold no model of an event: train one by stage=train",
         "event_one_row": "each {entity} has one row, so that no row tells what came after it: add "
         "data.outcome_after=MONTHS and model.horizon=1 if all rows are of one time and {event} tells what became of "
         "the {entity} so many months after it, or give each {entity} rows at several times",
         "event_one_sided": "the event happened to {happened} of {clients} clients: a probability is learned from both "
         "outcomes; take an earlier as-of date, or more clients",
+        "event_rare": "of {clients} clients of a part all or none had the event: models cannot be compared on it",
         "event_too_rare": "there are {outcomes} outcomes of the event to learn from, too few to keep some apart for "
         "the choice of the model: add entities or times",
         "event_unknown": "there is no date of which it is known whether the event came within {horizon} steps: take a "
         "later as-of date, or a shorter model.horizon",
         "outcome_unknown": "no outcome within {horizon} steps is known as of {as_of}: take a later as_of",
+        "plan_model": "model.name={model} has no size to plan: add model=10b, or another of {sizes}",
         "training_diverged": "the training diverged: its loss went from {before:.4g} to {after:.4g}, and no model was "
         "left; lower trainer.learning_rate and train in a new run_dir",
         "training_too_short": "no series has {shortest} rows of past and {horizon} steps ahead to learn from: shorten "
@@ -220,7 +253,15 @@ DEFECTS = Reasons(
     "Defects of the program that a check found.",
     {
         "calendars_mixed": "a panel has {calendars} calendars where one is needed",
+        "manifest_empty": "a partition needs at least one file, an empty table's too",
+        "manifest_units": "columns and units differ: {names}",
         "panel_unsorted": "the table is not sorted by entity and time, or has a key twice",
         "paths_differ": "slices of one panel have different numbers of paths",
+        "score_columns": "the columns of the scores are not those of the layout: {differing}",
+        "score_key_doubled": "two rows of the scores have the same key",
+        "score_key_missing": "a row of the scores has no value in its key",
+        "score_layout": "the key must name columns, and {reserved} may be none",
+        "score_layout_float": "the key may hold no floating-point number",
+        "score_types": "the scores do not have the types of the layout",
     },
 )

@@ -24,6 +24,7 @@ from apps.risk.models.champions import champion_of, read_champions
 from apps.risk.models.paths import PATHS
 from apps.risk.models.risk_model import RiskModel, on_device
 from apps.risk.models.suited import require_group_used, require_suited
+from apps.risk.reasons import INPUTS, OPTIONS
 from apps.risk.report.input_notes import input_notes
 from apps.risk.scoring.late_input import when_input_is_there
 from apps.risk.scoring.manifest import Facts
@@ -142,11 +143,7 @@ def _check_fit(model: RiskModel, columns: Columns) -> None:
         ((columns.event,) if columns.event else (), model.event, "data.event"),
     ):
         if labels and part is None:
-            raise InputError(
-                "model_unsuited",
-                f"the model does not forecast '{labels[0]}': leave {what} out, or name by weights= a folder "
-                "trained for it",
-            )
+            raise INPUTS("model_unsuited", label=labels[0], option=what)
     model.require(columns)
 
 
@@ -268,13 +265,11 @@ def _send(cfg: RiskConfig, as_of: AsOf, folder: Path) -> None:
         try:
             upsert(url, table, name, as_of, LAYOUT, read_batches(folder))
         except InputError as error:
-            if error.code != "sql_unreachable":
+            if error.code != "sql_write_interrupted":
                 raise
             if pause_s is None:
-                raise InputError(
-                    error.code,
-                    f"{error.sentence}; tried {len(PAUSES_S) + 1} times. The scores are in {folder}: the same "
-                    "command again completes the table",
+                raise INPUTS(
+                    "sql_outage", sentence=error.sentence, tries=len(PAUSES_S) + 1, folder=folder
                 ) from None
             time.sleep(pause_s)
         else:
@@ -289,9 +284,7 @@ def _register(cfg: RiskConfig, run: Run) -> None:
     from core.jobs.store import Store
 
     if cfg.as_of is not None:
-        raise ConfigError(
-            "config_choice", "schedule= scores as of the time at which each scoring is due: leave as_of out"
-        )
+        raise OPTIONS("schedule_as_of")
     config = dataclasses.asdict(cfg)
     for path in _PATHS:
         section, _, name = path.rpartition(".")
@@ -321,8 +314,5 @@ def _restored(config: Mapping[str, Any]) -> RiskConfig:
     except ConfigError as error:
         if error.code != "config_unknown":
             raise
-        raise ConfigError(
-            error.code,
-            f"the registered scoring has an {error.sentence}, of an earlier release: register it again",
-        ) from None
+        raise OPTIONS("registered_option_unknown", sentence=error.sentence) from None
     return restored

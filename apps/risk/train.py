@@ -30,11 +30,12 @@ from apps.risk.models.sizes import SIZES
 from apps.risk.models.sound_training import fit_soundly
 from apps.risk.models.suited import require_suited
 from apps.risk.models.transformer import RiskFormer
+from apps.risk.reasons import INPUTS, OPTIONS
 from core.data.stream import BatchSource
-from core.errors import ConfigError, ExitCode, InputError
+from core.errors import ExitCode
 from core.runs.folder import Run
 from core.runs.training import Checkpoints, Source, Training
-from core.training.config import TrainerConfig
+from core.training.config import TrainerConfig, share_of
 from core.training.digests import arrays_digest, weights_digest
 from core.training.fit import Fitted
 
@@ -86,9 +87,7 @@ def _of_a_table(
     forecasts = bool(columns.targets) and name in ("champion", *NETWORKS)
     has_event = columns.event is not None and name in ("champion", *EVENT_MODELS)
     if not (forecasts or has_event):
-        raise ConfigError(
-            "config_choice", f"model={name} needs no training for this table: score with it at once"
-        )
+        raise OPTIONS("training_not_needed", model=name)
     begins = model_digest(Path(cfg.weights) if cfg.weights else None) if forecasts else ""
     checkpoints = training.begin(
         {
@@ -119,7 +118,7 @@ def _pretrained(cfg: RiskConfig, run: Run, folder: Path, training: Training) -> 
     fitted: dict[str, Fitted] = {}
     for place, (name, (shares, steps, rate)) in enumerate(ROUNDS.items()):
         mixture = Mixture(material, shares, cfg.model.context, AHEAD)
-        trainer = _round(cfg.trainer, steps, rate)
+        trainer = share_of(cfg.trainer, steps, rate)
         part = checkpoints / name
         if fitted:
             part = part.begun_from(weights_digest(net.state_dict()))
@@ -146,9 +145,7 @@ def _network(
         Path(cfg.weights) if cfg.weights else None, targets="riskformer"
     ).targets
     if not isinstance(before, RiskformerTargets | RiskformerCovariates):
-        raise ConfigError(
-            "config_choice", f"weights={cfg.weights} holds no riskformer of targets to go on from"
-        )
+        raise OPTIONS("weights_without_riskformer", weights=cfg.weights)
     if covered(loaded.columns):
         return _covariates(cfg, run, folder, loaded, before, checkpoints / OWN_ROUND)
     net = before.net if isinstance(before, RiskformerTargets) else begin(before.net, ())
@@ -171,10 +168,7 @@ def _covariates(
     panel, horizon = loaded.everyone, cfg.model.horizon
     windows = Windows(fill_gaps(panel), before.context, horizon, shortest=SHORTEST)
     if not len(windows):
-        raise InputError(
-            "too_short",
-            f"no series has {SHORTEST} steps and a horizon of {horizon} behind them: take a shorter model.horizon",
-        )
+        raise INPUTS("training_too_short", shortest=SHORTEST, horizon=horizon)
     if isinstance(before, RiskformerCovariates) and before.knows(panel):
         net, levels = before.net, before.levels
     else:
@@ -193,10 +187,7 @@ def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, checkpoints:
     from apps.risk.models.event_training import fit_event_models  # scikit-learn is slow to import
 
     if cfg.data.outcome_after is not None and cfg.model.horizon != 1:
-        raise ConfigError(
-            "config_choice",
-            "data.outcome_after= puts the outcome one step of the calendar ahead: add model.horizon=1",
-        )
+        raise OPTIONS("outcome_horizon")
     names = EVENT_MODELS if cfg.model.name == "champion" else (cfg.model.name,)
     fitted = fit_event_models(
         loaded.everyone, cfg.model.horizon, names, cfg.trainer, checkpoints / EVENT, run.log, cfg.seed
@@ -225,17 +216,6 @@ def _riskformer(net: RiskFormer, context: int, value_NT: np.ndarray, folder: Pat
         residual_HQ, shapes = fit_residuals(model, some_NT, AHEAD)
         model = replace(model, residual_KQ=residual_HQ, shapes=shapes)
     return {"champion": "riskformer", "models": {"riskformer": save_riskformer(model, folder)}}
-
-
-def _round(trainer: TrainerConfig, share: float, rate: float) -> TrainerConfig:
-    """Give one round its share of the steps (and minutes), and its learning rate."""
-    minutes = trainer.max_minutes * share if trainer.max_minutes else None
-    changed: dict[str, Any] = {
-        "max_steps": max(round(trainer.max_steps * share), 1),
-        "learning_rate": trainer.learning_rate * rate,
-        "max_minutes": minutes,
-    }
-    return replace(trainer, **changed)
 
 
 def _asdicts(fitted: Mapping[str, Fitted]) -> dict[str, Any]:

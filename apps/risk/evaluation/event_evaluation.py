@@ -27,7 +27,6 @@ from apps.risk.evaluation.parts import Figures, Parts
 from apps.risk.metrics.credit import CalibrationTable, calibration_table, credit_figures_with_intervals
 from apps.risk.models.interface import EventModel
 from apps.risk.reasons import INPUTS
-from core.errors import InputError
 
 PAST = 24  # times of the calendar whose features are compared, as many as models of an event look at
 
@@ -52,7 +51,7 @@ def events(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], ho
     """
     panel = on_table_times(loaded.everyone)
     if not models:
-        raise InputError("model_unsuited", "the weights hold no model of an event: train one by stage=train")
+        raise INPUTS("event_model_missing")
     origins = event_origins(panel, horizon)
     missing = outcomes_missing(panel)
     if missing or not len(origins):
@@ -113,10 +112,7 @@ def _pds(
     found = {name: model.forecast_event(seen).pd_N for name, model in models.items()}
     known_B = ~np.any([np.isnan(pd_B) for pd_B in found.values()], axis=0)
     if not 0.0 < event_B[known_B].mean() < 1.0:
-        raise InputError(
-            "event_rare",
-            f"of {known_B.sum()} clients of a part all or none had the event: nothing can be told apart",
-        )
+        raise INPUTS("event_rare", clients=known_B.sum())
     return {name: pd_B[known_B] for name, pd_B in found.items()}, event_B[known_B]
 
 

@@ -25,7 +25,7 @@ from apps.risk.models.garch import Walk
 from apps.risk.models.interface import TargetModel
 from apps.risk.models.paths import PATHS
 from apps.risk.models.walking import Asked, first_day, joined, outcomes, walk_days
-from core.errors import InputError
+from apps.risk.reasons import INPUTS
 from core.statistics.bootstrap import bootstrap
 
 ORIGINS = 8  # dates of a part from which the whole horizon is forecast
@@ -181,10 +181,7 @@ def chosen(development: Figures) -> dict[str, Any]:
         rule = "least weighted quantile loss over the horizon, on development dates"
         loss_MK = np.array([[_value(development[name]["horizon"].get("wql"))] for name in names])
     if np.isnan(loss_MK).all():
-        raise InputError(
-            "evaluate_empty",
-            "no model has a forecast on any development date: take an earlier start or more rows",
-        )
+        raise INPUTS("evaluate_empty")
     ranks = dict(zip(names, map(number, mean_ranks(loss_MK).tolist()), strict=True))
     return {"champion": names[winner(loss_MK)], "rule": rule, "mean_rank": ranks}
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from apps.risk.reasons import INPUTS
 from core.errors import InputError
 from core.jobs.context import pause
 from core.runs.log import RunLog
@@ -14,7 +15,7 @@ from core.runs.log import RunLog
 # Codes of input that may still come
 LATE = (
     *("data_too_old", "table_missing", "folder_empty", "table_empty", "header_missing"),
-    *("sql_file", "sql_schema_missing", "sql_table_missing", "sql_unreachable"),
+    *("sql_file", "sql_schema_missing", "sql_table_missing", "sql_unreachable", "sql_outage"),
 )
 PAUSE_S = 60.0
 T = TypeVar("T")
@@ -42,10 +43,12 @@ def when_input_is_there(
                 raise
             left = min((deadline - clock()).total_seconds(), end - time.monotonic())
             if left <= 0:
-                raise InputError(
+                raise INPUTS(
                     "input_late",
-                    f"{error.sentence}. The scoring due at {due} waits for its input until "
-                    f"{deadline.isoformat(timespec='minutes')} (score.wait_h={wait_h:g})",
+                    sentence=error.sentence,
+                    due=due,
+                    until=deadline.isoformat(timespec="minutes"),
+                    wait_h=wait_h,
                 ) from None
             log.event("input_awaited", code=error.code)
         pause(min(PAUSE_S, left))

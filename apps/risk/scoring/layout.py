@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.errors import InternalFault
+from apps.risk.reasons import DEFECTS
 
 _RESERVED = {"scoring", "as_of_time", "as_of"}  # columns that SQL adds
 
@@ -30,11 +30,9 @@ class Layout:
     def __post_init__(self) -> None:
         names = set(self.schema.names)
         if not self.key or not {*self.key, *self.scope} <= names or names & _RESERVED:
-            raise InternalFault(
-                "score_layout", f"the key must name columns, and {', '.join(sorted(_RESERVED))} may be none"
-            )
+            raise DEFECTS("score_layout", reserved=", ".join(sorted(_RESERVED)))
         if any(pa.types.is_floating(self.schema.field(name).type) for name in self.key):
-            raise InternalFault("score_layout", "the key may hold no floating-point number")
+            raise DEFECTS("score_layout_float")
 
 
 def fit(chunk: pa.Table | pd.DataFrame, layout: Layout) -> pa.Table:
@@ -46,9 +44,7 @@ def fit(chunk: pa.Table | pd.DataFrame, layout: Layout) -> pa.Table:
     names = list(chunk.columns) if isinstance(chunk, pd.DataFrame) else chunk.column_names
     if sorted(names) != sorted(schema.names):
         differing = ", ".join(sorted(set(names) ^ set(schema.names))) or "one is doubled"
-        raise InternalFault(
-            "score_columns", f"the columns of the scores are not those of the layout: {differing}"
-        )
+        raise DEFECTS("score_columns", differing=differing)
     try:
         if isinstance(chunk, pd.DataFrame):
             table = pa.Table.from_pandas(chunk, schema=schema, preserve_index=False)
@@ -56,12 +52,12 @@ def fit(chunk: pa.Table | pd.DataFrame, layout: Layout) -> pa.Table:
         else:
             table = chunk.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise InternalFault("score_types", "the scores do not have the types of the layout") from error
+        raise DEFECTS("score_types") from error
     for number, field in enumerate(schema):
         if pa.types.is_floating(field.type):
             column = table.column(number)
             plain = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
             table = table.set_column(number, field, plain)
     if any(table.column(name).null_count for name in layout.key):
-        raise InternalFault("score_key", "a row of the scores has no value in its key")
+        raise DEFECTS("score_key_missing")
     return table

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 
 from apps.risk.data.as_of_time import AsOf
-from core.errors import InputError, InternalFault
+from apps.risk.reasons import DEFECTS, INPUTS
+from core.errors import InputError
 from core.runs.files import write_json
 
 MANIFEST = "_manifest.json"
@@ -35,7 +34,7 @@ class Facts:
 
     model_digest: SHA-256 of the weights and settings that scored. units: unit of each column of the files ("1"
     for a plain number, "" for a name). scored: entities in the files. refused, rejected: entities and input rows
-    set aside, by reason code. input_digest: of the view that was scored (`view_digest`). settings: plain JSON,
+    set aside, by reason code. input_digest: of the panel that was scored (`panel_digest`). settings: plain JSON,
     those that matter for the result and no others. seen_in_training: targets, event → last date of a training that
     saw days which are forecast here.
     """
@@ -61,12 +60,12 @@ def write_manifest(folder: Path, facts: Facts) -> dict[str, Any]:
     """
     paths = sorted(folder.glob(PARTS))
     if not paths:
-        raise InternalFault("manifest_empty", "a partition needs at least one file, an empty table's too")
+        raise DEFECTS("manifest_empty")
     with paths[0].open("rb") as stream:
         schema = pq.read_schema(stream)
     if set(schema.names) != set(facts.units):
         named = ", ".join(sorted(set(schema.names) ^ set(facts.units)))
-        raise InternalFault("manifest_units", f"columns and units differ: {named}")
+        raise DEFECTS("manifest_units", names=named)
     content: dict[str, Any] = {
         "as_of": facts.as_of.text,
         "model": {"name": facts.model, "digest": facts.model_digest},
@@ -94,13 +93,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError("manifest_missing", f"{path} cannot be read: {error.strerror}") from error
+        raise INPUTS("manifest_missing", path=path, cause=error.strerror) from error
     except ValueError as error:
-        raise InputError("manifest_changed", f"{path} is no JSON: score this date again") from error
+        raise INPUTS("manifest_changed", path=path) from error
     if not isinstance(content, dict) or content.get("digest") != _digest(content):
-        raise InputError(
-            "manifest_changed", f"{path} is not as it was written: its digest differs; score this date again"
-        )
+        raise INPUTS("manifest_changed", path=path)
     return content
 
 
@@ -114,17 +111,14 @@ def verify(folder: Path) -> dict[str, Any]:
         path, wanted = there[name], files[name]
         if not path.is_file() or path.stat().st_size != wanted["bytes"] or _sha256(path) != wanted["sha256"]:
             changed.append(name)
-    found = {
+    differing = {
         "missing": sorted(files.keys() - there.keys()),
         "changed": changed,
         "not in the manifest": sorted(there.keys() - files.keys()),
     }
-    told = [f"{what}: {_some(names)}" for what, names in found.items() if names]
-    if told:
-        raise InputError(
-            "partition_changed",
-            f"{folder} is not as it was written ({'; '.join(told)}): score this date again",
-        )
+    differences = [f"{what}: {_some(names)}" for what, names in differing.items() if names]
+    if differences:
+        raise INPUTS("partition_changed", folder=folder, differences="; ".join(differences))
     return content
 
 
@@ -138,17 +132,6 @@ def summary(scores: Path) -> dict[str, Any]:
         except InputError as error:
             partitions[folder.name] = {"fault": error.code}
     return {"partitions": partitions}
-
-
-def view_digest(frame: pd.DataFrame) -> str:
-    """Return a digest of a table's columns and values, whatever the order of its rows.
-
-    frame: no index counts; NaN is equal to NaN. Each row counts with 64 bits: it finds accidents, no forger.
-    """
-    hash_R = pd.util.hash_pandas_object(frame, index=False).to_numpy(dtype="<u8")
-    state = hashlib.sha256(json.dumps([str(name) for name in frame.columns]).encode())
-    state.update(np.sort(hash_R).tobytes())
-    return state.hexdigest()
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from apps.risk.reasons import DEFECTS
 from apps.risk.scoring.layout import Layout, fit
-from core.errors import InternalFault
 
 ROWS_PER_RUN = 1 << 18  # rows held in memory before they are sorted and put on the disk
 ROWS_PER_BATCH = 1 << 13  # rows of each sorted run held in memory while the runs are merged
@@ -117,6 +117,6 @@ def _unique(tables: Iterator[pa.Table], key: tuple[str, ...]) -> Iterator[pa.Tab
                 column = table.column(name)
                 same = pc.and_(same, pc.equal(column.slice(1), column.slice(0, table.num_rows - 1)))
             if _key(table, key, 0) == last or (table.num_rows > 1 and pc.any(same).as_py()):
-                raise InternalFault("score_key", "two rows of the scores have the same key")
+                raise DEFECTS("score_key_doubled")
             last = _key(table, key, table.num_rows - 1)
         yield table

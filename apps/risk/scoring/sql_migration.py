@@ -25,19 +25,14 @@ def migration(
     key: Sequence[str],
     columns: Collection[str],
     primary: str | None,
-) -> str:
-    """Return the rest of a sentence about a table of the old layout, with the statements that migrate it.
+) -> list[str]:
+    """Return the statements that migrate a table of the old layout.
 
     table: of the present layout. key: its primary key. columns: of the old table. primary: name of its key. PostgreSQL
     changes the table, SQLite, which cannot change a key, copies it and keeps the old one.
     """
-    statements = (
-        _copy(dialect, table, columns) if dialect.name == "sqlite" else _change(dialect, table, key, primary)
-    )
     return (
-        "is of the old layout, which keeps one scoring a date: run the following once, which calls its rows "
-        f"'{OLD_SCORING}' (score.name={OLD_SCORING} continues them), or name another table by score.sql_table: "
-        f"BEGIN; {'; '.join(statements)}; COMMIT;"
+        _copy(dialect, table, columns) if dialect.name == "sqlite" else _change(dialect, table, key, primary)
     )
 
 

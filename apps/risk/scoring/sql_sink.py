@@ -20,9 +20,9 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from apps.risk.data.as_of_time import AsOf
 from apps.risk.data.sql import open_engine, parse_url, show, told
+from apps.risk.reasons import INPUTS
 from apps.risk.scoring.layout import Layout
-from apps.risk.scoring.sql_migration import is_of_old_layout, migration
-from core.errors import InputError
+from apps.risk.scoring.sql_migration import OLD_SCORING, is_of_old_layout, migration
 
 SCORING, AS_OF_TIME, AS_OF = "scoring", "as_of_time", "as_of"
 WAIT_S = 60  # for another writer's transaction in SQLite
@@ -48,9 +48,9 @@ def upsert(
     transaction: new rows are inserted, changed ones updated, equal ones not touched. Rows of the same scoring, time
     and scope (model, target) that are no longer there are deleted, all others stand; columns that the table has
     besides are kept. Writers of one scoring and time wait for each other. NaN and null become NULL.
-    Raises InputError, without credentials: sql_unreachable for an outage (nothing was written, try again),
-    sql_schema for a table of other columns (of the old layout with the statements that migrate it), sql_failed for
-    what the database refuses.
+    Raises InputError, without credentials: sql_write_interrupted for an outage (nothing was written, try again),
+    sql_old_layout (with the statements that migrate the table), sql_columns or sql_key for another table,
+    sql_write_failed for what the database refuses.
     """
     owner = {SCORING: scoring, AS_OF_TIME: as_of.exact, AS_OF: as_of.day}
     address = parse_url(url)
@@ -60,12 +60,11 @@ def upsert(
             return _replace(connection, _table(table, layout), owner, layout, batches, show(address))
     except SQLAlchemyError as error:
         if isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False):
-            raise InputError(
-                "sql_unreachable",
-                f"{show(address)} failed while {table} was written, which is as it was: {told(error, address)}",
+            raise INPUTS(
+                "sql_write_interrupted", database=show(address), table=table, cause=told(error, address)
             ) from None
-        raise InputError(
-            "sql_failed", f"{show(address)} refuses the scores for {table}: {told(error, address)}"
+        raise INPUTS(
+            "sql_write_failed", database=show(address), table=table, cause=told(error, address)
         ) from None
     finally:
         engine.dispose()
@@ -73,9 +72,7 @@ def upsert(
 
 def _engine(address: URL) -> sa.Engine:
     if address.get_backend_name() not in _INSERTS:
-        raise InputError(
-            "sql_driver", f"scores are not written to {address.drivername}: wanted sqlite or postgresql"
-        )
+        raise INPUTS("sql_sink_unknown", driver=address.drivername)
     is_sqlite = address.get_backend_name() == "sqlite"
     engine = open_engine(address, "writing", connect_args={"timeout": WAIT_S} if is_sqlite else {})
     if is_sqlite:
@@ -119,7 +116,7 @@ def _sql_type(field: pa.Field) -> sa.types.TypeEngine:
         if is_type(field.type):
             zoned = pa.types.is_timestamp(field.type) and field.type.tz is not None
             return sa.DateTime(timezone=True) if zoned else found
-    raise InputError("sql_schema", f"column {field.name} is of type {field.type}, which SQL has not")
+    raise INPUTS("sql_type", column=field.name, type=field.type)
 
 
 def _replace(
@@ -184,20 +181,24 @@ def _make(connection: sa.Connection, table: sa.Table, layout: Layout, shown: str
     primary = inspector.get_pk_constraint(table.name, schema=table.schema)
     if is_of_old_layout(found, primary["constrained_columns"], layout.key):
         statements = migration(connection.dialect, table, _key(layout), found, primary["name"])
-        raise InputError("sql_schema", f"table {table.fullname} of {shown} {statements}")
+        raise INPUTS(
+            "sql_old_layout",
+            table=table.fullname,
+            database=shown,
+            scoring=OLD_SCORING,
+            statements="; ".join(statements),
+        )
     missing = [name for name in table.columns.keys() if name not in found]  # noqa: SIM118
     if missing:
-        raise InputError(
-            "sql_schema",
-            f"table {table.fullname} of {shown} has no column {', '.join(missing)}: add it, or name another table",
-        )
+        raise INPUTS("sql_columns", table=table.fullname, database=shown, columns=", ".join(missing))
     wanted = _key(layout)
     if sorted(primary["constrained_columns"]) != sorted(wanted):
-        raise InputError(
-            "sql_schema",
-            f"table {table.fullname} of {shown} has the primary key "
-            f"({', '.join(primary['constrained_columns'])}): wanted "
-            f"({', '.join(wanted)})",
+        raise INPUTS(
+            "sql_key",
+            table=table.fullname,
+            database=shown,
+            key=", ".join(primary["constrained_columns"]),
+            wanted=", ".join(wanted),
         )
 
 

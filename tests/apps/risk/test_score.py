@@ -175,7 +175,7 @@ def test_what_cannot_be_scored_is_one_line_and_nothing_is_left(
 
 def test_an_event_needs_a_model_of_it(tmp_path: Path) -> None:
     table = returns().assign(bad=0)
-    with pytest.raises(InputError, match=r"the model does not forecast 'bad': leave data\.event out"):
+    with pytest.raises(InputError, match=r'the model does not forecast "bad": leave data\.event out'):
         go(config(tmp_path, table, data_event="bad", data_targets=""), tmp_path)
 
 
@@ -254,7 +254,9 @@ def test_a_database_that_does_not_answer_is_asked_again_and_then_told_of(
     def upsert(*_: object) -> int:
         tries.append("try")
         if len(tries) <= answers["after"]:
-            raise InputError("sql_unreachable", "db failed while t was written, which is as it was: gone")
+            raise InputError(
+                "sql_write_interrupted", "db failed while t was written, which is as it was: gone"
+            )
         return 1
 
     monkeypatch.setattr(module, "upsert", upsert)

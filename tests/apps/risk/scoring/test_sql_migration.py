@@ -21,10 +21,10 @@ OLD = (
 )
 
 
-def _sentence(url: str, table: str) -> str:
+def _sentence(url: str, table: str, code: str = "sql_old_layout") -> str:
     with pytest.raises(InputError) as caught:
         upsert(url, table, "desk", DATE, LAYOUT, [])
-    assert caught.value.code == "sql_schema"
+    assert caught.value.code == code
     assert "\n" not in caught.value.sentence
     return caught.value.sentence
 
@@ -69,4 +69,6 @@ def test_the_statements_in_the_refusal_migrate_the_table(url: str, table: str) -
 
 def test_another_table_without_our_columns_is_no_old_layout(url: str) -> None:
     run_sql(url, "create table scores (as_of date, primary key (as_of))")
-    assert "has no column scoring, as_of_time, entity, step, var, code: add it" in _sentence(url, "scores")
+    assert "has no column scoring, as_of_time, entity, step, var, code: add it" in _sentence(
+        url, "scores", "sql_columns"
+    )

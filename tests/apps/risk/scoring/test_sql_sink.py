@@ -208,7 +208,7 @@ def test_a_refusal_of_the_last_statement_leaves_the_old_rows(url: str) -> None:
     upsert(url, "scores", "desk", DATE, LAYOUT, FIRST)
     before = _rows(url)
     assert (
-        _refused(url, _batches(("a", 1, 1000.0, "ok"))).code == "sql_failed"
+        _refused(url, _batches(("a", 1, 1000.0, "ok"))).code == "sql_write_failed"
     )  # the others were deleted by then
     assert len(before) == 3
     assert _rows(url) == before
@@ -296,7 +296,7 @@ def test_an_outage_in_mid_write_leaves_the_old_rows(postgres: str) -> None:
         yield from _batches(("z", 2, 1.0, "ok"))
 
     error = _refused(postgres, outage())
-    assert error.code == "sql_unreachable"
+    assert error.code == "sql_write_interrupted"
     assert "failed while scores was written, which is as it was: " in error.sentence
     assert _rows(postgres) == before
     assert (
@@ -311,7 +311,7 @@ def test_a_server_that_is_down_is_told_without_its_credentials() -> None:
     port = free_port()
     address = URL.create("postgresql", USER, PASSWORD, "127.0.0.1", port, "db")
     error = _refused(address.render_as_string(hide_password=False), FIRST)
-    assert error.code == "sql_unreachable"
+    assert error.code == "sql_write_interrupted"
     assert error.sentence.startswith(f"postgresql+psycopg://127.0.0.1:{port}/db failed while")
 
 
@@ -326,28 +326,28 @@ def test_a_sqlite_database_that_another_holds_is_an_outage(
         connection.exec_driver_sql("BEGIN EXCLUSIVE")
         error = _refused(url, FIRST)
     engine.dispose()
-    assert error.code == "sql_unreachable"
+    assert error.code == "sql_write_interrupted"
     assert error.sentence.endswith("which is as it was: database is locked")
 
 
 def test_what_cannot_take_the_scores_is_refused(url: str, tmp_path: Path) -> None:
     assert _refused("mysql://u:p@host/db", FIRST).sentence.endswith("wanted sqlite or postgresql")
     assert _refused("://", FIRST).code == "sql_url"
-    assert _refused(f"sqlite:///{tmp_path}/none/scores.db", FIRST).code == "sql_unreachable"
+    assert _refused(f"sqlite:///{tmp_path}/none/scores.db", FIRST).code == "sql_write_interrupted"
     run_sql(url, "create table scores (as_of date, entity text, step bigint, primary key (as_of, entity))")
     error = _refused(url, FIRST)
-    assert error.code == "sql_schema"
+    assert error.code == "sql_columns"
     assert "has no column scoring, as_of_time, var, code: add it" in error.sentence
     run_sql(
         url, *(f"alter table scores add {name} text" for name in ("scoring", "as_of_time", "var", "code"))
     )
     error = _refused(url, FIRST)
-    assert error.code == "sql_schema"
+    assert error.code == "sql_key"
     assert error.sentence.endswith(
         "has the primary key (as_of, entity): wanted (scoring, as_of_time, entity, step)"
     )
     run_sql(url, "drop table scores")
-    assert _refused(url, [*FIRST, FIRST[0]]).code == "sql_failed"
+    assert _refused(url, [*FIRST, FIRST[0]]).code == "sql_write_failed"
     lists = pa.schema([*LAYOUT.schema, ("path", pa.list_(pa.float64()))])
     with pytest.raises(InputError, match="column path is of type list<item: double>, which SQL has not"):
         upsert(url, "scores", "desk", DATE, Layout(lists, LAYOUT.key), [])
