@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from apps.imagegen.errors import AdapterError, FieldError, PictureError, RecipeError
+from apps.imagegen.errors import (
+    AdapterError,
+    Cancelled,
+    EngineClosed,
+    FieldError,
+    PictureError,
+    QueueFull,
+    RecipeError,
+)
 from core.errors import InputError, InternalFault
 from core.reasons import Reasons
 
@@ -257,5 +265,31 @@ FAULT = Reasons(
     {
         "probe_unused": "the attention probe was never shown a step",
         "probe_grid": "a layer sees {positions} positions, which {rows} x {columns} latents never become",
+    },
+)
+
+QUEUE = Reasons(
+    QueueFull,
+    "An image for which the queue of the engine has no place",
+    {"queue_full": "{waiting} pictures wait already: try again in {seconds:.0f} s"},
+)
+
+ENGINE = Reasons(
+    EngineClosed,
+    "An image for an engine that has closed or died",
+    {
+        "engine_closed": "no more pictures are drawn: the engine is closing",
+        "engine_died": "the engine ended before this picture was drawn",
+    },
+)
+
+CANCELLED = Reasons(Cancelled, "An image that was cancelled", {"cancelled": "the picture was cancelled"})
+
+DRAWING = Reasons(
+    InternalFault,
+    "An image that failed while it was drawn",
+    {
+        "drawing_failed": "the picture could not be drawn: {type}",
+        "picture_not_finite": "the picture came out as no numbers: try less guidance, or another scheduler",
     },
 )

@@ -15,7 +15,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.models.engine import Engine, Event
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.job import Event
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.pipeline_saved import save_pipeline
 from apps.imagegen.models.schedulers import new_scheduler

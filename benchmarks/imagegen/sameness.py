@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.models.engine import Engine, Event
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.job import Event
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from benchmarks.command_line import whole
 

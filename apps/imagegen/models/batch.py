@@ -19,7 +19,7 @@ from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.autoencoder import to_bytes, to_signed
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.schedulers import new_scheduler, step
-from core.errors import InternalFault
+from apps.imagegen.reasons import DRAWING
 
 
 class DenoisingState:
@@ -95,10 +95,7 @@ class DenoisingState:
         scaled = (chosen / float(pipeline.vae.config["scaling_factor"])).to(pipeline.device)
         seen_1CHW = pipeline.vae.decode(scaled).sample
         if not torch.isfinite(seen_1CHW).all():
-            raise InternalFault(
-                "picture_not_finite",
-                "the picture came out as no numbers: try less guidance, or another scheduler",
-            )
+            raise DRAWING("picture_not_finite")
         drawn_HWC = to_bytes(seen_1CHW)[0].cpu().numpy()
         if self._mask_HW is None or self._rgb_HWC is None:
             return np.ascontiguousarray(drawn_HWC)

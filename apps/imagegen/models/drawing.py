@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.models.engine import Engine, Job
-from apps.imagegen.models.job import Probe
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.job import Job, Probe
 from core.errors import TriptychError
 
 

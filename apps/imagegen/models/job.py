@@ -1,4 +1,4 @@
-"""What whoever asks the engine for an image holds in hand: a job, its events, and why there may be none."""
+"""One image that was submitted to the engine: its recipe, its events, its result, and how to cancel it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from apps.imagegen.data.recipe import Recipe
-from core.errors import InputError, TriptychError
 
 Kind = Literal["started", "step", "preview", "done", "failed", "cancelled"]
 _FIRST_PREVIEW = 0.15  # of all steps; what a picture will show can be guessed by then
-
-
-class QueueFull(InputError):
-    """As many images wait as may; retry_after_s: seconds in which about half of them will have begun."""
-
-    def __init__(self, code: str, sentence: str, retry_after_s: float = 1.0) -> None:
-        super().__init__(code, sentence)
-        self.retry_after_s = retry_after_s
-
-    def __reduce__(self) -> tuple[type, tuple[str, str, float]]:  # type: ignore[override]
-        return type(self), (self.code, self.sentence, self.retry_after_s)
-
-
-class EngineClosed(TriptychError):
-    """The engine takes no more images."""
-
-
-class Cancelled(TriptychError):
-    """The image was cancelled before it was done."""
 
 
 class Probe(Protocol):
@@ -96,7 +76,10 @@ class Job:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Give it up: its place is free within one step. A job that is done stays done. Any thread may call this."""
+        """Ask for its end: the engine frees its place in the batch or the queue before its next step.
+
+        A job that is done stays done. Any thread may call this.
+        """
         self._cancelled.set()
         self._on_cancel()
 

@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from apps.imagegen.data.recipe import Recipe, seeds
-from apps.imagegen.errors import RecipeError
+from apps.imagegen.errors import Cancelled, EngineClosed, QueueFull, RecipeError
 from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.given import brought, whole_size
-from apps.imagegen.models.job import Cancelled, EngineClosed, Event, Job, QueueFull
+from apps.imagegen.models.job import Event, Job
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import complete_recipe
 from apps.imagegen.report.recipe_png import png_bytes

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.models.engine import Engine, Event, Job
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.job import Event, Job
 
 SECONDS = 60
 APPLE = Recipe("red apple", steps=4)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.errors import RecipeError
-from apps.imagegen.models import engine as engine_module
-from apps.imagegen.models import self_test
+from apps.imagegen.errors import Cancelled, EngineClosed, QueueFull, RecipeError
+from apps.imagegen.models import engine_core, self_test
 from apps.imagegen.models.batch import DenoisingState
-from apps.imagegen.models.engine import Cancelled, Engine, EngineClosed, Event, QueueFull
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.job import Event
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from core.errors import InternalFault
 from tests.apps.imagegen.gate import APPLE, SECONDS, Gate
@@ -52,13 +52,13 @@ def test_a_folder_of_stable_diffusion_1_5_draws(proven: None, tmp_path: Path) ->
 
 def test_images_join_and_leave_a_batch_between_steps(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     shared: list[list[int]] = []
-    predict = engine_module.predict
+    predict = engine_core.predict
 
     def watched(pipeline: Pipeline, drawings: list[DenoisingState], sizes: tuple[int, ...]) -> Any:
         shared.append([drawing.recipe.seed for drawing in drawings])
         return predict(pipeline, drawings, sizes)
 
-    monkeypatch.setattr(engine_module, "predict", watched)
+    monkeypatch.setattr(engine_core, "predict", watched)
     gate = Gate("step")
     with gate.held(engine, replace(APPLE, seed=1, steps=5)):
         late = engine.submit(replace(APPLE, seed=2, steps=2, scheduler="euler", guidance=1.0))
@@ -71,13 +71,13 @@ def test_no_more_rows_share_a_batch_than_fit_and_the_oldest_come_first(
     pipeline: Pipeline, proven: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows: list[int] = []
-    predict = engine_module.predict
+    predict = engine_core.predict
 
     def watched(pipeline: Pipeline, drawings: list[DenoisingState], sizes: tuple[int, ...]) -> Any:
         rows.append(sum(drawing.rows for drawing in drawings))
         return predict(pipeline, drawings, sizes)
 
-    monkeypatch.setattr(engine_module, "predict", watched)
+    monkeypatch.setattr(engine_core, "predict", watched)
     ended: list[int] = []
 
     def note(event: Event) -> None:
@@ -147,7 +147,7 @@ def test_a_waiting_image_is_cancelled_before_it_begins(engine: Engine) -> None:
 
 def test_a_fault_of_one_image_is_its_own(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = engine.submit(APPLE).result(SECONDS)
-    picture, predict = DenoisingState.picture, engine_module.predict
+    picture, predict = DenoisingState.picture, engine_core.predict
 
     def no_numbers(drawing: DenoisingState, *rest: Any) -> np.ndarray:
         if drawing.recipe.seed == 13:
@@ -164,7 +164,7 @@ def test_a_fault_of_one_image_is_its_own(engine: Engine, monkeypatch: pytest.Mon
             raise ZeroDivisionError
 
     monkeypatch.setattr(DenoisingState, "picture", no_numbers)
-    monkeypatch.setattr(engine_module, "predict", no_answer)
+    monkeypatch.setattr(engine_core, "predict", no_answer)
     gate, events = Gate(), []
     with gate.held(engine, replace(APPLE, seed=1)) as first:
         unseen = engine.submit(replace(APPLE, seed=13), on_event=events.append)
@@ -300,7 +300,7 @@ def test_an_engine_that_dies_lets_nobody_wait(
         def dies(*_: object) -> None:
             raise SystemExit
 
-        monkeypatch.setattr(engine, "_tell_step", dies)
+        monkeypatch.setattr(engine_core, "predict", dies)
     for job in (running, waiting):
         with pytest.raises(EngineClosed, match="the engine ended before this picture was drawn"):
             job.result(SECONDS)
@@ -316,13 +316,13 @@ def test_where_batches_are_not_alike_images_are_drawn_in_those_that_are(
 ) -> None:
     monkeypatch.setattr(self_test, "prove", lambda *_: sizes)
     rows: list[tuple[int, tuple[int, ...]]] = []
-    predict = engine_module.predict
+    predict = engine_core.predict
 
     def watched(pipeline: Pipeline, drawings: list[DenoisingState], sizes: tuple[int, ...]) -> Any:
         rows.append((len(drawings), tuple(sizes)))
         return predict(pipeline, drawings, sizes)
 
-    monkeypatch.setattr(engine_module, "predict", watched)
+    monkeypatch.setattr(engine_core, "predict", watched)
     with Engine(pipeline) as engine:
         gate = Gate()
         with gate.held(engine):

@@ -17,7 +17,8 @@ from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.errors import RecipeError
 from apps.imagegen.models import self_test
 from apps.imagegen.models.adapters import AdapterCache
-from apps.imagegen.models.engine import Engine, Event
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.job import Event
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from benchmarks.imagegen.sameness import digests_at, mixed
 from core.errors import InputError

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import pickle
-
 import numpy as np
 import pytest
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.models.job import Cancelled, Job, QueueFull, preview_steps
+from apps.imagegen.errors import Cancelled
+from apps.imagegen.models.job import Job, preview_steps
 
 
 @pytest.mark.parametrize(
@@ -52,8 +51,3 @@ def test_a_job_ends_once_and_lets_go_of_its_pictures() -> None:
     failed.end(None, Cancelled("cancelled", "the picture was cancelled"))
     with pytest.raises(Cancelled):
         failed.result()
-
-
-def test_a_full_queue_survives_a_process_border() -> None:
-    error = pickle.loads(pickle.dumps(QueueFull("queue_full", "full", 3.5)))
-    assert (error.code, error.sentence, error.retry_after_s) == ("queue_full", "full", 3.5)

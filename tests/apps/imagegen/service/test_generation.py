@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.models.job import Cancelled, EngineClosed
+from apps.imagegen.errors import Cancelled, EngineClosed
 from apps.imagegen.service.forms import Upload
 from apps.imagegen.service.generation import failure_of
 from core.errors import InternalFault
