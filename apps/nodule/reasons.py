@@ -12,6 +12,7 @@ nifti and volume_files raise `refuse(…)`, which reaches the caller as ItemRefu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.errors import ConfigError, InputError, ItemRefused
 from core.reasons import Reasons
@@ -26,6 +27,13 @@ class Reason:
     """A verdict: `status` is accepted, skipped or quarantined; `code` is stable; `sentence` is for people."""
 
     status: str
+    code: str
+    sentence: str
+
+
+class Note(NamedTuple):
+    """What a reader should know of an accepted series: `code` is stable, `sentence` is for people."""
+
     code: str
     sentence: str
 
@@ -167,6 +175,7 @@ NOTE_SENTENCES = {
 
 # What was not searched, or not reported, in an accepted series.
 LIMIT_SENTENCES = {
+    "no_segmentation": "Nothing was found, so there is no segmentation file.",
     "no_lung": "No lung found: no air space holds {limit:.0f} ml of lung tissue, so no nodule was searched for.",
     "not_searched": (
         "Not searched for: nodules below about 4 mm, masses above about {largest:.0f} mm, enlarged lymph nodes, "
@@ -206,6 +215,6 @@ def verdict_of(refusal: ItemRefused) -> Reason:
     return Reason(QUARANTINED, refusal.code, refusal.sentence)
 
 
-def note(code: str, **values: float | str) -> tuple[str, str]:
-    """Return (code, sentence) for `Volume.notes`."""
-    return code, _fill(NOTE_SENTENCES | LIMIT_SENTENCES, code, values)
+def note(code: str, **values: float | str) -> Note:
+    """Return the note of a code."""
+    return Note(code, _fill(NOTE_SENTENCES | LIMIT_SENTENCES, code, values))

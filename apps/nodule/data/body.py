@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from apps.nodule.data.lung_box import Located
 from apps.nodule.data.lungs import CAVITY_MM3, GRID_MM, SMALLEST_MM3
-from apps.nodule.reasons import note
+from apps.nodule.reasons import Note, note
 
 TISSUE_HU = -300.0
 SMALL_BODY_MM = 180.0  # a child of about four years; adults measure 280 to 400 mm at the lungs
@@ -26,7 +26,7 @@ OTHER_WORDS = (
 TORSO_WORDS = (*CHEST_WORDS, "NECK", "ABD", "BODY", "TRUNK")
 
 
-def body_notes(located: Located) -> list[tuple[str, str]]:
+def body_notes(located: Located) -> list[Note]:
     """Return (code, sentence) where there is no lung, or where header and images contradict each other.
 
     Looks at BodyPartExamined and PatientSize of a DICOM source, and at the width of the body.

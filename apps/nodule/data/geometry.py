@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.nodule.data.frames import Frame
-from apps.nodule.reasons import note, refuse
+from apps.nodule.reasons import Note, note, refuse
 
 # Scanners print positions with as little as one decimal: each is then up to 0.05 mm off, a step between two
 # up to 0.1 mm; such a series is regular. LIDC-IDRI-0063 and LungFCP-01-0001 print theirs exactly (2.5 and 1 mm
@@ -40,7 +40,7 @@ class Grid:
     places: tuple[tuple[int, ...], ...]
     affine: np.ndarray
     shape_HW: tuple[int, int]
-    notes: tuple[tuple[str, str], ...]
+    notes: tuple[Note, ...]
 
     @property
     def step_mm(self) -> float:

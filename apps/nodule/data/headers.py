@@ -92,19 +92,19 @@ def read_header(path: Path) -> Header:
     return header
 
 
-def read_object(header: Header) -> Dataset:
+def read_object(path: Path, syntax: UID) -> Dataset:
     """Read one object whole, pixels included, within `quiet_libraries`.
 
     Raises ItemRefused: unreadable_file, undecodable.
     """
     try:
-        dataset = dcmread(header.path, force=True)
+        dataset = dcmread(path, force=True)
     except OSError:
         raise refuse("unreadable_file") from None
     except Exception:  # pydicom raises nearly anything on broken bytes and quotes values: no cause is kept
         raise refuse("undecodable", images=1) from None
     drop_broken(dataset)
-    dataset.file_meta.TransferSyntaxUID = header.syntax
+    dataset.file_meta.TransferSyntaxUID = syntax
     return dataset
 
 

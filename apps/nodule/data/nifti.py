@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from apps.nodule.reasons import note, refuse
+from apps.nodule.reasons import Note, note, refuse
 
 GZIP = b"\x1f\x8b"
 HEADER_BYTES = 540
@@ -66,7 +66,7 @@ class NiftiHeader:
     intercept: float
     affine: np.ndarray | None
     is_oriented: bool
-    notes: tuple[tuple[str, str], ...]
+    notes: tuple[Note, ...]
 
 
 def is_compressed(path: Path) -> bool:
@@ -122,7 +122,7 @@ def _parse(data: bytes) -> NiftiHeader:
 
 def _placement(
     get: dict[str, tuple], shape: tuple[int, ...]
-) -> tuple[np.ndarray | None, bool, tuple[tuple[str, str], ...]]:
+) -> tuple[np.ndarray | None, bool, tuple[Note, ...]]:
     """Return affine (LPS), whether the file gives one, and notes; s-form and q-form are two ways to say it."""
     unit = UNIT_MM.get(get["units"][0] & 7, 1.0)
     scale = np.diag([unit, unit, unit, 1.0])

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from apps.nodule.data.frames import Frame, count_frames, frames_of
-from apps.nodule.data.geometry import SAME_PLACE_MM, degrees_off_axial, grid_of
+from apps.nodule.data.geometry import SAME_PLACE_MM, Grid, degrees_off_axial, grid_of
 from apps.nodule.data.headers import Header, Pixels, is_decodable
-from apps.nodule.data.modality import is_named_hounsfield, rescales_of
+from apps.nodule.data.modality import Modality, is_named_hounsfield, rescales_of
 from apps.nodule.data.parts import Stack, interleaved_grids, offset_mm, stacks_of
+from apps.nodule.data.plan import Plan, plan_of
 from apps.nodule.data.slices import MAX_OFF_AXIAL_DEGREES, has_plain_pixels, slices_among
 from apps.nodule.data.values import values_are_hounsfield
-from apps.nodule.reasons import Reason, accept, fault, note, skip, verdict_of
+from apps.nodule.reasons import Note, Reason, accept, fault, note, skip, verdict_of
 from core.errors import ItemRefused
 
 CT_CLASSES = frozenset({
@@ -46,15 +47,16 @@ class Part:
     """The verdict on a series, or on one of the stacks of images that it holds.
 
     slices: (header in the list given, frame in its object), both from 0; empty unless it was judged as a stack.
-    left_out: headers that are no slices. notes: (code, sentence) of what a reader should know. number: from 1, or 0 for
-    a whole series.
+    left_out: headers that are not slices. notes: what a reader should know. number: from 1, or 0 for a whole series.
+    plan: how an accepted stack is decoded.
     """
 
     reason: Reason
     slices: tuple[tuple[int, int], ...] = ()
     left_out: tuple[int, ...] = ()
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
     number: int = 0
+    plan: Plan | None = None
 
 
 def judge(headers: Sequence[Header]) -> list[Part]:
@@ -101,28 +103,48 @@ def _judge_images(images: Sequence[Header], numbers: Sequence[int]) -> list[Part
         rescales = rescales_of(datasets, frames)
     except ItemRefused as refusal:
         return [Part(verdict_of(refusal))]
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
     if not all(is_named_hounsfield(datasets[frame.source], frame.index) for frame in frames):
         if not values_are_hounsfield(images, frames, rescales):
             return [Part(skip("not_hounsfield"))]
         notes = (note("rescale_type"),)
-    return [replace(part, notes=(*notes, *part.notes)) for part in _judge_stacks(images, frames, numbers)]
+    parts = _judge_stacks(images, frames, rescales, numbers)
+    return [replace(part, notes=(*notes, *part.notes)) for part in parts]
 
 
-def _judge_stacks(images: Sequence[Header], frames: list[Frame], numbers: Sequence[int]) -> list[Part]:
-    stacks = stacks_of(images, frames, lambda stack: _judge_stack(images, stack))
+def _judge_stacks(
+    images: Sequence[Header], frames: list[Frame], rescales: Sequence[Modality], numbers: Sequence[int]
+) -> list[Part]:
+    known: dict[tuple[tuple[int, int], ...], tuple[Reason, Grid | None]] = {}
+
+    def verdict_and_grid(stack: Sequence[Frame]) -> tuple[Reason, Grid | None]:
+        # The order in which a stack was put together decides nothing, and each stack is arranged once.
+        ordered = sorted(stack, key=_identity)
+        key = tuple(map(_identity, ordered))
+        if key not in known:
+            known[key] = _judge_stack(images, ordered)
+        return known[key]
+
+    stacks = stacks_of(images, frames, lambda stack: verdict_and_grid(stack)[0])
+    rescale_of = dict(zip(map(_identity, frames), rescales, strict=True))
     parts = []
     for position, stack in enumerate(stacks, start=1):
-        verdict = _judge_stack(images, stack.frames)
-        slices = tuple(sorted((numbers[frame.source], frame.index) for frame in stack.frames))
-        notes = _notes_on_frames_of_reference(images, stack.frames)
+        verdict, grid = verdict_and_grid(stack.frames)
+        mine = sorted(stack.frames, key=_identity)
+        plan = plan_of(images, mine, [rescale_of[_identity(f)] for f in mine], grid) if grid else None
+        slices = tuple(sorted((numbers[frame.source], frame.index) for frame in mine))
+        notes = _notes_on_frames_of_reference(images, mine)
         if len(stacks) > 1:
             notes = (*_notes_on_split(stacks, position), *notes)
-        parts.append(Part(verdict, slices, (), notes, position if len(stacks) > 1 else 0))
+        parts.append(Part(verdict, slices, (), notes, position if len(stacks) > 1 else 0, plan))
     return parts
 
 
-def _notes_on_split(stacks: Sequence[Stack], position: int) -> tuple[tuple[str, str], ...]:
+def _identity(frame: Frame) -> tuple[int, int]:
+    return frame.source, frame.index
+
+
+def _notes_on_split(stacks: Sequence[Stack], position: int) -> tuple[Note, ...]:
     split = note("series_split", parts=len(stacks), by=" and ".join(stacks[0].by), number=position)
     offset = offset_mm(stacks)
     return (split, note("interleaved", offset=offset)) if offset > SAME_PLACE_MM else (split,)
@@ -134,9 +156,7 @@ def _frames_of_reference(images: Sequence[Header], frames: Sequence[Frame]) -> C
     return Counter(uid for uid in named if uid)
 
 
-def _notes_on_frames_of_reference(
-    images: Sequence[Header], frames: Sequence[Frame]
-) -> tuple[tuple[str, str], ...]:
+def _notes_on_frames_of_reference(images: Sequence[Header], frames: Sequence[Frame]) -> tuple[Note, ...]:
     named = _frames_of_reference(images, frames)
     if len(named) > 1:
         return (note("frames_of_reference", frames=len(named)),)
@@ -196,25 +216,27 @@ def _fault_of(images: Sequence[Header]) -> Reason | None:
     return None
 
 
-def _judge_stack(images: Sequence[Header], frames: list[Frame]) -> Reason:
-    """Return the verdict on images as one volume."""
+def _judge_stack(images: Sequence[Header], frames: list[Frame]) -> tuple[Reason, Grid | None]:
+    """Return the verdict on images as one volume, and their grid where they are accepted."""
     if len(frames) < MIN_SLICES:
-        return skip("too_few_slices", slices=len(frames), limit=MIN_SLICES)
+        return skip("too_few_slices", slices=len(frames), limit=MIN_SLICES), None
     named = _frames_of_reference(images, frames)
     # A writer that draws a new frame of reference for each image says nothing by it; two stacks in two frames may
     # be a patient who was moved.
     if 1 < len(named) <= len(frames) / 2:
-        return fault("mixed_frames_of_reference", frames=len(named))
+        return fault("mixed_frames_of_reference", frames=len(named)), None
     try:
         grid = grid_of(frames)
     except ItemRefused as refusal:
         grids = interleaved_grids(frames)
         if len(grids) > 1:
             offset = offset_mm([Stack(grid) for grid in grids])
-            return fault("interleaved_grids", grids=len(grids), offset=offset)
-        return verdict_of(refusal)
+            return fault("interleaved_grids", grids=len(grids), offset=offset), None
+        return verdict_of(refusal), None
     verdict = judge_extent(len(grid.places), grid.step_mm) or judge_size(len(grid.places), *grid.shape_HW)
-    return verdict or accept("ct_series", slices=len(grid.places))
+    if verdict is not None:
+        return verdict, None
+    return accept("ct_series", slices=len(grid.places)), grid
 
 
 def judge_extent(slices: int, step_mm: float) -> Reason | None:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from apps.nodule.data.files import FoundFile, Kind, find_files, path_hash, volume_suffix
 from apps.nodule.data.headers import Header, read_header
+from apps.nodule.data.plan import Plan
 from apps.nodule.data.quiet import quiet_libraries
 from apps.nodule.data.select import Part, judge
-from apps.nodule.data.volume_files import judge_volume
-from apps.nodule.reasons import ACCEPTED, Reason, fault, skip, verdict_of
+from apps.nodule.data.volume_files import Layout, judge_volume
+from apps.nodule.reasons import ACCEPTED, Note, Reason, fault, skip, verdict_of
 from core.errors import ItemRefused
 
 # Names that the output folder needs for itself.
@@ -34,9 +35,9 @@ class SeriesItem:
         stem, or `unreadable-<8 hex>` of the file's relative path.
     status: accepted, skipped or quarantined; code and sentence say why, free of patient data.
     files: sorted by relative path. kind: dicom, volume or file (neither).
-    slices: the images of the volume as (number in `files`, frame in that object), both from 0; DICOM only.
-    notes: (code, sentence) of what was left out, split or doubted.
+    notes: what was left out, split or doubted.
     study: StudyInstanceUID, and description: SeriesDescription, as the header has them; empty for other files.
+    plan: how an accepted series is read, as its headers have it: `load` opens no header again.
     """
 
     id: str
@@ -45,10 +46,10 @@ class SeriesItem:
     sentence: str
     files: tuple[Path, ...]
     kind: str
-    slices: tuple[tuple[int, int], ...] = ()
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
     study: str = ""
     description: str = ""
+    plan: Plan | Layout | None = field(default=None, repr=False, compare=False)
 
     @property
     def series(self) -> str:
@@ -88,9 +89,8 @@ def _dicom_items(uid: str, headers: list[Header]) -> list[SeriesItem]:
 
 def _dicom_item(uid: str, headers: list[Header], part: Part) -> SeriesItem:
     used = sorted({number for number, _ in part.slices} | set(part.left_out)) or list(range(len(headers)))
-    place = {number: position for position, number in enumerate(used)}
     sentence = part.reason.sentence
-    if part.reason.status != ACCEPTED:  # an accepted series tells its notes with its results
+    if part.reason.status != ACCEPTED:  # the notes of an accepted series stand in its results
         sentence = " ".join([sentence, *(text for _, text in part.notes)])
     first = headers[part.slices[0][0] if part.slices else 0]
     return SeriesItem(
@@ -100,10 +100,10 @@ def _dicom_item(uid: str, headers: list[Header], part: Part) -> SeriesItem:
         sentence,
         tuple(headers[number].path for number in used),
         "dicom",
-        tuple((place[number], frame) for number, frame in part.slices),
         part.notes,
         first.text("StudyInstanceUID"),
         first.text("SeriesDescription"),
+        part.plan,
     )
 
 
@@ -135,7 +135,8 @@ def _volumes(files: list[FoundFile], taken: set[str]) -> list[SeriesItem]:
         shared = count[stem.casefold()] > 1 or stem in taken or stem.casefold() in RESERVED_IDS
         hashed = shared or stem != own[file]
         identity = f"{stem or 'volume'}-{path_hash(file.relative)}" if hashed else stem
-        items.append(_item(identity, judge_volume(file.path), [file.path], "volume"))
+        reason, layout = judge_volume(file.path)
+        items.append(replace(_item(identity, reason, [file.path], "volume"), plan=layout))
     return items
 
 

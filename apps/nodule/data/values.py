@@ -31,6 +31,7 @@ def values_are_hounsfield(
 
 
 def _hounsfield(images: Sequence[Header], frame: Frame, rescale: Modality) -> np.ndarray:
-    dataset = read_object(images[frame.source])
+    image = images[frame.source]
+    dataset = read_object(image.path, image.syntax)
     (stored_HW,) = stored_frames(dataset, [frame.index])
     return to_hounsfield(stored_HW, dataset, rescale)

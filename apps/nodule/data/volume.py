@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
+from apps.nodule.reasons import Note
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """A CT volume.
@@ -31,7 +34,7 @@ class Volume:
     affine: np.ndarray
     uid: str
     sources: tuple[Dataset, ...] = ()
-    notes: tuple[tuple[str, str], ...] = field(default=())
+    notes: tuple[Note, ...] = field(default=())
     frames: tuple[tuple[int, int], ...] = ()
     is_oriented: bool = True
 

@@ -21,7 +21,7 @@ from apps.nodule.data.quiet import native_stderr_muted
 from apps.nodule.data.select import judge_extent, judge_size
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_grid import near_lps, settled, to_lps
-from apps.nodule.reasons import Reason, accept, note, refuse, verdict_of
+from apps.nodule.reasons import Note, Reason, accept, note, refuse, verdict_of
 from core.data.paths import encodable
 from core.errors import ItemRefused
 
@@ -42,20 +42,21 @@ class Layout:
     channels: int
     affine: np.ndarray
     is_oriented: bool
-    notes: tuple[tuple[str, str], ...]
+    notes: tuple[Note, ...]
     nifti: NiftiHeader | None
 
 
-def judge_volume(path: Path) -> Reason:
-    """Return the verdict on a volume file from its header alone, within `quiet_libraries`."""
+def judge_volume(path: Path) -> tuple[Reason, Layout | None]:
+    """Return the verdict on a volume file from its header alone, and what that says, within `quiet_libraries`."""
     try:
         layout = _checked(path)
         settled(layout.affine, layout.size[:3])
     except ItemRefused as refusal:
-        return verdict_of(refusal)
+        return verdict_of(refusal), None
     axis = near_lps(layout.affine)[0][0]
     slices, step = layout.size[axis], float(np.linalg.norm(layout.affine[:3, axis]))
-    return judge_extent(slices, step) or judge_size(*layout.size) or accept("ct_volume", slices=slices)
+    left_aside = judge_extent(slices, step) or judge_size(*layout.size)
+    return (left_aside, None) if left_aside else (accept("ct_volume", slices=slices), layout)
 
 
 def _checked(path: Path) -> Layout:
@@ -109,13 +110,14 @@ def _states_orientation(path: Path) -> bool:
     return wanted.search(text) is not None
 
 
-def read_volume_file(path: Path, uid: str) -> Volume:
+def read_volume_file(path: Path, uid: str, layout: Layout | None = None) -> Volume:
     """Read a volume file of Hounsfield units, within `quiet_libraries`.
 
+    layout: what `judge_volume` read of its header; None reads it now.
     Raises ItemRefused: unreadable_volume, truncated, damaged_file, volume_axes, volume_colour, volume_geometry,
     volume_not_finite, shear_too_large, values_not_hu.
     """
-    layout = _checked(path)
+    layout = layout or _checked(path)
     values_zyx = read_nifti_voxels(path, layout.nifti) if layout.nifti else _itk_voxels(path)
     values_DHW, affine = to_lps(values_zyx, layout.affine)
     hu_DHW = _hounsfield(values_DHW)

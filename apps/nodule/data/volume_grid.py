@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 
-from apps.nodule.reasons import note, refuse
+from apps.nodule.reasons import Note, note, refuse
 
 # How far a direction may be off its orthonormal neighbour: single precision, then what writers round away.
 EXACT = 2e-5
@@ -39,7 +39,7 @@ def to_lps(values_zyx: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.n
     return np.ascontiguousarray(values_DHW), turned
 
 
-def settled(affine: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[tuple[str, str], ...]]:
+def settled(affine: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[Note, ...]]:
     """Return a (4, 4) affine as it is used, and notes: noise is taken out about the middle of the volume.
 
     Raises ItemRefused("shear_too_large").

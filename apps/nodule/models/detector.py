@@ -6,7 +6,7 @@ from typing import Protocol
 
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Detection
-from apps.nodule.reasons import note
+from apps.nodule.reasons import Note, note
 
 THICK_MM = 3.05  # the thickest slices of the data that sensitivity was measured on are 3 mm apart
 
@@ -26,7 +26,7 @@ class Detector(Protocol):
         ...
 
 
-def search_limits(volume: Volume, largest_mm: float, most: int, left: int) -> list[tuple[str, str]]:
+def search_limits(volume: Volume, largest_mm: float, most: int, left: int) -> list[Note]:
     """Return (code, sentence) of what was not searched, or not reported.
 
     largest_mm: the largest lesion searched for. most: `model.max_candidates`, or the limit without it; left: how many

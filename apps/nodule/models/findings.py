@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from apps.nodule.reasons import Note
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -27,7 +29,7 @@ class Detection:
     """
 
     candidates: list[Candidate]
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

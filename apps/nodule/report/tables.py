@@ -10,6 +10,7 @@ import numpy as np
 
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
+from apps.nodule.reasons import Note, note
 from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.place import find_side, image_number, source_image
 from core.runs.files import write_csv, write_json
@@ -67,10 +68,10 @@ def report(
     }
 
 
-def notes(volume: Volume, findings: Sequence[Finding]) -> list[tuple[str, str]]:
+def notes(volume: Volume, findings: Sequence[Finding]) -> list[Note]:
     """Return (code, sentence) of what a reader should know: intake's notes, and what was left out."""
     missing = volume.sources and not findings  # a volume that is no DICOM gets an empty label map
-    own = [("no_segmentation", "Nothing was found, so there is no segmentation file.")] if missing else []
+    own = [note("no_segmentation")] if missing else []
     return [*volume.notes, *own]
 
 

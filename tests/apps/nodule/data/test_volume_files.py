@@ -187,7 +187,7 @@ def test_rules_for_size_look_along_the_body(tmp_path: Path) -> None:
     write_volume_file(Volume(volume.hu_DHW[:12], volume.affine, "x"), tmp_path / "thin.nii.gz")
     sagittal = sitk.DICOMOrient(to_image(volume), "PSL")
     sitk.WriteImage(sagittal, str(tmp_path / "sagittal.nii.gz"))
-    judged = [judge_volume(tmp_path / f"{name}.nii.gz") for name in ("chest", "thin", "sagittal")]
+    judged = [judge_volume(tmp_path / f"{name}.nii.gz")[0] for name in ("chest", "thin", "sagittal")]
     assert [reason.sentence for reason in judged] == [
         "A CT volume of 24 slices.",
         "The series has 12 slices; a chest needs at least 20.",
@@ -219,8 +219,9 @@ def ras(affine: np.ndarray) -> np.ndarray:
 
 def read(path: Path) -> Volume:
     with quiet_libraries():
-        assert judge_volume(path).status == "accepted", judge_volume(path).sentence
-        return read_volume_file(path, "x")
+        reason, layout = judge_volume(path)
+        assert reason.status == "accepted", reason.sentence
+        return read_volume_file(path, "x", layout)
 
 
 def test_a_sheared_nifti_lies_where_the_sheared_dicom_lies(tmp_path: Path) -> None:
@@ -234,7 +235,8 @@ def test_a_sheared_nifti_lies_where_the_sheared_dicom_lies(tmp_path: Path) -> No
 def test_a_shear_beyond_the_limit_is_refused_as_such(tmp_path: Path) -> None:
     wanted = chest_volume(grid_affine(step=(0, 2.4, 2.4)))
     path = nifti(tmp_path / "a.nii", ras(wanted.affine), wanted.hu_DHW)
-    assert (judge_volume(path).status, judge_volume(path).code) == ("quarantined", "shear_too_large")
+    reason, layout = judge_volume(path)
+    assert (reason.status, reason.code, layout) == ("quarantined", "shear_too_large", None)
 
 
 def test_noise_in_the_directions_of_a_nifti(tmp_path: Path) -> None:
