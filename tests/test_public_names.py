@@ -10,6 +10,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from apps.nodule.config import NoduleConfig
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.report import tables
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.reported import reported
 from apps.risk.config import RiskConfig
 from apps.risk.scoring import scores
 from core.cli.choices import groups
@@ -55,7 +56,12 @@ def _results() -> dict[str, Any]:
     volume = Volume(np.zeros((3, 4, 5), np.int16), np.eye(4), "scan", notes=(("code", "A sentence."),))
     candidate = Candidate((1.0, 1.0, 1.0), 6.0, 0.9)
     finding = Finding(candidate, np.ones((1, 1, 1), bool), (1, 1, 1), 1.0)
-    report = tables.report(volume, [candidate], [finding], ModelInfo("compact", "1", 0.5))
+    report = tables.report(
+        volume,
+        [candidate],
+        reported(volume, [finding]),
+        SimpleNamespace(name="compact", version="1", threshold=0.5),
+    )
     return {
         "summary.csv": list(infer.SUMMARY_COLUMNS),
         "nodules.csv, candidates.csv": list(tables.COLUMNS),

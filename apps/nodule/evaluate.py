@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -37,38 +37,49 @@ CURVE_COLUMNS = tuple(CURVE)
 NO_FINDINGS = Annotations((), np.zeros((0, 3)), np.zeros(0))
 
 
-def run(config: NoduleConfig, run: Run) -> int:
+class Evaluation(NamedTuple):
+    """A detector's marks judged: which mark hit which nodule, and the curve over all thresholds."""
+
+    matched: Matched
+    froc: Froc
+
+
+def run(cfg: NoduleConfig, run: Run) -> int:
     """Read LUNA16's files, write metrics.json, froc.csv, froc.png and froc.svg to `output`.
 
     Raises InputError for a bad file, and where the scans listed hold no nodule: there is no sensitivity then.
     """
-    scans = read_seriesuids(Path(config.seriesuids or ""))
-    predictions = read_predictions(Path(config.predictions or ""), scans)
-    annotations = read_annotations(Path(config.annotations or ""))
-    excluded = read_annotations(Path(config.excluded)) if config.excluded else NO_FINDINGS
-    matched, result = score(predictions, annotations, excluded, scans, seed=config.seed)
+    scans = read_seriesuids(Path(cfg.seriesuids or ""))
+    predictions = read_predictions(Path(cfg.predictions or ""), scans)
+    annotations = read_annotations(Path(cfg.annotations or ""))
+    excluded = read_annotations(Path(cfg.excluded)) if cfg.excluded else NO_FINDINGS
+    matched, result = evaluate(predictions, annotations, excluded, scans, seed=cfg.seed)
     if not len(matched.nodule_scan_K):
-        raise BAD_INPUT("no_nodules", annotations=config.annotations, seriesuids=config.seriesuids)
-    metrics = metrics_of(matched, result, seed=config.seed)
-    _write(Path(config.output or ""), metrics, result)
+        raise BAD_INPUT("no_nodules", annotations=cfg.annotations, seriesuids=cfg.seriesuids)
+    metrics = metrics_of(matched, result, seed=cfg.seed)
+    _write(Path(cfg.output or ""), metrics, result)
     run.write_metrics(metrics)
     run.log.event("evaluated", items=len(scans), count=matched.marks, name="cpm", value=metrics["cpm"])
     return ExitCode.DONE
 
 
-def score(
+def evaluate(
     predictions: Predictions,
     annotations: Annotations,
     excluded: Annotations,
     scans: tuple[str, ...],
     seed: int = 0,
     samples: int = SAMPLES,
-) -> tuple[Matched, Froc]:
-    """Judge and count on the scans listed; what lies on other scans is left out, as in LUNA16's script."""
+) -> Evaluation:
+    """Judge marks on the scans listed by LUNA16's rules; what lies on other scans is left out, as in its script.
+
+    predictions, annotations, excluded: centres in LPS mm, as `apps.nodule.data.luna16` reads them. scans: their series
+    UIDs. seed, samples: of the bootstrap over scans.
+    """
     matched = match(
         _marks(predictions, scans), _spheres(annotations, scans), _spheres(excluded, scans), scans=len(scans)
     )
-    return matched, froc(matched, samples, seed)
+    return Evaluation(matched, froc(matched, samples, seed))
 
 
 def metrics_of(matched: Matched, result: Froc, seed: int) -> dict[str, Any]:

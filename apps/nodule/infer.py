@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from apps.nodule.config import NoduleConfig
 from apps.nodule.data.load import load
 from apps.nodule.data.series import PART, SeriesItem, scan
+from apps.nodule.data.volume import Volume
 from apps.nodule.models.build import build_detector
 from apps.nodule.models.detector import Detector
+from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.models.segment import segment
-from apps.nodule.reasons import BAD_INPUT, Reason, fault, verdict_of
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.reasons import ACCEPTED, BAD_INPUT, QUARANTINED, SKIPPED, Note, fault, verdict_of
 from apps.nodule.report.tables import notes
 from apps.nodule.report.write import remove_results, write_results
 from core.errors import ExitCode, InputError, ItemRefused, where_of
 from core.runs.files import make_folder, write_csv
 from core.runs.folder import Run, records_of
-from core.runs.log import pseudonym
+from core.runs.log import RunLog, pseudonym
 from core.runs.quarantine import Quarantine
 from core.terminal.notes import print_set_aside
 from core.terminal.progress import progress
@@ -41,17 +44,77 @@ SUMMARY = {
 SUMMARY_COLUMNS = tuple(SUMMARY)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one series: a row of summary.csv. findings, candidates: None where nobody looked."""
+@dataclass(frozen=True, eq=False)
+class SeriesResult:
+    """What became of one series.
 
-    item: SeriesItem
+    series: SeriesInstanceUID (`<uid>-part-<n>` for one of several stacks of images in it), or a volume file's stem.
+    status: "accepted"; "skipped" by a rule of this application; or "quarantined" for a fault. code, sentence: why, the
+        code stable and the sentence free of patient data.
+    files: those of the series. volume: its CT, where it was accepted: the findings lie on its grid.
+    candidates: by falling probability. findings: those at or above the detector's threshold, with their masks.
+    """
+
+    series: str
     status: str
     code: str
     sentence: str
-    notes: str = ""
-    findings: int | None = None
-    candidates: int | None = None
+    files: tuple[Path, ...] = ()
+    volume: Volume | None = None
+    candidates: tuple[Candidate, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Repairs, peculiarities and limits of the search that a reader should know."""
+        return self.volume.notes if self.volume is not None else ()
+
+
+def infer(source: Path, detector: Detector, *, leave_out: Collection[Path] = ()) -> Iterator[SeriesResult]:
+    """Search every series of a folder, or of one file, in a fixed order, one at a time as the caller iterates.
+
+    leave_out: folders not to enter. Raises InputError, at once, where the input does not exist or holds no file.
+    """
+    return (search(item, detector) for item in _series_of(source, leave_out))
+
+
+def _series_of(source: Path, leave_out: Iterable[Path]) -> list[SeriesItem]:
+    items = scan(source, leave_out=leave_out)
+    if not items:
+        raise BAD_INPUT("input_empty", path=source)
+    return items
+
+
+def search(item: SeriesItem, detector: Detector) -> SeriesResult:
+    """Take one series from its files to its findings; a series that cannot be read gives its reason."""
+    if item.status != ACCEPTED:
+        return SeriesResult(item.id, item.status, item.code, item.sentence, item.files)
+    try:
+        volume, candidates, findings = search_volume(load(item), detector)
+    except (ItemRefused, MemoryError) as error:
+        return _quarantined(item, error)
+    return SeriesResult(
+        item.id, item.status, item.code, item.sentence, item.files, volume, candidates, findings
+    )
+
+
+def search_volume(
+    volume: Volume, detector: Detector
+) -> tuple[Volume, tuple[Candidate, ...], tuple[Finding, ...]]:
+    """Return the volume with the notes of the search, the candidates, and the findings among them."""
+    detection = detector.detect(volume)
+    volume = replace(volume, notes=(*volume.notes, *detection.notes))
+    candidates = tuple(detection.candidates)
+    findings = tuple(segment(volume, c) for c in candidates if c.probability >= detector.threshold)
+    return volume, candidates, findings
+
+
+def _quarantined(item: SeriesItem, error: ItemRefused | MemoryError | None = None) -> SeriesResult:
+    if isinstance(error, ItemRefused):
+        reason = verdict_of(error)
+    else:
+        reason = fault("out_of_memory" if error is not None else "internal_fault")
+    return SeriesResult(item.id, reason.status, reason.code, reason.sentence, item.files)
 
 
 def run(cfg: NoduleConfig, run: Run) -> int:
@@ -63,24 +126,47 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     source, output = Path(str(cfg.input)), make_folder(Path(str(cfg.output)))
     if source.exists() and output.samefile(source):
         raise BAD_INPUT("output_is_input", path=output)
-    items = scan(source, leave_out=(output, run.path, records_of("nodule")))
-    if not items:
-        raise BAD_INPUT("input_empty", path=source)
+    items = _series_of(source, (output, run.path, records_of("nodule")))
     detector = build_detector(cfg.model, cfg.weights)
     quarantine = Quarantine(output / "quarantine")
-    outcomes = []
+    rows = []
     for item in progress(items, "series"):
-        outcome = _process(item, detector, output, run)
-        if outcome.status != "accepted":
-            remove_results(output / item.id)  # an earlier run may have read it
-        if outcome.status == "quarantined":
-            quarantine.add(item.id, outcome.code, outcome.sentence, _relative(item, source))
-        else:
-            quarantine.release(item.id)  # an earlier run may have met it with its fault
-        _remove_former_parts(item, output, quarantine)
-        outcomes.append(outcome)
-    write_csv(output / "summary.csv", SUMMARY_COLUMNS, [_row(outcome) for outcome in outcomes])
-    return _finish(outcomes, output / "summary.csv", run)
+        result = _search_and_write(item, detector, output, run.log)
+        _settle(item, result, output, quarantine, source)
+        rows.append(_row(item, result))
+        # Its voxels would otherwise be held while the next series is read.
+        del result
+    write_csv(output / "summary.csv", SUMMARY_COLUMNS, [tuple(row.values()) for row in rows])
+    return _finish(rows, output / "summary.csv", run)
+
+
+def _search_and_write(item: SeriesItem, detector: Detector, output: Path, log: RunLog) -> SeriesResult:
+    """Search one series and write its results; whatever is wrong with it ends in the result, not in an exception."""
+    try:
+        result = search(item, detector)
+        if result.volume is not None:
+            write_results(output / item.id, result.volume, result.candidates, result.findings, detector)
+        return result
+    except (ItemRefused, MemoryError) as error:
+        return _quarantined(item, error)
+    except InputError:
+        raise  # the output, not the series: no other series could be written either
+    except Exception as error:
+        log.event("fault", item=pseudonym(item.id), type=type(error).__name__, where=where_of(error))
+        return _quarantined(item)
+
+
+def _settle(
+    item: SeriesItem, result: SeriesResult, output: Path, quarantine: Quarantine, source: Path
+) -> None:
+    """Quarantine a series with its reason, and remove what an earlier run wrote that no longer holds."""
+    if result.status != ACCEPTED:
+        remove_results(output / item.id)
+    if result.status == QUARANTINED:
+        quarantine.add(item.id, result.code, result.sentence, _relative(item, source))
+    else:
+        quarantine.release(item.id)
+    _remove_former_parts(item, output, quarantine)
 
 
 def _remove_former_parts(item: SeriesItem, output: Path, quarantine: Quarantine) -> None:
@@ -95,64 +181,40 @@ def _remove_former_parts(item: SeriesItem, output: Path, quarantine: Quarantine)
         quarantine.release(name)
 
 
-def _process(item: SeriesItem, detector: Detector, output: Path, run: Run) -> Outcome:
-    """Take one series all the way; whatever is wrong with it ends in its outcome, not in an exception."""
-    if item.status != "accepted":
-        return Outcome(item, item.status, item.code, item.sentence)
-    try:
-        return _detect(item, detector, output)
-    except ItemRefused as refused:
-        return _refused(item, verdict_of(refused))
-    except InputError:
-        raise  # the output, not the series: no other series could be written either
-    except MemoryError:
-        return _refused(item, fault("out_of_memory"))
-    except Exception as error:
-        where = where_of(error)
-        run.log.event("fault", item=pseudonym(item.id), type=type(error).__name__, where=where)
-        return _refused(item, fault("internal_fault"))
-
-
-def _refused(item: SeriesItem, reason: Reason) -> Outcome:
-    return Outcome(item, reason.status, reason.code, reason.sentence)
-
-
-def _detect(item: SeriesItem, detector: Detector, output: Path) -> Outcome:
-    volume = load(item)
-    detection = detector.detect(volume)
-    volume = replace(volume, notes=(*volume.notes, *detection.notes))
-    candidates = detection.candidates
-    findings = [segment(volume, c) for c in candidates if c.probability >= detector.threshold]
-    model = ModelInfo(detector.name, detector.version, detector.threshold)
-    write_results(output / item.id, volume, candidates, findings, model)
-    told = notes(volume, findings)
-    detail = " ".join([item.sentence, *(sentence for _, sentence in told)])
-    codes = " ".join(code for code, _ in told)
-    return Outcome(item, "accepted", item.code, detail, codes, len(findings), len(candidates))
-
-
-def _row(outcome: Outcome) -> tuple[object, ...]:
-    counts = ("" if n is None else n for n in (outcome.findings, outcome.candidates))
-    reason = (outcome.code, outcome.sentence, outcome.notes)
-    item = outcome.item
-    return (item.id, outcome.status, *reason, len(item.files), *counts, item.study, item.description)
+def _row(item: SeriesItem, result: SeriesResult) -> dict[str, Any]:
+    """Return a row of summary.csv by column."""
+    known = notes(result.volume, result.findings) if result.volume is not None else []
+    searched = result.volume is not None
+    values = (
+        item.id,
+        result.status,
+        result.code,
+        " ".join([result.sentence, *(note.sentence for note in known)]),
+        " ".join(note.code for note in known),
+        len(item.files),
+        len(result.findings) if searched else "",
+        len(result.candidates) if searched else "",
+        item.study,
+        item.description,
+    )
+    return dict(zip(SUMMARY_COLUMNS, values, strict=True))
 
 
 def _relative(item: SeriesItem, source: Path) -> list[str]:
     base = source if source.is_dir() else source.parent
-    # a name from an old CD need not be UTF-8, a JSON file must
+    # A name from an old CD need not be UTF-8, a JSON file must.
     return [
         os.fsencode(path.relative_to(base)).decode("utf-8", errors="backslashreplace") for path in item.files
     ]
 
 
-def _finish(outcomes: list[Outcome], summary: Path, run: Run) -> int:
-    counts = Counter(outcome.status for outcome in outcomes)
-    found = sum(outcome.findings or 0 for outcome in outcomes)
-    numbers = {name: counts[name] for name in ("accepted", "skipped", "quarantined")}
-    run.write_metrics({**numbers, "findings": found})
-    run.log.event("inferred", count=found, **numbers)
-    for status, verb in (("quarantined", "were quarantined"), ("skipped", "were skipped")):
-        reasons = [(one.code, one.sentence) for one in outcomes if one.status == status]
-        print_set_aside("series", len(outcomes), reasons, summary, verb)
-    return ExitCode.QUARANTINED if counts["quarantined"] else ExitCode.DONE
+def _finish(rows: list[dict[str, Any]], summary: Path, run: Run) -> int:
+    counts = Counter(row["status"] for row in rows)
+    findings = sum(row["findings"] or 0 for row in rows)
+    numbers = {name: counts[name] for name in (ACCEPTED, SKIPPED, QUARANTINED)}
+    run.write_metrics({**numbers, "findings": findings})
+    run.log.event("inferred", count=findings, **numbers)
+    for status, verb in ((QUARANTINED, "were quarantined"), (SKIPPED, "were skipped")):
+        reasons = [(row["reason"], row["detail"]) for row in rows if row["status"] == status]
+        print_set_aside("series", len(rows), reasons, summary, verb)
+    return ExitCode.QUARANTINED if counts[QUARANTINED] else ExitCode.DONE

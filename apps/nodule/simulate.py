@@ -11,7 +11,7 @@ Scan i is the imagined patient of seed + i; from seed 100000 up the outlines are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from apps.nodule.config import NoduleConfig, SimulateConfig
 from apps.nodule.data.dicom_write import CTHeader, write_ct_series
 from apps.nodule.data.luna16 import Annotations, write_annotations, write_seriesuids
-from apps.nodule.data.phantom.phantom import PhantomNodule, PhantomSpec, make_phantom, split_of_seed
+from apps.nodule.data.phantom.phantom import Phantom, PhantomNodule, PhantomSpec, make_phantom, split_of_seed
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import write_volume_file
 from core.errors import ExitCode
@@ -31,23 +31,33 @@ SUFFIXES = {"nifti": ".nii.gz", "mhd": ".mhd", "nrrd": ".nrrd"}
 NODULE_COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm", "kind", "placement")
 
 
-def run(config: NoduleConfig, run: Run) -> int:
+def simulate(settings: SimulateConfig, seed: int) -> Iterator[tuple[int, Phantom]]:
+    """Make `settings.count` phantoms, one at a time as the caller iterates, each with its own seed, from `seed` up.
+
+    The same settings and seed give the same voxels.
+    """
+    return (
+        (number, make_phantom(number, spec_of(settings, number)))
+        for number in range(seed, seed + settings.count)
+    )
+
+
+def run(cfg: NoduleConfig, run: Run) -> int:
     """Make `simulate.count` phantoms below `output`; the same settings give the same bytes.
 
     Raises InputError where the output cannot be written.
     """
-    output = Path(config.output or "")
+    output = Path(cfg.output or "")
     scans = make_folder(output / "scans")
-    found: list[tuple[str, PhantomNodule]] = []
+    nodules: list[tuple[str, PhantomNodule]] = []
     uids = []
-    for seed in progress(range(config.seed, config.seed + config.simulate.count), "phantoms"):
-        phantom = make_phantom(seed, spec_of(config.simulate, seed))
-        write_scan(phantom.volume, scans, config.simulate, seed)
+    for seed, phantom in progress(simulate(cfg.simulate, cfg.seed), "phantoms", cfg.simulate.count):
+        write_scan(phantom.volume, scans, cfg.simulate, seed)
         uids.append(phantom.volume.uid)
-        found += [(phantom.volume.uid, nodule) for nodule in phantom.nodules]
+        nodules += [(phantom.volume.uid, nodule) for nodule in phantom.nodules]
         run.log.event("simulated", seed=seed, count=len(phantom.nodules))
-    write_truth(output, uids, found)
-    run.write_metrics({"scans": len(uids), "nodules": len(found)})
+    write_truth(output, uids, nodules)
+    run.write_metrics({"scans": len(uids), "nodules": len(nodules)})
     return ExitCode.DONE
 
 
@@ -77,13 +87,13 @@ def write_scan(volume: Volume, folder: Path, settings: SimulateConfig, seed: int
         write_volume_file(volume, folder / (volume.uid + SUFFIXES[settings.format]))
 
 
-def write_truth(output: Path, uids: Sequence[str], found: Sequence[tuple[str, PhantomNodule]]) -> None:
+def write_truth(output: Path, uids: Sequence[str], nodules: Sequence[tuple[str, PhantomNodule]]) -> None:
     """Write annotations.csv, nodules.csv and seriesuids.csv."""
-    centres = np.array([nodule.centre_mm for _, nodule in found]).reshape(-1, 3)
-    diameters = np.array([nodule.diameter_mm for _, nodule in found])
+    centres = np.array([nodule.centre_mm for _, nodule in nodules]).reshape(-1, 3)
+    diameters = np.array([nodule.diameter_mm for _, nodule in nodules])
     write_annotations(
-        output / "annotations.csv", Annotations(tuple(uid for uid, _ in found), centres, diameters)
+        output / "annotations.csv", Annotations(tuple(uid for uid, _ in nodules), centres, diameters)
     )
-    rows = [(uid, *n.centre_mm, n.diameter_mm, n.kind, n.placement) for uid, n in found]
+    rows = [(uid, *n.centre_mm, n.diameter_mm, n.kind, n.placement) for uid, n in nodules]
     write_csv(output / "nodules.csv", NODULE_COLUMNS, rows)
     write_seriesuids(output / "seriesuids.csv", uids)

@@ -8,7 +8,7 @@ Each round checkpoints; a run that was cut off is resumed by the same command wi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -26,7 +26,7 @@ from apps.nodule.models.mining import mine
 from core.errors import ExitCode
 from core.runs.folder import Run
 from core.runs.training import Checkpoints, Source, Training
-from core.training.config import TrainerConfig
+from core.training.config import TrainerConfig, share_of
 from core.training.digests import arrays_digest, weights_digest
 from core.training.fit import Fitted, fit
 from core.training.optimizer import optimizer_and_schedule
@@ -110,11 +110,39 @@ def judge_sample(maker: PatchMaker) -> Callable[[np.random.Generator], tuple[np.
     return make
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The trained networks, the course of each round, and what they learned from."""
+
+    net: CompactNet
+    rounds: dict[str, Fitted]
+    material: TrainingSet
+
+
 def run(cfg: NoduleConfig, run: Run) -> int:
     """Train on the configured material and leave `compact.safetensors` in the run folder.
 
-    metrics.json holds for each round the steps, the mean loss of its last hundred, and the seconds. Raises ConfigError
-    where the run folder holds a training with other settings or data.
+    metrics.json holds for each round the steps, the mean loss of its last hundred, and the seconds. Raises as `train`.
+    """
+    trained = train(cfg, run)
+    if run.rank == 0:
+        save_compact(trained.net, run.path / "compact.safetensors", {})
+    run.write_metrics(
+        {
+            "rounds": {name: asdict(fitted) for name, fitted in trained.rounds.items()},
+            "scenes": len(trained.material.scenes),
+            "specimens": len(trained.material.specimens),
+            "cubes": len(trained.material.cubes),
+        }
+    )
+    return ExitCode.DONE
+
+
+def train(cfg: NoduleConfig, run: Run) -> Trained:
+    """Train on the configured material; checkpoints and what was mined go to the run folder, which resumes.
+
+    Raises ConfigError where the run folder holds a training with other settings or data, InputError for data or weights
+    that cannot be used.
     """
     training = Training(run, cfg, ("seed", "data", "trainer"), but=READ)
     torch.manual_seed(cfg.seed)
@@ -131,17 +159,7 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     mine(net, material, run.path / "tempting_again.npz", run.log)
     judge = (checkpoints / "judge").begun_from(weights_digest(net.proposal.state_dict()))
     rounds["judge"] = _train_judge(net.judge, material, cfg, run, judge, 2)
-    if run.rank == 0:
-        save_compact(net, run.path / "compact.safetensors", {})
-    run.write_metrics(
-        {
-            "rounds": {name: asdict(fitted) for name, fitted in rounds.items()},
-            "scenes": len(material.scenes),
-            "specimens": len(material.specimens),
-            "cubes": len(material.cubes),
-        }
-    )
-    return ExitCode.DONE
+    return Trained(net, rounds, material)
 
 
 def _sources(cfg: NoduleConfig, net: CompactNet, material: TrainingSet) -> dict[str, Source]:
@@ -167,7 +185,7 @@ def _train_proposal(
     shares: dict[str, float],
     number: int,
 ) -> Fitted:
-    module = Proposing(net, _round(cfg.trainer, checkpoints.path.name))
+    module = Proposing(net, share_of(cfg.trainer, ROUND_SHARES[checkpoints.path.name]))
     maker = material.maker(PROPOSAL_EDGE, PROPOSAL_JITTER, shares)
     return fit(module, proposal_sample(maker), module.config, checkpoints, run.log, cfg.seed + number)
 
@@ -175,14 +193,7 @@ def _train_proposal(
 def _train_judge(
     net: JudgeNet, material: TrainingSet, cfg: NoduleConfig, run: Run, checkpoints: Checkpoints, number: int
 ) -> Fitted:
-    trainer = _round(cfg.trainer, "judge")
+    trainer = share_of(cfg.trainer, ROUND_SHARES["judge"])
     module = Judging(net, replace(trainer, batch_size=JUDGE_BATCHES * trainer.batch_size))
     maker = material.maker(CROP, JUDGE_JITTER, JUDGE)
     return fit(module, judge_sample(maker), module.config, checkpoints, run.log, cfg.seed + number)
-
-
-def _round(trainer: TrainerConfig, name: str) -> TrainerConfig:
-    """Give one round its share of the steps (and of the minutes)."""
-    share = ROUND_SHARES[name]
-    minutes = trainer.max_minutes * share if trainer.max_minutes else None
-    return replace(trainer, max_steps=max(round(trainer.max_steps * share), 1), max_minutes=minutes)

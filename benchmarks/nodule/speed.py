@@ -21,7 +21,6 @@ from apps.nodule.models.compact import SPACING_MM
 from apps.nodule.models.compact_detector import FEWEST, CompactDetector
 from apps.nodule.models.masses import find_masses
 from apps.nodule.models.segment import segment
-from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.write import write_results
 from benchmarks.nodule.looks import weights_digest
 from benchmarks.record import ROOT, peak_memory_mb
@@ -84,12 +83,11 @@ def parts(detector: CompactDetector, volume: Volume, seconds: dict[str, float]) 
     candidates = detector.detect(volume).candidates
     chosen = [c for c in candidates if c.probability >= detector.threshold]
     findings = _timed(seconds, "segment", lambda: [segment(volume, c) for c in chosen])
-    model = ModelInfo(detector.name, detector.version, detector.threshold)
     with tempfile.TemporaryDirectory() as place:
         _timed(
             seconds,
             "write results",
-            lambda: write_results(Path(place) / "series", volume, candidates, findings, model),
+            lambda: write_results(Path(place) / "series", volume, candidates, findings, detector),
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from apps.nodule.data.load import load
 from apps.nodule.data.luna16 import Annotations, Predictions, read_annotations, read_seriesuids, scan_numbers
 from apps.nodule.data.series import SeriesItem, scan
-from apps.nodule.evaluate import score
+from apps.nodule.evaluate import evaluate
 from apps.nodule.metrics.froc import Matched
 from apps.nodule.models.compact_detector import CompactDetector
 from benchmarks.nodule.looks import weights_digest
@@ -33,7 +33,7 @@ def measure_unseen(detector: CompactDetector, folder: Path) -> dict[str, Any]:
     annotations = read_annotations(folder / "annotations.csv")
     excluded = read_annotations(folder / "annotations_excluded.csv")
     predictions = _predictions(detector, _listed(folder, scans))
-    matched, _ = score(predictions, annotations, excluded, scans)
+    matched, _ = evaluate(predictions, annotations, excluded, scans)
     nodules = _nodules(matched, annotations, scans, detector.threshold)
     false = int(np.sum(matched.false_score_M >= detector.threshold))
     found = sum(nodule["found"] for nodule in nodules)

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,9 @@ from apps.nodule.data.load import load
 from apps.nodule.data.series import scan
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
-from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.write import write_results
 
-MODEL = ModelInfo("compact", "1.0.0", 0.4)
+MODEL = SimpleNamespace(name="compact", version="1.0.0", threshold=0.4)
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
 
 pytestmark = pytest.mark.e2e

@@ -120,7 +120,7 @@ def read_volume_file(path: Path, uid: str, layout: Layout | None = None) -> Volu
     layout = layout or _checked(path)
     values_zyx = read_nifti_voxels(path, layout.nifti) if layout.nifti else _itk_voxels(path)
     values_DHW, affine = to_lps(values_zyx, layout.affine)
-    hu_DHW = _hounsfield(values_DHW)
+    hu_DHW = as_hounsfield(values_DHW)
     index_affine, notes = settled(affine, hu_DHW.shape)
     return Volume(hu_DHW, index_affine, uid, notes=(*layout.notes, *notes), is_oriented=layout.is_oriented)
 
@@ -157,7 +157,7 @@ def _check_stream(path: Path) -> None:
         raise refuse("truncated", files=1, total=1)
 
 
-def _hounsfield(values_DHW: np.ndarray) -> np.ndarray:
+def as_hounsfield(values_DHW: np.ndarray) -> np.ndarray:
     """Return int16 where every value is whole, else float32, both from -1024 HU up; refuses what is no CT."""
     if values_DHW.dtype.kind == "f":
         wrong = values_DHW.size - int(np.isfinite(values_DHW).sum())

@@ -11,15 +11,30 @@ from apps.nodule.reasons import Note, note
 THICK_MM = 3.05  # the thickest slices of the data that sensitivity was measured on are 3 mm apart
 
 
-class Detector(Protocol):
-    """Finds nodules in a volume.
+class ModelInfo(Protocol):
+    """What every result says of the detector that made it.
 
-    name, version: written into every result. threshold: probability from which a candidate is a finding.
+    name, version: as on the model card. threshold: working point, 0..1; candidates at or above it are findings.
     """
 
-    name: str
-    version: str
-    threshold: float
+    @property
+    def name(self) -> str:
+        """Name of the network."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version of its weights."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """Working point, 0..1."""
+        ...
+
+
+class Detector(ModelInfo, Protocol):
+    """Finds nodules in a volume."""
 
     def detect(self, volume: Volume) -> Detection:
         """Return candidates by falling probability, and what a reader should know of the search."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -44,3 +45,14 @@ class Finding:
     mask_DHW: np.ndarray
     corner_DHW: tuple[int, int, int]
     volume_mm3: float
+
+    @cached_property
+    def slices(self) -> tuple[int, ...]:
+        """Indices, from 0 and rising, of the slices on which the mask has a voxel."""
+        return tuple((np.flatnonzero(self.mask_DHW.any(axis=(1, 2))) + self.corner_DHW[0]).tolist())
+
+    @property
+    def window(self) -> tuple[slice, slice, slice]:
+        """Where the crop lies in the volume: an index of D, H and W."""
+        (d, h, w), (depth, height, width) = self.corner_DHW, self.mask_DHW.shape
+        return slice(d, d + depth), slice(h, h + height), slice(w, w + width)

@@ -14,11 +14,10 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from apps.nodule.data.volume import Volume
-from apps.nodule.models.findings import Finding
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.report.pictures import Plane, planes
-from apps.nodule.report.place import image_number, side_of_body
 from apps.nodule.report.references import lossy_compression, references
+from apps.nodule.report.reported import ReportedFinding
 from apps.nodule.report.source import stamp
 from apps.nodule.report.uids import result_uid
 
@@ -31,46 +30,46 @@ _SCALE_BAR_MM = 10.0
 _BOLD = "DejaVuSans-Bold"
 
 
-def captures(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> list[Dataset]:
+def captures(volume: Volume, findings: Sequence[ReportedFinding], model: ModelInfo) -> list[Dataset]:
     """Return one Secondary Capture (DICOM PS3.3 A.8.1, RGB) a finding, in the order of `findings`."""
     images = references(volume, model) if findings else []
     made = []
-    for number, finding in enumerate(findings, start=1):
-        instance = _instance(volume, draw(volume, finding, model, number, len(findings)), model, number)
-        image = images[image_number(volume, finding.candidate.centre_mm) - 1]
+    for finding in findings:
+        picture = draw(volume, finding, model, len(findings))
+        instance = _instance(volume, picture, model, finding.number)
+        image = images[finding.image - 1]
         instance.SourceImageSequence = [image.write_to(Dataset())]
         made.append(instance)
     return made
 
 
-def draw(volume: Volume, finding: Finding, model: ModelInfo, number: int, total: int) -> np.ndarray:
+def draw(volume: Volume, finding: ReportedFinding, model: ModelInfo, total: int) -> np.ndarray:
     """Return the picture, (424, 992, 3) uint8: three planes with outline and scale, and the figures as text."""
     width = 3 * _SIDE + 4 * _GAP
     canvas = Image.new("RGB", (width, _HEADER + _SIDE + _FOOTER + _GAP))
     pen = ImageDraw.Draw(canvas)
-    pen.text((_GAP, 8), _headline(finding, number, total), font=_font(20, _BOLD), fill=_INK)
-    pen.text((_GAP, 34), _place(volume, finding), font=_font(13), fill=_FAINT)
-    for column, plane in enumerate(planes(volume, finding, pixels=_SIDE)):
+    pen.text((_GAP, 8), _headline(finding, total), font=_font(20, _BOLD), fill=_INK)
+    pen.text((_GAP, 34), _location(volume, finding), font=_font(13), fill=_FAINT)
+    for column, plane in enumerate(planes(volume, finding.finding, pixels=_SIDE)):
         _paste(canvas, pen, plane, (_GAP + column * (_SIDE + _GAP), _HEADER))
     foot = f"Triptych {model.name} {model.version}   Research software, not a medical device"
     pen.text((_GAP, _HEADER + _SIDE + 24), foot, font=_font(13), fill=_FAINT)
     return np.asarray(canvas)
 
 
-def _headline(finding: Finding, number: int, total: int) -> str:
+def _headline(finding: ReportedFinding, total: int) -> str:
     candidate = finding.candidate
     return (
-        f"Nodule {number} of {total}    probability {candidate.probability:.2f}    "
-        f"{candidate.diameter_mm:.1f} mm    {finding.volume_mm3:.0f} mm\N{SUPERSCRIPT THREE}"
+        f"Nodule {finding.number} of {total}    probability {candidate.probability:.2f}    "
+        f"{candidate.diameter_mm:.1f} mm    {finding.finding.volume_mm3:.0f} mm\N{SUPERSCRIPT THREE}"
     )
 
 
-def _place(volume: Volume, finding: Finding) -> str:
-    centre = finding.candidate.centre_mm
-    side = side_of_body(volume, centre)
+def _location(volume: Volume, finding: ReportedFinding) -> str:
+    side = finding.side.name
     words = [f"{side} side"] if side else []
-    words.append(f"slice {image_number(volume, centre)} of {volume.hu_DHW.shape[0]}")
-    words.append("LPS " + ", ".join(f"{value:.1f}" for value in centre) + " mm")
+    words.append(f"slice {finding.image} of {volume.hu_DHW.shape[0]}")
+    words.append("LPS " + ", ".join(f"{value:.1f}" for value in finding.candidate.centre_mm) + " mm")
     words.append("window -600 / 1500 HU")
     return "    ".join(words)
 

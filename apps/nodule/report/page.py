@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from pydicom import Dataset
 
 from apps.nodule.data.volume import Volume
-from apps.nodule.models.findings import Candidate, Finding
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.models.detector import ModelInfo
+from apps.nodule.models.findings import Candidate
 from apps.nodule.report.pictures import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, overviews, planes
-from apps.nodule.report.place import find_side, image_number, source_image
+from apps.nodule.report.reported import ReportedFinding
 from apps.nodule.report.source import study_date
 from apps.nodule.report.tables import notes
 from core.reports.page import (
@@ -49,9 +48,9 @@ _COLUMNS = (
 
 
 def series_page(
-    volume: Volume, candidates: Sequence[Candidate], findings: Sequence[Finding], model: ModelInfo
+    volume: Volume, candidates: Sequence[Candidate], findings: Sequence[ReportedFinding], model: ModelInfo
 ) -> Page:
-    """Return the page of one series; `findings` in the order in which they are numbered everywhere else."""
+    """Return the page of one series; `findings` as `reported` numbers them."""
     return Page(
         title=_title(volume, findings),
         subtitle=_lead(volume, findings, model),
@@ -71,7 +70,7 @@ def _without_lung(volume: Volume) -> bool:
     return any(code == "no_lung" for code, _ in volume.notes)
 
 
-def _title(volume: Volume, findings: Sequence[Finding]) -> str:
+def _title(volume: Volume, findings: Sequence[ReportedFinding]) -> str:
     if _without_lung(volume):
         return "No lung found"
     if not findings:
@@ -79,7 +78,7 @@ def _title(volume: Volume, findings: Sequence[Finding]) -> str:
     return "1 nodule found" if len(findings) == 1 else f"{len(findings)} nodules found"
 
 
-def _lead(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> str:
+def _lead(volume: Volume, findings: Sequence[ReportedFinding], model: ModelInfo) -> str:
     if _without_lung(volume):
         return "No nodule was searched for."
     if not findings:
@@ -92,7 +91,7 @@ def _lead(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> str:
     )
 
 
-def _tiles(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> list[Tile]:
+def _tiles(volume: Volume, findings: Sequence[ReportedFinding], model: ModelInfo) -> list[Tile]:
     candidates = [finding.candidate for finding in findings]
     depth = volume.hu_DHW.shape[0]
     tiles = [Tile("Nodules", str(len(findings)), f"probability {model.threshold:.2f} or more")]
@@ -126,9 +125,9 @@ def _about(volume: Volume) -> PageSection:
     return PageSection("This scan", [Facts(facts), *notices])
 
 
-def _at_a_glance(volume: Volume, findings: Sequence[Finding]) -> PageSection:
+def _at_a_glance(volume: Volume, findings: Sequence[ReportedFinding]) -> PageSection:
     figures = []
-    for view in overviews(volume, findings):
+    for view in overviews(volume, [finding.finding for finding in findings]):
         spots = [
             Spot(float(x), float(y), str(number), _anchor(number))
             for number, (x, y) in enumerate(view.marks_N2, start=1)
@@ -138,7 +137,7 @@ def _at_a_glance(volume: Volume, findings: Sequence[Finding]) -> PageSection:
     table = Table(
         "Sorted by probability. Positions are patient coordinates (LPS): x to the left, y to the back, z to the head.",
         _COLUMNS,
-        [_row(volume, finding, number) for number, finding in enumerate(findings, start=1)],
+        [_row(finding) for finding in findings],
     )
     empty = Notice(
         "Nothing at or above the working point. Below it, candidates.csv lists every candidate.", "good"
@@ -149,15 +148,15 @@ def _at_a_glance(volume: Volume, findings: Sequence[Finding]) -> PageSection:
     return PageSection("At a glance", blocks)
 
 
-def _row(volume: Volume, finding: Finding, number: int) -> list[str | Bar | Link]:
+def _row(finding: ReportedFinding) -> list[str | Bar | Link]:
     candidate = finding.candidate
     return [
-        Link(_anchor(number), f"Nodule {number}"),
+        Link(_anchor(finding.number), f"Nodule {finding.number}"),
         Bar(candidate.probability, f"{candidate.probability:.2f}"),
         f"{candidate.diameter_mm:.1f}",
-        f"{finding.volume_mm3:.0f}",
-        find_side(volume, candidate.centre_mm).name or "not known",
-        str(image_number(volume, candidate.centre_mm)),
+        f"{finding.finding.volume_mm3:.0f}",
+        finding.side.name or "not known",
+        str(finding.image),
         _position(candidate.centre_mm),
     ]
 
@@ -166,19 +165,19 @@ def _position(centre_mm: tuple[float, float, float]) -> str:
     return ", ".join(f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in centre_mm)
 
 
-def _one_by_one(volume: Volume, findings: Sequence[Finding]) -> PageSection:
+def _one_by_one(volume: Volume, findings: Sequence[ReportedFinding]) -> PageSection:
     window = f"{WINDOW_CENTRE_HU:.0f} / {WINDOW_WIDTH_HU:.0f} HU".replace("-", "\N{MINUS SIGN}")
     text = Text(
         f"Three planes through each centre, 50 mm wide, lung window {window}. Outlined: what was measured."
     )
-    cards = [_card(volume, finding, number) for number, finding in enumerate(findings, start=1)]
+    cards = [_card(volume, finding) for finding in findings]
     return PageSection("One by one", [text, *cards])
 
 
-def _card(volume: Volume, finding: Finding, number: int) -> Card:
-    candidate = finding.candidate
+def _card(volume: Volume, finding: ReportedFinding) -> Card:
+    number = finding.number
     figures = []
-    for plane in planes(volume, finding, pixels=_PIXELS):
+    for plane in planes(volume, finding.finding, pixels=_PIXELS):
         alt = f"Nodule {number}, {plane.name.lower()} plane, outlined"
         bar = (10.0 / plane.mm, "10 mm")
         image = drawn_over(plane.grey_HW, alt, lines=plane.outlines, letters=plane.letters, bar=bar)
@@ -186,28 +185,24 @@ def _card(volume: Volume, finding: Finding, number: int) -> Card:
     return Card(
         title=f"Nodule {number}",
         anchor=_anchor(number),
-        badge=f"probability {candidate.probability:.2f}",
-        facts=Facts(_facts(volume, finding)),
+        badge=f"probability {finding.candidate.probability:.2f}",
+        facts=Facts(_facts(finding)),
         figures=figures,
     )
 
 
-def _facts(volume: Volume, finding: Finding) -> list[tuple[str, str]]:
-    candidate = finding.candidate
-    planes_in = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2))) + finding.corner_DHW[0] + 1
-    image = image_number(volume, candidate.centre_mm)
+def _facts(finding: ReportedFinding) -> list[tuple[str, str]]:
+    candidate, side = finding.candidate, finding.side
     facts = [
         ("Diameter", f"{candidate.diameter_mm:.1f} mm"),
-        ("Volume", f"{finding.volume_mm3:.0f} mm\N{SUPERSCRIPT THREE}"),
-        ("Slice", str(image)),
-        ("Outlined on slices", _range(int(planes_in[0]), int(planes_in[-1]))),
+        ("Volume", f"{finding.finding.volume_mm3:.0f} mm\N{SUPERSCRIPT THREE}"),
+        ("Slice", str(finding.image)),
+        ("Outlined on slices", _range(*finding.mask_images)),
         ("Position x, y, z", f"{_position(candidate.centre_mm)} mm"),
     ]
-    side = find_side(volume, candidate.centre_mm)
     facts.insert(0, ("Side", side.name or f"not known: {side.why}"))
-    header = source_image(volume, image)
-    if header is not None and header.get("InstanceNumber") is not None:
-        facts.insert(-1, ("Instance number", str(header.InstanceNumber)))
+    if finding.header is not None and finding.header.get("InstanceNumber") is not None:
+        facts.insert(-1, ("Instance number", str(finding.header.InstanceNumber)))
     return facts
 
 
@@ -216,7 +211,7 @@ def _range(first: int, last: int) -> str:
 
 
 def _technical(
-    volume: Volume, candidates: Sequence[Candidate], findings: Sequence[Finding], model: ModelInfo
+    volume: Volume, candidates: Sequence[Candidate], findings: Sequence[ReportedFinding], model: ModelInfo
 ) -> PageSection:
     depth, height, width = volume.hu_DHW.shape
     spacing = " \N{MULTIPLICATION SIGN} ".join(f"{value:.3f}" for value in volume.spacing_mm)

@@ -16,7 +16,7 @@ from pydicom.uid import UID, CTImageStorage
 
 from apps.nodule.data.frames import frames_of, group_item, is_multiframe
 from apps.nodule.data.volume import Volume
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.report.source import MAY_BE_EMPTY, study_uid, valid_uid
 from apps.nodule.report.uids import result_uid
 from core.errors import ItemRefused

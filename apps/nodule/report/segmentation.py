@@ -15,8 +15,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
 from apps.nodule.data.volume import Volume
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.models.findings import Finding
-from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.references import name_sources, plane_of, references, slice_headers
 from apps.nodule.report.source import MANUFACTURER, stamp
 from apps.nodule.report.uids import result_uid
@@ -79,11 +79,7 @@ def segmentation(volume: Volume, findings: Sequence[Finding], model: ModelInfo) 
 
 def _touched(findings: Sequence[Finding]) -> np.ndarray:
     """Indices of the slices on which a finding has a voxel, (S,) rising."""
-    touched: set[int] = set()
-    for finding in findings:
-        rows = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2)))
-        touched.update((rows + finding.corner_DHW[0]).tolist())
-    return np.array(sorted(touched))
+    return np.array(sorted({number for finding in findings for number in finding.slices}))
 
 
 def label_map(volume: Volume, findings: Sequence[Finding]) -> np.ndarray:
@@ -91,13 +87,8 @@ def label_map(volume: Volume, findings: Sequence[Finding]) -> np.ndarray:
     labels_DHW = np.zeros(volume.hu_DHW.shape, np.uint8 if len(findings) < 256 else np.uint16)
     for number in range(len(findings), 0, -1):
         finding = findings[number - 1]
-        labels_DHW[_window(finding)][finding.mask_DHW] = number
+        labels_DHW[finding.window][finding.mask_DHW] = number
     return labels_DHW
-
-
-def _window(finding: Finding) -> tuple[slice, ...]:
-    pairs = zip(finding.corner_DHW, finding.mask_DHW.shape, strict=True)
-    return tuple(slice(first, first + size) for first, size in pairs)
 
 
 def _pixels(volume: Volume, findings: Sequence[Finding], slices: np.ndarray) -> np.ndarray:
@@ -108,7 +99,7 @@ def _pixels(volume: Volume, findings: Sequence[Finding], slices: np.ndarray) -> 
         return labels_SHW
     masks_SHWN = np.zeros((*labels_SHW.shape, len(findings)), np.uint8)
     for index, finding in enumerate(findings):
-        depth, height, width = _window(finding)
+        depth, height, width = finding.window
         for plane, mask_HW in zip(range(depth.start, depth.stop), finding.mask_DHW, strict=True):
             place = np.searchsorted(slices, plane)
             if mask_HW.any():

@@ -15,7 +15,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from apps.nodule.data.headers import MAX_UID, VALID_UID
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.report.uids import result_uid
 
 MANUFACTURER = "Triptych"

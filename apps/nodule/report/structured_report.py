@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import highdicom as hd
-import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
     CodeContentItem,
@@ -30,10 +29,10 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from apps.nodule.data.volume import Volume
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.models.findings import Finding
-from apps.nodule.report.model_info import ModelInfo
-from apps.nodule.report.place import side_of_body
 from apps.nodule.report.references import Reference, evidence, references
+from apps.nodule.report.reported import ReportedFinding
 from apps.nodule.report.segmentation import tracking_uid
 from apps.nodule.report.source import MANUFACTURER, stamp
 from apps.nodule.report.uids import result_uid
@@ -45,7 +44,7 @@ _SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 
 
 def structured_report(
-    volume: Volume, findings: Sequence[Finding], model: ModelInfo, seg: Dataset | None
+    volume: Volume, findings: Sequence[ReportedFinding], model: ModelInfo, seg: Dataset | None
 ) -> Dataset:
     """Return a Measurement Report (DICOM PS3.16 TID 1500) as Comprehensive 3D SR (PS3.3 A.35.13).
 
@@ -85,7 +84,7 @@ def _blank(seg: Dataset) -> Dataset:
 def _content(
     volume: Volume,
     images: Sequence[Reference],
-    findings: Sequence[Finding],
+    findings: Sequence[ReportedFinding],
     model: ModelInfo,
     seg: Dataset | None,
 ) -> MeasurementReport:
@@ -93,10 +92,7 @@ def _content(
     if seg is None:
         groups = [_placeholder(volume, model)]
     else:
-        groups = [
-            _group(volume, finding, model, index, _segment(images, finding, seg, index))
-            for index, finding in enumerate(findings)
-        ]
+        groups = [_group(volume, finding, model, _segment(images, finding, seg)) for finding in findings]
     content = MeasurementReport(
         observation_context=_observer(volume, model),
         procedure_reported=_CT,
@@ -132,14 +128,14 @@ def _algorithm(model: ModelInfo) -> AlgorithmIdentification:
 
 
 def _group(
-    volume: Volume, finding: Finding, model: ModelInfo, index: int, segment: ReferencedSegment
+    volume: Volume, finding: ReportedFinding, model: ModelInfo, segment: ReferencedSegment
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-    side = side_of_body(volume, finding.candidate.centre_mm)
+    side = finding.side.name
     site = FindingSite(codes.SCT.Lung, laterality=_SIDES[side] if side else None)
     candidate = finding.candidate
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=tracking_uid(volume, model, index), identifier=f"Nodule {index + 1}"
+            uid=tracking_uid(volume, model, finding.number - 1), identifier=f"Nodule {finding.number}"
         ),
         referenced_segment=segment,
         finding_category=codes.SCT.MorphologicallyAbnormalStructure,
@@ -148,26 +144,25 @@ def _group(
         algorithm_id=_algorithm(model),
         measurements=[
             Measurement(codes.SCT.Diameter, round(candidate.diameter_mm, 1), codes.UCUM.Millimeter),
-            Measurement(codes.SCT.Volume, round(finding.volume_mm3, 1), codes.UCUM.CubicMillimeter),
+            Measurement(codes.SCT.Volume, round(finding.finding.volume_mm3, 1), codes.UCUM.CubicMillimeter),
             Measurement(codes.DCM.CertaintyOfFinding, round(candidate.probability, 6), codes.UCUM.NoUnits),
         ],
     )
 
 
-def _segment(images: Sequence[Reference], finding: Finding, seg: Dataset, index: int) -> ReferencedSegment:
+def _segment(images: Sequence[Reference], finding: ReportedFinding, seg: Dataset) -> ReferencedSegment:
     return ReferencedSegment(
         sop_class_uid=seg.SOPClassUID,
         sop_instance_uid=seg.SOPInstanceUID,
-        segment_number=index + 1,
-        source_images=_source_images(images, finding),
+        segment_number=finding.number,
+        source_images=_source_images(images, finding.finding),
     )
 
 
 def _source_images(images: Sequence[Reference], finding: Finding) -> list[SourceImageForSegmentation]:
     """Name the source images on which the finding has voxels, each object once with its frames."""
-    planes = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2))) + finding.corner_DHW[0]
     frames: dict[tuple[str, str], list[int]] = {}
-    for image in (images[int(plane)] for plane in planes):
+    for image in (images[number] for number in finding.slices):
         numbers = frames.setdefault((image.sop_class, image.sop_instance), [])
         if image.frame is not None:
             numbers.append(image.frame)

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from apps.nodule.data.volume import Volume
-from apps.nodule.models.findings import Candidate, Finding
+from apps.nodule.models.detector import ModelInfo
+from apps.nodule.models.findings import Candidate
 from apps.nodule.reasons import Note, note
-from apps.nodule.report.model_info import ModelInfo
-from apps.nodule.report.place import find_side, image_number, source_image
+from apps.nodule.report.reported import ReportedFinding
 from core.runs.files import write_csv, write_json
 
 # Column of nodules.csv and candidates.csv → what it holds; names and order are LUNA16's.
@@ -47,14 +45,18 @@ def _fixed(value: float, digits: int) -> str:
 
 
 def write_report(
-    path: Path, volume: Volume, candidates: Sequence[Candidate], findings: Sequence[Finding], model: ModelInfo
+    path: Path,
+    volume: Volume,
+    candidates: Sequence[Candidate],
+    findings: Sequence[ReportedFinding],
+    model: ModelInfo,
 ) -> None:
     """Write report.json: series, geometry, model, findings, notes. No clock, no patient attribute but UIDs."""
     write_json(path, report(volume, candidates, findings, model))
 
 
 def report(
-    volume: Volume, candidates: Sequence[Candidate], findings: Sequence[Finding], model: ModelInfo
+    volume: Volume, candidates: Sequence[Candidate], findings: Sequence[ReportedFinding], model: ModelInfo
 ) -> dict[str, Any]:
     """Return the content of report.json; lengths in mm, positions LPS, images numbered from 1."""
     return {
@@ -63,12 +65,12 @@ def report(
         "model": {"name": model.name, "version": model.version, "threshold": model.threshold},
         "number_of_candidates": len(candidates),
         "number_of_findings": len(findings),
-        "findings": [_finding(volume, finding, number) for number, finding in enumerate(findings, start=1)],
+        "findings": [_finding(finding) for finding in findings],
         "notes": [{"code": code, "sentence": sentence} for code, sentence in notes(volume, findings)],
     }
 
 
-def notes(volume: Volume, findings: Sequence[Finding]) -> list[Note]:
+def notes(volume: Volume, findings: Sequence[object]) -> list[Note]:
     """Return (code, sentence) of what a reader should know: intake's notes, and what was left out."""
     missing = volume.sources and not findings  # a volume that is no DICOM gets an empty label map
     own = [note("no_segmentation")] if missing else []
@@ -87,24 +89,20 @@ def _series(volume: Volume) -> dict[str, Any]:
     return series
 
 
-def _finding(volume: Volume, finding: Finding, number: int) -> dict[str, Any]:
-    candidate = finding.candidate
-    planes = np.flatnonzero(finding.mask_DHW.any(axis=(1, 2))) + finding.corner_DHW[0]
-    image = image_number(volume, candidate.centre_mm)
+def _finding(finding: ReportedFinding) -> dict[str, Any]:
+    candidate, (first, last), side = finding.candidate, finding.mask_images, finding.side
     result: dict[str, Any] = {
-        "number": number,
+        "number": finding.number,
         "centre_mm": dict(zip("xyz", _round(candidate.centre_mm, 3), strict=True)),
         "diameter_mm": round(float(candidate.diameter_mm), 1),
-        "volume_mm3": round(float(finding.volume_mm3), 1),
+        "volume_mm3": round(float(finding.finding.volume_mm3), 1),
         "probability": round(float(candidate.probability), 6),
-        "image": image,
-        "mask_images": {"first": int(planes[0]) + 1, "last": int(planes[-1]) + 1},
+        "image": finding.image,
+        "mask_images": {"first": first, "last": last},
     }
-    side = find_side(volume, candidate.centre_mm)
     result |= {"side": side.name} if side.name else {"side_unknown": side.why}
-    header = source_image(volume, image)
-    if header is not None and header.get("SOPInstanceUID"):
-        result["sop_instance_uid"] = str(header.SOPInstanceUID)
+    if finding.header is not None and finding.header.get("SOPInstanceUID"):
+        result["sop_instance_uid"] = str(finding.header.SOPInstanceUID)
     return result
 
 

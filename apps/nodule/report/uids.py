@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.models.detector import ModelInfo
 
 
 def result_uid(series_uid: str, model: ModelInfo, role: str, index: int = 0) -> str:

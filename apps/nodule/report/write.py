@@ -10,10 +10,11 @@ from pydicom import Dataset, dcmwrite
 
 from apps.nodule.data.quiet import quiet_libraries
 from apps.nodule.data.volume import Volume
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.report.capture import captures
-from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.page import series_page
+from apps.nodule.report.reported import ReportedFinding, reported
 from apps.nodule.report.segmentation import nifti, segmentation
 from apps.nodule.report.structured_report import structured_report
 from apps.nodule.report.tables import write_nodules, write_report
@@ -36,9 +37,7 @@ def write_results(
     are numbered by falling probability in every file. What an earlier run with more findings left is removed.
     Raises InputError where the folder cannot be written.
     """
-    ranked = sorted(
-        findings, key=lambda finding: (-finding.candidate.probability, finding.candidate.centre_mm)
-    )
+    ranked = reported(volume, findings)
     # The libraries' warnings quote what the scanner wrote, and that may be the patient's.
     with quiet_libraries():
         images = _images(volume, ranked, model)
@@ -52,11 +51,12 @@ def write_results(
     write_report(folder / "report.json", volume, candidates, ranked, model)
 
 
-def _images(volume: Volume, findings: Sequence[Finding], model: ModelInfo) -> dict[str, bytes]:
+def _images(volume: Volume, findings: Sequence[ReportedFinding], model: ModelInfo) -> dict[str, bytes]:
+    masks = [finding.finding for finding in findings]
     if not volume.sources:
-        return {"seg.nii.gz": nifti(volume, findings)}
+        return {"seg.nii.gz": nifti(volume, masks)}
     files: dict[str, bytes] = {}
-    seg = segmentation(volume, findings, model) if findings else None
+    seg = segmentation(volume, masks, model) if masks else None
     if seg is not None:
         files["seg.dcm"] = encode(seg)
     files["sr.dcm"] = encode(structured_report(volume, findings, model, seg))

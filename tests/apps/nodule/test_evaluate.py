@@ -10,7 +10,8 @@ import pytest
 
 from apps.nodule.config import NoduleConfig
 from apps.nodule.data.luna16 import Annotations, Predictions
-from apps.nodule.evaluate import metrics_of, run, score
+from apps.nodule.evaluate import evaluate as judge_marks
+from apps.nodule.evaluate import metrics_of, run
 from core.data.paths import data_root
 from core.errors import InputError
 from core.runs.folder import Run
@@ -109,7 +110,7 @@ def test_a_mark_on_an_unlisted_scan_is_refused(tmp_path: Path) -> None:
 def test_metrics_without_a_nodule_are_null() -> None:
     nothing = Annotations((), np.zeros((0, 3)), np.zeros(0))
     marks = Predictions((), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
-    metrics = metrics_of(*score(marks, nothing, nothing, ("1",), samples=3), seed=0)
+    metrics = metrics_of(*judge_marks(marks, nothing, nothing, ("1",), samples=3), seed=0)
     assert metrics["cpm"] is None
     assert metrics["ci95"] == [None, None]
 

@@ -26,12 +26,11 @@ from apps.nodule.train import (
     HIT_MM,
     JUDGE,
     ROUND_SHARES,
-    _round,
     judge_sample,
     proposal_sample,
 )
 from core.errors import InputError
-from core.training.config import TrainerConfig
+from core.training.config import TrainerConfig, share_of
 from pipelines.nodule import main
 from tests.apps.nodule.bodies import Ball, Body, small_scan
 from tests.apps.nodule.data.training.materials import maker, specimen
@@ -45,11 +44,9 @@ def test_the_rounds_share_the_steps_and_the_kinds_make_a_whole() -> None:
     for shares in (FIRST, AGAIN, JUDGE):
         assert sum(shares.values()) == pytest.approx(1)
     trainer = TrainerConfig(max_steps=1000, max_minutes=10)
-    rounds = [_round(trainer, name) for name in ROUNDS]
+    rounds = [share_of(trainer, ROUND_SHARES[name]) for name in ROUNDS]
     assert [r.max_steps for r in rounds] == [320, 260, 420]
     assert [r.max_minutes for r in rounds] == pytest.approx([3.2, 2.6, 4.2])
-    assert _round(TrainerConfig(max_steps=1), "proposal").max_steps == 1
-    assert _round(trainer, "judge").learning_rate == trainer.learning_rate
 
 
 def test_a_proposal_sample_has_its_peak_at_the_nodule() -> None:

@@ -194,7 +194,7 @@ def test_objects_of_another_kind_in_the_series_are_left_out(tmp_path: Path) -> N
     save(datasets, tmp_path)
     volume = load(only(tmp_path))
     assert len(volume.hu_DHW) == 24
-    sentence = "Objects in the series that are no axial CT images and were left out: 1."
+    sentence = "Objects in the series that are not axial CT images and were left out: 1."
     assert volume.notes == (("others_dropped", sentence),)
 
 

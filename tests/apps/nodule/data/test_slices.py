@@ -96,7 +96,7 @@ def test_one_image_that_is_no_slice(tmp_path: Path, make: Callable[[], Dataset])
     assert len(item.files) == 25
     volume = load(item)
     assert_same(volume, chest_volume())
-    sentence = "Objects in the series that are no axial CT images and were left out: 1."
+    sentence = "Objects in the series that are not axial CT images and were left out: 1."
     assert volume.notes == (("others_dropped", sentence),)
 
 

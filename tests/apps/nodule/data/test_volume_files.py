@@ -135,7 +135,7 @@ def test_what_is_no_ct_is_refused(tmp_path: Path) -> None:
     cases = {
         "unit.nii.gz": ((hu_DHW + 1024) / 2048, "values_not_hu", NOT_HU),
         "bytes.nrrd": (((hu_DHW + 1024) // 16).astype(np.uint8), "values_not_hu", NOT_HU),
-        "nan.mha": (broken, "volume_not_finite", "Voxels that are no finite number: 6."),
+        "nan.mha": (broken, "volume_not_finite", "Voxels that are not finite numbers: 6."),
         "movie.nii.gz": (
             np.stack([hu_DHW] * 3),
             "volume_axes",
@@ -278,7 +278,7 @@ def test_what_is_no_number_is_refused_in_every_format(tmp_path: Path, suffix: st
     values[3, 4, 5], values[3, 4, 6] = np.nan, np.inf
     assert refusal(write(tmp_path / f"a{suffix}", values)) == (
         "volume_not_finite",
-        "Voxels that are no finite number: 2.",
+        "Voxels that are not finite numbers: 2.",
     )
 
 

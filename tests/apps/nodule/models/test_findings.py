@@ -23,3 +23,11 @@ def test_findings_are_compared_by_identity() -> None:
     one, other = (Finding(candidate, np.ones((1, 2, 2), bool), (0, 0, 0), 4.0) for _ in range(2))
     assert one == one
     assert one != other
+
+
+def test_a_finding_knows_its_slices_and_its_window() -> None:
+    mask_DHW = np.zeros((4, 2, 3), bool)
+    mask_DHW[1, 0, 0] = mask_DHW[3, 1, 2] = True
+    finding = Finding(Candidate((0.0, 0.0, 0.0), 5.0, 0.9), mask_DHW, (10, 20, 30), 2.0)
+    assert finding.slices == (11, 13)
+    assert finding.window == (slice(10, 14), slice(20, 22), slice(30, 33))

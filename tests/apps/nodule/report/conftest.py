@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
 from apps.nodule.data.volume import Volume
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.models.findings import Candidate, Finding
-from apps.nodule.report.model_info import ModelInfo
 
 SHAPE = (40, 64, 64)
 SPACING = (2.5, 0.8, 0.8)
@@ -81,7 +82,7 @@ def ball(
 
 @pytest.fixture
 def model() -> ModelInfo:
-    return ModelInfo("compact", "1.0.0", 0.4)
+    return SimpleNamespace(name="compact", version="1.0.0", threshold=0.4)
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 from apps.nodule.data.volume import Volume
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.models.findings import Finding
 from apps.nodule.reasons import note
-from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.page import DISCLAIMER, series_page
+from apps.nodule.report.reported import reported
 
 
 class Outline(HTMLParser):
@@ -34,7 +35,8 @@ class Outline(HTMLParser):
 
 
 def render(volume: Volume, findings: list[Finding], model: ModelInfo) -> str:
-    return series_page(volume, [finding.candidate for finding in findings], findings, model).render()
+    candidates = [finding.candidate for finding in findings]
+    return series_page(volume, candidates, reported(volume, findings), model).render()
 
 
 def test_page_shows_each_finding_in_three_planes(

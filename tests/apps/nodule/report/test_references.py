@@ -10,9 +10,9 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
 from apps.nodule.data.volume import Volume
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.models.findings import Finding
 from apps.nodule.report.capture import captures
-from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.references import (
     Reference,
     evidence,
@@ -22,6 +22,7 @@ from apps.nodule.report.references import (
     references,
     slice_headers,
 )
+from apps.nodule.report.reported import reported
 from apps.nodule.report.segmentation import segmentation
 from apps.nodule.report.structured_report import structured_report
 from apps.nodule.report.write import encode
@@ -42,7 +43,7 @@ GROUPS = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSeq
 
 def made(volume: Volume, findings: list[Finding], model: ModelInfo) -> list[Dataset]:
     seg = segmentation(volume, findings, model)
-    results = [seg, structured_report(volume, findings, model, seg)]
+    results = [seg, structured_report(volume, reported(volume, findings), model, seg)]
     assert all(len(encode(item)) > 1000 for item in results)
     assert_lies_on_findings(seg, volume, findings)
     return results
@@ -65,7 +66,7 @@ def test_any_attribute_may_be_absent(
             remove(item, one)
     findings = [make_ball(volume, (12, 30, 14), 8.0, 0.9)]
     made(volume, findings, model)
-    assert keyword != "*" or len(encode(captures(volume, findings, model)[0])) > 1000
+    assert keyword != "*" or len(encode(captures(volume, reported(volume, findings), model)[0])) > 1000
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_each_frame_of_several_objects_is_named(
     images = references(several_objects, model)
     assert [image.frame for image in images[:12]] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2]
     seg, report = made(several_objects, findings, model)
-    pictures = captures(several_objects, findings, model)
+    pictures = captures(several_objects, reported(several_objects, findings), model)
     objects = {str(item.SOPInstanceUID): item for item in several_objects.sources}
     assert len(seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence) == 4
     groups = seg.PerFrameFunctionalGroupsSequence

@@ -10,8 +10,8 @@ import SimpleITK as sitk
 from pydicom import Dataset
 
 from apps.nodule.data.volume import Volume
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.models.findings import Candidate, Finding
-from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.segmentation import label_map, nifti, segmentation, tracking_uid
 
 

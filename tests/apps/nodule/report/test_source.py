@@ -9,7 +9,7 @@ from pydicom.filebase import DicomBytesIO
 
 from apps.nodule.data.quiet import quiet_libraries
 from apps.nodule.data.volume import Volume
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.report.source import Moment, moment, stamp, valid_uid
 
 

@@ -8,9 +8,10 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from apps.nodule.data.volume import Volume
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.models.findings import Finding
 from apps.nodule.reasons import note
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.reported import reported
 from apps.nodule.report.segmentation import segmentation, tracking_uid
 from apps.nodule.report.structured_report import structured_report
 
@@ -19,7 +20,9 @@ def test_each_finding_is_a_measurement_group(
     volume: Volume, findings: list[Finding], model: ModelInfo
 ) -> None:
     seg = segmentation(volume, findings, model)
-    report = hd.sr.Comprehensive3DSR.from_dataset(structured_report(volume, findings, model, seg))
+    report = hd.sr.Comprehensive3DSR.from_dataset(
+        structured_report(volume, reported(volume, findings), model, seg)
+    )
     groups = report.content.get_volumetric_roi_measurement_groups()
     assert len(groups) == 2
     for index, (group, finding) in enumerate(zip(groups, findings, strict=True)):
@@ -46,7 +49,9 @@ def test_it_names_the_device_and_all_evidence(
     volume: Volume, findings: list[Finding], model: ModelInfo
 ) -> None:
     seg = segmentation(volume, findings, model)
-    report = hd.sr.Comprehensive3DSR.from_dataset(structured_report(volume, findings, model, seg))
+    report = hd.sr.Comprehensive3DSR.from_dataset(
+        structured_report(volume, reported(volume, findings), model, seg)
+    )
     evidence = {str(item[2]) for item in report.get_evidence()}
     assert evidence == {seg.SOPInstanceUID, *(str(item.SOPInstanceUID) for item in volume.sources)}
     text = str(report)
@@ -81,13 +86,15 @@ def test_limits_of_the_search_stand_beside_the_findings(
 ) -> None:
     limit = note("not_searched", largest=90)
     volume = replace(volume, notes=(limit,))
-    report = structured_report(volume, findings, model, segmentation(volume, findings, model))
+    report = structured_report(
+        volume, reported(volume, findings), model, segmentation(volume, findings, model)
+    )
     (comment,) = report.ContentSequence[-1].ContentSequence
     assert comment.TextValue == limit[1]
     parsed = hd.sr.Comprehensive3DSR.from_dataset(report)
     assert len(parsed.content.get_volumetric_roi_measurement_groups()) == 2
     bare = replace(volume, notes=())
-    report = structured_report(bare, findings, model, segmentation(bare, findings, model))
+    report = structured_report(bare, reported(bare, findings), model, segmentation(bare, findings, model))
     assert report.ContentSequence[-1].ConceptNameCodeSequence[0].CodeMeaning == "Imaging Measurements"
 
 
@@ -95,7 +102,7 @@ def test_findings_and_segmentation_come_together(
     volume: Volume, findings: list[Finding], model: ModelInfo
 ) -> None:
     with pytest.raises(ValueError, match="findings need their Segmentation, and only findings do"):
-        structured_report(volume, findings, model, None)
+        structured_report(volume, reported(volume, findings), model, None)
     with pytest.raises(ValueError, match="findings need their Segmentation, and only findings do"):
         structured_report(volume, [], model, Dataset())
 
@@ -104,7 +111,9 @@ def test_an_enhanced_source_is_referenced_as_a_whole(
     enhanced: Volume, findings: list[Finding], model: ModelInfo
 ) -> None:
     seg = segmentation(enhanced, findings, model)
-    report = hd.sr.Comprehensive3DSR.from_dataset(structured_report(enhanced, findings, model, seg))
+    report = hd.sr.Comprehensive3DSR.from_dataset(
+        structured_report(enhanced, reported(enhanced, findings), model, seg)
+    )
     for group in report.content.get_volumetric_roi_measurement_groups():
         segment = group.referenced_segment
         assert segment is not None

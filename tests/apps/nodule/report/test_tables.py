@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from apps.nodule.data.volume import Volume
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.models.findings import Candidate, Finding
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.report.reported import reported
 from apps.nodule.report.tables import report, write_nodules, write_report
 
 
@@ -23,7 +24,7 @@ def test_nothing_found_is_a_header_line(tmp_path: Path) -> None:
 
 
 def test_report_says_what_was_found(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
-    content = report(volume, [finding.candidate for finding in findings], findings, model)
+    content = report(volume, [finding.candidate for finding in findings], reported(volume, findings), model)
     assert content["schema_version"] == 1
     assert content["model"] == {"name": "compact", "version": "1.0.0", "threshold": 0.4}
     assert content["series"]["size"] == {"slices": 40, "rows": 64, "columns": 64}
@@ -43,7 +44,7 @@ def test_report_holds_no_patient_attribute(
 ) -> None:
     for item in volume.sources:
         item.PatientName, item.PatientID, item.AccessionNumber = "CANARY^Name", "CANARY-ID", "CANARYACC"
-    write_report(tmp_path / "r.json", volume, [], findings, model)
+    write_report(tmp_path / "r.json", volume, [], reported(volume, findings), model)
     text = (tmp_path / "r.json").read_text()
     assert json.loads(text)["number_of_findings"] == 2
     assert "CANARY" not in text
@@ -57,7 +58,8 @@ def test_no_finding_is_said(volume: Volume, model: ModelInfo) -> None:
 
 
 def test_a_side_that_is_not_known_says_why(volume: Volume, findings: list[Finding], model: ModelInfo) -> None:
-    content = report(replace(volume, is_oriented=False), [], findings, model)
+    turned = replace(volume, is_oriented=False)
+    content = report(turned, [], reported(turned, findings), model)
     for finding in content["findings"]:
         assert "side" not in finding
         assert finding["side_unknown"] == "the file does not say how its axes lie in the patient"

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-import dataclasses
 import uuid
+from types import SimpleNamespace
 
 from pydicom.uid import UID
 
-from apps.nodule.report.model_info import ModelInfo
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.report.uids import result_uid
+
+
+def changed(model: ModelInfo, **fields: object) -> SimpleNamespace:
+    return SimpleNamespace(**{**vars(model), **fields})
 
 
 def test_same_parts_give_the_pinned_uid(model: ModelInfo) -> None:
@@ -20,9 +24,9 @@ def test_each_part_matters_and_every_uid_is_valid(model: ModelInfo) -> None:
         result_uid("1.2.4", model, "sr instance"),
         result_uid("1.2.3", model, "seg instance"),
         result_uid("1.2.3", model, "sr instance", 1),
-        result_uid("1.2.3", dataclasses.replace(model, name="other"), "sr instance"),
-        result_uid("1.2.3", dataclasses.replace(model, version="1.0.1"), "sr instance"),
-        result_uid("1.2.3", dataclasses.replace(model, threshold=0.5), "sr instance"),
+        result_uid("1.2.3", changed(model, name="other"), "sr instance"),
+        result_uid("1.2.3", changed(model, version="1.0.1"), "sr instance"),
+        result_uid("1.2.3", changed(model, threshold=0.5), "sr instance"),
     ]
     assert len(set(uids)) == 7
     for uid in uids:

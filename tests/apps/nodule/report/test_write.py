@@ -14,8 +14,8 @@ from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 
 from apps.nodule.data.volume import Volume
+from apps.nodule.models.detector import ModelInfo
 from apps.nodule.models.findings import Finding
-from apps.nodule.report.model_info import ModelInfo
 from apps.nodule.report.write import remove_results, write_results
 from core.errors import InputError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apps.nodule.data.volume import Volume
-from apps.nodule.report.place import (
+from apps.nodule.report.location import (
     BETWEEN,
     JOINED,
     NO_BODY,
@@ -15,7 +15,6 @@ from apps.nodule.report.place import (
     Side,
     find_side,
     image_number,
-    side_of_body,
     source_image,
 )
 
@@ -25,7 +24,7 @@ def test_side_is_the_patients_and_left_open_in_the_middle(
     volume: Volume, column: int, side: str | None
 ) -> None:
     centre = volume.to_world(np.array([[20, 30, column]]))[0]
-    assert side_of_body(volume, (float(centre[0]), float(centre[1]), float(centre[2]))) == side
+    assert find_side(volume, (float(centre[0]), float(centre[1]), float(centre[2]))).name == side
 
 
 def test_side_of_a_volume_stored_from_left_to_right(volume: Volume) -> None:
@@ -33,12 +32,13 @@ def test_side_of_a_volume_stored_from_left_to_right(volume: Volume) -> None:
     flip[2, 3] = volume.hu_DHW.shape[2] - 1
     mirrored = Volume(volume.hu_DHW[:, :, ::-1], volume.affine @ flip, "mirrored")
     x, y, z = volume.to_world(np.array([[20, 30, 5]]))[0]
-    assert side_of_body(mirrored, (float(x), float(y), float(z))) == "right"
+    assert find_side(mirrored, (float(x), float(y), float(z))).name == "right"
 
 
 def test_no_body_has_no_side() -> None:
     assert (
-        side_of_body(Volume(np.full((4, 8, 8), -1000, np.int16), np.eye(4), "air"), (100.0, 0.0, 0.0)) is None
+        find_side(Volume(np.full((4, 8, 8), -1000, np.int16), np.eye(4), "air"), (100.0, 0.0, 0.0)).name
+        is None
     )
 
 

@@ -99,11 +99,6 @@ def _side_of_lung(lungs: list[np.ndarray], centre_3: np.ndarray, middle_mm: floa
     return Side(name)
 
 
-def side_of_body(volume: Volume, centre_mm: tuple[float, float, float]) -> str | None:
-    """Return "left" or "right" (the patient's), or None where `find_side` cannot tell."""
-    return find_side(volume, centre_mm).name
-
-
 def image_number(volume: Volume, centre_mm: tuple[float, float, float]) -> int:
     """Return the number, from 1, of the slice nearest to the point, in the volume's own order."""
     plane = round(float(volume.to_index(np.array([centre_mm]))[0, 0]))
