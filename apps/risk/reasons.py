@@ -122,7 +122,10 @@ INPUTS = Reasons(
         "table_empty": "the table has columns but no rows",
         "too_many_rejected": "{rejected} of {total} rows would be set aside, more than data.max_rejected={most:g} "
         "allows, {commonest}; all are listed in {path}, and nothing else was done",
+        "too_many_rows_rejected": "{rejected} of {total} rows would be set aside, more than max_rejected={most:g} "
+        "allows, {commonest}",
         # portfolios
+        "portfolio_weight": 'the weight of "{entity}" in "{portfolio}" is not finite: {weight}',
         "portfolios_doubled": "{path}, line {line}: this holding is there twice, keep one",
         "portfolios_empty": "{path} has no row: wanted {columns}",
         "portfolios_missing": "{path} cannot be read: {cause}",
@@ -187,6 +190,12 @@ INPUTS = Reasons(
         "training_too_short": "no series has {shortest} rows of past and {horizon} steps ahead to learn from: shorten "
         "model.horizon, or take longer series",
     },
+)
+
+ASIDE = Reasons(
+    ItemRefused,
+    "Tables of which parts were set aside: the file of a date in the folder `quarantine`.",
+    {"parts_set_aside": "parts of it could not be used ({counted})"},
 )
 
 ROWS = Reasons(

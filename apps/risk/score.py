@@ -16,34 +16,35 @@ from apps.risk.data.as_of_time import AsOf, parse_as_of
 from apps.risk.data.columns import Columns
 from apps.risk.data.holdings import Holdings, read_holdings
 from apps.risk.data.load import Loaded, load_panel, zone_of
-from apps.risk.data.set_aside import LIST, rejected_rows, report_rejected
+from apps.risk.data.set_aside import (
+    rejected_rows,
+    report_rejected,
+    set_aside_part,
+    set_aside_path,
+    write_set_aside,
+)
 from apps.risk.data.sql import parse_url
 from apps.risk.evaluation.seen_in_training import warn_of_seen
-from apps.risk.models.baselines import BASELINES
 from apps.risk.models.champions import champion_of, read_champions
-from apps.risk.models.paths import PATHS
-from apps.risk.models.risk_model import RiskModel, on_device
-from apps.risk.models.suited import require_group_used, require_suited
+from apps.risk.models.risk_model import RiskModel, describe, load_model
 from apps.risk.reasons import INPUTS, OPTIONS
 from apps.risk.report.input_notes import input_notes
 from apps.risk.scoring.late_input import when_input_is_there
 from apps.risk.scoring.manifest import Facts
 from apps.risk.scoring.partition import Partition, read_batches
-from apps.risk.scoring.score_rows import Settings, Tally, score_rows
+from apps.risk.scoring.score_rows import Settings, Tally
+from apps.risk.scoring.scorer import first_day, require_fit, scored_rows, settings_of, trained_parts
 from apps.risk.scoring.scores import ENTITY, FEW, FEWEST, LAYOUT, PORTFOLIO, UNITS
 from apps.risk.scoring.scoring_name import scoring_name
 from apps.risk.scoring.sql_sink import upsert
 from core.cli.stages import to_yaml
 from core.compute.threads import one_thread
-from core.errors import ConfigError, ExitCode, InputError, output_error
-from core.runs.files import write_csv
+from core.errors import ConfigError, ExitCode, InputError
 from core.runs.folder import Run, open_run
 from core.settings.schema import build
 from core.terminal.notes import print_note, print_set_aside
 
 JOB = "risk.score"
-# What was set aside: rows of the input (its number counts from 0), entities and portfolios without numbers.
-ASIDE = ("kind", *LIST)
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between tries of a database that does not answer
 _PATHS = (
     *("output", "run_dir", "weights", "data.path", "data.columns"),
@@ -85,30 +86,26 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
         parse_url(cfg.score.sql)  # before the work, not after it
     holdings = read_holdings(Path(cfg.score.portfolios)) if cfg.score.portfolios else None
     champions = read_champions(Path(cfg.score.champion)) if cfg.score.champion else None
-    model = _load_model(cfg, cfg.model.name, cfg.model.name)
+    model = load_model(cfg.weights, cfg.model.name, device=cfg.model.device) if champions is None else None
     ready = time.monotonic()
-    trained = model.described.get("event") or {}
+    trained = describe(None if cfg.weights is None else Path(cfg.weights)).get("event") or {}
     loaded = load_panel(cfg.data, now or cfg.as_of, trained.get("categories"), fresh=True)
-    listed_in = _aside_path(output, loaded)
+    listed_in = set_aside_path(output, _item(loaded))
     report_rejected(loaded.checked, loaded.columns, cfg.data.max_rejected, run, listed_in)
     if champions is not None:
-        model = _load_model(
-            cfg,
-            champion_of(champions, loaded.columns.targets, TARGET_MODELS),
-            champion_of(champions, (loaded.columns.event,) if loaded.columns.event else (), EVENT_MODELS),
-        )
-    require_suited(cfg.model.name, loaded.columns)
-    require_group_used(loaded.columns, [model.targets])
-    _check_fit(model, loaded.columns)
+        model = _load_champions(cfg, champions, loaded.columns)
+    assert model is not None  # the command's own, or the one that the evaluation chose
+    require_fit(cfg.model.name, model, loaded.columns)
     for note in input_notes(loaded, [model.targets] if model.targets is not None else (), model.event):
         print_note(note)
-    seen = _seen(model, loaded, run)
-    event = (model.event, int(trained["horizon"])) if model.event is not None else None
-    settings = _settings(cfg, model)
+    seen: dict[str, str] = {}
+    for part in trained_parts(model, loaded.columns):
+        seen |= warn_of_seen(model.described, part, first_day(loaded), run.log)
+    settings = settings_of(model, cfg.model, cfg.score, cfg.seed)
     tally = Tally()
     # one thread each: slices are what is spread over cores
     with one_thread(), Partition(output, loaded.as_of, LAYOUT) as partition:
-        for scored in score_rows(loaded, model.targets, event, settings, holdings):
+        for scored in scored_rows(model, loaded, settings, holdings):
             partition.add(scored.rows)
             tally.add(scored)
         folder = partition.finish(_facts(cfg, settings, model, loaded, holdings, tally, seen))
@@ -131,41 +128,14 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
     return metrics
 
 
-def _load_model(cfg: RiskConfig, targets: str, event: str) -> RiskModel:
-    folder = None if cfg.weights is None else Path(cfg.weights)
-    return on_device(RiskModel.from_pretrained(folder, targets=targets, event=event), cfg.model.device)
-
-
-def _check_fit(model: RiskModel, columns: Columns) -> None:
-    """Raise InputError where the model cannot forecast a label of the table, or was trained on other columns."""
-    for labels, part, what in (
-        (columns.targets, model.targets, "data.targets"),
-        ((columns.event,) if columns.event else (), model.event, "data.event"),
-    ):
-        if labels and part is None:
-            raise INPUTS("model_unsuited", label=labels[0], option=what)
-    model.require(columns)
-
-
-def _seen(model: RiskModel, loaded: Loaded, run: Run) -> dict[str, str]:
-    """Warn where a trained model has seen days behind the as-of date, and return which part and until when."""
-    first = loaded.as_of.wall.astype("datetime64[D]") + 1
-    seen: dict[str, str] = {}
-    if loaded.columns.targets and model.targets is not None and model.targets.name not in BASELINES:
-        seen |= warn_of_seen(model.described, "targets", first, run.log)
-    if loaded.columns.event and model.event is not None:
-        seen |= warn_of_seen(model.described, "event", first, run.log)
-    return seen
-
-
-def _settings(cfg: RiskConfig, model: RiskModel) -> Settings:
-    return Settings(
-        horizon=cfg.model.horizon,
-        paths=cfg.model.paths or (PATHS if model.targets is None else model.targets.usual_paths),
-        seed=cfg.seed,
-        chunk=cfg.score.chunk,
-        alert_share=cfg.score.alert_share,
-        var_limit=cfg.score.var_limit,
+def _load_champions(cfg: RiskConfig, champions: Mapping[str, str], columns: Columns) -> RiskModel:
+    """Load the models that an evaluation chose for the table's targets and its event."""
+    events = (columns.event,) if columns.event else ()
+    return load_model(
+        cfg.weights,
+        champion_of(champions, columns.targets, TARGET_MODELS),
+        event=champion_of(champions, events, EVENT_MODELS),
+        device=cfg.model.device,
     )
 
 
@@ -226,24 +196,19 @@ def _metrics(loaded: Loaded, tally: Tally) -> dict[str, Any]:
     }
 
 
-def _aside_path(output: Path, loaded: Loaded) -> Path:
-    return output / "quarantine" / f"as_of={loaded.as_of.label}.csv"
+def _item(loaded: Loaded) -> str:
+    """Return the name under which what was set aside of a date is listed."""
+    return f"as_of={loaded.as_of.label}"
 
 
 def _write_aside(output: Path, loaded: Loaded, tally: Tally) -> None:
-    """Write quarantine/as_of=LABEL.csv, or remove it where nothing was set aside and an earlier run left one."""
-    path = _aside_path(output, loaded)
-    rows = [("row", *row) for row in rejected_rows(loaded.checked, loaded.columns)]
-    rows += [(one.kind, "", one.name, one.label, one.code, one.sentence, "") for one in sorted(tally.aside)]
-    try:
-        if rows:
-            write_csv(path, ASIDE, rows)
-        elif path.exists():
-            path.unlink()
-            if not any(path.parent.iterdir()):
-                path.parent.rmdir()
-    except OSError as error:
-        raise output_error(error, output) from error
+    """Write quarantine/as_of=LABEL.json, or remove it where nothing was set aside and an earlier run left one."""
+    parts = rejected_rows(loaded.checked, loaded.columns)
+    parts += [
+        set_aside_part(one.kind, one.entity, one.target, (one.code, one.sentence))
+        for one in sorted(tally.aside)
+    ]
+    write_set_aside(output, _item(loaded), parts)
 
 
 def _say_aside(loaded: Loaded, tally: Tally, listed_in: Path) -> None:
@@ -251,7 +216,7 @@ def _say_aside(loaded: Loaded, tally: Tally, listed_in: Path) -> None:
     verb = "have no scores" if len(loaded.columns.labels) == 1 else "have no scores of some column"
     reasons: dict[str, dict[str, tuple[str, str]]] = {ENTITY: {}, PORTFOLIO: {}}
     for one in tally.aside:
-        reasons[one.kind].setdefault(one.name, (one.code, one.sentence))
+        reasons[one.kind].setdefault(one.entity, (one.code, one.sentence))
     series = len(loaded.panel.entities) + len(loaded.refused)
     portfolios = len(tally.portfolios.keys() | reasons[PORTFOLIO].keys())
     for kind, what, total in ((ENTITY, "series", series), (PORTFOLIO, "portfolios", portfolios)):

@@ -5,6 +5,7 @@ The twin of twenty kills, and of what all this costs at size, is benchmarks/risk
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -95,7 +96,9 @@ def test_the_command_ends_with_the_code_of_what_happened(tmp_path: Path) -> None
     assert said.endswith(few(3))
     assert said.count("\n") == 2
     assert len(scores(tmp_path / "out", LAST)) == 3 * 2 + 2
-    assert "row,0,s000,day,time_value" in (tmp_path / "out" / "quarantine" / f"as_of={LAST}.csv").read_text()
+    [row] = json.loads((tmp_path / "out" / "quarantine" / f"as_of={LAST}.json").read_text())["parts"]
+    assert (row["kind"], row["row"], row["entity"], row["column"]) == ("row", 0, "s000", "day")
+    assert row["code"] == "time_value"
     code, said = ended(start(cfg, tmp_path, "as_of=1999-12-31"))
     assert (code, said.count("\n")) == (2, 1)
     assert said.startswith("triptych-risk: nothing was known as of 1999-12-31: the first row became known on")

@@ -40,6 +40,11 @@ class Columns:
     zone: time zone into which times with an offset are converted; without it times are taken as written and one
     table has one offset. time_format: how times are written where they are not ISO 8601, as for strptime. decimal:
     "point" or "comma", the mark before fractions, where a table's numbers do not tell (apps.risk.data.numerals).
+    Raises ConfigError where a column has two roles or nothing is to be forecast.
+
+    >>> from apps import risk
+    >>> risk.Columns(entity="asset", time="day", targets=("return",)).all
+    ('asset', 'day', 'return')
     """
 
     entity: str = "entity"
@@ -102,6 +107,13 @@ class Columns:
                 count=len(missing),
                 hint=did_you_mean(missing[0], present),
             )
+
+    def require_once(self, found: Iterable[str], where: str) -> None:
+        """Raise InputError, column_doubled, where a table has one of the columns more than once."""
+        present = [str(name) for name in found]
+        doubled = [name for name in self.all if present.count(name) > 1]
+        if doubled:
+            raise INPUTS("column_doubled", where=where, column=doubled[0])
 
 
 def columns_from(content: Mapping[str, Any], where: str = "columns") -> Columns:

@@ -5,7 +5,7 @@ Legend: P portfolios, E entities that any of them holds, N entities asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,3 +79,23 @@ def read_holdings(path: Path) -> Holdings:
         raise INPUTS("portfolios_doubled", path=path, line=line)
     place_H, names = pd.factorize(text["portfolio"], sort=True)
     return Holdings(tuple(names), place_H, tuple(text["entity"]), weight_H)
+
+
+def holdings_of(portfolios: Mapping[str, Mapping[str, float]]) -> Holdings:
+    """Return holdings from portfolio → entity → weight (a share, any sign and sum).
+
+    Raises InputError, portfolio_weight, for a weight that is not a finite number.
+    """
+    names = tuple(sorted(portfolios))
+    held = [
+        (place, entity, float(weight))
+        for place, name in enumerate(names)
+        for entity, weight in portfolios[name].items()
+    ]
+    weight_H = np.array([weight for _, _, weight in held], dtype=np.float64)
+    bad_H = np.flatnonzero(~np.isfinite(weight_H))
+    if len(bad_H):
+        place, entity, weight = held[bad_H[0]]
+        raise INPUTS("portfolio_weight", entity=entity, portfolio=names[place], weight=weight)
+    place_H = np.array([place for place, _, _ in held], dtype=np.int64)
+    return Holdings(names, place_H, tuple(entity for _, entity, _ in held), weight_H)

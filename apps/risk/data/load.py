@@ -81,10 +81,22 @@ def load_panel(
     InputError, in one line.
     """
     table, columns, usual = _read(cfg, seed)
+    return load_table(table, columns, cfg, as_of if as_of is not None else usual, categories, fresh=fresh)
+
+
+def load_table(
+    table: pd.DataFrame,
+    columns: Columns,
+    cfg: DataConfig,
+    as_of: str | AsOf | None = None,
+    categories: Categories | None = None,
+    *,
+    fresh: bool = False,
+) -> Loaded:
+    """Return what `load_panel` returns, of a table that is read already. cfg: how it is judged; others as there."""
     named = named_calendar(cfg.calendar)
-    asked = as_of if as_of is not None else usual
-    if asked is not None:
-        now = asked if isinstance(asked, AsOf) else parse_as_of(asked, columns.zone)
+    if as_of is not None:
+        now = as_of if isinstance(as_of, AsOf) else parse_as_of(as_of, columns.zone)
         checked = _judge(cfg, table, columns, _moment(now, columns))
     else:
         checked = _judge(cfg, table, columns, None)
@@ -201,6 +213,14 @@ def panel_digest(panel: Panel) -> str:
     return state.hexdigest()
 
 
+def with_zone(table: pd.DataFrame, columns: Columns) -> Columns:
+    """Return the columns with the zone of a typed time column, where none is named."""
+    dtype = table[columns.time].dtype if columns.time in table else None
+    if columns.zone is None and isinstance(dtype, pd.DatetimeTZDtype):
+        return dataclasses.replace(columns, zone=str(dtype.tz))
+    return columns
+
+
 def _read(cfg: DataConfig, seed: int) -> tuple[pd.DataFrame, Columns, str | None]:
     """Return a table, its columns, and the as-of date that it has by itself."""
     if cfg.sample is not None:
@@ -218,7 +238,7 @@ def _read(cfg: DataConfig, seed: int) -> tuple[pd.DataFrame, Columns, str | None
         return sample.table, sample.columns, sample.as_of
     columns = configured_columns(cfg)
     table = read_table(str(cfg.path), columns, table=cfg.table, encoding=cfg.encoding)
-    return table, _with_zone(table, columns), None
+    return table, with_zone(table, columns), None
 
 
 def _loan_book(seed: int) -> Sample:
@@ -279,11 +299,3 @@ def _unseen(
 def _any_after(table: pd.DataFrame, columns: Columns, moment: np.datetime64) -> bool:
     later = (moments(table, columns) > moment).any()
     return bool(later or (columns.known_at and (table[columns.known_at] > moment).any()))
-
-
-def _with_zone(table: pd.DataFrame, columns: Columns) -> Columns:
-    """Return the columns with the zone of a typed time column, where none is named."""
-    dtype = table[columns.time].dtype if columns.time in table else None
-    if columns.zone is None and isinstance(dtype, pd.DatetimeTZDtype):
-        return dataclasses.replace(columns, zone=str(dtype.tz))
-    return columns

@@ -50,7 +50,17 @@ class Sample:
 
 
 def load_sample(name: str) -> Sample:
-    """Load a sample by name, one of SAMPLES. Raises InputError for another name, or where its data is not here."""
+    """Load a sample by name, one of SAMPLES; "markets" comes with the program.
+
+    Raises InputError: sample_unknown, sample_package or sample_file where its data is not here.
+
+    >>> from apps import risk
+    >>> sample = risk.load_sample("markets")
+    >>> sorted(sample.table["asset"].unique())
+    ['Nasdaq', 'S&P 500', 'WTI']
+    >>> sample.columns.targets
+    ('return',)
+    """
     if name not in SAMPLES:
         raise INPUTS("sample_unknown", name=shortened(name), hint=did_you_mean(name, SAMPLES))
     return SAMPLES[name]()

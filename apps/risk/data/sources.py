@@ -95,9 +95,7 @@ def _read_csv(path: Path, columns: Columns, encoding: str | None) -> pd.DataFram
     layout = csv_layout(path, columns, encoding)
     names = layout.names
     columns.require(names, str(path))
-    doubled = [name for name in columns.all if names.count(name) > 1]
-    if doubled:
-        raise INPUTS("column_doubled", where=path, column=doubled[0])
+    columns.require_once(names, str(path))
     if not layout.rows:
         return pd.DataFrame(columns=list(columns.all), dtype=object)
     bad: list[tuple[int, str]] = []

@@ -19,14 +19,21 @@ def warn_of_seen(
     Then print a line to stderr and log it, too. described: model.json; a part ("targets", "event") without `until` is
     not known to have seen anything. first: the first day that is forecast.
     """
-    until = (described.get(part) or {}).get("until")
-    day = first.astype("datetime64[D]")
-    if until is None or day > np.datetime64(until, "D"):
+    until = seen_until(described, part, first)
+    if until is None:
         return {}
     log.event("seen_in_training", name=part)
     # not sys.stderr, which is withheld while a stage runs: see core/terminal/silence.py
-    print(f"warning: {sentence(part, until, str(day))}", file=sys.__stderr__, flush=True)
+    day = str(first.astype("datetime64[D]"))
+    print(f"warning: {sentence(part, until, day)}", file=sys.__stderr__, flush=True)
     return {part: until}
+
+
+def seen_until(described: Mapping[str, Any], part: str, first: np.datetime64) -> str | None:
+    """Return the last date of the training of a part, where it lies on or after the first day that is forecast."""
+    until: str | None = (described.get(part) or {}).get("until")
+    seen = until is not None and first.astype("datetime64[D]") <= np.datetime64(until, "D")
+    return until if seen else None
 
 
 def sentence(part: str, until: str, day: str | None = None) -> str:

@@ -84,6 +84,28 @@ class RiskModel:
             require_same(columns_of(self.described["event"]["columns"]), columns)
 
 
+def load_model(
+    folder: Path | str | None = None,
+    name: str = "champion",
+    *,
+    event: str | None = None,
+    device: str = "auto",
+) -> RiskModel:
+    """Load a trained model, by default the one that comes with the program, and move it to a device.
+
+    folder: what stage=train left in `run_dir/model`; None is the embedded model of daily returns.
+    name: "champion", the winner on development data, or one of its models or of the baselines, such as "gjr_garch".
+    event: the model of the event, where it is another one. device: "auto" (a GPU if there is one), "cpu" or "cuda".
+    Raises InputError: weights_missing, weights_unreadable, weights_newer, model_unknown; ConfigError no_gpu.
+
+    >>> from apps import risk
+    >>> risk.load_model(name="gjr_garch").targets.name
+    'gjr_garch'
+    """
+    path = None if folder is None else Path(folder)
+    return on_device(RiskModel.from_pretrained(path, targets=name, event=event or name), device)
+
+
 def save_riskformer(model: RiskformerTargets, folder: Path) -> dict[str, Any]:
     """Write the network into a folder and return what model.json is to say of it."""
     write_network(folder, model.net.state_dict())

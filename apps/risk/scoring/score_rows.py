@@ -63,12 +63,23 @@ class Settings:
     var_limit: float | None
 
 
-class SetAside(NamedTuple):
-    """Who has no numbers for a label, and why."""
+class Refused(NamedTuple):
+    """A series or a portfolio that has no numbers for a target or an event, and why.
+
+    kind: "entity" or "portfolio". entity: its name. target: the target or the event. code: the stable reason code, as
+    in the column `reason` of the scores. sentence: the reason in words.
+
+    >>> from apps import risk
+    >>> sample = risk.load_sample("markets")
+    >>> model = risk.load_model(name="historical_simulation")
+    >>> scores = risk.score_table(sample.table, sample.columns, model, as_of="2019-01-03", max_age="2 days")
+    >>> [(one.entity, one.code) for one in scores.refused]
+    [('Nasdaq', 'too_old'), ('S&P 500', 'too_old')]
+    """
 
     kind: str
-    name: str
-    label: str
+    entity: str
+    target: str
     code: str
     sentence: str
 
@@ -82,7 +93,7 @@ class Scored:
     """
 
     rows: pa.Table
-    aside: tuple[SetAside, ...] = ()
+    aside: tuple[Refused, ...] = ()
     few: int = 0
     calendars: Mapping[str, int] = field(default_factory=dict)
     portfolios: Mapping[str, str] = field(default_factory=dict)
@@ -92,7 +103,7 @@ class Scored:
 class Tally:
     """What became of all. aside: in the order of the work. alerts: rows by code. The others: as in Scored."""
 
-    aside: list[SetAside] = field(default_factory=list)
+    aside: list[Refused] = field(default_factory=list)
     alerts: Counter[str] = field(default_factory=Counter)
     few: int = 0
     calendars: Counter[str] = field(default_factory=Counter)
@@ -113,7 +124,7 @@ class Tally:
         codes: dict[str, list[str]] = {}
         for one in self.aside:
             if one.kind == ENTITY:
-                codes.setdefault(one.name, []).append(one.code)
+                codes.setdefault(one.entity, []).append(one.code)
         return {name: own[0] for name, own in codes.items() if len(own) == labels}
 
 
@@ -144,7 +155,7 @@ def _target(
         return
     divided = divide(panel, holdings)
     for names, code in divided.refused:
-        aside = tuple(SetAside(PORTFOLIO, name, label, code, SERIES.sentence(code)) for name in names)
+        aside = tuple(Refused(PORTFOLIO, name, label, code, SERIES.sentence(code)) for name in names)
         yield Scored(refused_rows(names, [code] * len(names), label, model.name, PORTFOLIO), aside)
     ask = partial(_calendar, model, label, settings)
     for group in by_calendar(panel):
@@ -285,16 +296,16 @@ def _not_asked(
     calendars: Mapping[str, int] | None = None,
 ) -> Scored:
     """Return the rows of entities that were refused before a model was asked."""
-    aside = tuple(SetAside(ENTITY, name, label, *reason) for name, reason in refused.items())
+    aside = tuple(Refused(ENTITY, name, label, *reason) for name, reason in refused.items())
     rows = refused_rows(list(refused), [code for code, _ in refused.values()], label, model)
     return Scored(rows, aside, calendars=calendars or {})
 
 
 def _without(
     names: Sequence[str], refused_N: np.ndarray, reason_N: Sequence[str], label: str, kind: str = ENTITY
-) -> tuple[SetAside, ...]:
+) -> tuple[Refused, ...]:
     """Return those to whom the model gives no forecast."""
     return tuple(
-        SetAside(kind, names[n], label, reason_N[n], SERIES.sentence(reason_N[n], label=label))
+        Refused(kind, names[n], label, reason_N[n], SERIES.sentence(reason_N[n], label=label))
         for n in np.flatnonzero(refused_N).tolist()
     )

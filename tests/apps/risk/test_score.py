@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from pathlib import Path
@@ -28,9 +27,11 @@ def metrics(tmp_path: Path) -> dict[str, Any]:
     return found
 
 
-def aside(output: Path, date: str = LAST) -> list[dict[str, str]]:
-    with (output / "quarantine" / f"as_of={date}.csv").open(newline="") as stream:
-        return list(csv.DictReader(stream))
+def aside(output: Path, date: str = LAST) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = json.loads((output / "quarantine" / f"as_of={date}.json").read_text())[
+        "parts"
+    ]
+    return parts
 
 
 def test_scores_are_written_whole_with_their_manifest_and_the_same_bytes_twice(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_what_was_set_aside_is_told_with_its_reason_and_forgotten_once_it_is_men
         ("entity", "s001", "gain", "constant"),
         ("entity", "s002", "gain", "too_short"),
     ]
-    assert aside(tmp_path / "out")[0]["row"] == "5"
+    assert aside(tmp_path / "out")[0]["row"] == 5
     rows = scores(tmp_path / "out", LAST)
     refused = rows[rows["step"] == 0]
     assert list(zip(refused["entity"], refused["reason"], strict=True)) == [
@@ -119,7 +120,7 @@ def test_what_a_broken_row_held_is_spelt_the_same_whatever_comes_later(later: st
     table.loc[1, "day"] = "soon"
     table.loc[59, "seen"] = later
     assert go(config(tmp_path, table, data_observed="seen", as_of="2024-03-20"), tmp_path) == 4
-    held = [json.loads(one["content"])["seen"] for one in aside(tmp_path / "out", "2024-03-20")]
+    held = [one["content"]["seen"] for one in aside(tmp_path / "out", "2024-03-20")]
     assert held == [None, "7.0"]
 
 

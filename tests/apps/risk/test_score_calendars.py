@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def test_a_time_that_the_clock_skips_or_doubles_is_set_aside_with_its_reason(tmp
     hours = pd.date_range("2024-10-20", periods=200, freq="h").strftime("%Y-%m-%dT%H:%M")
     table = pd.DataFrame({"who": "a", "time": hours, "gain": np.random.default_rng(0).normal(size=200)})
     score(tmp_path, table, as_of="2024-10-28T07:00", data_zone="Europe/Berlin")
-    (path,) = (tmp_path / "out" / "quarantine").glob("*.csv")
-    aside = pd.read_csv(path)
-    assert aside["code"].tolist() == ["time_doubled"]
-    assert "comes twice in the zone" in aside["sentence"].iloc[0]
+    (path,) = (tmp_path / "out" / "quarantine").glob("*.json")
+    (aside,) = json.loads(path.read_text())["parts"]
+    assert aside["code"] == "time_doubled"
+    assert "comes twice in the zone" in aside["sentence"]

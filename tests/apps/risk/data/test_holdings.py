@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.risk.data.holdings import read_holdings
+from apps.risk.data.holdings import holdings_of, read_holdings
 from core.errors import InputError
 
 
@@ -49,3 +49,14 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     (tmp_path / "held.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="is not valid CSV in UTF-8"):
         read_holdings(tmp_path / "held.csv")
+
+
+def test_a_mapping_holds_as_its_file_does(tmp_path: Path) -> None:
+    path = tmp_path / "held.csv"
+    path.write_text("portfolio,entity,weight\nb,x,1\na,y,-0.5\na,x,2\n")
+    mapped, read = holdings_of({"b": {"x": 1}, "a": {"y": -0.5, "x": 2.0}}), read_holdings(path)
+    assert mapped.portfolios == read.portfolios == ("a", "b")
+    np.testing.assert_array_equal(mapped.weight_PN(["x", "y", "z"]), read.weight_PN(["x", "y", "z"]))
+    with pytest.raises(InputError, match="the weight of "x" in "a" is not finite: nan") as caught:
+        holdings_of({"a": {"x": float("nan")}})
+    assert caught.value.code == "portfolio_weight"

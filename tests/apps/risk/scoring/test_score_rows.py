@@ -15,7 +15,7 @@ from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.panel import Panel
 from apps.risk.models.baselines import HistoricalSimulation
 from apps.risk.models.forecast import EventForecast, Reason
-from apps.risk.scoring.score_rows import SetAside, Settings, Tally, score_rows
+from apps.risk.scoring.score_rows import Refused, Settings, Tally, score_rows
 from tests.apps.risk.models.networks import untrained
 from tests.apps.risk.score_inputs import returns
 
@@ -82,7 +82,7 @@ def test_the_riskiest_share_is_of_all_not_of_each_slice(tmp_path: Path) -> None:
     assert list(rows.index[rows["alert"] == "pd_top_share"]) == ["s004", "s005"]
     assert rows.loc["s005", "drivers"] == "gain +1.00"
     assert tally.aside == [
-        SetAside("entity", "s003", "bad", "all_missing", "it has no value from which bad could be forecast")
+        Refused("entity", "s003", "bad", "all_missing", "it has no value from which bad could be forecast")
     ]
     whole = all_rows(found, Tally(), SETTINGS.__class__(**{**vars(SETTINGS), "chunk": 100}))
     pd.testing.assert_frame_equal(whole.set_index("entity"), rows)

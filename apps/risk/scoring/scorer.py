@@ -1,0 +1,68 @@
+"""A model and a table of one date, put together: whether the one can score the other, and the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from apps.risk.config import ModelConfig, ScoreConfig
+from apps.risk.data.columns import Columns
+from apps.risk.data.holdings import Holdings
+from apps.risk.data.load import Loaded
+from apps.risk.models.baselines import BASELINES
+from apps.risk.models.paths import PATHS
+from apps.risk.models.risk_model import RiskModel
+from apps.risk.models.suited import require_group_used, require_suited
+from apps.risk.reasons import INPUTS
+from apps.risk.scoring.score_rows import Scored, Settings, score_rows
+
+
+def require_fit(name: str, model: RiskModel, columns: Columns) -> None:
+    """Raise where a model cannot score a table: ConfigError by its name, InputError by what it was trained on.
+
+    name: as the model was asked for, "champion" or one of TARGET_MODELS and EVENT_MODELS.
+    """
+    require_suited(name, columns)
+    require_group_used(columns, [model.targets])
+    for labels, part, option in (
+        (columns.targets, model.targets, "data.targets"),
+        ((columns.event,) if columns.event else (), model.event, "data.event"),
+    ):
+        if labels and part is None:
+            raise INPUTS("model_unsuited", label=labels[0], option=option)
+    model.require(columns)
+
+
+def settings_of(model: RiskModel, asked: ModelConfig, score: ScoreConfig, seed: int) -> Settings:
+    """Return how a model scores; it takes its usual number of paths where none is asked for."""
+    return Settings(
+        horizon=asked.horizon,
+        paths=asked.paths or (PATHS if model.targets is None else model.targets.usual_paths),
+        seed=seed,
+        chunk=score.chunk,
+        alert_share=score.alert_share,
+        var_limit=score.var_limit,
+    )
+
+
+def trained_parts(model: RiskModel, columns: Columns) -> tuple[str, ...]:
+    """Return for which of "targets" and "event" a table is scored by a trained model, not by a baseline."""
+    targets = columns.targets and model.targets is not None and model.targets.name not in BASELINES
+    event = columns.event is not None and model.event is not None
+    return (*(("targets",) if targets else ()), *(("event",) if event else ()))
+
+
+def first_day(loaded: Loaded) -> np.datetime64:
+    """Return the first day that is forecast."""
+    return loaded.as_of.wall.astype("datetime64[D]") + 1
+
+
+def scored_rows(
+    model: RiskModel, loaded: Loaded, settings: Settings, holdings: Holdings | None
+) -> Iterator[Scored]:
+    """Yield the rows of all labels of a table that `require_fit` has passed, a slice at a time."""
+    event = None
+    if model.event is not None:
+        event = (model.event, int(model.described["event"]["horizon"]))
+    return score_rows(loaded, model.targets, event, settings, holdings)
