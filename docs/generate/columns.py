@@ -52,7 +52,7 @@ def _nodule() -> list[str]:
 
 
 def _risk() -> list[str]:
-    from apps.risk.data.set_aside import LIST
+    from apps.risk.data import set_aside
     from apps.risk.evaluation import judged
     from apps.risk.metrics.tail_figures import TailFigures
     from apps.risk.scoring import manifest
@@ -68,8 +68,9 @@ def _risk() -> list[str]:
         _docstring(manifest.write_manifest),
         f"### {manifest.INDEX}\n",
         _docstring(manifest.summary),
-        "### Rejected input rows\n",
-        f"Columns: {_list(LIST)}.\n",
+        "### quarantine/as_of=DATE.json, and quarantine/rows.json of a run's folder\n",
+        f"`parts` holds a mapping for each row, series or portfolio, with the keys {_list(set_aside.KEYS)}.\n",
+        _docstring(set_aside.set_aside_part),
         "### backtest.csv\n",
         f"Columns: {_list(('target', *judged.COLUMNS))}.\n",
         _docstring(judged.Row),

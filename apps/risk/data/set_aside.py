@@ -20,6 +20,7 @@ from core.terminal.notes import commonest, print_note, print_set_aside
 
 ROWS = "rows"  # the item under which a run lists them in its own folder
 PARTS = "parts_set_aside"
+KEYS = ("kind", "row", "entity", "column", "code", "sentence", "content")  # of one part
 HARMLESS = "duplicate_row"  # a copy was kept: nothing is lost
 
 
@@ -83,7 +84,7 @@ def set_aside_path(folder: Path, item: str) -> Path:
 def write_set_aside(folder: Path, item: str, parts: Sequence[Mapping[str, Any]]) -> Path:
     """List parts of an item that were set aside in `folder/quarantine/ITEM.json`, and return that path.
 
-    parts: one mapping each, with kind, row, entity, column, code, sentence and content. Without parts the file that an
+    parts: one mapping of KEYS each. Without parts the file that an
     earlier run wrote is removed. Raises InputError where the folder cannot be written.
     """
     quarantine = Quarantine(folder / FOLDER)
@@ -106,17 +107,14 @@ def set_aside_part(
     row: int | None = None,
     content: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return one part that was set aside. reason: code and sentence. row, content: of a row of the table."""
-    code, sentence = reason
-    return {
-        "kind": kind,
-        "row": row,
-        "entity": entity,
-        "column": column,
-        "code": code,
-        "sentence": sentence,
-        "content": None if content is None else dict(content),
-    }
+    """Return one part that was set aside: a mapping of KEYS.
+
+    kind: "row", "entity" or "portfolio". entity: its name, None where a row has none. column: the column at fault, the
+    target or the event. reason: code and sentence. row, content: of a row of the table, its number, which counts from
+    0, and its values; else None.
+    """
+    values = (kind, row, entity, column, *reason, None if content is None else dict(content))
+    return dict(zip(KEYS, values, strict=True))
 
 
 def rejected_rows(checked: Checked, columns: Columns) -> list[dict[str, Any]]:

@@ -37,9 +37,9 @@ def test_declared_columns_come_with_numbers_as_names() -> None:
 
 
 def test_a_column_that_is_missing_or_doubled_is_named() -> None:
-    with pytest.raises(InputError, match="has no column "gain""):
+    with pytest.raises(InputError, match='has no column "gain"'):
         table_of(frame().drop(columns="gain"), COLUMNS)
     doubled = pd.concat([frame(), frame()[["gain"]]], axis=1)
-    with pytest.raises(InputError, match="the table has "gain" more than once") as caught:
+    with pytest.raises(InputError, match='the table has "gain" more than once') as caught:
         table_of(doubled, COLUMNS)
     assert caught.value.code == "column_doubled"

@@ -57,6 +57,6 @@ def test_a_mapping_holds_as_its_file_does(tmp_path: Path) -> None:
     mapped, read = holdings_of({"b": {"x": 1}, "a": {"y": -0.5, "x": 2.0}}), read_holdings(path)
     assert mapped.portfolios == read.portfolios == ("a", "b")
     np.testing.assert_array_equal(mapped.weight_PN(["x", "y", "z"]), read.weight_PN(["x", "y", "z"]))
-    with pytest.raises(InputError, match="the weight of "x" in "a" is not finite: nan") as caught:
+    with pytest.raises(InputError, match='the weight of "x" in "a" is not finite: nan') as caught:
         holdings_of({"a": {"x": float("nan")}})
     assert caught.value.code == "portfolio_weight"

@@ -24,9 +24,9 @@ def baseline() -> RiskModel:
 
 def test_a_model_that_cannot_serve_a_table_is_refused_by_name_or_by_what_it_holds() -> None:
     require_fit("champion", baseline(), GAIN)
-    with pytest.raises(ConfigError, match="model=scorecard cannot forecast "gain""):
+    with pytest.raises(ConfigError, match='model=scorecard cannot forecast "gain"'):
         require_fit("scorecard", baseline(), GAIN)
-    with pytest.raises(InputError, match="the model does not forecast "bad"") as caught:
+    with pytest.raises(InputError, match='the model does not forecast "bad"') as caught:
         require_fit("champion", baseline(), Columns(targets=(), event="bad"))
     assert caught.value.code == "model_unsuited"
 
