@@ -26,7 +26,6 @@ NOT_YET = (
     "apps/imagegen/",
     "apps/nodule/",
     "apps/risk/",
-    "core/cli/",
     "core/serving/",
 )
 
@@ -99,7 +98,9 @@ def test_a_raise_site_names_a_code_of_its_table_and_fills_in_its_values() -> Non
             if table is None or not call.args or not isinstance(call.args[0], ast.Constant):
                 continue
             code = call.args[0].value
-            given = {keyword.arg for keyword in call.keywords}
+            given = {keyword.arg for keyword in call.keywords} - {
+                "param"
+            }  # the field at fault, in no sentence
             if code not in table.sentences or (None not in given and given != _fields(table.sentences[code])):
                 wrong.append(f"{path}:{call.lineno} {code}")
             checked += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from apps.risk.reasons import OPTIONS
 from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.errors import ConfigError
 from core.settings.schema import EVERY, MISSING, Section, check_value, free_text, path_text, section, setting
@@ -20,6 +21,7 @@ STAGES = {
 }
 ON_TABLES = ("train", "evaluate", "score", "backtest")
 SIZED = ("train", "plan")
+EMBEDDED_SIZE = "tiny"
 TARGET_MODELS = (
     "riskformer",
     "tft",
@@ -123,7 +125,7 @@ class ModelConfig(Section):
         stages=EVERY,
     )
     size: str = setting(
-        "tiny", "size of riskformer", choices=("tiny", "50m", "300m", "1b", "10b"), stages=SIZED
+        EMBEDDED_SIZE, "size of riskformer", choices=("tiny", "50m", "300m", "1b", "10b"), stages=SIZED
     )
     context: int = setting(
         256, "steps of the past that a network sees", unit="steps", low=8, high=8192, stages=SIZED
@@ -289,6 +291,8 @@ class RiskConfig(Section):
                 f"score.champion= lets an evaluation name the model, and model={self.model.name} names one, too: "
                 "leave one of them out",
             )
+        if self.model.size != EMBEDDED_SIZE and self.stage not in (*SIZED, MISSING):
+            raise OPTIONS("model_size", size=self.model.size, stage=self.stage)
         if self.data.sample == "mixture" and self.stage != "train":
             raise ConfigError(
                 "config_choice", "data=mixture is generated series to train on: it has no date to score"

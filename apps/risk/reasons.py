@@ -38,6 +38,8 @@ OPTIONS = Reasons(
         # the model
         "group_unused": "data.group={group} is of use to a riskformer of series alone, and no such model is asked: "
         "leave it out, or add model=riskformer",
+        "model_size": "model={size} names a size to train or to plan, and stage={stage} takes that of the weights: "
+        "name them by weights=…, with model=riskformer",
         "model_cannot_forecast": 'model={model} cannot forecast "{label}": models of {kind} are {models}; name one of '
         "them, or leave {option} out",
         "weights_without_riskformer": "weights={weights} holds no riskformer of targets to go on from",

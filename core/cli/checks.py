@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from core.cli.reasons import config_error, input_error
+from core.cli.reasons import CONFIG, START
 from core.settings.credentials import refuse_password
 from core.settings.schema import stages_by_field, value_at, walk
 
@@ -18,7 +18,7 @@ def check_texts(config: Any) -> None:
             continue
         refuse_password(path, text)
         if not field.metadata["path"] and any("\udc80" <= letter <= "\udcff" for letter in text):
-            raise config_error("config_encoding", name=path)
+            raise CONFIG("config_encoding", name=path)
 
 
 def check_needs(config: Any) -> None:
@@ -26,7 +26,7 @@ def check_needs(config: Any) -> None:
     for path, field in walk(config):
         if config.stage in field.metadata.get("needed_by", ()) and value_at(config, path) in (None, ""):
             about = field.metadata["about"]
-            raise config_error("config_needed", stage=config.stage, name=path, about=about)
+            raise CONFIG("config_needed", stage=config.stage, name=path, about=about)
 
 
 def check_inputs(config: Any) -> None:
@@ -47,4 +47,4 @@ def check_inputs(config: Any) -> None:
             os.stat(text)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "no path holds a null character"
-            raise input_error("input_missing", name=path, value=text, reason=reason) from None
+            raise START("path_missing", name=path, value=text, reason=reason) from None

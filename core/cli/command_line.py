@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.cli.reasons import config_error
+from core.cli.reasons import CONFIG
 from core.text.nearest import nearest
 
 SWITCHES = {
@@ -43,16 +43,16 @@ def read_command_line(argv: Sequence[str]) -> CommandLine:
         elif option in ("--cfg", "-c", "--config-dir", "-cd"):
             _take(line, option, value if equals else next(words, ""))
         else:
-            raise config_error("config_option", option=option, nearest=nearest(option, OPTIONS, cutoff=0.0))
+            raise CONFIG("config_option", option=option, nearest=nearest(option, OPTIONS, cutoff=0.0))
     return line
 
 
 def _take(line: CommandLine, option: str, value: str) -> None:
     if option in ("--config-dir", "-cd"):
         if not value:
-            raise config_error("config_folder", option=option)
+            raise CONFIG("config_folder", option=option)
         line.folders.append(value)
     elif value == "job":
         line.show_config = True
     else:
-        raise config_error("config_show", option=option)
+        raise CONFIG("config_show", option=option)

@@ -18,7 +18,7 @@ from core.cli.command_line import CommandLine
 from core.cli.faults import explain, unknown_field
 from core.cli.free_text import Sealed
 from core.cli.overrides import check_overrides, expand
-from core.cli.reasons import config_error
+from core.cli.reasons import CONFIG
 from core.cli.stage_options import check_stage, with_preset
 from core.errors import ConfigError
 from core.settings.schema import build, describe_range, walk
@@ -76,7 +76,7 @@ def _no_environment() -> Iterator[None]:
     """Refuse `${oc.env:NAME}` wherever it stands: the value of the variable would be recorded, or shown in an error."""
 
     def refuse(name: object, *_: object) -> None:
-        raise config_error("config_environment", name=name)
+        raise CONFIG("config_environment", name=name)
 
     OmegaConf.register_new_resolver("oc.env", refuse, replace=True)
     try:
@@ -115,7 +115,7 @@ def _check_keys(node: DictConfig, schema: type) -> None:
         field = dict(walk(schema))[missing[0]]
         allowed = ", ".join(field.metadata.get("choices", ())) or describe_range(field.metadata)
         wanted = f"one of {allowed}" if field.metadata.get("choices") else allowed
-        raise config_error("config_missing", name=missing[0], about=field.metadata["about"], wanted=wanted)
+        raise CONFIG("config_missing", name=missing[0], about=field.metadata["about"], wanted=wanted)
 
 
 def _leaves(node: DictConfig, prefix: str = "") -> list[str]:

@@ -10,8 +10,9 @@ from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from core.cli.free_text import Sealed
-from core.cli.reasons import config_error
+from core.cli.reasons import CONFIG
 from core.errors import ConfigError
+from core.settings.reasons import SETTINGS
 from core.settings.schema import describe_range, walk
 from core.text.nearest import nearest
 
@@ -36,7 +37,7 @@ def unknown_field(path: str, schema: type) -> ConfigError:
     names = [name for name, _ in walk(schema)]
     sections = {name.partition(".")[0] for name in names if "." in name}
     like = nearest(path, [*names, *sorted(sections)], cutoff=0.0)
-    return config_error("config_unknown", name=path, nearest=like)
+    return CONFIG("config_field", name=path, nearest=like)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -55,9 +56,7 @@ def unknown_choice(group: str, option: str, options: Sequence[str]) -> ConfigErr
     """Return the error for a choice that a group does not have, with the nearest one that it has."""
     like = nearest(option, options, cutoff=0.0)
     hint = f'; did you mean "{group}={like}"? ' if like else "; "
-    return config_error(
-        "config_group", group=group, choice=option, hint=hint, choices=", ".join(options) or "none"
-    )
+    return CONFIG("config_group", group=group, choice=option, hint=hint, choices=", ".join(options) or "none")
 
 
 def unreadable_value(name: str, value: str | None, schema: type) -> ConfigError:
@@ -70,17 +69,17 @@ def unreadable_value(name: str, value: str | None, schema: type) -> ConfigError:
         return unknown_field(name, schema)
     if field is None or value is None:
         typed = name if value is None else f"{name}={value}"
-        return config_error("config_grammar", typed=repr(typed))
+        return CONFIG("config_grammar", typed=repr(typed))
     if field.metadata.get("choices"):
         allowed = ", ".join(field.metadata["choices"])
-        return config_error("config_choice", name=name, value=value, choices=allowed)
+        return SETTINGS("config_choice", name=name, value=value, choices=allowed)
     return _wanted(name, field, f" not {value!r},")
 
 
 def _wrong_type(path: str, error: OmegaConfBaseException, schema: type) -> ConfigError:
     field = dict(walk(schema)).get(path)
     if field is None:
-        return config_error("config_section", name=path)
+        return CONFIG("config_section", name=path)
     value = _first_line(error).removeprefix("Value ").partition(" of type ")[0]
     return _wanted(path, field, f" not {value}," if value.startswith("'") else "")
 
@@ -89,7 +88,7 @@ def _wanted(path: str, field: dataclasses.Field[Any], given: str) -> ConfigError
     wanted = str(field.type).replace("str", "text").replace("int", "whole number").replace("float", "number")
     wanted = wanted.replace("bool", "true or false").replace(" | None", " or null")
     allowed = ", ".join(field.metadata.get("choices", ())) or describe_range(field.metadata)
-    return config_error(
+    return CONFIG(
         "config_type", name=path, wanted=wanted, given=given, allowed=allowed or field.metadata["about"]
     )
 
@@ -100,11 +99,11 @@ def _other(chain: list[BaseException], sealed: Sealed) -> ConfigError:
         line = sealed.open(_first_line(link))
         if line.startswith("Ambiguous value for argument"):
             override = line.partition("'")[2].rstrip("'")
-            return config_error("config_several", override=override)
+            return CONFIG("config_several", override=override)
     paths: list[Any] = [getattr(link, "full_key", None) for link in chain]
     path = next((path for path in paths if path), None)
     where = f"{path}: " if path else ""
-    return config_error("config_other", where=where, message=sealed.open(_first_line(chain[0])))
+    return CONFIG("config_other", where=where, message=sealed.open(_first_line(chain[0])))
 
 
 def _first_line(error: BaseException) -> str:

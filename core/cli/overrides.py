@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 
 from core.cli.choices import EXPERIMENT, Choices
 from core.cli.faults import unknown_choice, unreadable_value
-from core.cli.reasons import config_error
+from core.cli.reasons import CONFIG
 from core.settings.credentials import holds_password, refuse_password
 
 MOST_JOBS = 10_000  # of one sweep
@@ -31,12 +31,12 @@ def check_overrides(overrides: Iterable[str], typed: Iterable[str], available: C
         key = _key(text)
         keys[key] += 1
         if key.startswith(("hydra.", "hydra/")):
-            raise config_error("config_hydra", name=key)
+            raise CONFIG("config_hydra", name=key)
         if keys[key] > 1:
-            raise config_error("config_twice", name=key)
+            raise CONFIG("config_twice", name=key)
         override = parse_override(text, choices, schema)
         if override.is_delete():
-            raise config_error("config_delete", override=text)
+            raise CONFIG("config_delete", override=text)
         _check_group(override, choices)
 
 
@@ -60,7 +60,7 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     alternatives = [_alternatives(text) for text in overrides]
     jobs = list(itertools.islice(itertools.product(*alternatives), MOST_JOBS + 1))
     if len(jobs) > MOST_JOBS:
-        raise config_error("config_jobs", most=MOST_JOBS)
+        raise CONFIG("config_jobs", most=MOST_JOBS)
     return [list(job) for job in jobs]
 
 
@@ -76,7 +76,7 @@ def _alternatives(text: str) -> list[str]:
     except Exception:  # a glob, a range without an end, a choice within a choice: each fails in its own way
         values = []
     if not values:
-        raise config_error("config_sweep", override=text)
+        raise CONFIG("config_sweep", override=text)
     return [f"{key}={value}" for value in values]
 
 
@@ -94,4 +94,4 @@ def _check_group(override: Override, choices: Mapping[str, Sequence[str]]) -> No
     ):
         return
     if not isinstance(override.value(), str):
-        raise config_error("config_group_name", group=group, choices=", ".join(choices[group]))
+        raise CONFIG("config_group_name", group=group, choices=", ".join(choices[group]))

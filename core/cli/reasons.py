@@ -5,9 +5,9 @@ from __future__ import annotations
 from core.errors import ConfigError, InputError
 from core.reasons import Reasons
 
-config_error = Reasons(
+CONFIG = Reasons(
     ConfigError,
-    "Why a command line or a configuration is refused.",
+    "a command line or a configuration",
     {
         "config_option": "unknown option {option}; did you mean {nearest}?",
         "config_folder": "{option} needs a folder with config groups of your own",
@@ -23,11 +23,10 @@ config_error = Reasons(
             "stage={stage} does not read {name}, which experiment={experiment} sets (read by: {stages})"
         ),
         "config_encoding": "{name} holds a byte that is not UTF-8: only a path may",
-        "config_unknown": 'unknown field "{name}"; did you mean "{nearest}"?',
+        "config_field": 'unknown field "{name}"; did you mean "{nearest}"?',
         "config_group": 'unknown choice "{group}={choice}"{hint}(choices: {choices})',
         "config_group_name": "{group} takes the name of one choice: {choices}",
         "config_grammar": "cannot read {typed}: write FIELD=VALUE",
-        "config_choice": "{name}={value} is not one of {choices}",
         "config_type": "{name} wants a {wanted},{given} here: {allowed}",
         "config_section": "{name} is a section: set its fields, {name}.NAME=VALUE",
         "config_several": "{override} gives several values: add -m to run each of them",
@@ -40,12 +39,12 @@ config_error = Reasons(
     },
 )
 
-input_error = Reasons(
+START = Reasons(
     InputError,
-    "Why a stage does not begin.",
+    "a stage, before it begins",
     {
-        "input_missing": "{name}={value} cannot be read: {reason}",
-        "package_missing": "stage={stage} needs the package {package}: pip install 'triptych[{extra}]'",
-        "package_unknown": "stage={stage} needs the package {package}, which is not installed",
+        "path_missing": "{name}={value} cannot be read: {reason}",
+        "stage_package": "stage={stage} needs the package {package}: pip install 'triptych[{extra}]'",
+        "stage_package_unknown": "stage={stage} needs the package {package}, which is not installed",
     },
 )

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from core.cli.choices import EXPERIMENT, Choices, leaves
-from core.cli.reasons import config_error
+from core.cli.reasons import CONFIG
 from core.settings.schema import stages_by_field
 
 
@@ -35,7 +35,7 @@ def check_stage(schema: type, stage: str, overrides: Sequence[str], choices: Cho
             for name in dict(leaves(value, f"{key}.")) if isinstance(value, dict) else [key]:
                 readers = stages.get(name, ())
                 if readers and stage not in readers:
-                    raise config_error("config_stage", stage=stage, name=name, stages=", ".join(readers))
+                    raise CONFIG("config_stage", stage=stage, name=name, stages=", ".join(readers))
 
 
 def with_preset(overrides: Sequence[str], schema: Any, choices: Choices) -> list[str]:
@@ -73,7 +73,7 @@ def _check_experiment(
     for name in choice.fields:
         readers = stages.get(name, ())
         if readers and stage not in readers:
-            raise config_error(
+            raise CONFIG(
                 "config_stage_experiment",
                 stage=stage,
                 name=name,
@@ -93,4 +93,4 @@ def _check_choice(
     readers = [stages[field] for field in choice.fields if stages.get(field)]
     if readers and all(stage not in some for some in readers):
         every = dict.fromkeys(stage for some in readers for stage in some)
-        raise config_error("config_stage", stage=stage, name=f"{group}={name}", stages=", ".join(every))
+        raise CONFIG("config_stage", stage=stage, name=f"{group}={name}", stages=", ".join(every))

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from core.cli.reasons import input_error
+from core.cli.reasons import START
 from core.errors import ExitCode, InputError, TriptychError, frames_of, output_error, where_of
 from core.runs.folder import Run, held_training, is_helper, open_run
 from core.runs.stop import Stopped, stoppable
@@ -111,8 +111,8 @@ def _verb(target: str, stage: str) -> Callable[[Any, Run], int]:
             raise
         extra = _extra_of(package)
         if extra is None:
-            raise input_error("package_unknown", stage=stage, package=package) from error
-        raise input_error("package_missing", stage=stage, package=package, extra=extra) from error
+            raise START("stage_package_unknown", stage=stage, package=package) from error
+        raise START("stage_package", stage=stage, package=package, extra=extra) from error
     return verb
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.cli.choices import Choices
-from core.cli.reasons import config_error
+from core.settings.reasons import SETTINGS
 from core.settings.schema import MISSING, describe_range, stages_by_field, walk
 
 OPTIONS = """\
@@ -29,7 +30,7 @@ def asked_stage(overrides: Sequence[str], schema: type) -> str | None:
         return None
     choices = tuple(dict(walk(schema))["stage"].metadata["choices"])
     if named[-1] not in choices:
-        raise config_error("config_choice", name="stage", value=named[-1], choices=", ".join(choices))
+        raise SETTINGS("config_choice", name="stage", value=named[-1], choices=", ".join(choices))
     return named[-1]
 
 
@@ -46,10 +47,17 @@ def usage(command: str, config_name: str, schema: type, stage: str | None = None
         lines = [f"{command} stage={stage} [FIELD=VALUE ...] [GROUP=CHOICE ...]", "", f"{stage}: {about}"]
     choices = Choices(config_name)
     readers = stages_by_field(schema)
-    lines += ["", "groups:"]
-    for group, names in choices.by_group.items():
-        if stage is None or _is_read(stage, group, choices, readers):
-            lines.append(f"  {group:<11} {', '.join(names)}")
+    shown = {
+        group: names
+        for group, names in choices.by_group.items()
+        if stage is None or _is_read(stage, group, choices, readers)
+    }
+    if shown:
+        lines += ["", "groups:"]
+    for group, names in shown.items():
+        lines += textwrap.wrap(
+            ", ".join(names), 106, initial_indent=f"  {group:<11} ", subsequent_indent=" " * 14
+        )
     lines += _fields(schema, stage, readers) if stage is not None else []
     return "\n".join([*lines, "", OPTIONS])
 

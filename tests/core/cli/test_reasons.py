@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import string
 
-from core.cli.reasons import config_error, input_error
+from core.cli.reasons import CONFIG, START
 
 
 def test_every_sentence_can_be_filled_in() -> None:
-    for table in (config_error, input_error):
+    for table in (CONFIG, START):
         for code, sentence in table.sentences.items():
             names = {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
             error = table(code, **dict.fromkeys(names, "x"))

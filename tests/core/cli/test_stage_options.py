@@ -74,6 +74,10 @@ def test_an_experiment_of_ones_own_is_read_too(tmp_path: Path) -> None:
 def test_a_group_may_set_what_other_stages_read() -> None:
     (config,) = compose("risk", "stage=plan", "model=10b")
     assert value_at(config, "model.size") == "10b"
+    with pytest.raises(
+        ConfigError, match="model=10b names a size to train or to plan, and stage=score takes that"
+    ):
+        compose("risk", "stage=score", "output=o", "model=10b")
     (config,) = compose("risk", "stage=score", "output=o", "data=m4_hourly")
     assert value_at(config, "model.horizon") == 48
 
