@@ -58,7 +58,7 @@ SKIP_SENTENCES = {
     "too_coarse": "The slices lie {step:.1f} mm apart; at most {limit:.1f} mm, or nodules fall between.",
 }
 
-refuse = Reasons(ItemRefused, "Why a series is quarantined.", {
+refuse = Reasons(ItemRefused, "Why a series is quarantined", {
     "empty_file": "The file has no bytes.",
     "unreadable_file": "The system could not read the file or folder.",
     "not_dicom": "The file is named like DICOM but is not DICOM.",
@@ -99,7 +99,7 @@ refuse = Reasons(ItemRefused, "Why a series is quarantined.", {
     "internal_fault": "The series met a defect of the program; see the run's log.",
 })  # fmt: skip
 
-BAD_INPUT = Reasons(InputError, "Why a command stops at its input.", {
+BAD_INPUT = Reasons(InputError, "Why a command stops at its input", {
     "input_missing": "input {path} does not exist",
     "input_empty": "{path} holds no file to read",
     "output_is_input": "output {path} is the input itself; name another folder",
@@ -136,7 +136,7 @@ BAD_INPUT = Reasons(InputError, "Why a command stops at its input.", {
     "weights_torchscript": "{path} is a TorchScript file; wanted a state dict such as model.pt",
 })  # fmt: skip
 
-BAD_CONFIG = Reasons(ConfigError, "Why a configuration is refused.", {
+BAD_CONFIG = Reasons(ConfigError, "Why a configuration is refused", {
     "weights_needed": (
         "model=retinanet has no embedded weights: add weights=FILE, of MONAI's bundle lung_nodule_ct_detection"
     ),
