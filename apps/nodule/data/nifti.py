@@ -1,7 +1,8 @@
 """Read a NIfTI file: its voxels as they are, and where they lie.
 
-ITK turns what is no number into 0, does not look at a checksum, makes up an orientation where the file has none and
-refuses a sheared one; here each of these is told. Source: the NIfTI-1.1 and NIfTI-2 headers (nifti1.h, nifti2.h).
+nibabel unpacks the header. Placement and voxels are read here, because ITK turns NaN into 0, ignores a checksum, makes
+up an orientation where the file has none and refuses a sheared one, and nibabel refuses a q-form whose qfac is 0 or whose
+quaternion is not quite of unit length, both common. Source: nifti1.h, nifti2.h.
 """
 
 from __future__ import annotations
@@ -15,38 +16,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
 
 from apps.nodule.reasons import Note, note, refuse
 
 GZIP = b"\x1f\x8b"
 HEADER_BYTES = 540
 CHUNK = 1 << 22
-TYPES = {
-    2: "u1",
-    4: "i2",
-    8: "i4",
-    16: "f4",
-    64: "f8",
-    256: "i1",
-    512: "u2",
-    768: "u4",
-    1024: "i8",
-    1280: "u8",
-}
+TYPES = frozenset({2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280})  # whole and floating-point numbers
 CHANNELS = {128: 3, 2304: 4, 32: 2, 1792: 2}  # colours, complex numbers
 SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT
 UNIT_MM = {1: 1000.0, 3: 0.001}  # metres, micrometres; anything else is millimetres
 AGREED_MM = 0.01
 TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# Where each field lies and how it is packed, in the two versions.
-FIELDS = {
-    348: {"dim": (40, "8h"), "type": (70, "h"), "pixdim": (76, "8f"), "offset": (108, "f"), "slope": (112, "2f"),
-          "units": (123, "B"), "codes": (252, "2h"), "quaternion": (256, "6f"), "rows": (280, "12f"),
-          "magic": (344, "3s")},
-    540: {"dim": (16, "8q"), "type": (12, "h"), "pixdim": (104, "8d"), "offset": (168, "q"), "slope": (176, "2d"),
-          "units": (500, "i"), "codes": (344, "2i"), "quaternion": (352, "6d"), "rows": (400, "12d"),
-          "magic": (4, "3s")},
-}  # fmt: skip
+HEADERS = {348: Nifti1Header, 540: Nifti2Header}
 
 
 @dataclass(frozen=True)
@@ -93,25 +77,24 @@ def read_nifti_header(path: Path) -> NiftiHeader:
 
 
 def _parse(data: bytes) -> NiftiHeader:
-    for order in "<>":
-        size = struct.unpack(f"{order}i", data[:4])[0]
-        if size in FIELDS and len(data) >= size:
-            break
-    else:
-        raise ValueError("no NIfTI header")
-    get = {name: struct.unpack_from(order + form, data, at) for name, (at, form) in FIELDS[size].items()}
-    axes, kind = get["dim"][0], get["type"][0]
-    shape = tuple(int(length) for length in get["dim"][1 : 1 + axes])
-    if get["magic"][0][:2] != b"n+" or not 1 <= axes <= 7 or min(shape) < 1 or kind not in TYPES | CHANNELS:
-        raise ValueError("no single-file NIfTI of a known kind")
-    affine, is_oriented, notes = _placement(get, shape)
-    slope, intercept = get["slope"]
+    raw = _unpack(data)
+    axes, kind = int(raw["dim"][0]), int(raw["datatype"])
+    shape = tuple(int(length) for length in raw["dim"][1 : 1 + axes])
+    if (
+        raw["magic"].item()[:2] != b"n+"
+        or not 1 <= axes <= 7
+        or min(shape) < 1
+        or kind not in TYPES | CHANNELS.keys()
+    ):
+        raise ValueError("not a single-file NIfTI of a known type")
+    affine, is_oriented, notes = _placement(raw, shape)
+    slope, intercept = float(raw["scl_slope"]), float(raw["scl_inter"])
     plain = slope == 0 or not math.isfinite(slope) or not math.isfinite(intercept)
     return NiftiHeader(
         shape,
         CHANNELS.get(kind, 1),
-        np.dtype(order + TYPES.get(kind, "u1")),
-        int(get["offset"][0]),
+        raw.get_data_dtype(),
+        int(raw["vox_offset"]),
         1.0 if plain else slope,
         0.0 if plain else intercept,
         affine,
@@ -120,20 +103,29 @@ def _parse(data: bytes) -> NiftiHeader:
     )
 
 
-def _placement(
-    get: dict[str, tuple], shape: tuple[int, ...]
-) -> tuple[np.ndarray | None, bool, tuple[Note, ...]]:
+def _unpack(data: bytes) -> Nifti1Header:
+    """Return the header of either version in either byte order, which its first number tells apart."""
+    for order in "<>":
+        size = struct.unpack(f"{order}i", data[:4])[0]
+        if size in HEADERS and len(data) >= size:
+            return HEADERS[size](data[:size], endianness=order, check=False)
+    raise ValueError("not a NIfTI header")
+
+
+def _placement(raw: Nifti1Header, shape: tuple[int, ...]) -> tuple[np.ndarray | None, bool, tuple[Note, ...]]:
     """Return affine (LPS), whether the file gives one, and notes; s-form and q-form are two ways to say it."""
-    unit = UNIT_MM.get(get["units"][0] & 7, 1.0)
+    unit = UNIT_MM.get(int(raw["xyzt_units"]) & 7, 1.0)
     scale = np.diag([unit, unit, unit, 1.0])
-    qform_code, sform_code = get["codes"]
+    qform_code, sform_code = int(raw["qform_code"]), int(raw["sform_code"])
+    pixdim = [float(step) for step in raw["pixdim"]]
     forms = []
     if sform_code > 0:
-        forms.append(np.vstack([np.reshape(get["rows"], (3, 4)), [0, 0, 0, 1]]))
+        forms.append(raw.get_sform())
     if qform_code > 0:
-        forms.append(_from_quaternion(get["quaternion"], get["pixdim"]))
+        names = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
+        forms.append(_from_quaternion([float(raw[name]) for name in names], pixdim))
     if not forms:
-        plain = np.diag([*(abs(step) for step in get["pixdim"][1:4]), 1.0])
+        plain = np.diag([*(abs(step) for step in pixdim[1:4]), 1.0])
         return _possible(scale @ plain), False, (note("no_orientation"),)
     if len(forms) == 2 and qform_code == SCANNER != sform_code:
         forms.reverse()  # the scanner's own coordinates, not an atlas's
@@ -146,7 +138,7 @@ def _placement(
     return usable[0], True, (note("two_placements", off=off_mm),) if off_mm > AGREED_MM else ()
 
 
-def _from_quaternion(quaternion: tuple, pixdim: tuple) -> np.ndarray:
+def _from_quaternion(quaternion: list[float], pixdim: list[float]) -> np.ndarray:
     """Return the q-form (nifti1.h, METHOD 2)."""
     b, c, d, *origin = quaternion
     rest = 1.0 - (b * b + c * c + d * d)
@@ -183,9 +175,8 @@ def read_nifti_voxels(path: Path, header: NiftiHeader) -> np.ndarray:
             while stream.read(CHUNK):  # the checksum stands at the end
                 pass
     except gzip.BadGzipFile as error:
-        if not str(error).startswith(
-            "Not a gzipped file"
-        ):  # CRC or length is wrong; else bytes after the last member
+        # Bytes after the last member do no harm; otherwise CRC or length is wrong.
+        if not str(error).startswith("Not a gzipped file"):
             raise refuse("damaged_file") from None
     except zlib.error:
         raise refuse("damaged_file") from None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import io
-import struct
 from collections.abc import Sequence
 
 import highdicom as hd
 import numpy as np
 from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
+from nibabel.nifti1 import Nifti1Header
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
@@ -22,6 +21,8 @@ from apps.nodule.report.source import MANUFACTURER, stamp
 from apps.nodule.report.uids import result_uid
 
 SERIES_NUMBER = 9101
+TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+NIFTI_BYTES = 352
 # The colour of the outlines in the other results, #ffb82e.
 _AMBER = hd.color.CIELabColor(79.3, 14.8, 73.0)
 
@@ -132,31 +133,20 @@ def _settle_dimension_uid(seg: Dataset, uid: str) -> None:
 
 
 def nifti(volume: Volume, findings: Sequence[Finding]) -> bytes:
-    """Return the label map as .nii.gz (NIfTI-1, RAS mm), the same bytes each time (no clock in the gzip header).
-
-    Written by hand because an image library takes a path, while results here go through one atomic writer; and it
-    refuses a sheared grid.
-    """
+    """Return the label map as .nii.gz (NIfTI-1, RAS mm), the same bytes each time (no clock in the gzip header)."""
     labels_DHW = label_map(volume, findings)
-    raw = io.BytesIO()
-    raw.write(_nifti_header(volume, labels_DHW))
-    raw.write(labels_DHW.tobytes())
-    return gzip.compress(raw.getvalue(), compresslevel=6, mtime=0)
+    raw = _nifti_header(volume, labels_DHW) + labels_DHW.tobytes()
+    return gzip.compress(raw, compresslevel=6, mtime=0)
 
 
 def _nifti_header(volume: Volume, labels_DHW: np.ndarray) -> bytes:
-    """Return the 352 bytes before the voxels (nifti1.h); the affine goes into sform, RAS."""
-    depth, height, width = labels_DHW.shape
-    datatype, bits = (2, 8) if labels_DHW.dtype == np.uint8 else (512, 16)
-    ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine @ np.eye(4)[[2, 1, 0, 3]]
-    header = bytearray(352)
-    struct.pack_into("<i", header, 0, 348)
-    struct.pack_into("<8h", header, 40, 3, width, height, depth, 1, 1, 1, 1)
-    struct.pack_into("<2h", header, 70, datatype, bits)
-    struct.pack_into("<8f", header, 76, 1.0, *(float(v) for v in volume.spacing_mm[::-1]), 0, 0, 0, 0)
-    struct.pack_into("<3f", header, 108, 352.0, 1.0, 0.0)
-    struct.pack_into("<B", header, 123, 2)
-    struct.pack_into("<2h", header, 252, 0, int(volume.is_oriented))
-    struct.pack_into("<12f", header, 280, *(float(v) for v in ras[:3].ravel()))
-    struct.pack_into("<4s", header, 344, b"n+1\0")
-    return bytes(header)
+    """Return the 352 bytes before the voxels (nifti1.h); the affine goes into sform, RAS, sheared or not."""
+    header = Nifti1Header(endianness="<")
+    header.set_data_shape(labels_DHW.shape[::-1])
+    header.set_data_dtype(labels_DHW.dtype)
+    header.set_xyzt_units("mm")
+    header.set_sform(TO_RAS @ volume.affine @ np.eye(4)[[2, 1, 0, 3]], code=int(volume.is_oriented))
+    header["pixdim"] = [1, *volume.spacing_mm[::-1], 0, 0, 0, 0]
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    header["vox_offset"], header["magic"], header["regular"] = NIFTI_BYTES, b"n+1", b""
+    return header.binaryblock.ljust(NIFTI_BYTES, b"\0")
