@@ -13,10 +13,10 @@ from apps.nodule.data.phantom.nodules import KINDS
 from apps.nodule.data.phantom.placement import PLACEMENTS
 from apps.nodule.evaluate import metrics_of
 from apps.nodule.metrics.froc import Marks, Matched, Spheres, froc, match
-from apps.nodule.models.blob import BlobDetector
 from apps.nodule.models.compact_detector import CompactDetector
 from apps.nodule.models.detector import Detector
 from apps.nodule.models.findings import Candidate
+from benchmarks.nodule.blob import BlobDetector
 from benchmarks.nodule.held_out import HeldOut, set_digest
 from benchmarks.nodule.looks import blob_looks, compact_looks, weights_digest
 from benchmarks.nodule.shares import by_diameter, by_word, centres_and_scores, rounded, share, shares, table

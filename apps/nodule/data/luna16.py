@@ -134,16 +134,6 @@ def write_annotations(path: Path, annotations: Annotations) -> None:
     write_csv(path, (SERIES, *CENTRE, DIAMETER), zip(*columns, strict=True))
 
 
-def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write predictions in LUNA16's columns, and diameter_mm after them unless one is unknown."""
-    header = [SERIES, *CENTRE, PROBABILITY]
-    columns = [predictions.series, *predictions.centre_N3.T.tolist(), predictions.probability_N.tolist()]
-    if not np.isnan(predictions.diameter_N).any():
-        header.append(DIAMETER)
-        columns.append(predictions.diameter_N.tolist())
-    write_csv(path, header, zip(*columns, strict=True))
-
-
 def write_seriesuids(path: Path, series: Sequence[str]) -> None:
     """Write the list of scans, one a line, without a header."""
     write_text(path, "".join(f"{uid}\n" for uid in series))

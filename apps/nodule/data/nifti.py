@@ -1,8 +1,8 @@
 """Read a NIfTI file: its voxels as they are, and where they lie.
 
 nibabel unpacks the header. Placement and voxels are read here, because ITK turns NaN into 0, ignores a checksum, makes
-up an orientation where the file has none and refuses a sheared one, and nibabel refuses a q-form whose qfac is 0 or whose
-quaternion is not quite of unit length, both common. Source: nifti1.h, nifti2.h.
+up an orientation where the file has none and refuses a sheared one, and nibabel refuses a q-form whose qfac is 0 or
+whose quaternion is a little too long, both common. Source: nifti1.h, nifti2.h.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from apps.nodule.data.volume import Volume
-from apps.nodule.models.blob import BlobDetector
 from apps.nodule.models.findings import Candidate, Detection
+from benchmarks.nodule.blob import BlobDetector
 from benchmarks.nodule.held_out import HeldOut, TrueNodule
 from benchmarks.nodule.phantoms import at_threshold, large, matched_on, measure_phantoms
 from tests.benchmarks.nodule.small import detector

@@ -13,7 +13,6 @@ import hashlib
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from apps.nodule.data.phantom.acquisition import KERNELS, acquire
 from apps.nodule.data.phantom.anatomy import VESSEL, Anatomy, make_chest
@@ -87,46 +86,6 @@ class Phantom:
     volume: Volume
     nodules: tuple[PhantomNodule, ...]
     anatomy: Anatomy
-
-    def labels(self) -> np.ndarray:
-        """Return the nodules on the volume's grid, uint8: i + 1 where at least half of nodule i covers, else 0."""
-        out = np.zeros(self.volume.hu_DHW.shape, np.uint8)
-        for number, nodule in enumerate(self.nodules, 1):
-            _paint_label(out, self.volume, self.anatomy, nodule.inserted, number)
-        return out
-
-    def lung_mask(self) -> np.ndarray:
-        """Return the lungs, vessels and nodules included, on the volume's grid, bool."""
-        index = []
-        for axis, n in enumerate(self.volume.hu_DHW.shape):
-            place = np.zeros((n, 3))
-            place[:, axis] = np.arange(n)
-            world = self.volume.to_world(place)[:, 2 - axis]
-            at = np.rint((world - self.anatomy.affine[2 - axis, 3]) / self.anatomy.spacing_mm).astype(int)
-            index.append((np.clip(at, 0, self.anatomy.lung_DHW.shape[axis] - 1), at))
-        mask = self.anatomy.lung_mask_DHW[np.ix_(*[i for i, _ in index])]
-        for axis, (clipped, raw) in enumerate(index):
-            mask[(slice(None),) * axis + (clipped != raw,)] = False
-        return np.asarray(mask)
-
-
-def _paint_label(out: np.ndarray, volume: Volume, anatomy: Anatomy, part: Inserted, number: int) -> None:
-    low = np.array(part.origin)
-    ends = np.array([low - 1, low + part.alpha_DHW.shape])
-    to_world = anatomy.affine
-    corners = volume.to_index(ends @ to_world[:3, :3].T + to_world[:3, 3])
-    first = np.maximum(np.floor(corners.min(0)), 0).astype(int)
-    last = np.minimum(np.ceil(corners.max(0)) + 1, out.shape).astype(int)
-    if (last <= first).any():
-        return
-    # volume index -> anatomy index -> index in the nodule's own array
-    matrix = np.linalg.inv(to_world) @ volume.affine
-    start = matrix[:3, :3] @ first + matrix[:3, 3] - low
-    alpha = ndimage.affine_transform(
-        part.alpha_DHW, matrix[:3, :3], start, tuple(last - first), order=1, mode="constant"
-    )
-    box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
-    out[box][alpha >= 0.5] = number
 
 
 def split_of_seed(seed: int) -> str:

@@ -52,8 +52,15 @@ class PatchMaker:
         kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
         zoom = float(np.exp(rng.uniform(*np.log(ZOOM)))) if rng.random() < 0.4 else 1.0
         edge = round(self.edge * zoom)
-        patch = getattr(self, f"_{kind}")(rng, edge)
-        return augment(_resize(patch, self.edge), rng)
+        makers = {
+            "cube": self._cube,
+            "dense": self._dense,
+            "known": self._known,
+            "specimen": self._specimen,
+            "synthetic": self._synthetic,
+            "tempting": self._tempting,
+        }
+        return augment(_resize(makers[kind](rng, edge), self.edge), rng)
 
     def _specimen(self, rng: np.random.Generator, edge: int) -> Patch:
         """A real nodule in another lung: by its outline, or with all that came along."""

@@ -9,13 +9,11 @@ import pytest
 
 from apps.nodule.data.luna16 import (
     Annotations,
-    Predictions,
     read_annotations,
     read_predictions,
     read_seriesuids,
     scan_numbers,
     write_annotations,
-    write_predictions,
     write_seriesuids,
 )
 from core.data.paths import data_root
@@ -68,27 +66,17 @@ def test_what_is_written_reads_back_to_the_last_bit(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     series = ("1.2.3", "1.2.3", "name, with a comma")
     nodules = Annotations(series, rng.normal(size=(3, 3)), np.array([-1.0, 0.1, 1 / 3]))
-    marks = Predictions(series, rng.normal(size=(3, 3)), rng.random(3), rng.random(3))
     write_annotations(tmp_path / "a.csv", nodules)
-    write_predictions(tmp_path / "p.csv", marks)
     write_seriesuids(tmp_path / "s.csv", ("1.2.3", "4.5"))
-    nodules_again, marks_again = read_annotations(tmp_path / "a.csv"), read_predictions(tmp_path / "p.csv")
-    assert nodules_again.series == marks_again.series == series
+    nodules_again = read_annotations(tmp_path / "a.csv")
+    assert nodules_again.series == series
     assert np.array_equal(nodules_again.centre_K3, nodules.centre_K3)
     assert np.array_equal(nodules_again.diameter_K, nodules.diameter_K)
-    assert np.array_equal(marks_again.centre_N3, marks.centre_N3)
-    assert np.array_equal(marks_again.probability_N, marks.probability_N)
-    assert np.array_equal(marks_again.diameter_N, marks.diameter_N)
     assert (tmp_path / "s.csv").read_text() == "1.2.3\n4.5\n"
     assert read_seriesuids(tmp_path / "s.csv") == ("1.2.3", "4.5")
 
 
 def test_columns_of_written_files(tmp_path: Path) -> None:
-    marks = Predictions(("1",), np.zeros((1, 3)), np.ones(1), np.array([np.nan]))
-    write_predictions(tmp_path / "p.csv", marks)
-    assert (
-        tmp_path / "p.csv"
-    ).read_text() == "seriesuid,coordX,coordY,coordZ,probability\n1,0.0,0.0,0.0,1.0\n"
     write_annotations(tmp_path / "a.csv", Annotations((), np.zeros((0, 3)), np.zeros(0)))
     assert (tmp_path / "a.csv").read_text() == HEADER
 

@@ -6,8 +6,12 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+from scipy import ndimage
 
 from apps.nodule.data.phantom.anatomy import VESSEL, Anatomy, make_chest
+from apps.nodule.data.phantom.nodules import Inserted
+from apps.nodule.data.phantom.phantom import Phantom
+from apps.nodule.data.volume import Volume
 
 
 @lru_cache(maxsize=1)
@@ -44,3 +48,45 @@ def water_bath(shape: tuple[int, int, int] = (40, 120, 120), radius: float = 55.
     affine = np.array([[0, 0, 1, -60], [0, 1, 0, -60], [1, 0, 0, 0], [0, 0, 0, 1]], float)
     empty = np.zeros(shape, np.float16)
     return Anatomy(np.repeat(hu[None], shape[0], 0), empty, empty.astype(np.uint8), affine, 1.0)
+
+
+def labels_of(phantom: Phantom) -> np.ndarray:
+    """Return the nodules on the volume's grid, uint8: i + 1 where at least half of nodule i covers, else 0."""
+    out = np.zeros(phantom.volume.hu_DHW.shape, np.uint8)
+    for number, nodule in enumerate(phantom.nodules, 1):
+        _paint_label(out, phantom.volume, phantom.anatomy, nodule.inserted, number)
+    return out
+
+
+def lung_mask_of(phantom: Phantom) -> np.ndarray:
+    """Return the lungs, vessels and nodules included, on the volume's grid, bool."""
+    index = []
+    for axis, n in enumerate(phantom.volume.hu_DHW.shape):
+        place = np.zeros((n, 3))
+        place[:, axis] = np.arange(n)
+        world = phantom.volume.to_world(place)[:, 2 - axis]
+        at = np.rint((world - phantom.anatomy.affine[2 - axis, 3]) / phantom.anatomy.spacing_mm).astype(int)
+        index.append((np.clip(at, 0, phantom.anatomy.lung_DHW.shape[axis] - 1), at))
+    mask = phantom.anatomy.lung_mask_DHW[np.ix_(*[i for i, _ in index])]
+    for axis, (clipped, raw) in enumerate(index):
+        mask[(slice(None),) * axis + (clipped != raw,)] = False
+    return np.asarray(mask)
+
+
+def _paint_label(out: np.ndarray, volume: Volume, anatomy: Anatomy, part: Inserted, number: int) -> None:
+    low = np.array(part.origin)
+    ends = np.array([low - 1, low + part.alpha_DHW.shape])
+    to_world = anatomy.affine
+    corners = volume.to_index(ends @ to_world[:3, :3].T + to_world[:3, 3])
+    first = np.maximum(np.floor(corners.min(0)), 0).astype(int)
+    last = np.minimum(np.ceil(corners.max(0)) + 1, out.shape).astype(int)
+    if (last <= first).any():
+        return
+    # volume index -> anatomy index -> index in the nodule's own array
+    matrix = np.linalg.inv(to_world) @ volume.affine
+    start = matrix[:3, :3] @ first + matrix[:3, 3] - low
+    alpha = ndimage.affine_transform(
+        part.alpha_DHW, matrix[:3, :3], start, tuple(last - first), order=1, mode="constant"
+    )
+    box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    out[box][alpha >= 0.5] = number

@@ -20,7 +20,7 @@ from apps.nodule.data.phantom.phantom import (
 )
 from apps.nodule.data.phantom.placement import PLACEMENTS
 from apps.nodule.data.volume import Volume
-from tests.apps.nodule.data.phantom.chests import lung_cell
+from tests.apps.nodule.data.phantom.chests import labels_of, lung_cell, lung_mask_of
 
 SMALL = PhantomSpec(nodules=(4, 4), slice_mm=2.5, pixel_mm=1.4, kernel="soft", anatomy_mm=2.0)
 
@@ -48,7 +48,7 @@ def test_the_truth_is_exact_for_each_kind_and_placement(kind: str, placement: st
     affine[:3, :3] /= 2
     affine[:3, 3] += 0.3
     fine = Volume(np.broadcast_to(np.int16(0), shape), affine, "fine")
-    labels = Phantom(fine, nodules, chest).labels()
+    labels = labels_of(Phantom(fine, nodules, chest))
     depth = ndimage.distance_transform_edt(chest.lung_mask_DHW)
     for number, nodule in enumerate(nodules, 1):
         assert (nodule.kind, nodule.placement) == (kind, placement)
@@ -71,7 +71,7 @@ def hash_of(word: str) -> int:
 
 def test_nodules_stand_out_in_the_scan(phantom: Phantom) -> None:
     assert len(phantom.nodules) == 4
-    labels, lung = phantom.labels(), phantom.lung_mask()
+    labels, lung = labels_of(phantom), lung_mask_of(phantom)
     hu = phantom.volume.hu_DHW
     assert labels.shape == lung.shape == hu.shape
     background = np.median(hu[lung & (labels == 0)])

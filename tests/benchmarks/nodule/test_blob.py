@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apps.nodule.data.volume import Volume
-from apps.nodule.models.blob import BALL_RESPONSE, DIAMETERS_MM, HU_RANGE, BlobDetector, strongest_response
+from benchmarks.nodule.blob import BALL_RESPONSE, DIAMETERS_MM, HU_RANGE, BlobDetector, strongest_response
 
 BALLS = {9.0: (-62.0, 20.0, 30.0), 18.0: (58.0, -14.0, -36.0)}  # diameter: LPS centre, mm
 
