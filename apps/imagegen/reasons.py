@@ -55,6 +55,7 @@ RECIPE = FieldReasons(
             "the recipe is of model {recipe}…, and {name} is {model}…: name the model's folder by weights="
         ),
         "image_missing": "the recipe starts from a picture: give it too",
+        "mask_without_image": "a mask says where to paint in an image: give the image too",
         "mask_missing": "the recipe paints inside a mask: give it too",
         "image_other": "the {param} is another one than the recipe's",
         "image_size": "the {param} has shape {shape}; {wanted} is wanted",

@@ -95,7 +95,7 @@ def test_a_fault_of_ours_is_told_without_the_prompt(
     def broken(*_: object) -> bytes:
         raise ZeroDivisionError("secret prompt")
 
-    monkeypatch.setattr("apps.imagegen.generate.png_bytes", broken)
+    monkeypatch.setattr("apps.imagegen.pictures.png_bytes", broken)
     assert _generate(model, "prompt=secret prompt", "run_dir=record") == 3
     line = capfd.readouterr().err
     assert line.startswith("triptych-imagegen: internal fault: ZeroDivisionError at ")
@@ -106,7 +106,7 @@ def test_a_refused_prompt_among_others_is_four(model: Path, capfd: pytest.Captur
     Path("prompts.txt").write_text("red apple\n" + 3000 * "x" + "\n", encoding="utf-8")
     assert _generate(model, "prompts=prompts.txt", "run_dir=record") == 4
     assert capfd.readouterr() == ("", "")
-    assert Path("out/refused.csv").read_text().count("prompt_too_long") == 1
+    assert Path("out/quarantine/line-0002.json").read_text().count("prompt_too_long") == 1
     assert "red apple" not in Path("record/log.jsonl").read_text()
 
 

@@ -42,14 +42,20 @@ def write_together(folder: Path, files: Mapping[str, bytes | None]) -> list[Path
     None: there is no such file this time, so one that an earlier run left makes the plain names taken.
     Raises InputError as write_new does.
     """
-    plain = all(holds(folder / name, data) or not _there(folder / name) for name, data in files.items())
-    mark = mark_of(*(name.encode() + (b"" if data is None else data) for name, data in files.items()))
+    mark = mark_needed(folder, files)
     written = []
     for name, data in files.items():
         if data is not None:
             path = folder / name
-            written.append(write_new(path if plain else _marked(path, mark), data, mark))
+            written.append(write_new(_marked(path, mark) if mark else path, data, mark or mark_of(data)))
     return written
+
+
+def mark_needed(folder: Path, files: Mapping[str, bytes | None]) -> str:
+    """Return the mark that `write_together` gives such files, "" where their plain names are free or theirs."""
+    if all(holds(folder / name, data) or not _there(folder / name) for name, data in files.items()):
+        return ""
+    return mark_of(*(name.encode() + (b"" if data is None else data) for name, data in files.items()))
 
 
 def holds(path: Path, data: bytes | None) -> bool:

@@ -28,6 +28,10 @@ class Recipe:
     image_sha256, mask_sha256: of the given pictures' RGB and 0/255 bytes at width × height. model, adapter_digest: of
     the weights; "" and None mean whichever are loaded. text_chunks: windows of the text encoder that prompt and
     negative prompt are read in; 0 means as many as they need until Pipeline.resolve.
+
+    >>> from apps.imagegen import Recipe
+    >>> Recipe.from_json(Recipe("red apple", seed=7, text_chunks=1).as_json()).seed
+    7
     """
 
     prompt: str
@@ -114,13 +118,22 @@ class Limits:
 def check(recipe: Recipe, limits: Limits) -> None:
     """Raise RecipeError where the recipe asks for what the model cannot draw; its param names the first such field.
 
-    Codes: prompt_empty, prompt_type, prompt_too_long, prompt_unreadable, seed_range, size_unknown, steps_range,
-    guidance_range, scheduler_unknown, adapter_scale_range, strength_range, strength_missing, strength_without_image,
-    text_chunks_range.
+    Codes: prompt_empty, prompt_type, prompt_too_long, prompt_unreadable, strength_range, strength_missing,
+    strength_without_image, and those of `check_settings`.
     """
     _check_text(recipe.prompt, "prompt", limits.prompt_chars)
     if not recipe.prompt.strip():
         raise RECIPE("prompt_empty", param="prompt")
+    check_settings(recipe, limits)
+    _check_strength(recipe)
+
+
+def check_settings(recipe: Recipe, limits: Limits) -> None:
+    """Check all fields but prompt and strength, as `check` does.
+
+    Codes: prompt_type, prompt_too_long, prompt_unreadable (of the negative prompt), seed_range, size_unknown,
+    steps_range, guidance_range, scheduler_unknown, adapter_scale_range, text_chunks_range.
+    """
     _check_text(recipe.negative, "negative", limits.prompt_chars)
     if not _whole(recipe.seed) or not 0 <= recipe.seed < SEEDS:
         raise RECIPE("seed_range", param="seed", value=_brief(recipe.seed))
@@ -142,7 +155,6 @@ def check(recipe: Recipe, limits: Limits) -> None:
         least, most = limits.adapter_scale
         value = _brief(recipe.adapter_scale)
         raise RECIPE("adapter_scale_range", param="adapter_scale", value=value, low=least, high=most)
-    _check_strength(recipe)
     if not _whole(recipe.text_chunks) or not 0 <= recipe.text_chunks <= limits.text_chunks:
         value = _brief(recipe.text_chunks)
         raise RECIPE("text_chunks_range", param="text_chunks", value=value, most=limits.text_chunks)

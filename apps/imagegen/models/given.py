@@ -45,22 +45,22 @@ def given(
     pipeline: Pipeline,
     recipe: Recipe,
     *,
-    image: str | None = None,
-    mask: str | None = None,
+    image: bytes | None = None,
+    mask: bytes | None = None,
     adapter: str | None = None,
     fit: str = "crop",
 ) -> Given:
-    """Read the files of image=, mask= and adapter=. recipe: of whole size, which pictures are brought to by `fit`.
+    """Decode image and mask, and read the adapter. recipe: of whole size, which pictures are brought to by `fit`.
 
-    Raises InputError: input_missing, input_too_large; PictureError and AdapterError as pixels and adapters do, and
-    adapter_missing or adapter_suffix for an adapter's file that is not one.
+    image, mask: bytes of files. adapter: path of a file, or of a folder as peft saves one.
+
+    Raises PictureError and AdapterError as pixels and adapters do, and adapter_missing or adapter_suffix where there is
+    no adapter's file.
     """
     image_HWC = mask_HW = None
     note = ""
     if image is not None:
-        data = read_file(Path(image), "image")
-        painted = read_file(Path(mask), "mask") if mask is not None else None
-        image_HWC, mask_HW, note = brought(data, painted, recipe, fit)
+        image_HWC, mask_HW, note = brought(image, mask, recipe, fit)
     if adapter is None:
         return Given(image_HWC, mask_HW, note=note)
     path = Path(adapter)

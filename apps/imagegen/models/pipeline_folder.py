@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from apps.imagegen.data.recipe import Limits, Recipe, check
+from apps.imagegen.data.recipe import Limits, Recipe, check, check_settings
 from apps.imagegen.models.digests import pipeline_digest
 from apps.imagegen.models.schedulers import SCHEDULERS, check_noise
 from apps.imagegen.models.text import (
@@ -51,6 +51,10 @@ class Pipeline:
 
     scheduler_config: the noise that the model knows. digest: SHA-256 of all that decides what it draws. cautions:
     sentences that whoever draws with it should read.
+
+    >>> from apps.imagegen import load_pipeline
+    >>> load_pipeline(device="cpu").limits.sizes
+    ((128, 128), (192, 128), (128, 192), (192, 192))
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -93,14 +97,26 @@ class Pipeline:
 
         Besides those of `check`: model_other (the recipe was made by another model).
         """
+        full = self._own(recipe)
+        check(full, self.limits)
+        chunks = full.text_chunks or chunks_for(self.tokenizer, list(_texts(full).values()))
+        return replace(full, text_chunks=chunks)
+
+    def sized(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with the model, and with a size where it names none; prompt and strength are not checked.
+
+        Raises RecipeError as `resolve` does.
+        """
+        full = self._own(recipe)
+        check_settings(full, self.limits)
+        return full
+
+    def _own(self, recipe: Recipe) -> Recipe:
         if recipe.model not in ("", self.digest):
             recipes, own = recipe.model[:12], self.digest[:12]
             raise RECIPE("model_other", param="model", recipe=recipes, name=self.name, model=own)
         width, height = self.own_size
-        full = replace(recipe, width=recipe.width or width, height=recipe.height or height, model=self.digest)
-        check(full, self.limits)
-        chunks = full.text_chunks or chunks_for(self.tokenizer, list(_texts(full).values()))
-        return replace(full, text_chunks=chunks)
+        return replace(recipe, width=recipe.width or width, height=recipe.height or height, model=self.digest)
 
     def states(self, texts: Sequence[str], chunks: int = 1) -> Tensor:
         """Return the states of texts, (N, chunks × T, D) float32, each computed by itself: of its text alone."""
@@ -125,14 +141,19 @@ def _texts(recipe: Recipe) -> dict[str, str]:
     return texts | {"negative prompt": recipe.negative} if recipe.guidance > 1 else texts
 
 
-def load_pipeline(folder: Path | None = None, device: str = "cpu") -> Pipeline:
-    """Return the pipeline of a folder, None: the embedded one. Weights may be float16; it computes in float32.
+def load_pipeline(path: str | Path | None = None, device: str = "auto") -> Pipeline:
+    """Return the pipeline of a folder that holds a Stable Diffusion 1.x or 2.x as diffusers saves it.
 
-    device: cpu, cuda, or auto. Raises ConfigError no_gpu, and InputError: a code of reasons.PIPELINE, such as
+    path: None: the embedded model, 128 × 128 pixels. device: cpu, cuda, or auto (a GPU where there is one). Weights may
+    be float16; it computes in float32. Raises ConfigError no_gpu, and InputError: a code of reasons.PIPELINE, such as
     weights_missing, weights_pickled (only pickled weights are there) or pipeline_class (another kind of model).
+
+    >>> from apps.imagegen import load_pipeline
+    >>> load_pipeline(device="cpu").own_size
+    (128, 128)
     """
     chosen = choose_device(device)
-    with encodable(EMBEDDED if folder is None else folder) as readable:
+    with encodable(EMBEDDED if path is None else Path(path)) as readable:
         return _load(readable, chosen)
 
 

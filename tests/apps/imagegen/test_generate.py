@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import io
 import json
@@ -60,7 +59,11 @@ def _generate(model: Path, folder: Path, output: str = "out", **fields: Any) -> 
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _quarantined(folder: Path) -> dict[str, Any]:
+    return {path.name: json.loads(path.read_text("utf-8")) for path in sorted(folder.iterdir())}
 
 
 def _pixels(data: bytes) -> np.ndarray:
@@ -119,18 +122,21 @@ def test_a_picture_does_not_depend_on_what_else_is_drawn(model: Path, tmp_path: 
 def test_a_refused_prompt_is_set_aside_and_the_others_are_drawn(model: Path, tmp_path: Path) -> None:
     lines = f"red apple\n{'x' * 2001}\nblue \x07 car\nblue car\n"
     assert _generate(model, tmp_path, prompts=_file(tmp_path, "p.txt", lines)) == 4
-    with (tmp_path / "out" / "refused.csv").open(encoding="utf-8", newline="") as stream:
-        refused = list(csv.reader(stream))
-    assert refused == [
-        ["line", "code", "sentence", "prompt"],
-        ["2", "prompt_too_long", "the prompt has 2001 characters; at most 2000 are wanted", "x" * 200],
-        [
-            "3",
-            "prompt_unreadable",
-            "the prompt has U+0007 at position 6, a sign that is not text: leave it out",
-            "blue car",
-        ],
-    ]
+    refused = _quarantined(tmp_path / "out" / "quarantine")
+    assert refused == {
+        "line-0002.json": {
+            "id": "line-0002",
+            "code": "prompt_too_long",
+            "sentence": "the prompt has 2001 characters; at most 2000 are wanted",
+            "files": ["p.txt"],
+        },
+        "line-0003.json": {
+            "id": "line-0003",
+            "code": "prompt_unreadable",
+            "sentence": "the prompt has U+0007 at position 6, a sign that is not text: leave it out",
+            "files": ["p.txt"],
+        },
+    }
     assert sorted(name for name in _bytes(tmp_path / "out") if name[0] == "0") == [
         "001_red-apple_seed-7.png",
         "004_blue-car_seed-7.png",
@@ -143,7 +149,8 @@ def test_nothing_but_refused_prompts_is_bad_input(model: Path, tmp_path: Path) -
     assert caught.value.sentence == (
         "none of 2 prompts can be drawn; line 2: the prompt has 2001 characters; at most 2000 are wanted"
     )
-    assert list(_bytes(tmp_path / "out")) == ["refused.csv"]
+    assert list(_quarantined(tmp_path / "out" / "quarantine")) == ["line-0002.json", "line-0003.json"]
+    assert _bytes(tmp_path / "out") == {}
 
 
 @pytest.mark.parametrize(

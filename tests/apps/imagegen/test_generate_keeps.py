@@ -39,7 +39,8 @@ def _generate(folder: Path, **fields: Any) -> int:
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((folder / "out").iterdir())}
+    files = (path for path in sorted((folder / "out").rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder / "out")): path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize(
@@ -103,14 +104,29 @@ def test_what_was_refused_before_stays_where_nothing_is_refused_now(
     (tmp_path / "p.txt").write_text("red apple\n\x07\n")
     assert _generate(tmp_path, prompt=None, prompts=str(tmp_path / "p.txt")) == 4
     before = _bytes(tmp_path)
-    assert "refused.csv" in before
+    assert "quarantine/line-0002.json" in before
     (tmp_path / "p.txt").write_text("red apple\nblue car\n")
     assert _generate(tmp_path, prompt=None, prompts=str(tmp_path / "p.txt")) == 0
     both = _bytes(tmp_path)
     assert {name: both[name] for name in before} == before
     added = both.keys() - before.keys()
     assert sorted(name[:6] for name in added) == ["002_bl", "pictur", "sheet_"]
-    assert not any(name.startswith("refused") for name in added)
+    assert not any(name.startswith("quarantine") for name in added)
+
+
+def test_prompts_that_are_refused_beside_other_results_are_set_aside_apart(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    assert _generate(tmp_path) == 0
+    before = _bytes(tmp_path)
+    (tmp_path / "p.txt").write_text("blue car\n\x07\n")
+    for _ in range(2):
+        assert _generate(tmp_path, prompt=None, prompts=str(tmp_path / "p.txt")) == 4
+    both = _bytes(tmp_path)
+    assert {name: both[name] for name in before} == before
+    (aside,) = (name for name in both if name.endswith("/line-0002.json"))
+    (summary,) = (name for name in both.keys() - before.keys() if name.startswith("pictures"))
+    assert aside == f"quarantine{summary.removeprefix('pictures').removesuffix('.json')}/line-0002.json"
 
 
 def test_a_file_of_somebody_else_is_kept_and_a_taken_digest_is_refused(

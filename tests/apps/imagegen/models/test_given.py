@@ -42,8 +42,8 @@ def test_a_picture_and_its_mask_are_brought_to_size(pipeline: Pipeline, tmp_path
         pipeline,
         replace(SQUARE, width=48),
         fit="stretch",
-        image=str(tmp_path / "a.png"),
-        mask=str(tmp_path / "m.png"),
+        image=(tmp_path / "a.png").read_bytes(),
+        mask=(tmp_path / "m.png").read_bytes(),
     )
     assert files.image is not None
     assert files.image.shape == (32, 48, 3)
