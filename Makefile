@@ -14,6 +14,10 @@ SERVICES := orthanc dicom3tools dcmtk postgresql chromium
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo env || { sudo -n true 2>/dev/null && echo sudo -n; })
 APT := $(ROOT) DEBIAN_FRONTEND=noninteractive apt-get -qq
 
+# What `make quick` tests, without the tests marked slow: architecture, reason codes, options, records, data, metrics.
+QUICK := tests/test_*.py tests/core tests/pipelines/test_compose.py tests/apps/*/data tests/apps/*/metrics \
+	tests/apps/*/test_config.py --ignore=tests/core/training
+
 .PHONY: help demo test quick check docs format setup setup-dev services clean
 
 help:  ## Show this list
@@ -30,7 +34,7 @@ quick: setup-dev  ## Every check, and the tests that need no server, training or
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports >/dev/null
 	@$(BIN)/mypy & types=$$!; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not (e2e or realdata or slow)' || failed=$$?; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not (e2e or realdata or slow)' $(QUICK) || failed=$$?; \
 	wait $$types; exit $${failed:-0}
 
 check: setup-dev  ## Lint, format, types and arrows, without tests

@@ -7,6 +7,6 @@ from core.reasons import Reasons
 
 COMMAND = Reasons(
     ConfigError,
-    "the words of triptych-jobs",
+    "The command line of triptych-jobs",
     {"jobs_option": "{message}; `{command} --help` shows what there is"},
 )

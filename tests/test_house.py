@@ -196,6 +196,7 @@ def test_every_dependency_is_pinned() -> None:
     assert wanted - pinned == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("switch", "code"), [("", 0), ("1", 1)])
 def test_a_skipped_test_fails_where_none_may_be_skipped(switch: str, code: int, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text("utf-8"))

@@ -7,12 +7,12 @@ from core.reasons import Reasons
 
 DEVICE = Reasons(
     ConfigError,
-    "a device",
+    "A device",
     {"no_gpu": "model.device=cuda, but no GPU is available here: use auto or cpu"},
 )
 
 HOOKS = Reasons(
     InternalFault,
-    "hooks on the modules of a network",
+    "Hooks on the modules of a network",
     {"hooks_nothing": "no module of {network} is selected"},
 )

@@ -12,7 +12,7 @@ class DatabaseAway(InputError):
 
 WORKER = Reasons(
     ConfigError,
-    "the settings of a worker",
+    "The settings of a worker",
     {
         "jobs_dead_after": (
             "jobs.dead_after_s={dead_after:g} is too short: a worker sends a heartbeat every {beat:g} s "
@@ -23,7 +23,7 @@ WORKER = Reasons(
 
 DATABASE = Reasons(
     InputError,
-    "the database of jobs",
+    "The database of jobs",
     {
         "jobs_database": (
             "the database of jobs is neither a file nor a URL like postgresql://user@host/name or "
@@ -34,7 +34,7 @@ DATABASE = Reasons(
 
 DATABASE_AWAY = Reasons(
     DatabaseAway,
-    "the database of jobs, for a while",
+    "The database of jobs, for a while",
     {
         "jobs_database_away": (
             "the database of jobs at {position} does not work ({cause}): check that it is there, runs, has room, "
@@ -45,7 +45,7 @@ DATABASE_AWAY = Reasons(
 
 JOB = Reasons(
     InputError,
-    "a job",
+    "A job",
     {
         "jobs_name": "{name!r} cannot name a {kind}: use 1 to 64 of a-z, 0-9, dot, hyphen and underscore",
         "job_arguments": (
@@ -62,7 +62,7 @@ JOB = Reasons(
 
 SCHEDULE = Reasons(
     InputError,
-    "a schedule",
+    "A schedule",
     {
         "schedule_catch_up": "catch_up is {catch_up}, wanted 0 (make up for nothing) or more",
         "schedule_unknown": "no schedule is named {name!r}: `triptych-jobs list schedules` shows all",
@@ -76,7 +76,7 @@ SCHEDULE = Reasons(
 
 FAULTS = Reasons(
     InternalFault,
-    "a job that ran into a defect",
+    "A job that ran into a defect",
     {
         "fault": "internal fault: {what}",
         "job_result": "the job returned something that is not plain JSON",
@@ -87,6 +87,6 @@ FAULTS = Reasons(
 
 ENDED = Reasons(
     InputError,
-    "part of the input of a job that is done",
+    "Part of the input of a job that is done",
     {"quarantined": "it is done, and some inputs were set aside: its output lists them"},
 )

@@ -7,7 +7,7 @@ from core.reasons import Reasons
 
 RUN_FOLDER = Reasons(
     ConfigError,
-    "a run folder that holds a training",
+    "A run folder that holds a training",
     {
         "run_dir_stage": "{folder} holds the record of stage={held}: name another run_dir for stage={stage}",
         "run_dir_damaged": (
@@ -23,13 +23,13 @@ RUN_FOLDER = Reasons(
 
 PROCESSES = Reasons(
     InputError,
-    "the start of several processes",
+    "The start of several processes",
     {"run_dir": "several processes need one run folder: add run_dir=FOLDER"},
 )
 
 RECORDS = Reasons(
     InternalFault,
-    "what a program writes about its run",
+    "What a program writes about its run",
     {
         "log_field": "log field '{field}' is not in core.runs.log.FIELDS",
         "log_value": "log field '{field}' takes a {kind}, and got something else",

@@ -7,7 +7,7 @@ from core.reasons import Reasons
 
 TRAINING = Reasons(
     ConfigError,
-    "how a training is spread and computed",
+    "How a training is spread and computed",
     {
         "devices_single": "trainer.devices={devices} needs several processes: add strategy=ddp",
         "processes_single": "several processes were started to train together: add strategy=ddp",
@@ -18,7 +18,7 @@ TRAINING = Reasons(
 
 RESUME = Reasons(
     InputError,
-    "a folder of checkpoints",
+    "A folder of checkpoints",
     {
         "checkpoint_unusable": (
             "no checkpoint in {folder} can be resumed from ({reasons}): delete that folder to train this part "
@@ -29,7 +29,7 @@ RESUME = Reasons(
 
 FAULTS = Reasons(
     InternalFault,
-    "a training that has ended",
+    "A training that has ended",
     {"trained_weights_missing": "a training ended and its weights cannot be read"},
 )
 
@@ -40,7 +40,7 @@ class CheckpointUnusable(TriptychError):
 
 CHECKPOINT = Reasons(
     CheckpointUnusable,
-    "one file of a training, named before the clause",
+    "One file of a training, named before the clause",
     {
         "checkpoint_empty": "is empty",
         "checkpoint_cut": "is cut short or not a checkpoint",

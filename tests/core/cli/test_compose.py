@@ -27,6 +27,7 @@ TYPED = st.text(st.characters(exclude_characters="\0"), max_size=40) | st.text(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TYPED, TYPED)
 @example('a, b (c) d\'s "e" = f', "\\")
@@ -71,6 +72,7 @@ def test_the_result_is_typed() -> None:
     assert config.trainer.precision == "bf16"
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_every_combination_and_each_its_own_folders() -> None:
     jobs = compose(
         "-m",
@@ -89,6 +91,7 @@ def test_a_sweep_gives_every_combination_and_each_its_own_folders() -> None:
     assert compose("-m", "stage=infer", "input=i", "output=out")[0].output == "out"
 
 
+@pytest.mark.slow
 def test_jobs_that_differ_in_a_part_of_the_output_share_it() -> None:
     words = ("-m", "stage=infer", "input=2024-01-01,2024-02-01", "weights=w", "output=out", "run_dir=run")
     jobs = compose(*words, parts=("input",))

@@ -50,6 +50,7 @@ def test_a_fault_in_any_job_of_a_sweep_stops_all(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_worst_job_gives_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     stages = {"train": "tests.core.verbs:by_seed"}
@@ -62,6 +63,7 @@ def test_the_worst_job_gives_the_exit_code(tmp_path: Path, monkeypatch: pytest.M
     assert [x.name for x in tmp_path.iterdir()] == ["runs"], "Hydra makes no folders of its own"
 
 
+@pytest.mark.slow
 def test_an_interruption_ends_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     stages = {"train": "tests.core.verbs:interrupted"}
@@ -102,6 +104,7 @@ def test_the_environment_is_neither_shown_nor_recorded(
     assert OmegaConf.create({"home": "${oc.env:SECRET}"}).home == "hunter2", "others may still use it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "name"),
     [("infer", "input"), ("infer", "weights"), ("train", "weights"), ("train", "data.real")],
@@ -138,6 +141,7 @@ def test_a_fault_of_a_config_class_is_recorded_with_its_frames(
     assert fault["frames"][-1].startswith("tests/core/cli/test_main.py:")
 
 
+@pytest.mark.slow
 def test_bytes_that_are_not_utf8_are_for_paths_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_disk_that_fills_up_during_the_run_is_bad_input(
     assert capsys.readouterr().err == f"triptych-nodule: the disk of {small_disk / 'out'} is full\n"
 
 
+@pytest.mark.slow
 def test_nothing_of_what_libraries_print_gets_out(tmp_path: Path) -> None:
     """In a process of its own, for there the real stderr is at stake."""
     script = (

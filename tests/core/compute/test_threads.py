@@ -12,6 +12,8 @@ from torch.nn.functional import softplus
 
 from core.compute import threads
 
+pytestmark = pytest.mark.slow
+
 # Threads of the process: at first, with workers of a loop, without them, with new ones; and whether sums stay.
 _COUNTED = """
 import os, time, torch

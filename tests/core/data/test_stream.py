@@ -9,6 +9,8 @@ import torch
 from core.data.stream import BatchSource, SampleStream, stream_loader
 from tests.core.training.toy import Batches
 
+pytestmark = pytest.mark.slow
+
 
 def draw(rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, 2**62, 2)

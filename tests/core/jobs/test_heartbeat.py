@@ -15,6 +15,8 @@ from core.jobs.queue import State, job, submit
 from core.jobs.store import WORKERS, Store
 from tests.core.jobs.workers import until, wait, working
 
+pytestmark = pytest.mark.slow
+
 
 def fall_silent(store: Store, worker: str, seconds: float) -> None:
     store.change(sa.update(WORKERS).where(WORKERS.c.id == worker).values(beat=store.now - seconds))

@@ -26,6 +26,8 @@ from core.runs.log import RunLog
 from tests.core.jobs import sample_jobs
 from tests.core.jobs.workers import until, wait, working
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 60.0
 CANARY = "DOE^JANE-19700101"
 

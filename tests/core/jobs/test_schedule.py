@@ -111,6 +111,7 @@ def keys(store: Store) -> list[str]:
     return sorted(str(job(store, one.id).key) for one in jobs(store))
 
 
+@pytest.mark.slow
 def test_three_due_times_give_three_jobs(store: Store, tmp_path: Path) -> None:
     register(store, "nightly", "0 6 * * 1-5", "Europe/Zurich", "score", {"data": "x"}, now=FRIDAY)
     with Store(str(tmp_path / "jobs.sqlite")) as other:

@@ -12,6 +12,7 @@ from core.runs.files import write_json
 from core.runs.folder import INHERITED, SETTINGS, Run, is_helper, open_run, process_rank
 
 
+@pytest.mark.slow
 def test_a_run_without_a_name_gets_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     runs = [open_run("nodule", "train", None, "stage: train\n", 1) for _ in range(3)]

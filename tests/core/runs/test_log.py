@@ -106,6 +106,7 @@ def _pseudonym_in(state: str) -> str:
     return pseudonym(UID)
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_agree_on_the_key(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         result = pool.map(_pseudonym_in, [str(tmp_path)] * 6, chunksize=1)

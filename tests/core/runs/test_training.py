@@ -13,6 +13,8 @@ from core.runs.training import Checkpoints, Source, Training, deciding
 from core.settings.schema import Section, free_text, setting
 from core.training.config import TrainerConfig
 
+pytestmark = pytest.mark.slow
+
 PARTS = ("seed", "model", "trainer")
 
 

@@ -16,6 +16,8 @@ from core.serving.metrics import Metrics
 from core.serving.server import announce, bind, serve, served
 from tests.core.serving.service import Seen, make, one_answer, open_socket, process, read_to_end, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_under_way_is_finished_after_the_signal(sent: signal.Signals) -> None:

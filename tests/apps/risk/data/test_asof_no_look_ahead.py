@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from apps.risk.data.contracts import check, refused_entities
 from apps.risk.data.panel import build_panel
 from apps.risk.data.refusals import refusals
 from core.errors import InputError
+
+pytestmark = pytest.mark.slow
 
 TODAY = 4
 AS_OF = parse_as_of(f"2024-01-0{TODAY}").wall

@@ -308,6 +308,7 @@ CELLS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     content=st.lists(st.fixed_dictionaries(CELLS), min_size=1, max_size=8),

@@ -85,6 +85,7 @@ def test_a_table_of_several_times_or_without_an_event_is_refused(tmp_path: Path)
         load_panel(DataConfig(sample=None, path=str(tmp_path / "t.csv"), outcome_after=1, **roles))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("months", "horizon", "sentence"),
     [

@@ -121,6 +121,7 @@ def network(dataset: TimeSeriesDataSet) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_their_transformer_trains_through_this_loader() -> None:
     frame = table()
     panel = panel_of(frame, COLUMNS)

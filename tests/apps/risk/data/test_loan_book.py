@@ -77,6 +77,7 @@ def test_defaults_of_the_next_month_come_as_often_as_they_should() -> None:
         assert abs((part["outcome"] - part["pd"]).sum()) < 4 * spread
 
 
+@pytest.mark.slow
 def test_defaults_of_a_year_come_as_often_as_they_should_over_many_economies() -> None:
     # defaults of one book share its economy, so books are what is independent
     surplus = []

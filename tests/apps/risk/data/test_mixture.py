@@ -12,6 +12,8 @@ from apps.risk.data import mixture
 from apps.risk.data.mixture import FINETUNE, LONG, MEMBERS, PRETRAIN, UNTIL, Material, Mixture, load_material
 from core.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 RETURNS = np.random.default_rng(0).normal(size=(5, 300))
 LEVELS = {"hourly": [np.arange(400.0)], "rates": [np.linspace(1, 2, 300)]}
 

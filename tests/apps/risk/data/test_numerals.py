@@ -217,6 +217,7 @@ CELLS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(mine=st.lists(CELLS, min_size=1, max_size=4), other=st.lists(CELLS, max_size=4))
 def test_a_cell_does_not_depend_on_the_others(mine: list[Any], other: list[Any]) -> None:

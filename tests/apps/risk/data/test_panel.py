@@ -151,6 +151,7 @@ def _series(panel: Panel) -> dict[str, list[tuple[int, ...]]]:
     return out
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     keys=st.sets(st.tuples(st.sampled_from("abc"), st.integers(1, 9)), min_size=1, max_size=12),

@@ -161,6 +161,7 @@ def test_equal_cells_that_are_written_otherwise_stay_apart() -> None:
     assert times(column(noon, noon.tz_convert("Asia/Tokyo"))).offset_R.tolist() == [0, 32400]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(mine=st.lists(CELLS, min_size=1, max_size=4), other=st.lists(CELLS, max_size=4))
 def test_a_cell_does_not_depend_on_the_others(mine: list[Any], other: list[Any]) -> None:

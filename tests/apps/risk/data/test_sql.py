@@ -151,6 +151,7 @@ def postgres() -> Iterator[int]:
         yield int(url.port or 0)
 
 
+@pytest.mark.slow
 def test_a_table_a_view_and_a_query_of_postgresql(postgres: int) -> None:
     url = _url(postgres)
     _fill(url)

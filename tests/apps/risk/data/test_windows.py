@@ -38,6 +38,7 @@ def compare(panel: Panel, batch: Batch, context: int, horizon: int) -> None:
             np.testing.assert_array_equal(getattr(batch, name)[place].numpy(), value, err_msg=name)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),

@@ -62,6 +62,7 @@ def test_kupiecs_exact_p_value_is_near_the_exact_binomial_test() -> None:
     assert abs(ours - 0.49694) < 0.04
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 1), min_size=2, max_size=9), st.sampled_from([1, 5, 20, 50]))
 def test_exact_p_values_are_those_of_all_rows_written_out(hits: list[int], percent: int) -> None:
