@@ -277,7 +277,7 @@ def _restored(config: Mapping[str, Any]) -> RiskConfig:
     try:
         restored: RiskConfig = build(RiskConfig, config)
     except ConfigError as error:
-        if error.code != "config_field":
+        if error.code != "config_unknown":
             raise
         raise OPTIONS("registered_option_unknown", sentence=error.sentence) from None
     return restored

@@ -11,7 +11,7 @@ SETTINGS = Reasons(
     {
         "config_choice": "{name}={value} is not one of {choices}",
         "config_range": "{name}={value} is out of range: allowed is {allowed}; set {name} within it",
-        "config_field": 'unknown field "{name}" of {schema}',
+        "config_unknown": 'unknown field "{name}" of {schema}',
         "config_password": "{name} holds a password, and what is given is recorded: {cure}",
         "config_zone": "{name}={value} is not a time zone: wanted a name such as Europe/Berlin or UTC",
     },

@@ -169,7 +169,7 @@ def build(schema: Any, content: Mapping[str, Any]) -> Any:
     values = {}
     for name, value in content.items():
         if name not in {field.name for field in dataclasses.fields(schema)}:
-            raise SETTINGS("config_field", name=name, schema=schema.__name__)
+            raise SETTINGS("config_unknown", name=name, schema=schema.__name__)
         values[name] = build(types[name], value) if dataclasses.is_dataclass(types[name]) else value
     return schema(**values)
 
