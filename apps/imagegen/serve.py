@@ -22,8 +22,8 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     pipeline = load_pipeline(folder, cfg.model.device)
     for caution in pipeline.cautions:
         print_note(caution)
-    studio, app = build(cfg, pipeline, run)
+    service, app = build(cfg, pipeline, run)
     serve(app, cfg.host, cfg.port, grace_s=cfg.serve.grace)
-    if studio.fault is not None:
-        raise studio.fault
+    if service.fault is not None:
+        raise service.fault
     return 0

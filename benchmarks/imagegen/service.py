@@ -47,7 +47,7 @@ def run(model: str = "", requests: str = "20", steps: str = "25") -> dict[str, A
     with tempfile.TemporaryDirectory() as folder:
         record = Run(Path(folder))
         with record.log:
-            studio, app = build(ImagegenConfig(stage="serve"), pipeline, record, observe=note)
+            service, app = build(ImagegenConfig(stage="serve"), pipeline, record, observe=note)
             with served(app) as url, httpx.Client(base_url=url, timeout=600) as client:
                 _wait(client)
                 engine_s.clear()
@@ -55,7 +55,7 @@ def run(model: str = "", requests: str = "20", steps: str = "25") -> dict[str, A
                 overheads = [1000 * (wall - own) for wall, own in zip(walls, engine_s, strict=True)][1:]
                 own = engine_s[1:]
                 shares = [_first_share(client, seed, taken) for seed in range(max(1, count // 4) + 1)][1:]
-    assert studio.fault is None
+    assert service.fault is None
     return {
         "headline": {
             "overhead of a request": f"{statistics.median(overheads):.1f} ms",

@@ -130,7 +130,7 @@ JSON_FAULTS = [
     ('{"prompt": "a", "adapter": "\\u0000"}', 400, "adapter_unknown"),
     ('{"prompt": "a", "stpes": 3}', 400, "field_unknown"),
     ('{"prompt": "a", "\\ud800": 3}', 400, "field_unknown"),
-    ('{"prompt": "a", "strength": 0.5}', 400, "strength_range"),
+    ('{"prompt": "a", "strength": 0.5}', 400, "strength_without_image"),
     ('{"prompt": "a", "model": "dall-e-3"}', 404, "model_not_found"),
     ('{"prompt": "a"', 400, "body_unreadable"),
     ("[" * 100_000, 400, "body_unreadable"),
@@ -179,7 +179,7 @@ def test_a_text_of_every_script_is_drawn(running: Command) -> None:
 @pytest.mark.parametrize(
     ("image", "mask", "code", "param"),
     [
-        (b"", None, "image_broken", "image"),
+        (b"", None, "image_empty", "image"),
         (b"GIF89a" + b"\0" * 50, None, "image_format", "image"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, None, "image_broken", "image"),
         (png(32, 32)[:60], None, "image_broken", "image"),

@@ -103,7 +103,11 @@ def test_a_picture_is_drawn_by_keyboard_alone_and_appears_while_it_is_drawn(
     assert page.run("document.getElementById('cancel').hidden") is False
     finished(page)
     recipe = recipe_of(newest(page))
-    assert (recipe.prompt, recipe.steps, recipe.model) == ("red apple", 60, running.studio.pipeline.digest)
+    assert (recipe.prompt, recipe.steps, recipe.model) == (
+        "red apple",
+        60,
+        running.generation.pipeline.digest,
+    )
     assert page.run("document.getElementById('progress').hidden") is True
     assert shelf(page) == 1
     assert page.complaints == []
@@ -119,7 +123,7 @@ def test_escape_cancels(page: Page, running: Service) -> None:
     page.until("document.getElementById('said').textContent === 'Cancelled.'")
     assert page.run("document.querySelectorAll('.tile[data-state=cancelled]').length") == 2
     assert shelf(page) == 0
-    until(lambda: running.busy() + running.studio.under_way() == 0, 40)  # 20 s for a reload
+    until(lambda: running.busy() + running.generation.under_way() == 0, 40)  # 20 s for a reload
     assert page.run("document.getElementById('draw').disabled") is False
 
 
@@ -127,7 +131,7 @@ def test_the_work_of_a_closed_page_ends_when_nobody_comes_back(page: Page, runni
     ask(page, "slow", steps=100, size="48x48")
     page.until("document.querySelector('.tile[data-state=drawing]')")
     page.open(running.url + "/icon.svg")
-    until(lambda: running.busy() + running.studio.under_way() == 0, 40)  # 20 s for a reload
+    until(lambda: running.busy() + running.generation.under_way() == 0, 40)  # 20 s for a reload
 
 
 def test_a_replay_tells_that_the_bytes_are_the_same_and_the_gallery_stays(
@@ -245,9 +249,9 @@ def test_what_went_wrong_is_one_sentence(
 def test_a_full_queue_says_when_to_come_back(page: Page, running: Service) -> None:
     slow = {"prompt": "slow", "steps": 100, "size": "48x48", "n": 2}
     with httpx.stream("POST", f"{running.url}/api/generate", json=slow, timeout=60):
-        until(lambda: running.studio.busy() == (2, 0), 5)
+        until(lambda: running.generation.busy() == (2, 0), 5)
         with httpx.stream("POST", f"{running.url}/api/generate", json=slow, timeout=60):
-            until(lambda: running.studio.busy()[1] == 2, 5)
+            until(lambda: running.generation.busy()[1] == 2, 5)
             ask(page, "cat")
             page.until("!document.getElementById('trouble').hidden")
     assert text(page, "trouble").startswith("2 pictures wait already: try again in ")

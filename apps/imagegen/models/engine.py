@@ -78,14 +78,29 @@ class Engine:
         on_event: Callable[[Event], None] | None = None,
         probe: Probe | None = None,
     ) -> Job:
-        """Ask for an image and return at once.
+        """Ask for an image and return at once. Raises what `complete_recipe` and `enqueue` raise.
 
         image: rgb_HWC uint8 to start from, mask: mask_HW bool, True where to paint, both of the recipe's size.
         previews: partial pictures to be sent, spread evenly, the first in the first quarter. on_event: called in the
         engine's thread, must return at once; what it raises fails this job.
-        Raises RecipeError, QueueFull (queue_full), EngineClosed (engine_closed), InputError of the adapter.
         """
         whole = complete_recipe(self.pipeline, self._adapters, recipe, image, mask)
+        return self.enqueue(whole, image=image, mask=mask, previews=previews, on_event=on_event, probe=probe)
+
+    def enqueue(
+        self,
+        whole: Recipe,
+        *,
+        image: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+        previews: int = 0,
+        on_event: Callable[[Event], None] | None = None,
+        probe: Probe | None = None,
+    ) -> Job:
+        """Submit a recipe as `complete_recipe` gave it for these pictures: nothing is checked again.
+
+        Raises QueueFull (queue_full), EngineClosed (engine_closed), InputError of the adapter.
+        """
         if self._adapters is not None and whole.adapter is not None and whole.adapter_digest is not None:
             self._adapters.load(whole.adapter, whole.adapter_digest, whole.adapter_scale)
         job = Job(

@@ -15,7 +15,7 @@ from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.job import Event
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.service.forms import Defaults
-from apps.imagegen.service.generation import Studio, StudioSettings
+from apps.imagegen.service.generation import GenerationService, GenerationSettings
 from apps.imagegen.service.metrics import EngineMetrics
 from apps.imagegen.service.openai import openai_routes
 from apps.imagegen.service.openai_forms import error_body
@@ -42,22 +42,22 @@ def build(
     *,
     on_fault: Callable[[], None] = end_process,
     observe: Callable[[Event], None] | None = None,
-) -> tuple[Studio, FastAPI]:
-    """Return the application, and the studio behind it; the engine starts with the application.
+) -> tuple[GenerationService, FastAPI]:
+    """Return the application, and the generation service behind it; the engine starts with the application.
 
-    on_fault: called where the engine cannot start, or dies. observe: told of the engine's events, in its thread, after
+    on_fault: called where the engine cannot start, or dies. observe: gets the engine's events, in its thread, after
     they were counted. Raises ConfigError.
     """
     release_workers()  # of this thread, which loaded the pipeline: from here on the engine's alone computes
     metrics = Metrics()
     counts = EngineMetrics(metrics, cfg.serve.rows)
 
-    def hear(event: Event) -> None:
+    def on_event(event: Event) -> None:
         counts.observe(event)
         if observe is not None:
             observe(event)
 
-    settings = StudioSettings(
+    settings = GenerationSettings(
         rows=cfg.serve.rows,
         waiting=cfg.serve.waiting,
         pixels=int(cfg.serve.pixels_mp * 1e6),
@@ -66,13 +66,15 @@ def build(
     )
     folder = None if cfg.adapter is None else _adapters(cfg.adapter)
     adapters = AdapterCache(folder, pipeline, kept_mb=cfg.serve.adapters_mb)
-    studio = Studio(pipeline, adapters, settings, observe=hear, on_fault=on_fault, log=run.log)
-    counts.running.set_function(lambda: studio.busy()[0])
-    counts.waiting.set_function(lambda: studio.busy()[1])
+    service = GenerationService(
+        pipeline, adapters, settings, observe=on_event, on_fault=on_fault, log=run.log
+    )
+    counts.running.set_function(lambda: service.busy()[0])
+    counts.waiting.set_function(lambda: service.busy()[1])
     app = make_app(
         "Triptych pictures",
-        routes=[openai_routes(studio), own_routes(studio)],
-        ready=studio.waits_for,
+        routes=[openai_routes(service), own_routes(service)],
+        ready=service.waits_for,
         metrics=metrics,
         limits=ServingLimits(
             body_bytes=int(cfg.serve.body_mb * 1e6),
@@ -80,12 +82,12 @@ def build(
             origins=_origins(cfg.serve.origins),
         ),
         error_body=error_body,
-        on_start=studio.open,
-        on_stop=studio.close,
+        on_start=service.open,
+        on_stop=service.close,
         log=run.log,
         pages=WEB,
     )
-    return studio, app
+    return service, app
 
 
 def defaults_of(cfg: ImagegenConfig, pipeline: Pipeline) -> Defaults:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from apps.imagegen.data.recipe import Limits, Recipe
+from apps.imagegen.data.recipe import Recipe
 from core.serving.errors import ServiceError
 
 RANDOM_SEEDS = 2**32  # small enough for every client's numbers
@@ -101,18 +101,13 @@ def read(form: type[Form], values: Mapping[str, Any], *, strict: bool = True) ->
         raise _refusal(fault) from None
 
 
-def recipe_of_form(form: DrawingForm, limits: Limits, defaults: Defaults, upload: Upload) -> Recipe:
+def recipe_of_form(form: DrawingForm, defaults: Defaults, upload: Upload) -> Recipe:
     """Return the recipe of the first picture; without a seed, or with -1, a random one is taken.
 
-    Sizes of "auto" stay 0, and digests are empty: the pipeline fills them in. Where a mask is given, the painted
-    region is drawn anew from noise unless strength says otherwise. Raises ServiceError 400.
+    Sizes of "auto" stay 0, and digests are empty: `complete_recipe` fills them in, and checks all values. Where a mask
+    is given, the painted region is drawn anew from noise unless strength says otherwise. Raises ServiceError 400.
     """
-    if not 1 <= form.n <= defaults.pictures:
-        sentence = f"n is {shown(form.n)}; one request draws 1 to {defaults.pictures} pictures"
-        raise ServiceError(400, "count_range", sentence, param="n")
-    if upload.image is None and form.strength is not None:
-        raise ServiceError(400, "strength_range", "strength needs a picture to start from", param="strength")
-    width, height = _size(form.size, limits)
+    width, height = _size(form.size)
     strength = form.strength
     if upload.image is not None and strength is None:
         strength = defaults.strength if upload.mask is None else 1.0
@@ -131,11 +126,6 @@ def recipe_of_form(form: DrawingForm, limits: Limits, defaults: Defaults, upload
     )
 
 
-def sizes_text(limits: Limits) -> str:
-    """Return the sizes that can be drawn, for people."""
-    return ", ".join(f"{width}x{height}" for width, height in limits.sizes)
-
-
 def shown(value: object) -> str:
     """Return a value as it may be quoted in a sentence: ASCII, at most 40 characters."""
     try:
@@ -145,18 +135,15 @@ def shown(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "…"
 
 
-def _size(text: str, limits: Limits) -> tuple[int, int]:
+def _size(text: str) -> tuple[int, int]:
+    """Return width and height, (0, 0) of auto. Raises ServiceError size_format."""
     if text == "auto":
         return 0, 0
-    found = _SIZE.fullmatch(text)
-    size = (int(found[1]), int(found[2])) if found else (0, 0)
-    if size not in limits.sizes:
-        raise ServiceError(
-            400,
-            "size_unknown",
-            f"size is {shown(text)}; it must be auto, or one of {sizes_text(limits)}",
-            param="size",
-        )
+    match = _SIZE.fullmatch(text)
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if 0 in size:
+        sentence = f"size is {shown(text)}; it must be auto, or WIDTHxHEIGHT in pixels"
+        raise ServiceError(400, "size_format", sentence, param="size")
     return size
 
 

@@ -19,8 +19,10 @@ from apps.imagegen.report.recipe_files import file_bytes
 from apps.imagegen.report.transparent import on_transparent
 from apps.imagegen.service import openai_forms as forms
 from apps.imagegen.service.bodies import form_body, json_body
+from apps.imagegen.service.failures import failure_of
 from apps.imagegen.service.forms import Upload
-from apps.imagegen.service.generation import Studio, Work, failure_of, note_headers
+from apps.imagegen.service.generation import GenerationService
+from apps.imagegen.service.request import GenerationRequest, note_headers
 from core.serving.errors import ServiceError, json_response
 from core.serving.events import event_stream, run_until_disconnect
 from core.serving.statuses import statuses
@@ -31,13 +33,13 @@ _FILE = {"type": "string", "format": "binary"}
 _EDIT_SCHEMA = {**_SCHEMA, "properties": {"image": _FILE, "mask": _FILE, **_SCHEMA["properties"]}}
 
 
-def openai_routes(studio: Studio) -> APIRouter:
+def openai_routes(service: GenerationService) -> APIRouter:
     """Return /v1/images/generations, /v1/images/edits and /v1/models."""
     routes = APIRouter(prefix="/v1")
 
     @routes.post("/images/generations", responses=_DRAWN, openapi_extra=_body("application/json", _SCHEMA))
     async def generations(request: Request) -> Response:
-        return await _answer(studio, request, await json_body(request), Upload(), kind=forms.GENERATION)
+        return await _answer(service, request, await json_body(request), Upload(), kind=forms.GENERATION)
 
     @routes.post("/images/edits", responses=_DRAWN, openapi_extra=_body("multipart/form-data", _EDIT_SCHEMA))
     async def edits(request: Request) -> Response:
@@ -47,7 +49,7 @@ def openai_routes(studio: Studio) -> APIRouter:
                 400, "field_missing", "image is missing: an edit starts from a picture", param="image"
             )
         upload = Upload(files["image"], files.get("mask"))
-        return await _answer(studio, request, values, upload, kind=forms.EDIT)
+        return await _answer(service, request, values, upload, kind=forms.EDIT)
 
     @routes.post("/images/variations", status_code=400, responses=statuses(ok=400))
     async def variations() -> Response:
@@ -59,81 +61,84 @@ def openai_routes(studio: Studio) -> APIRouter:
 
     @routes.get("/models", responses=statuses())
     async def models() -> Response:
-        return json_response({"object": "list", "data": [_entry(studio)]})
+        return json_response({"object": "list", "data": [_entry(service)]})
 
     @routes.get("/models/{name}", responses=statuses(404))
     async def model(name: str) -> Response:
-        if name != studio.pipeline.name:
-            sentence = f"there is no such model; this service has {studio.pipeline.name}"
+        if name != service.pipeline.name:
+            sentence = f"there is no such model; this service has {service.pipeline.name}"
             raise ServiceError(404, "model_not_found", sentence, param="model")
-        return json_response(_entry(studio))
+        return json_response(_entry(service))
 
     return routes
 
 
 async def _answer(
-    studio: Studio, request: Request, values: dict[str, Any], upload: Upload, *, kind: str
+    service: GenerationService, request: Request, values: dict[str, Any], upload: Upload, *, kind: str
 ) -> Response:
     recipe, n, answer = forms.read_request(
         values,
         upload,
-        model=studio.pipeline.name,
-        limits=studio.pipeline.limits,
-        defaults=studio.settings.defaults,
+        model=service.pipeline.name,
+        defaults=service.settings.defaults,
         strict=kind == forms.GENERATION,
     )
-    work = await studio.draw(recipe, n, replace(upload, fit=values.get("fit")), answer.previews)
+    drawing = await service.draw(recipe, n, replace(upload, fit=values.get("fit")), answer.previews)
     if answer.stream:
-        headers = note_headers([*answer.notes, *work.notes])
-        return event_stream(_stream(work, answer, kind), request, on_end=work.leave, headers=headers)
+        headers = note_headers([*answer.notes, *drawing.notes])
+        return event_stream(_stream(drawing, answer, kind), request, on_end=drawing.release, headers=headers)
     try:
-        drawn = await run_until_disconnect(request, _all(work, answer))
+        drawn = await run_until_disconnect(request, _all(drawing, answer))
     finally:
-        work.leave()
-    reply = forms.images_reply(drawn, answer, int(time.time()), work.notes)
+        drawing.release()
+    reply = forms.images_reply(drawn, answer, int(time.time()), drawing.notes)
     return json_response(reply, headers=note_headers(reply.get("notes", ())))
 
 
-async def _all(work: Work, answer: forms.Answer) -> list[forms.ImageFile]:
-    drawn: list[forms.ImageFile | None] = [None] * len(work.recipes)
-    async for index, event in work.events():
+async def _all(drawing: GenerationRequest, answer: forms.Answer) -> list[forms.ImageFile]:
+    drawn: list[forms.ImageFile | None] = [None] * len(drawing.recipes)
+    async for index, event in drawing.events():
         if event.kind in ("failed", "cancelled"):
             raise failure_of(event.error)
         if event.kind == "done":
             assert event.rgb_HWC is not None
-            drawn[index] = await asyncio.to_thread(_finished, work, index, event.rgb_HWC, answer)
+            drawn[index] = await asyncio.to_thread(_finished, drawing, index, event.rgb_HWC, answer)
     return [one for one in drawn if one is not None]
 
 
-async def _stream(work: Work, answer: forms.Answer, kind: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    numbers = [0] * len(work.recipes)
-    async for index, event in work.events():
+async def _stream(
+    drawing: GenerationRequest, answer: forms.Answer, kind: str
+) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    numbers = [0] * len(drawing.recipes)
+    async for index, event in drawing.events():
         if event.kind in ("failed", "cancelled"):
             raise failure_of(event.error)
         if event.kind not in ("preview", "done"):
             continue
         assert event.rgb_HWC is not None
-        recipe, created = work.recipes[index], int(time.time())
+        recipe, created = drawing.recipes[index], int(time.time())
         if event.kind == "done":
-            picture = await asyncio.to_thread(_finished, work, index, event.rgb_HWC, answer)
-            yield forms.completed_event(kind, picture, answer, created, index, work.notes)
+            picture = await asyncio.to_thread(_finished, drawing, index, event.rgb_HWC, answer)
+            yield forms.completed_event(kind, picture, answer, created, index, drawing.notes)
         else:
             data = await asyncio.to_thread(_unfinished, event.rgb_HWC, answer)
             yield forms.partial_event(kind, data, recipe, answer, created, numbers[index], index)
             numbers[index] += 1
 
 
-def _finished(work: Work, index: int, rgb_HWC: np.ndarray, answer: forms.Answer) -> forms.ImageFile:
+def _finished(
+    drawing: GenerationRequest, index: int, rgb_HWC: np.ndarray, answer: forms.Answer
+) -> forms.ImageFile:
     """Return a finished picture as the file that was asked for, with its recipe inside."""
     clear_HWC = on_transparent(rgb_HWC) if answer.background == "transparent" else None
     data = file_bytes(
         rgb_HWC if clear_HWC is None else clear_HWC,
-        work.recipes[index],
-        work.recipe_notes,
+        drawing.recipes[index],
+        drawing.recipe_notes,
         kind=answer.output_format.upper(),
         quality=max(1, answer.compression),
     )
-    return forms.ImageFile(data, work.recipes[index], clear_HWC is not None)
+    return forms.ImageFile(data, drawing.recipes[index], clear_HWC is not None)
 
 
 def _unfinished(rgb_HWC: np.ndarray, answer: forms.Answer) -> bytes:
@@ -144,10 +149,10 @@ def _unfinished(rgb_HWC: np.ndarray, answer: forms.Answer) -> bytes:
     return stream.getvalue()
 
 
-def _entry(studio: Studio) -> dict[str, Any]:
-    pipeline = studio.pipeline
+def _entry(service: GenerationService) -> dict[str, Any]:
+    pipeline = service.pipeline
     return forms.model_entry(
-        pipeline.name, pipeline.digest, pipeline.limits, studio.adapters.names(), studio.created
+        pipeline.name, pipeline.digest, pipeline.limits, service.adapters.names(), service.created
     )
 
 

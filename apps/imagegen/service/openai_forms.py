@@ -91,7 +91,6 @@ def read_request(
     upload: Upload,
     *,
     model: str,
-    limits: Limits,
     defaults: Defaults,
     strict: bool = True,
 ) -> tuple[Recipe, int, Answer]:
@@ -113,7 +112,7 @@ def read_request(
         answer = replace(answer, notes=(*answer.notes, sentence))
     if form.input_fidelity == "high":
         defaults = replace(defaults, strength=defaults.strength * _FAITHFUL)
-    recipe = recipe_of_form(form, limits, defaults, upload)
+    recipe = recipe_of_form(form, defaults, upload)
     return recipe, form.n, answer
 
 

@@ -17,8 +17,10 @@ from starlette.responses import Response
 from apps.imagegen.report.recipe_files import recipe_of
 from apps.imagegen.service import own_forms as forms
 from apps.imagegen.service.bodies import form_body, is_form, json_body
+from apps.imagegen.service.failures import failure_of
 from apps.imagegen.service.forms import Upload, read
-from apps.imagegen.service.generation import Studio, Work, failure_of, note_headers
+from apps.imagegen.service.generation import GenerationService
+from apps.imagegen.service.request import GenerationRequest, note_headers
 from core.serving.errors import ServiceError, json_response
 from core.serving.events import event_stream
 from core.serving.statuses import statuses
@@ -27,13 +29,13 @@ _REPLAY_PREVIEWS = 12
 _STREAM = statuses(429, 507, kinds=("text/event-stream",))
 
 
-def own_routes(studio: Studio) -> APIRouter:
+def own_routes(service: GenerationService) -> APIRouter:
     """Return /api/model, /api/generate, /api/replay, /api/recipe and /api/work/{id}."""
     routes = APIRouter(prefix="/api")
 
     @routes.get("/model", responses=statuses())
     async def model() -> Response:
-        return json_response(await asyncio.to_thread(_model, studio))
+        return json_response(await asyncio.to_thread(_model, service))
 
     @routes.post("/generate", responses=_STREAM)
     async def generate(request: Request) -> Response:
@@ -45,13 +47,12 @@ def own_routes(studio: Studio) -> APIRouter:
             upload = Upload(files.get("image"), files.get("mask"))
         else:
             values, upload = await json_body(request), Upload()
-        limits, defaults = studio.pipeline.limits, studio.settings.defaults
         recipe, n, previews, keep_s = forms.read_request(
-            values, upload, limits=limits, defaults=defaults, strict=not form
+            values, upload, defaults=service.settings.defaults, strict=not form
         )
-        work = await studio.draw(recipe, n, replace(upload, fit=values.get("fit")), previews)
-        work.keep_s = keep_s
-        return _events(work, request)
+        drawing = await service.draw(recipe, n, replace(upload, fit=values.get("fit")), previews)
+        drawing.keep_s = keep_s
+        return _events(drawing, request)
 
     @routes.post("/replay", responses=_STREAM)
     async def replay(request: Request) -> Response:
@@ -61,8 +62,8 @@ def own_routes(studio: Studio) -> APIRouter:
         recipe = await asyncio.to_thread(recipe_of, _given(files))
         upload = Upload(files.get("image"), files.get("mask"))
         forms.check_replay(recipe, upload)
-        work = await studio.draw(recipe, 1, upload, _REPLAY_PREVIEWS)
-        return _events(work, request)
+        drawing = await service.draw(recipe, 1, upload, _REPLAY_PREVIEWS)
+        return _events(drawing, request)
 
     @routes.post("/recipe", responses=statuses())
     async def recipe(request: Request) -> Response:
@@ -75,29 +76,29 @@ def own_routes(studio: Studio) -> APIRouter:
     @routes.get("/work/{name}", responses=statuses(404, kinds=("text/event-stream",)))
     async def follow(request: Request, name: str) -> Response:
         """Take up the events of a drawing whose request said `keep`, from where it stands."""
-        work = studio.work(name)
-        if work is None:
+        drawing = service.request(name)
+        if drawing is None:
             raise ServiceError(404, "work_unknown", "there is no such drawing under way")
-        return _events(work, request)
+        return _events(drawing, request)
 
     @routes.delete("/work/{name}", status_code=204, responses=statuses(404, ok=204, kinds=()))
     async def cancel(name: str) -> Response:
         """Cancel a drawing by the id that its stream began with."""
-        if not studio.cancel(name):
+        if not service.cancel(name):
             raise ServiceError(404, "work_unknown", "there is no such drawing under way")
         return Response(status_code=204)
 
     return routes
 
 
-def _events(work: Work, request: Request) -> Response:
-    return event_stream(_stream(work), request, on_end=work.rest, headers=note_headers(work.notes))
+def _events(drawing: GenerationRequest, request: Request) -> Response:
+    return event_stream(_stream(drawing), request, on_end=drawing.detach, headers=note_headers(drawing.notes))
 
 
-async def _stream(work: Work) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+async def _stream(drawing: GenerationRequest) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     drawn = 0
-    yield forms.accepted(work.id, work.recipes, work.notes)
-    async for index, event in work.events():
+    yield forms.accepted(drawing.id, drawing.recipes, drawing.notes)
+    async for index, event in drawing.events():
         if event.kind == "step":
             yield forms.step(index, event.step, event.steps)
         elif event.kind == "preview":
@@ -106,9 +107,9 @@ async def _stream(work: Work) -> AsyncIterator[tuple[str, dict[str, Any]]]:
             yield forms.preview(index, event.step, event.steps, png)
         elif event.kind == "done":
             assert event.rgb_HWC is not None
-            png = await asyncio.to_thread(work.png, index, event.rgb_HWC)
+            png = await asyncio.to_thread(drawing.png, index, event.rgb_HWC)
             drawn += 1
-            yield forms.done(index, png, work.recipes[index], event.seconds)
+            yield forms.done(index, png, drawing.recipes[index], event.seconds)
         elif event.kind == "cancelled":
             yield forms.cancelled(index)
         elif event.kind == "failed":
@@ -117,12 +118,12 @@ async def _stream(work: Work) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     yield forms.end(drawn)
 
 
-def _model(studio: Studio) -> dict[str, Any]:
-    pipeline, settings = studio.pipeline, studio.settings
+def _model(service: GenerationService) -> dict[str, Any]:
+    pipeline, settings = service.pipeline, service.settings
     digests = {}
-    for name in studio.adapters.names():
+    for name in service.adapters.names():
         try:
-            digests[name] = studio.adapters.digest(name)
+            digests[name] = service.adapters.digest(name)
         except Exception:  # a file that cannot be used is not offered; asking for it says why
             continue
     return forms.model_info(

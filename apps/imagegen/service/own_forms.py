@@ -36,7 +36,7 @@ class ReplayForm(BaseModel):
 
 
 def read_request(
-    values: Mapping[str, Any], upload: Upload, *, limits: Limits, defaults: Defaults, strict: bool = True
+    values: Mapping[str, Any], upload: Upload, *, defaults: Defaults, strict: bool = True
 ) -> tuple[Recipe, int, int, float]:
     """Return the recipe of the first picture, how many are wanted, how many previews, and for how long to keep them.
 
@@ -49,7 +49,7 @@ def read_request(
     if not 0 <= form.keep <= KEEP_S:
         sentence = f"keep is {shown(form.keep)}; it must be 0 to {KEEP_S:g} seconds"
         raise ServiceError(400, "keep_range", sentence, param="keep")
-    return recipe_of_form(form, limits, defaults, upload), form.n, form.previews, form.keep
+    return recipe_of_form(form, defaults, upload), form.n, form.previews, form.keep
 
 
 def check_replay(recipe: Recipe, upload: Upload) -> None:

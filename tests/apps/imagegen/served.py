@@ -15,7 +15,7 @@ import httpx
 from apps.imagegen.config import ImagegenConfig, ModelConfig, ServeConfig
 from apps.imagegen.models.pipeline_folder import load_pipeline
 from apps.imagegen.service.app import build
-from apps.imagegen.service.generation import Studio
+from apps.imagegen.service.generation import GenerationService
 from core.runs.folder import Run
 from core.serving.server import served
 from tests.apps.imagegen.tiny import tiny_pipeline
@@ -28,15 +28,15 @@ class Service:
     """A running service. faults: how often the engine was said to have failed."""
 
     url: str
-    studio: Studio
+    generation: GenerationService
     run: Run
     faults: list[int] = field(default_factory=list)
 
     def running(self) -> int:
-        return self.studio.busy()[0]
+        return self.generation.busy()[0]
 
     def busy(self) -> int:
-        return sum(self.studio.busy())
+        return sum(self.generation.busy())
 
 
 @contextlib.contextmanager
@@ -59,10 +59,10 @@ def starting(folder: Path, *, adapter: Path | None = None, **settings: Any) -> I
     )
     run = Run(folder / "run")
     faults: list[int] = []
-    studio, app = build(cfg, load_pipeline(path), run, on_fault=lambda: faults.append(1))
+    generation, app = build(cfg, load_pipeline(path), run, on_fault=lambda: faults.append(1))
     try:
         with served(app) as url:
-            yield Service(url, studio, run, faults)
+            yield Service(url, generation, run, faults)
     finally:
         run.close()
 

@@ -64,7 +64,7 @@ def test_it_lives_before_it_is_ready(tmp_path: Path) -> None:
     with starting(tmp_path) as found:
         assert httpx.get(f"{found.url}/health/live").status_code == 200
         until(lambda: httpx.get(f"{found.url}/health/ready").status_code == 200, 60)
-        assert found.studio.busy() == (0, 0)
+        assert found.generation.busy() == (0, 0)
 
 
 def test_a_self_test_that_fails_ends_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_a_self_test_that_fails_ends_the_service(tmp_path: Path, monkeypatch: py
             503,
             "not ready: the engine has failed",
         )
-        assert isinstance(found.studio.fault, RuntimeError)
+        assert isinstance(found.generation.fault, RuntimeError)
 
 
 def test_ending_the_process_is_a_sigterm() -> None:

@@ -1,4 +1,4 @@
-"""Work that comes and goes: full queues, clients that leave, an engine that dies."""
+"""Requests that come and go: full queues, clients that leave, an engine that dies."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ import pytest
 from PIL import Image
 
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.errors import Cancelled, EngineClosed
+from apps.imagegen.errors import EngineClosed
 from apps.imagegen.service.forms import Upload
-from apps.imagegen.service.generation import failure_of
-from core.errors import InternalFault
 from core.serving.errors import ServiceError
 from tests.apps.imagegen.served import Service, drawn, parsed, service, until
 
@@ -65,12 +63,12 @@ def test_a_request_that_does_not_fit_takes_no_place(running: Service) -> None:
     with httpx.stream("POST", f"{running.url}/api/generate", json={**SLOW, "n": 4}, timeout=60) as reply:
         events = parsed(reply.iter_lines())
         next(data for name, data in events if name == "step")
-        waiting = running.studio.busy()[1]
+        waiting = running.generation.busy()[1]
         assert waiting >= 1
         refused = httpx.post(f"{running.url}/api/generate", json={**SLOW, "n": 4}, timeout=60)
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
         assert int(refused.headers["Retry-After"]) >= 1
-        until(lambda: running.studio.busy()[1] <= waiting, 60)
+        until(lambda: running.generation.busy()[1] <= waiting, 60)
 
 
 def test_no_request_may_ask_for_more_than_can_ever_wait(running: Service) -> None:
@@ -104,22 +102,22 @@ def test_nothing_is_drawn_where_its_prompt_cannot_be_logged(tmp_path: Path, path
             assert (reply.status_code, error["code"]) == (507, "prompt_log_unwritable")
             assert "serve.log_prompts" in error["message"]
             assert str(tmp_path) not in error["message"]
-        assert (found.busy(), found.studio.under_way(), done(found)) == (0, 0, before)
+        assert (found.busy(), found.generation.under_way(), done(found)) == (0, 0, before)
         log.rmdir()
         assert drawn(found.url, json={"prompt": "cat", "steps": 1})[-1] == ("end", {"drawn": 1})
-        until(lambda: found.studio.under_way() == 0, 10)
+        until(lambda: found.generation.under_way() == 0, 10)
         assert len(log.read_text("utf-8").splitlines()) == 1
 
 
-def test_work_that_is_given_up_while_it_is_handed_over_draws_nothing(
+def test_a_request_that_is_abandoned_while_it_is_handed_over_draws_nothing(
     running: Service, tmp_path: Path
 ) -> None:
-    studio = running.studio
+    generation = running.generation
 
     async def leave_at_once() -> None:
         upload = Upload(image=png())
         drawing = asyncio.create_task(
-            studio.draw(Recipe(prompt="cat", steps=100, strength=1.0), 3, upload, 0)
+            generation.draw(Recipe(prompt="cat", steps=100, strength=1.0), 3, upload, 0)
         )
         await asyncio.sleep(0)
         drawing.cancel()
@@ -129,13 +127,13 @@ def test_work_that_is_given_up_while_it_is_handed_over_draws_nothing(
     before = done(running)
     asyncio.run(leave_at_once())
     until(lambda: running.busy() == 0, 60)
-    assert (done(running), studio.under_way()) == (before, 0)
+    assert (done(running), generation.under_way()) == (before, 0)
 
 
 def test_an_engine_that_dies_is_told_to_clients_and_to_whoever_watches(tmp_path: Path) -> None:
     with service(tmp_path) as found:
-        assert found.studio.engine is not None
-        found.studio.engine.close(drain=False)
+        assert found.generation.engine is not None
+        found.generation.engine.close(drain=False)
         reply = httpx.post(f"{found.url}/v1/images/generations", json={"prompt": "cat"})
         assert (reply.status_code, reply.json()["error"]["code"]) == (503, "shutting_down")
         ready = httpx.get(f"{found.url}/health/ready")
@@ -144,40 +142,23 @@ def test_an_engine_that_dies_is_told_to_clients_and_to_whoever_watches(tmp_path:
             "not ready: the engine has failed",
         )
         assert found.faults == [1]
-        assert isinstance(found.studio.fault, EngineClosed)
+        assert isinstance(found.generation.fault, EngineClosed)
         assert httpx.post(f"{found.url}/v1/images/generations", json={"prompt": "cat"}).status_code == 503
 
 
 def test_nothing_is_drawn_before_the_engine_has_started(running: Service) -> None:
-    studio = running.studio
-    engine, studio.engine = studio.engine, None
+    generation = running.generation
+    engine, generation.engine = generation.engine, None
     try:
-        assert studio.waits_for() == "the engine tests itself"
+        assert generation.waits_for() == "the engine tests itself"
         with pytest.raises(ServiceError, match="the engine tests itself") as caught:
-            asyncio.run(studio.draw(Recipe(prompt="cat"), 1, Upload(), 0))
+            asyncio.run(generation.draw(Recipe(prompt="cat"), 1, Upload(), 0))
         assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "2"})
     finally:
-        studio.engine = engine
+        generation.engine = engine
 
 
 def test_a_mask_without_a_picture_is_refused(running: Service) -> None:
     with pytest.raises(ServiceError, match="a mask lies on a picture: send image too") as caught:
-        asyncio.run(running.studio.draw(Recipe(prompt="cat"), 1, Upload(mask=b"x"), 0))
+        asyncio.run(running.generation.draw(Recipe(prompt="cat"), 1, Upload(mask=b"x"), 0))
     assert (caught.value.status, caught.value.param) == (400, "image")
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "code"),
-    [
-        (Cancelled("cancelled", "s"), 503, "cancelled"),
-        (InternalFault("picture_not_finite", "s"), 500, "picture_not_finite"),
-        (ValueError("secret"), 500, "drawing_failed"),
-        (None, 500, "drawing_failed"),
-    ],
-)
-def test_what_a_client_is_told_of_a_picture_that_failed(
-    error: BaseException | None, status: int, code: str
-) -> None:
-    told = failure_of(error)
-    assert (told.status, told.code) == (status, code)
-    assert "secret" not in told.sentence

@@ -197,7 +197,7 @@ def test_models_are_listed_with_what_they_offer(client: OpenAI, running: Service
     assert (model.id, model.object) == ("tiny", "model")
     extra = model.model_extra or {}
     assert extra["sizes"] == ["32x32", "48x32", "32x48", "48x48"]
-    assert extra["digest"] == running.studio.pipeline.digest
+    assert extra["digest"] == running.generation.pipeline.digest
     assert client.models.retrieve("tiny") == model
     with pytest.raises(openai.NotFoundError, match="there is no such model; this service has tiny"):
         client.models.retrieve("gpt-image-2")
@@ -211,9 +211,9 @@ def test_models_are_listed_with_what_they_offer(client: OpenAI, running: Service
             {"size": "512x512"},
             "size_unknown",
             "size",
-            'size is "512x512"; it must be auto, or one of 32x32, 48x32, 32x48, 48x48',
+            "size is 512x512; this model draws 32x32, 48x32, 32x48, 48x48",
         ),
-        ({"n": 11}, "count_range", "n", "n is 11; one request draws 1 to 10 pictures"),
+        ({"n": 11}, "count_range", "n", "n is 11; 1 to 10 pictures are wanted"),
         (
             {"extra_body": {"negative_prompt": "\x00"}},
             "prompt_unreadable",
@@ -274,9 +274,9 @@ def test_a_full_queue_is_a_rate_limit_error(tmp_path: Any) -> None:
         OpenAI(base_url=f"{found.url}/v1", api_key="any", max_retries=0) as client,
         client.images.generate(**slow),
     ):
-        until(lambda: found.studio.busy() == (2, 0), 10)
+        until(lambda: found.generation.busy() == (2, 0), 10)
         with client.images.generate(**slow):
-            until(lambda: found.studio.busy() == (2, 2), 10)
+            until(lambda: found.generation.busy() == (2, 2), 10)
             with pytest.raises(openai.RateLimitError) as caught:
                 client.images.generate(prompt="cat")
         assert (caught.value.code, caught.value.type) == ("queue_full", "rate_limit_error")

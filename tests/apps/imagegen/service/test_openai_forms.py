@@ -28,7 +28,7 @@ RECIPE = Recipe(prompt="cat", seed=8, width=192, height=128)
 
 
 def request(values: dict[str, Any]) -> tuple[Recipe, int, forms.Answer]:
-    return forms.read_request(values, Upload(), model="emoji", limits=LIMITS, defaults=Defaults())
+    return forms.read_request(values, Upload(), model="emoji", defaults=Defaults())
 
 
 def answer(**values: Any) -> forms.Answer:
@@ -78,7 +78,6 @@ def test_quality_means_steps(quality: str, steps: int) -> None:
         {"prompt": "cat", "quality": quality},
         Upload(),
         model="emoji",
-        limits=LIMITS,
         defaults=Defaults(steps=33),
     )
     assert found.steps == steps
@@ -146,9 +145,7 @@ def test_what_is_left_out_is_said_and_png_takes_any_compression() -> None:
 def test_input_fidelity_keeps_more_of_a_picture(mask: bytes | None, strengths: tuple[float, ...]) -> None:
     for fidelity, strength in zip((None, "low", "high"), strengths, strict=True):
         values = {"prompt": "cat", "input_fidelity": fidelity}
-        recipe, _, told = forms.read_request(
-            values, Upload(b"i", mask), model="emoji", limits=LIMITS, defaults=Defaults()
-        )
+        recipe, _, told = forms.read_request(values, Upload(b"i", mask), model="emoji", defaults=Defaults())
         assert (recipe.strength, told.notes) == (strength, ())
 
 

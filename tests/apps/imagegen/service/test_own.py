@@ -133,7 +133,7 @@ def test_a_drawing_is_cancelled_by_its_id(running: Service) -> None:
 def test_the_model_says_what_it_offers(running: Service) -> None:
     info = httpx.get(f"{running.url}/api/model").json()
     assert (info["name"], info["sizes"][0], info["adapters"]) == ("tiny", "32x32", [])
-    assert info["digest"] == running.studio.pipeline.digest
+    assert info["digest"] == running.generation.pipeline.digest
     assert "ddim" in info["schedulers"]
 
 
@@ -161,7 +161,7 @@ def test_adapters_are_offered_by_name_and_those_that_cannot_be_used_are_not(tmp_
 def test_an_adapter_works_by_its_name_in_both_apis_and_for_its_own_pictures_only(tmp_path: Path) -> None:
     (tmp_path / "adapters").mkdir()
     with service(tmp_path, adapter=tmp_path / "adapters") as found:
-        lora.write(tmp_path / "adapters" / "warm.safetensors", found.studio.pipeline.unet, 0)
+        lora.write(tmp_path / "adapters" / "warm.safetensors", found.generation.pipeline.unet, 0)
         (offered,) = httpx.get(f"{found.url}/api/model").json()["adapters"]
         assert offered["name"] == "warm"
         plain, warm = (png_of(drawn(found.url, json={**QUICK, **more})) for more in ({}, {"adapter": "warm"}))
@@ -191,7 +191,7 @@ def test_a_drawing_that_is_kept_is_taken_up_again_where_it_stands(running: Servi
     assert steps[0] >= begun
     whole = drawn(running.url, json={**request, "keep": 0.0})
     assert [png_of(again, image) for image in (0, 1)] == [png_of(whole, image) for image in (0, 1)]
-    until(lambda: running.studio.under_way() == 0, 60)
+    until(lambda: running.generation.under_way() == 0, 60)
     gone = httpx.get(address)
     assert (gone.status_code, gone.json()["error"]["code"]) == (404, "work_unknown")
 
@@ -200,5 +200,5 @@ def test_a_drawing_is_given_up_when_nobody_comes_back(running: Service) -> None:
     request = {**QUICK, "steps": 1000, "n": 3, "keep": 0.2}
     with httpx.stream("POST", f"{running.url}/api/generate", json=request, timeout=60) as reply:
         next(parsed(reply.iter_lines()))
-        assert running.studio.under_way() == 1
-    until(lambda: (running.studio.under_way(), running.busy()) == (0, 0), 60)
+        assert running.generation.under_way() == 1
+    until(lambda: (running.generation.under_way(), running.busy()) == (0, 0), 60)

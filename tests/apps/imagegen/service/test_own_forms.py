@@ -19,23 +19,21 @@ RECIPE = Recipe(prompt="cat", seed=2**60, width=128, height=128)
 
 def test_a_request_says_how_many_previews_it_wants() -> None:
     values = {"prompt": "cat", "seed": 1, "n": 2, "previews": 9, "keep": 20.0}
-    recipe, n, previews, keep_s = forms.read_request(values, Upload(), limits=LIMITS, defaults=Defaults())
+    recipe, n, previews, keep_s = forms.read_request(values, Upload(), defaults=Defaults())
     assert (recipe, n, previews, keep_s) == (Recipe(prompt="cat", seed=1), 2, 9, 20.0)
 
 
 @pytest.mark.parametrize("previews", [-1, 21])
 def test_previews_are_bounded(previews: int) -> None:
     with pytest.raises(ServiceError, match=f"previews is {previews}; it must be 0 to 20") as caught:
-        forms.read_request(
-            {"prompt": "a", "previews": previews}, Upload(), limits=LIMITS, defaults=Defaults()
-        )
+        forms.read_request({"prompt": "a", "previews": previews}, Upload(), defaults=Defaults())
     assert (caught.value.status, caught.value.param) == (400, "previews")
 
 
 @pytest.mark.parametrize("keep", [-1.0, 61.0])
 def test_a_drawing_is_not_kept_for_ever(keep: float) -> None:
     with pytest.raises(ServiceError, match=r"keep is -?\d+\.0; it must be 0 to 60 seconds") as caught:
-        forms.read_request({"prompt": "a", "keep": keep}, Upload(), limits=LIMITS, defaults=Defaults())
+        forms.read_request({"prompt": "a", "keep": keep}, Upload(), defaults=Defaults())
     assert (caught.value.status, caught.value.param) == (400, "keep")
 
 

@@ -1,0 +1,32 @@
+"""The log of prompts: one JSON line a request, written before anything is drawn."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from apps.imagegen.data.recipe import Recipe
+from core.serving.errors import ServiceError
+
+
+def log_prompts(path: Path, request: str, recipes: Sequence[Recipe]) -> None:
+    """Add a line to the log of prompts. Raises ServiceError 507 where that cannot be; no half of a line stays."""
+    line = {"time": round(time.time(), 3), "work": request, "recipes": [one.as_json() for one in recipes]}
+    data = json.dumps(line).encode() + b"\n"
+    try:
+        with path.open("ab", buffering=0) as stream:
+            end = stream.tell()
+            if stream.write(data) != len(data):
+                stream.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise ServiceError(
+            507,
+            "prompt_log_unwritable",
+            f"nothing is drawn, since the log of prompts cannot be written ({error.strerror}): free its disk, or "
+            "start the service without serve.log_prompts",
+        ) from error
