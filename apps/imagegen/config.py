@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from apps.imagegen.reasons import OPTION
 from core.compute.devices import ABOUT_DEVICE, DEVICES
-from core.errors import ConfigError
 from core.settings.schema import EVERY, MISSING, Section, free_text, path_text, section, setting
+from core.text.quoting import shortened
 from core.training.config import TrainerConfig
 
 STAGES = {
@@ -33,10 +34,7 @@ def size_of(text: str) -> tuple[int, int]:
         return 0, 0
     match = _SIZE.fullmatch(text.strip().lower().replace("×", "x"))
     if match is None:
-        raise ConfigError(
-            "config_choice",
-            f"size={text[:40]} is not a size: write WIDTHxHEIGHT in pixels, such as 128x128, or auto",
-        )
+        raise OPTION("size_unreadable", value=shortened(text, 40))
     return int(match[1]), int(match[2])
 
 
@@ -268,16 +266,12 @@ class ImagegenConfig(Section):
         super().__post_init__()
         if self.model.path is not None:
             if self.weights not in (None, self.model.path):
-                raise ConfigError(
-                    "config_choice", "weights= and model.path= name two folders: leave model.path out"
-                )
+                raise OPTION("weights_named_twice")
             self.weights = self.model.path
         if self.stage == "generate" and [self.prompt, self.prompts, self.replay].count(None) != 2:
-            raise ConfigError(
-                "config_choice", "say what to draw by one of prompt=, prompts=FILE and replay=PICTURE.png"
-            )
+            raise OPTION("prompt_missing")
         if self.stage == "generate" and self.prompt is not None and not self.prompt.strip():
-            raise ConfigError("config_choice", "prompt= is empty: say what to draw")
+            raise OPTION("prompt_option_empty")
         size_of(self.size)
         if self.mask is not None and self.image is None:
-            raise ConfigError("config_choice", "mask= says where to paint in a picture: add image=")
+            raise OPTION("mask_option_without_image")

@@ -16,7 +16,7 @@ from apps.imagegen.errors import (
     QueueFull,
     RecipeError,
 )
-from core.errors import InputError, InternalFault
+from core.errors import ConfigError, InputError, InternalFault
 from core.reasons import Reasons
 
 F = TypeVar("F", bound=FieldError)
@@ -29,6 +29,20 @@ class FieldReasons(Reasons[F]):
         """Return the error of a code. Raises KeyError for a code, or a value, that the table lacks."""
         return self.error(code, self.sentence(code, **values), str(values["param"]))
 
+
+OPTION = Reasons(
+    ConfigError,
+    "An option of the command",
+    {
+        "size_unreadable": (
+            "size={value} is not a size: write WIDTHxHEIGHT in pixels, such as 128x128, or auto"
+        ),
+        "weights_named_twice": "weights= and model.path= name two folders: leave model.path out",
+        "prompt_missing": "say what to draw by one of prompt=, prompts=FILE and replay=PICTURE.png",
+        "prompt_option_empty": "prompt= is empty: say what to draw",
+        "mask_option_without_image": "mask= says where to paint in a picture: add image=",
+    },
+)
 
 RECIPE = FieldReasons(
     RecipeError,
