@@ -20,7 +20,7 @@ import torch
 
 from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.data.pictures import HELD_OUT, TRAIN, Picture, PictureSet, everyday_prompts, load_pictures
-from apps.imagegen.data.recipe import SEEDS, Recipe
+from apps.imagegen.data.recipe import Recipe, with_seed
 from apps.imagegen.metrics.caption_match import chance_among, match, shuffled, wins
 from apps.imagegen.metrics.estimate import estimate
 from apps.imagegen.metrics.kid import kid
@@ -37,6 +37,7 @@ from apps.imagegen.report.sheet import sheet_png
 from core.errors import ExitCode
 from core.runs.files import make_folder, write_bytes, write_json, write_text
 from core.runs.folder import Run
+from core.runs.log import RunLog
 from core.terminal.progress import progress
 
 PROMPTS = 16
@@ -82,30 +83,64 @@ class Judges:
     scorer: Scorer
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """metrics: as metrics.json has them. shown: pictures for the page, those of the everyday prompts among them."""
+
+    metrics: dict[str, Any]
+    shown: Shown
+
+
 def run(cfg: ImagegenConfig, run: Run) -> int:
     """Draw, measure and write to `output`; the same call again writes the same bytes on the same kind of machine.
 
     Raises InputError, in one line.
     """
     pipeline = load_pipeline(Path(cfg.weights) if cfg.weights else None, cfg.model.device)
-    output, cache = make_folder(Path(str(cfg.output))), Path(cfg.data.cache)
-    pictures = load_pictures(cache, cfg.model.edge)
-    inception = load_inception(cache)
-    judges = Judges(pictures, inception, load_scorer(cache, pictures.part(TRAIN), inception, run.log))
-    everyday = [row["prompt"] for row in everyday_prompts()]
+    output = make_folder(Path(str(cfg.output)))
+    judges = load_judges(Path(cfg.data.cache), cfg.model.edge, run.log)
     first = Recipe("", steps=cfg.steps, guidance=cfg.guidance, scheduler=cfg.scheduler, seed=cfg.seed)
-    asked = asked_of(pictures, cfg.evaluate.pictures, cfg.seed)
-    chosen = [chosen_prompts(everyday)[n % PROMPTS] for n in range(cfg.evaluate.pictures)]
-    told: dict[str, Any] = {}
-    with Engine(pipeline, rows=cfg.serve.rows, waiting=2 * cfg.serve.rows) as engine:
+    result = evaluate(pipeline, judges, first, cfg.evaluate.pictures, cfg.serve.rows)
+    write_json(output / "metrics.json", result.metrics)
+    write_bytes(output / "sheet.png", sheet_png(list(result.shown.drawn_NHWC), result.shown.prompts))
+    write_text(output / "report.html", evaluation_page(result.metrics, result.shown).render())
+    run.write_metrics(result.metrics)
+    run.log.event("evaluated", items=int(result.metrics["drawn_by"]["pictures"]))
+    return ExitCode.DONE
+
+
+def load_judges(cache: Path, edge: int, log: RunLog) -> Judges:
+    """Return what measures, from packages below `cache`, fetched and the scorer trained where they are not there.
+
+    edge: pixels of the pictures. Raises InputError as `archive_of` does.
+    """
+    pictures = load_pictures(cache, edge)
+    inception = load_inception(cache)
+    return Judges(pictures, inception, load_scorer(cache, pictures.part(TRAIN), inception, log))
+
+
+def evaluate(
+    pipeline: Pipeline, judges: Judges, first: Recipe, count: int, rows: int = PROMPTS
+) -> Evaluation:
+    """Draw with a pipeline and measure its pictures, by PROTOCOL.
+
+    first: seed, steps, guidance and scheduler of all pictures; picture i of a list of prompts uses seed + i. count: of
+    pictures for KID, and again for caption match. rows: of the engine's batches.
+    """
+    pictures, seed = judges.pictures, first.seed
+    everyday = [row["prompt"] for row in everyday_prompts()]
+    asked = asked_of(pictures, count, seed)
+    chosen = [chosen_prompts(everyday)[n % PROMPTS] for n in range(count)]
+    with Engine(pipeline, rows=rows, waiting=2 * rows) as engine:
         sheet_NHWC = _drawn(engine, first, everyday, "everyday prompts")
         named_NHWC = _drawn(engine, first, [name_of(pictures.pictures[n]) for n in asked], "names")
         chosen_NHWC = _drawn(engine, first, chosen, "caption match")
-    told["autoencoder"], shown = judged_autoencoder(pipeline, pictures, cfg.seed)
-    told["kid"] = judged_likeness(pipeline, judges, asked, named_NHWC, cfg.seed)
-    told["caption_match"] = judged_match(judges, chosen_NHWC, everyday, cfg.seed)
-    told["scorer"] = judged_scorer(judges, cfg.seed)
-    told["drawn_by"] = {
+    metrics: dict[str, Any] = {}
+    metrics["autoencoder"], before_and_after = judged_autoencoder(pipeline, pictures, seed)
+    metrics["kid"] = judged_likeness(pipeline, judges, asked, named_NHWC, seed)
+    metrics["caption_match"] = judged_match(judges, chosen_NHWC, everyday, seed)
+    metrics["scorer"] = judged_scorer(judges, seed)
+    metrics["drawn_by"] = {
         **{
             name: value
             for name, value in first.as_json().items()
@@ -113,16 +148,11 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
         },
         "model": pipeline.digest,
         "name": pipeline.name,
-        "seed": cfg.seed,
-        "pictures": len(everyday) + 2 * cfg.evaluate.pictures,
+        "seed": seed,
+        "pictures": len(everyday) + 2 * count,
     }
-    told["protocol"] = list(PROTOCOL)
-    write_json(output / "metrics.json", told)
-    write_bytes(output / "sheet.png", sheet_png(list(sheet_NHWC), everyday))
-    write_text(output / "report.html", evaluation_page(told, Shown(everyday, sheet_NHWC, *shown)).render())
-    run.write_metrics(told)
-    run.log.event("evaluated", items=int(told["drawn_by"]["pictures"]))
-    return ExitCode.DONE
+    metrics["protocol"] = list(PROTOCOL)
+    return Evaluation(metrics, Shown(everyday, sheet_NHWC, *before_and_after))
 
 
 def chosen_prompts(everyday: Sequence[str]) -> list[str]:
@@ -136,7 +166,7 @@ def name_of(picture: Picture) -> str:
 
 
 def asked_of(pictures: PictureSet, count: int, seed: int) -> list[int]:
-    """Return places of the pictures as drawn whose names are asked for: training and held-out ones by turns."""
+    """Return indices of the pictures as drawn whose names are asked for: training and held-out ones by turns."""
     rng = np.random.default_rng(seed)
     sides = [
         rng.permutation([n for n, one in enumerate(pictures.pictures) if one.plain and one.split == side])
@@ -152,12 +182,12 @@ def judged_autoencoder(
     held = pictures.part(HELD_OUT, plain=True)
     seen_NHWC = _through(pipeline, held.rgb_NHWC)
     psnr_N = psnr_of_each(held.rgb_NHWC, seen_NHWC)
-    told = {
+    metrics = {
         "psnr_db": list(mean_psnr(psnr_N, seed=seed)),
         "least_db": float(psnr_N.min()),
         "pictures": len(psnr_N),
     }
-    return told, (held.rgb_NHWC, seen_NHWC)
+    return metrics, (held.rgb_NHWC, seen_NHWC)
 
 
 def judged_likeness(
@@ -171,9 +201,9 @@ def judged_likeness(
         _features(judges, held.rgb_NHWC),
         np.array([of_thing[one.owner] for one in held.pictures]),
     )
-    places = sorted(set(asked))
-    into = np.array([places.index(n) for n in asked])
-    real_NHWC = pictures.rgb_NHWC[places]
+    once = sorted(set(asked))
+    into = np.array([once.index(n) for n in asked])
+    real_NHWC = pictures.rgb_NHWC[once]
     sets = {
         "drawn": _features(judges, named_NHWC),
         "through_autoencoder": _features(judges, _through(pipeline, real_NHWC))[into],
@@ -181,15 +211,15 @@ def judged_likeness(
     }
     owner_N = np.array([of_thing[pictures.pictures[n].owner] for n in asked])
     sides = np.array([pictures.pictures[n].split for n in asked])
-    told: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         name: list(kid(feature_NF, held_NF, owner_N, held_N, seed=seed)) for name, feature_NF in sets.items()
     }
     for side in (TRAIN, HELD_OUT):
         of_side = sides == side
-        told[f"drawn_from_{side}_names"] = list(
+        metrics[f"drawn_from_{side}_names"] = list(
             kid(sets["drawn"][of_side], held_NF, owner_N[of_side], held_N, seed=seed)
         )
-    return {**told, "network": NETWORK, "pictures": len(asked), "held_out": len(held_N)}
+    return {**metrics, "network": NETWORK, "pictures": len(asked), "held_out": len(held_N)}
 
 
 def judged_match(
@@ -201,13 +231,13 @@ def judged_match(
     score_NK = judges.scorer.scores(chosen_NHWC, prompts)
     won_N, dealt_N = wins(score_NK, own_N), shuffled(own_N, seed)
     code_by_prompt = {row["prompt"]: row["picture"] for row in everyday_prompts()}
-    place_by_code = {one.code: n for n, one in enumerate(judges.pictures.pictures)}
+    index_by_code = {one.code: n for n, one in enumerate(judges.pictures.pictures)}
     there = [
-        (k, place_by_code[code_by_prompt[prompt]])
+        (k, index_by_code[code_by_prompt[prompt]])
         for k, prompt in enumerate(prompts)
-        if code_by_prompt[prompt] in place_by_code
+        if code_by_prompt[prompt] in index_by_code
     ]
-    real_NK = judges.scorer.scores(judges.pictures.rgb_NHWC[[place for _, place in there]], prompts)
+    real_NK = judges.scorer.scores(judges.pictures.rgb_NHWC[[n for _, n in there]], prompts)
     own_real_N = np.array([k for k, _ in there])
     return {
         "drawn": list(match(won_N, own_N, seed=seed)),
@@ -226,20 +256,17 @@ def judged_scorer(judges: Judges, seed: int) -> dict[str, Any]:
     score_NN = judges.scorer.scores(held.rgb_NHWC, [name_of(one) for one in held.pictures])
     things, owner_N = np.unique([one.owner for one in held.pictures], return_inverse=True)
     chance_N = chance_among(score_NN, owner_N, PROMPTS)
-    found = estimate(
+    share = estimate(
         lambda weight_O: float(weight_O[owner_N] @ chance_N / weight_O[owner_N].sum()), len(things), seed=seed
     )
-    return {"held_out": list(found), "pictures": len(owner_N), "digest": judges.scorer.digest}
+    return {"held_out": list(share), "pictures": len(owner_N), "digest": judges.scorer.digest}
 
 
 def _drawn(engine: Engine, first: Recipe, prompts: Sequence[str], what: str) -> np.ndarray:
     """Draw prompts in their order; picture i by seed + i."""
-    wanted = (
-        ImageSpec(replace(first, prompt=prompt, seed=(first.seed + n) % SEEDS))
-        for n, prompt in enumerate(prompts)
-    )
-    found = draw_all(engine, wanted, at_once=8)
-    return np.stack([one.picture() for one in progress(found, f"drawing {what}", len(prompts))])
+    specs = (ImageSpec(with_seed(replace(first, prompt=prompt), n)) for n, prompt in enumerate(prompts))
+    results = draw_all(engine, specs, at_once=8)
+    return np.stack([one.picture() for one in progress(results, f"drawing {what}", len(prompts))])
 
 
 def _through(pipeline: Pipeline, rgb_NHWC: np.ndarray) -> np.ndarray:
@@ -248,5 +275,5 @@ def _through(pipeline: Pipeline, rgb_NHWC: np.ndarray) -> np.ndarray:
 
 
 def _features(judges: Judges, rgb_NHWC: np.ndarray) -> np.ndarray:
-    parts = progress(np.array_split(rgb_NHWC, max(len(rgb_NHWC) // 16, 1)), f"looking with {NETWORK}")
+    parts = progress(np.array_split(rgb_NHWC, max(len(rgb_NHWC) // 16, 1)), f"features by {NETWORK}")
     return np.concatenate([judges.inception.features(part).numpy() for part in parts])

@@ -9,6 +9,7 @@ output/
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -27,15 +28,31 @@ _INDEX, _README, _CARD = "model_index.json", "README.md", "card.md"
 _MARK = "<!-- made by triptych-imagegen stage=export -->"
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What was written. model: the pipeline's digest. dtype: of the weights. size: bytes of all files."""
+
+    model: str
+    dtype: torch.dtype
+    size: int
+
+
 def run(cfg: ImagegenConfig, run: Run) -> int:
-    """Write the pipeline of `cfg.weights` to `cfg.output`; the same call again writes the same bytes.
+    """Write the pipeline of `cfg.weights` to `cfg.output`. Raises InputError as `export` does."""
+    made = export(Path(cfg.weights) if cfg.weights else EMBEDDED, Path(str(cfg.output)))
+    dtype = str(made.dtype).removeprefix("torch.")
+    run.write_metrics({"bytes": made.size, "model": made.model, "dtype": dtype})
+    run.log.event("exported", bytes=made.size)
+    return ExitCode.DONE
+
+
+def export(source: Path, folder: Path) -> Exported:
+    """Write the pipeline of a folder to another one; the same call again writes the same bytes.
 
     Weights are float16 where that loses nothing, else float32. An earlier export of the same model is written anew.
     Raises InputError: output_not_export, output_other_model, output_is_model, and what load_pipeline and save_pipeline
     raise.
     """
-    folder = Path(str(cfg.output))
-    source = Path(cfg.weights) if cfg.weights else EMBEDDED
     if folder.exists() and source.exists() and folder.resolve() == source.resolve():
         raise OUTPUT("output_is_model", folder=folder)
     earlier = _earlier_export(folder)
@@ -50,9 +67,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
         write_text(folder / _CARD, card)
     save_pipeline(pipeline, folder, dtype)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    run.write_metrics({"bytes": size, "model": pipeline.digest, "dtype": str(dtype).removeprefix("torch.")})
-    run.log.event("exported", bytes=size)
-    return ExitCode.DONE
+    return Exported(pipeline.digest, dtype, size)
 
 
 def readme(pipeline: Pipeline, dtype: torch.dtype, *, card: bool) -> str:

@@ -20,7 +20,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +29,8 @@ import torch
 from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.data.new_files import mark_of, write_new
 from apps.imagegen.data.own_pictures import (
-    OwnLessons,
     OwnPicture,
+    OwnSamples,
     Refused,
     check_token,
     class_prompt,
@@ -39,7 +39,7 @@ from apps.imagegen.data.own_pictures import (
 )
 from apps.imagegen.data.pictures import everyday_prompts
 from apps.imagegen.data.prompts import stem_of
-from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.data.recipe import Recipe, with_seed
 from apps.imagegen.models.adapter_file import SUFFIX, write_adapter
 from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.autoencoder import encode
@@ -67,20 +67,75 @@ _AT_ONCE = 32  # pictures that the engine is given at a time
 _OWN_ON_SHEET, _ON_SHEET = 4, 8
 
 
-def run(cfg: ImagegenConfig, run: Run) -> int:
-    """Learn an adapter into `cfg.output`; return 4 where a picture was set aside, else 0.
+@dataclass(frozen=True, eq=False)
+class TrainedAdapter:
+    """An adapter and what it was made of.
 
-    A run that was cut off is resumed by the same command with the same run_dir. Raises InputError as
-    `read_own_pictures`, `check_token` and `load_pipeline` do, and token_too_long; ConfigError where the run folder
-    holds a training with other settings, pictures or another model.
+    data: its safetensors file. prompts: of the contact sheet; before_K: what the model drew of them with the word, (H,
+    W, 3) uint8 each. refused: pictures that could not be used. prior: pictures that the model drew of the captions.
+    """
+
+    data: bytes
+    token: str
+    prompts: list[str]
+    before_K: list[np.ndarray]
+    pictures: list[OwnPicture]
+    refused: list[Refused]
+    prior: int
+    fitted: Fitted
+    seconds_prior: float
+    seconds_learning: float
+
+
+def run(cfg: ImagegenConfig, run: Run) -> int:
+    """Train an adapter into `cfg.output`; return 4 where a picture was set aside, else 0.
+
+    A run that was cut off is resumed by the same command with the same run_dir. Raises as `train_adapter` and
+    `load_pipeline` do.
     """
     began = time.monotonic()
-    training = Training(run, cfg, DECIDING)
     output, token = Path(str(cfg.output)), check_token(str(cfg.token))
+    training = Training(run, cfg, DECIDING)
     _check_writable(output)
     pipeline = load_pipeline(Path(cfg.weights) if cfg.weights else None, cfg.model.device)
     for caution in pipeline.cautions:
         print_note(caution)
+    trained = train_adapter(cfg, run, training, pipeline, token)
+    mark, plain = mark_of(trained.data), stem_of(token)
+    written = write_new(output / f"{plain}{SUFFIX}", trained.data, mark)
+    adapters = AdapterCache(output, pipeline)
+    write_new(output / f"{written.stem}.png", _sheet(cfg, pipeline, adapters, trained, written.stem), mark)
+    if written.stem != plain:
+        print_note(f"output= holds another {plain}{SUFFIX}: what was trained is {written.name}")
+    _set_aside(written, plain, trained.refused, trained.pictures)
+    code = ExitCode.QUARANTINED if trained.refused else ExitCode.DONE
+    run.write_metrics(
+        {
+            "pictures": len(trained.pictures),
+            "refused": len(trained.refused),
+            "prior_pictures": trained.prior,
+            "steps": trained.fitted.steps,
+            "loss": trained.fitted.loss,
+            "adapter": adapters.digest(written.stem),
+            "adapter_mb": round(len(trained.data) / 1e6, 3),
+            "seconds_prior": round(trained.seconds_prior, 3),
+            "seconds_learning": round(trained.seconds_learning, 3),
+            "seconds": round(time.monotonic() - began, 3),
+            "exit_code": int(code),
+        }
+    )
+    return code
+
+
+def train_adapter(
+    cfg: ImagegenConfig, run: Run, training: Training, pipeline: Pipeline, token: str
+) -> TrainedAdapter:
+    """Train an adapter on the pictures of cfg.images, and return it; the pipeline is as before then.
+
+    The run folder keeps the prior pictures and checkpoints. Raises InputError as `read_own_pictures` does, and
+    token_too_long; ConfigError where it holds a training with other settings, pictures or another model.
+    """
+    began = time.monotonic()
     pictures, refused = read_own_pictures(Path(str(cfg.images)), pipeline.own_size)
     _check_length(pipeline, token)
     model = weights_digest(pipeline.unet.state_dict())
@@ -97,50 +152,47 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
             engine, [_recipe(cfg, f"{one}, {token}", n) for n, one in enumerate(prompts)], "before"
         )
     drawn = time.monotonic()
-    lessons = _lessons(cfg, pipeline, pictures, prior, token)
-    told = {"model": model, "token": token, "rank": str(cfg.personalise.rank), "pictures": str(len(pictures))}
-    data, fitted = _learn(cfg, run, pipeline, lessons, told, checkpoints / "adapter")
-    mark = mark_of(data)
-    learned = time.monotonic()
-    written = write_new(output / f"{stem_of(token)}{SUFFIX}", data, mark)
-    name = written.stem
-    adapters = AdapterCache(output, pipeline)
+    samples = _samples(cfg, pipeline, pictures, prior, token)
+    header = {
+        "model": model,
+        "token": token,
+        "rank": str(cfg.personalise.rank),
+        "pictures": str(len(pictures)),
+    }
+    data, fitted = _train(cfg, run, pipeline, samples, header, checkpoints / "adapter")
+    return TrainedAdapter(
+        data,
+        token,
+        prompts,
+        before,
+        pictures,
+        refused,
+        prior=len(prior["text"]),
+        fitted=fitted,
+        seconds_prior=drawn - began,
+        seconds_learning=time.monotonic() - drawn,
+    )
+
+
+def _sheet(
+    cfg: ImagegenConfig, pipeline: Pipeline, adapters: AdapterCache, trained: TrainedAdapter, name: str
+) -> bytes:
+    """Draw the sheet's prompts with the adapter of that name, and return the contact sheet, a PNG."""
+    worded = [f"{one}, {trained.token}" for one in trained.prompts]
+    recipes = [
+        replace(_recipe(cfg, text, n), adapter=name)
+        for texts in (worded, trained.prompts)
+        for n, text in enumerate(texts)
+    ]
     with Engine(pipeline, adapters=adapters) as engine:
-        worded = [f"{one}, {token}" for one in prompts]
-        recipes = [
-            replace(_recipe(cfg, text, n), adapter=name)
-            for texts in (worded, prompts)
-            for n, text in enumerate(texts)
-        ]
         after = _draw(engine, recipes, "after")
     notes = ["before", "after", "after, without the word"]
     captions = [
         f"{text}\n{note}"
-        for note, texts in zip(notes, (worded, worded, prompts), strict=True)
+        for note, texts in zip(notes, (worded, worded, trained.prompts), strict=True)
         for text in texts
     ]
-    sheet = sheet_png([*before, *after], captions, len(prompts), title=token)
-    write_new(output / f"{name}.png", sheet, mark)
-    if name != stem_of(token):
-        print_note(f"output= holds another {stem_of(token)}{SUFFIX}: what was learned is {written.name}")
-    _set_aside(written, stem_of(token), refused, pictures)
-    code = ExitCode.QUARANTINED if refused else ExitCode.DONE
-    run.write_metrics(
-        {
-            "pictures": len(pictures),
-            "refused": len(refused),
-            "prior_pictures": len(prior["text"]),
-            "steps": fitted.steps,
-            "loss": fitted.loss,
-            "adapter": adapters.digest(name),
-            "adapter_mb": round(len(data) / 1e6, 3),
-            "seconds_prior": round(drawn - began, 3),
-            "seconds_learning": round(learned - drawn, 3),
-            "seconds": round(time.monotonic() - began, 3),
-            "exit_code": int(code),
-        }
-    )
-    return code
+    return sheet_png([*trained.before_K, *after], captions, len(trained.prompts), title=trained.token)
 
 
 def _check_writable(output: Path) -> None:
@@ -168,19 +220,14 @@ def _sheet_prompts(pictures: Sequence[OwnPicture], token: str) -> list[str]:
 
 
 def _recipe(cfg: ImagegenConfig, prompt: str, n: int) -> Recipe:
-    return Recipe(
-        prompt=prompt,
-        seed=(cfg.seed + n) % 2**63,
-        steps=cfg.steps,
-        guidance=cfg.guidance,
-        scheduler=cfg.scheduler,
-    )
+    first = Recipe(prompt, seed=cfg.seed, steps=cfg.steps, guidance=cfg.guidance, scheduler=cfg.scheduler)
+    return with_seed(first, n)
 
 
 def _draw(engine: Engine, recipes: Iterable[Recipe], what: str) -> list[np.ndarray]:
-    wanted = [ImageSpec(engine.pipeline.resolve(recipe)) for recipe in recipes]
-    drawn = draw_all(engine, wanted, _AT_ONCE)
-    return [one.picture() for one in progress(drawn, f"pictures {what}", len(wanted))]
+    specs = [ImageSpec(engine.pipeline.resolve(recipe)) for recipe in recipes]
+    results = draw_all(engine, specs, _AT_ONCE)
+    return [one.picture() for one in progress(results, f"pictures {what}", len(specs))]
 
 
 def _prior(cfg: ImagegenConfig, run: Run, engine: Engine, prompts: Sequence[str]) -> dict[str, np.ndarray]:
@@ -207,17 +254,17 @@ def _prior(cfg: ImagegenConfig, run: Run, engine: Engine, prompts: Sequence[str]
     return kept
 
 
-def _lessons(
+def _samples(
     cfg: ImagegenConfig,
     pipeline: Pipeline,
     pictures: Sequence[OwnPicture],
     prior: dict[str, np.ndarray],
     token: str,
-) -> OwnLessons:
+) -> OwnSamples:
     texts_NK = [_seen(pipeline, texts_with(one.caption, token), token) for one in pictures]
     own_NLhw = encode(pipeline.vae, torch.from_numpy(np.stack([one.rgb_HWC for one in pictures])))
     rgb_PHWC = torch.from_numpy(prior["rgb"])
-    return OwnLessons(
+    return OwnSamples(
         own_NLhw=own_NLhw.numpy(),
         own_state_NKTD=[_states(pipeline, texts) for texts in texts_NK],
         prior_PLhw=encode(pipeline.vae, rgb_PHWC).numpy() if len(rgb_PHWC) else own_NLhw[:0].numpy(),
@@ -244,12 +291,12 @@ def _digest_of(pictures: Sequence[OwnPicture]) -> str:
     return arrays_digest([captions, *(one.rgb_HWC for one in pictures)])
 
 
-def _learn(
+def _train(
     cfg: ImagegenConfig,
     run: Run,
     pipeline: Pipeline,
-    lessons: OwnLessons,
-    told: dict[str, str],
+    samples: OwnSamples,
+    header: dict[str, str],
     checkpoints: Checkpoints,
 ) -> tuple[bytes, Fitted]:
     """Return the adapter's file; the pipeline is as before then."""
@@ -260,11 +307,11 @@ def _learn(
         module = Personalising(
             pipeline.unet, alpha_S, str(noise.get("prediction_type", "epsilon")), cfg.trainer
         )
-        fitted = fit(module, lessons.lesson, cfg.trainer, checkpoints, run.log, cfg.seed)
+        fitted = fit(module, samples.draw, cfg.trainer, checkpoints, run.log, cfg.seed)
     finally:
         updates = take_adapter(pipeline.unet)
     return write_adapter(
-        updates, {"format": "1", "name": pipeline.name, "steps": str(fitted.steps), **told}
+        updates, {"format": "1", "name": pipeline.name, "steps": str(fitted.steps), **header}
     ), fitted
 
 
@@ -278,9 +325,9 @@ def _set_aside(adapter: Path, plain: str, refused: Sequence[Refused], used: Sequ
     for other in refused:
         quarantine.add(_plain(other.file), other.code, other.sentence, [_plain(other.file)])
     kept = {_plain(other.file) for other in refused}
-    found = {path.stem for path in quarantine.folder.glob("*.json")}
+    earlier = {path.stem for path in quarantine.folder.glob("*.json")}
     alone = [path.name for path in output.glob(f"*{SUFFIX}")] == [adapter.name]
-    gone = found if alone else found & {_plain(one.file) for one in used}
+    gone = earlier if alone else earlier & {_plain(one.file) for one in used}
     for name in sorted(gone - kept):
         quarantine.release(name)
 

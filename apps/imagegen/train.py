@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
 from apps.imagegen.config import ImagegenConfig
-from apps.imagegen.data.lessons import captioned, crops_of, texts_of
 from apps.imagegen.data.pictures import TRAIN, PictureSet, load_pictures, pictures_digest
+from apps.imagegen.data.training_samples import captioned, crops_of, texts_of
 from apps.imagegen.models.autoencoder import encode, new_autoencoder, standardise
 from apps.imagegen.models.denoiser import new_denoiser, training_scheduler
 from apps.imagegen.models.learning import Compressing, Denoising
@@ -31,10 +31,43 @@ from core.training.digests import weights_digest
 from core.training.fit import Fitted, fit
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Both networks, the noise they were trained on, and how. pictures: without variants. captions: different ones."""
+
+    autoencoder: AutoencoderKL
+    denoiser: UNet2DConditionModel
+    scheduler: DDIMScheduler
+    rounds: dict[str, Fitted]
+    pictures: int
+    variants: int
+    captions: int
+
+
 def run(cfg: ImagegenConfig, run: Run) -> int:
     """Train both networks and leave a pipeline folder. metrics.json holds steps, loss and seconds of each.
 
-    Raises ConfigError where the run folder holds a training with other settings or pictures.
+    Raises ConfigError and InputError as `train` does.
+    """
+    trained = train(cfg, run)
+    if run.rank == 0:
+        save_networks(run.path / "model", trained.autoencoder, trained.denoiser, trained.scheduler)
+    run.write_metrics(
+        {
+            "rounds": {name: asdict(fitted) for name, fitted in trained.rounds.items()},
+            "pictures": trained.pictures,
+            "variants": trained.variants,
+            "captions": trained.captions,
+        }
+    )
+    return ExitCode.DONE
+
+
+def train(cfg: ImagegenConfig, run: Run) -> Trained:
+    """Train the autoencoder and then the denoiser; checkpoints lie in the run folder, and a cut-off training goes on.
+
+    Raises ConfigError where the run folder holds a training with other settings or pictures, and InputError as
+    `archive_of` does.
     """
     training = Training(run, cfg, ("seed", "model.edge", "autoencoder", "trainer"))
     cache = Path(cfg.data.cache)
@@ -46,27 +79,25 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     latent_NLhw = _latents(autoencoder, pictures, run, mark)
     torch.manual_seed(cfg.seed + 1)
     denoiser, scheduler = new_denoiser(cfg.model.edge, WIDTH), training_scheduler()
-    lessons = captioned(pictures.pictures, latent_NLhw, state_MTD)
+    samples = captioned(pictures.pictures, latent_NLhw, state_MTD)
     second = fit(
         Denoising(denoiser, scheduler.alphas_cumprod, cfg.trainer),
-        lessons.lesson,
+        samples.draw,
         cfg.trainer,
         (checkpoints / "denoiser").begun_from(mark),
         run.log,
         cfg.seed + 1,
     )
-    if run.rank == 0:
-        save_networks(run.path / "model", autoencoder, denoiser, scheduler)
     plain = sum(one.plain for one in pictures.pictures)
-    run.write_metrics(
-        {
-            "rounds": {"autoencoder": asdict(first), "denoiser": asdict(second)},
-            "pictures": plain,
-            "variants": len(pictures.pictures) - plain,
-            "captions": len(state_MTD) - 1,
-        }
+    return Trained(
+        autoencoder,
+        denoiser,
+        scheduler,
+        rounds={"autoencoder": first, "denoiser": second},
+        pictures=plain,
+        variants=len(pictures.pictures) - plain,
+        captions=len(state_MTD) - 1,
     )
-    return ExitCode.DONE
 
 
 def _autoencoder(

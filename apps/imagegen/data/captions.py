@@ -1,4 +1,4 @@
-"""What a picture may be called: several captions of it, each with the share of lessons that it gets."""
+"""What a picture may be called: several captions of it, each with its share of training samples."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ def captions_of(
     """
     name = plain_name(name)
     own = None if colour is None or colour in name.lower().split() else colour
-    found: list[tuple[str, float]] = [(name, _NAME), (f"{_article(name)} {name}", _ARTICLE)]
+    texts: list[tuple[str, float]] = [(name, _NAME), (f"{_article(name)} {name}", _ARTICLE)]
     if own:
-        found += [(f"{own} {name}", _COLOUR * 0.6), (f"{_article(own)} {own} {name}", _COLOUR * 0.4)]
+        texts += [(f"{own} {name}", _COLOUR * 0.6), (f"{_article(own)} {own} {name}", _COLOUR * 0.4)]
     others = [tag for tag in tags if tag.lower() not in name.lower()]
     if others:
         for share, lead in ((_NAME_AND_TAGS, f"{name}, "), (_TAGS, "")):
             for _ in range(_LISTS):
                 some = rng.permutation(others)[: int(rng.integers(1, 4))]
-                found.append((lead + ", ".join(some.tolist()), share / _LISTS))
+                texts.append((lead + ", ".join(some.tolist()), share / _LISTS))
         single = rng.permutation(others)[:_SINGLE].tolist()
-        found += [(f"{own} {tag}" if own else tag, _TAG / len(single)) for tag in single]
-    return _shared(found)
+        texts += [(f"{own} {tag}" if own else tag, _TAG / len(single)) for tag in single]
+    return _shared(texts)
 
 
 def captions_in_colour(name: str, tags: Sequence[str], colour: str) -> list[Caption]:
     """Return captions that name the colour of a recoloured picture, and no other one."""
     bare = " ".join(word for word in plain_name(name).split() if word.lower() not in COLOURS)
-    found = [(f"{colour} {bare}", 0.6), (f"{_article(colour)} {colour} {bare}", 0.25)]
+    texts = [(f"{colour} {bare}", 0.6), (f"{_article(colour)} {colour} {bare}", 0.25)]
     others = [tag for tag in tags if tag.lower() not in name.lower() and tag.lower() not in COLOURS][:_SINGLE]
-    found += [(f"{colour} {tag}", 0.15 / len(others)) for tag in others]
-    return _shared(found)
+    texts += [(f"{colour} {tag}", 0.15 / len(others)) for tag in others]
+    return _shared(texts)
 
 
 def plain_name(name: str) -> str:
@@ -59,10 +59,10 @@ def plain_name(name: str) -> str:
     return " ".join(name.replace(":", ",").replace("’", "'").split())
 
 
-def _shared(found: Sequence[tuple[str, float]]) -> list[Caption]:
+def _shared(texts: Sequence[tuple[str, float]]) -> list[Caption]:
     """Put equal texts together and make the shares sum to 1."""
     share_by_text: dict[str, float] = {}
-    for text, share in found:
+    for text, share in texts:
         share_by_text[text] = share_by_text.get(text, 0.0) + share
     total = sum(share_by_text.values())
     return [Caption(text, share / total) for text, share in share_by_text.items()]

@@ -1,4 +1,4 @@
-"""A person's own pictures: a folder of 5 to 20 with captions, and the lessons that an adapter learns from them.
+"""A person's own pictures: a folder of 5 to 20 with captions, and the training samples of an adapter.
 
 A caption is the line of metadata.jsonl that names the picture (file_name, text: Hugging Face's imagefolder), else the
 text beside it (apple.jpg, apple.txt), else its file's name.
@@ -28,7 +28,7 @@ _LARGEST_MB = 64
 _LONGEST = 1000  # characters of a caption
 _CAMERA = re.compile(r"(?i)(dsc|dscn|img|image|mvimg|photo|pic|picture|pxl|screenshot|untitled|wa)?[\W\d_]*")
 _WORDLESS = (
-    0.1  # share of prior lessons without a caption, for guidance (Ho & Salimans 2022, arXiv:2207.12598)
+    0.1  # share of prior samples without a caption, for guidance (Ho & Salimans 2022, arXiv:2207.12598)
 )
 
 
@@ -94,11 +94,11 @@ def class_prompt(caption: str, token: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class OwnLessons:
-    """What an adapter is shown: own pictures by their texts, and prior ones, which should stay as they are.
+class OwnSamples:
+    """Training samples of an adapter: own pictures by their texts, and prior ones, which should stay as they are.
 
     own_NLhw, own_state_NKTD, prior_PLhw, prior_state_PTD: float32 and float16. empty_TD: state of the empty text.
-    prior_weight: of the prior lessons beside the own ones. Source: Ruiz et al. 2022, arXiv:2208.12242.
+    prior_weight: of the prior samples beside the own ones. Source: Ruiz et al. 2022, arXiv:2208.12242.
     """
 
     own_NLhw: np.ndarray
@@ -108,25 +108,27 @@ class OwnLessons:
     empty_TD: np.ndarray
     prior_weight: float
 
-    def lesson(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a lesson: (L, h, w) float32, (T, D) float16."""
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a sample: (L, h, w) float32, (T, D) float16."""
         share = self.prior_weight / (1.0 + self.prior_weight) if len(self.prior_PLhw) else 0.0
         if rng.random() < share:
-            place = int(rng.integers(len(self.prior_PLhw)))
-            state_TD = self.empty_TD if rng.random() < _WORDLESS else self.prior_state_PTD[place]
-            return self.prior_PLhw[place], state_TD
-        place = int(rng.integers(len(self.own_NLhw)))
-        texts_KTD = self.own_state_NKTD[place]
-        return self.own_NLhw[place], texts_KTD[int(rng.integers(len(texts_KTD)))]
+            index = int(rng.integers(len(self.prior_PLhw)))
+            state_TD = self.empty_TD if rng.random() < _WORDLESS else self.prior_state_PTD[index]
+            return self.prior_PLhw[index], state_TD
+        index = int(rng.integers(len(self.own_NLhw)))
+        texts_KTD = self.own_state_NKTD[index]
+        return self.own_NLhw[index], texts_KTD[int(rng.integers(len(texts_KTD)))]
 
 
 def _files(folder: Path) -> list[Path]:
     try:
-        found = sorted(folder.iterdir())
+        paths = sorted(folder.iterdir())
     except OSError as error:
         raise OWN_PICTURES("images_missing", folder=folder, cause=error.strerror) from error
-    kinds = (*_SUFFIXES, *_OTHERS)
-    return [path for path in found if path.suffix.lower() in kinds and path.is_file() and path.name[0] != "."]
+    suffixes = (*_SUFFIXES, *_OTHERS)
+    return [
+        path for path in paths if path.suffix.lower() in suffixes and path.is_file() and path.name[0] != "."
+    ]
 
 
 def _metadata(folder: Path, files: set[str]) -> dict[str, str]:

@@ -28,18 +28,18 @@ VERSION = 2  # of what is prepared; a change of this file or of captions or colo
 EVERYDAY = Path(__file__).parent / "everyday.csv"
 TRAIN, HELD_OUT = "train", "held_out"
 _HELD_OUT_PERCENT = 10
-# groups of emojibase by number, with the weight of each picture in lessons
+# groups of emojibase by number, with the weight of each picture among training samples
 _WEIGHTS = {0: 1.0, 1: 0.35, 3: 1.3, 4: 1.3, 5: 1.0, 6: 1.2, 7: 1.0}
-_EVERYDAY = 3.0  # times the lessons of other pictures: what people ask for most
-_FEW_LESSONS = ("family", "people holding hands", "couple", "kiss:", "clock", "thirty")
+_EVERYDAY = 3.0  # times the samples of other pictures: what people ask for most
+_RARE = ("family", "people holding hands", "couple", "kiss:", "clock", "thirty")
 _RECOLOURED = (3, 4, 5, 6, 7)
 _WHO = ("man", "woman", "men", "women", "person", "people", "boy", "girl", "mx", "mrs", "santa")
-_TONES, _COLOURS = 0.3, 0.3  # share of a picture's lessons that go to its variants
+_TONES, _COLOURS = 0.3, 0.3  # share of a picture's samples that go to its variants
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture with its texts. weight: of its lessons among those of all pictures."""
+    """One picture with its texts. weight: of its samples among those of all pictures."""
 
     code: str
     name: str
@@ -59,8 +59,8 @@ class PictureSet:
 
     def part(self, split: str, *, plain: bool = False) -> PictureSet:
         """Return one side of the split. plain: without skin tones and other colours."""
-        places = [n for n, one in enumerate(self.pictures) if one.split == split and (one.plain or not plain)]
-        return PictureSet(tuple(self.pictures[n] for n in places), self.rgb_NHWC[places])
+        chosen = [n for n, one in enumerate(self.pictures) if one.split == split and (one.plain or not plain)]
+        return PictureSet(tuple(self.pictures[n] for n in chosen), self.rgb_NHWC[chosen])
 
 
 def load_pictures(cache: Path, edge: int) -> PictureSet:
@@ -74,23 +74,23 @@ def load_pictures(cache: Path, edge: int) -> PictureSet:
     if kept is None:
         kept = _prepare(entries, files_of(archive_of(FLUENT, cache), "assets", ".webp"), edge)
         write_arrays(path, kept)
-    place_by_code = {code: place for place, code in enumerate(kept["code"].tolist())}
+    index_by_code = {code: index for index, code in enumerate(kept["code"].tolist())}
     rng = np.random.default_rng(VERSION)
     everyday = {row["picture"] for row in everyday_prompts()}
     pictures = [
-        one for entry in entries for one in _variants(entry, kept["colour"], place_by_code, everyday, rng)
+        one for entry in entries for one in _variants(entry, kept["colour"], index_by_code, everyday, rng)
     ]
-    order = [place_by_code[one.code] for one in pictures]
+    order = [index_by_code[one.code] for one in pictures]
     return PictureSet(tuple(pictures), kept["rgb"][order])
 
 
 def pictures_digest(pictures: PictureSet, seed: int) -> str:
     """Return what tells one set of training pictures and seed from another."""
     whole = hashlib.sha256(pictures.rgb_NHWC.tobytes())
-    told = [
+    described = [
         [one.code, [[caption.text, caption.share] for caption in one.captions]] for one in pictures.pictures
     ]
-    whole.update(json.dumps([seed, told]).encode())
+    whole.update(json.dumps([seed, described]).encode())
     return whole.hexdigest()[:16]
 
 
@@ -147,24 +147,24 @@ def _codes(entry: Mapping[str, Any]) -> Iterator[str]:
 def _variants(
     entry: Mapping[str, Any],
     colour_N: np.ndarray,
-    place_by_code: Mapping[str, int],
+    index_by_code: Mapping[str, int],
     everyday: set[str],
     rng: np.random.Generator,
 ) -> Iterator[Picture]:
     """Yield a picture, its skin tones and its other colours, as far as there are pixels of them."""
     code, name = entry["hexcode"], entry["label"]
-    if code not in place_by_code:
+    if code not in index_by_code:
         return
     owner = owner_of(name)
     split = TRAIN if code in everyday else split_of(owner)
-    weight = _WEIGHTS[entry["group"]] * (0.25 if any(word in name for word in _FEW_LESSONS) else 1.0)
+    weight = _WEIGHTS[entry["group"]] * (0.25 if any(word in name for word in _RARE) else 1.0)
     weight *= _EVERYDAY if code in everyday else 1.0
-    tones = [skin for skin in entry.get("skins", ()) if skin["hexcode"] in place_by_code]
-    others = [f"{code}+{hue}" for hue in HUES if f"{code}+{hue}" in place_by_code]
+    tones = [skin for skin in entry.get("skins", ()) if skin["hexcode"] in index_by_code]
+    others = [f"{code}+{hue}" for hue in HUES if f"{code}+{hue}" in index_by_code]
     left = 1.0 - (_TONES if tones else 0.0) - (_COLOURS if others else 0.0)
 
     def one(its_code: str, its_name: str, share: float) -> Picture:
-        colour = colour_N[place_by_code[its_code]] or None
+        colour = colour_N[index_by_code[its_code]] or None
         tags = entry.get("tags", ())
         if its_code in others and colour:
             captions = captions_in_colour(its_name, tags, colour)

@@ -5,7 +5,7 @@ MiniLM's sentence means, as they are; one linear map, which brings what is seen 
 (Radford et al. 2021, arXiv:2103.00020). It learns from real training pictures only, some of them shifted, scaled,
 mirrored and blurred, since drawn pictures are soft: never from held-out ones, and never from drawn ones.
 Of seven settings tried (depths, a hidden layer, a map of texts, dropout, decay) this one found most names of held-out
-pictures; what evaluate tells of held-out pictures is kind to it by that much.
+pictures; what evaluate measures on held-out pictures is optimistic by that much.
 Its weights are not shipped: whoever evaluates trains it once, in a few minutes, and keeps it below data.cache. Delete
 `scorer-…` there to train it anew.
 Legend: N pictures, V views, H rows, W columns, C channels, F what is seen, K texts, D of their means, B samples.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from apps.imagegen.data.pictures import PictureSet, pictures_digest
 from apps.imagegen.models.inception import Inception
-from apps.imagegen.models.scorer_lessons import SEEN, Lessons, lessons_of, read, seen
+from apps.imagegen.models.scorer_samples import SEEN, Samples, read, samples_of, seen
 from apps.imagegen.models.text import WIDTH as READ
 from apps.imagegen.models.text import load_text_encoder
 from core.runs.log import RunLog
@@ -38,7 +39,7 @@ from core.training.fit import fit
 from core.training.optimizer import optimizer_and_schedule
 from core.training.resume import WEIGHTS, ended
 
-VERSION = 2  # of how it is trained; a change of this file, or of its lessons, counts it up
+VERSION = 2  # of how it is trained; a change of this file, or of its samples, counts it up
 TRAINING = TrainerConfig(
     max_steps=400,
     batch_size=256,
@@ -137,15 +138,16 @@ def load_scorer(
     folder = cache / f"scorer-{VERSION}-{pictures_digest(pictures, seed)}"
     torch.manual_seed(seed)
     module = Matching(Heads())
-    source: Lessons | None = None
+    source: Samples | None = None
     if ended(Checkpoints(folder), folder, module) is None:
-        source = lessons_of(pictures, inception, tokenizer, encoder, folder / "seen.npz", seed)
+        see, read_texts = partial(seen, inception), partial(read, tokenizer, encoder)
+        source = samples_of(pictures, see, read_texts, folder / "seen.npz", seed)
         module.heads.learn_scale(source.seen_VF, source.read_MD)
-    fit(module, source.lesson if source else _no_lesson, TRAINING, folder, log, seed)
+    fit(module, source.draw if source else _no_sample, TRAINING, folder, log, seed)
     heads = module.heads.eval().requires_grad_(requires_grad=False)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     return Scorer(heads, inception, tokenizer, encoder, digest)
 
 
-def _no_lesson(rng: np.random.Generator) -> Any:
-    raise AssertionError(f"a training that had ended asks for a lesson from {rng}")
+def _no_sample(rng: np.random.Generator) -> Any:
+    raise AssertionError(f"a training that had ended asks for a sample from {rng}")

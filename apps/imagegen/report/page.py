@@ -26,11 +26,10 @@ from core.reports.page import (
     Tile,
 )
 from core.reports.picture import drawn_over
+from core.text.figures import DASH, bounds, number, percent
 
 _COLUMNS = 8
 _PAIRS = 8  # held-out pictures shown before and after the autoencoder
-_DASH = "\N{EN DASH}"
-_MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +42,11 @@ class Shown:
     after_NHWC: np.ndarray
 
 
-def evaluation_page(told: Mapping[str, Any], shown: Shown) -> Page:
-    """Return the page of what `evaluate.run` found; `told` is the content of its metrics.json."""
-    likeness, match, scorer = told["kid"], told["caption_match"], told["scorer"]
-    psnr_db = told["autoencoder"]["psnr_db"]
-    drawn_by = told["drawn_by"]
+def evaluation_page(metrics: Mapping[str, Any], shown: Shown) -> Page:
+    """Return the page of an evaluation; `metrics` is the content of metrics.json."""
+    likeness, match, scorer = metrics["kid"], metrics["caption_match"], metrics["scorer"]
+    psnr_db = metrics["autoencoder"]["psnr_db"]
+    drawn_by = metrics["drawn_by"]
     how = f"{drawn_by['steps']} steps, guidance {drawn_by['guidance']:g}, {drawn_by['scheduler']}"
     return Page(
         eyebrow="Triptych image generation",
@@ -63,28 +62,14 @@ def evaluation_page(told: Mapping[str, Any], shown: Shown) -> Page:
             PageSection("Everyday prompts", _rows(shown.prompts, shown.drawn_NHWC)),
             PageSection("Do pictures show what was asked for?", _match(match, scorer)),
             PageSection("Are they like real pictures?", _likeness(likeness)),
-            PageSection("What the autoencoder keeps", _autoencoder(told["autoencoder"], shown)),
+            PageSection("What the autoencoder keeps", _autoencoder(metrics["autoencoder"], shown)),
             PageSection(
-                "How it was measured", [*(Text(sentence) for sentence in told["protocol"]), _facts(told)]
+                "How it was measured",
+                [*(Text(sentence) for sentence in metrics["protocol"]), _facts(metrics)],
             ),
         ],
         footer="Triptych is research software. Figures on small sets of one style say nothing about others.",
     )
-
-
-def number(value: float, digits: int = 2) -> str:
-    """Return a figure with a true minus sign."""
-    return f"{value:.{digits}f}".replace("-", _MINUS)
-
-
-def percent(share: float) -> str:
-    """Return a share of 0 to 1 as whole percent."""
-    return f"{100.0 * share:.0f} %"
-
-
-def interval(found: Sequence[float], factor: float = 1.0, digits: int = 2) -> str:
-    """Return the bounds of a figure as "1.20 to 3.40"."""
-    return f"{number(factor * found[1], digits)} to {number(factor * found[2], digits)}"
 
 
 def _match(match: Mapping[str, Any], scorer: Mapping[str, Any]) -> list[Any]:
@@ -94,14 +79,14 @@ def _match(match: Mapping[str, Any], scorer: Mapping[str, Any]) -> list[Any]:
         "shuffled": "Prompts dealt at random",
     }
     rows: list[list[str | Bar | Link]] = [
-        [title, Bar(match[name][0], percent(match[name][0])), interval(match[name], 100.0, 0)]
+        [title, Bar(match[name][0], percent(match[name][0])), bounds(match[name], 0, 100.0)]
         for name, title in names.items()
     ]
     rows.append(
         [
             "Scorer alone, held-out pictures",
             Bar(scorer["held_out"][0], percent(scorer["held_out"][0])),
-            interval(scorer["held_out"], 100.0, 0),
+            bounds(scorer["held_out"], 0, 100.0),
         ]
     )
     by_prompt = [[prompt, Bar(share, percent(share))] for prompt, share in match["by_prompt"].items()]
@@ -118,13 +103,13 @@ def _match(match: Mapping[str, Any], scorer: Mapping[str, Any]) -> list[Any]:
 def _likeness(likeness: Mapping[str, Any]) -> list[Any]:
     names = {
         "drawn": "Drawn pictures",
-        "drawn_from_train_names": f"{_DASH} from names of training pictures",
-        "drawn_from_held_out_names": f"{_DASH} from names of held-out pictures",
+        "drawn_from_train_names": f"{DASH} from names of training pictures",
+        "drawn_from_held_out_names": f"{DASH} from names of held-out pictures",
         "through_autoencoder": "Real pictures through the autoencoder",
         "real": "Real pictures",
     }
     rows = [
-        [title, number(1000.0 * likeness[name][0]), interval(likeness[name], 1000.0)]
+        [title, number(1000.0 * likeness[name][0]), bounds(likeness[name], factor=1000.0)]
         for name, title in names.items()
     ]
     return [
@@ -139,18 +124,18 @@ def _likeness(likeness: Mapping[str, Any]) -> list[Any]:
 
 def _autoencoder(autoencoder: Mapping[str, Any], shown: Shown) -> list[Any]:
     psnr_db = autoencoder["psnr_db"]
-    places = np.linspace(0, len(shown.before_NHWC) - 1, min(_PAIRS, len(shown.before_NHWC))).astype(int)
-    pairs_NHWC = np.concatenate([shown.before_NHWC[places], shown.after_NHWC[places]], axis=2)
+    chosen = np.linspace(0, len(shown.before_NHWC) - 1, min(_PAIRS, len(shown.before_NHWC))).astype(int)
+    pairs_NHWC = np.concatenate([shown.before_NHWC[chosen], shown.after_NHWC[chosen]], axis=2)
     text = (
         f"{number(psnr_db[0], 1)} dB on average over {autoencoder['pictures']} held-out pictures "
-        f"({interval(psnr_db, digits=1)}), {number(autoencoder['least_db'], 1)} dB on the worst."
+        f"({bounds(psnr_db, 1)}), {number(autoencoder['least_db'], 1)} dB on the worst."
     )
-    return [Text(text), *_rows(["Before, and after"] * len(places), pairs_NHWC)]
+    return [Text(text), *_rows(["Before, and after"] * len(chosen), pairs_NHWC)]
 
 
-def _facts(told: Mapping[str, Any]) -> Facts:
+def _facts(metrics: Mapping[str, Any]) -> Facts:
     return Facts(
-        [("Model", told["drawn_by"]["model"][:16]), ("Scorer", told["scorer"]["digest"][:16])],
+        [("Model", metrics["drawn_by"]["model"][:16]), ("Scorer", metrics["scorer"]["digest"][:16])],
     )
 
 

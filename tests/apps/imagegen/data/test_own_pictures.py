@@ -1,4 +1,4 @@
-"""Own pictures: where captions come from, what is set aside or refused, and which lessons are drawn."""
+"""Own pictures: where captions come from, what is set aside or refused, and which samples are drawn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from apps.imagegen.data.own_pictures import (
-    OwnLessons,
+    OwnSamples,
     check_token,
     class_prompt,
     read_own_pictures,
@@ -220,8 +220,8 @@ def test_the_word_is_in_every_text_and_in_no_class_prompt() -> None:
     assert class_prompt("", "<bob>") == "picture"
 
 
-def _lessons(prior: int, weight: float) -> OwnLessons:
-    return OwnLessons(
+def _samples(prior: int, weight: float) -> OwnSamples:
+    return OwnSamples(
         own_NLhw=np.arange(1, 4, dtype=np.float32).reshape(3, 1, 1, 1),
         own_state_NKTD=[np.full((k, 2, 1), 10 * n + 10, np.float16) for n, k in enumerate((1, 2, 2))],
         prior_PLhw=-np.arange(1, prior + 1, dtype=np.float32).reshape(prior, 1, 1, 1),
@@ -232,8 +232,8 @@ def _lessons(prior: int, weight: float) -> OwnLessons:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_a_lesson_keeps_picture_and_text_together(seed: int) -> None:
-    latent, state = _lessons(2, 0.5).lesson(np.random.default_rng(seed))
+def test_a_sample_keeps_picture_and_text_together(seed: int) -> None:
+    latent, state = _samples(2, 0.5).draw(np.random.default_rng(seed))
     number, text = float(latent.squeeze()), set(state.ravel().tolist())
     assert text == {10 * number} if number > 0 else text in ({-10.0}, {0.0})
 
@@ -241,9 +241,9 @@ def test_a_lesson_keeps_picture_and_text_together(seed: int) -> None:
 @pytest.mark.parametrize(
     ("prior", "weight", "share"), [(4, 1.0, 0.5), (4, 0.5, 1 / 3), (4, 0.0, 0.0), (0, 1.0, 0.0)]
 )
-def test_prior_lessons_have_their_weight(prior: int, weight: float, share: float) -> None:
-    rng, lessons = np.random.default_rng(0), _lessons(prior, weight)
-    drawn = [lessons.lesson(rng) for _ in range(2000)]
+def test_prior_samples_have_their_weight(prior: int, weight: float, share: float) -> None:
+    rng, samples = np.random.default_rng(0), _samples(prior, weight)
+    drawn = [samples.draw(rng) for _ in range(2000)]
     prior_ones = [state for latent, state in drawn if latent.squeeze() < 0]
     assert len(prior_ones) / 2000 == pytest.approx(share, abs=0.04)
     if share:

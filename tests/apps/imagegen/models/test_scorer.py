@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from apps.imagegen.data.captions import Caption
 from apps.imagegen.data.pictures import TRAIN, Picture, PictureSet
-from apps.imagegen.models import scorer, scorer_lessons
+from apps.imagegen.models import scorer
 from apps.imagegen.models.scorer import Heads, load_scorer, matching_loss
-from apps.imagegen.models.scorer_lessons import EDGE, SEEN
+from apps.imagegen.models.scorer_samples import EDGE, SEEN
 from apps.imagegen.models.text import WIDTH as READ
 from core.runs.log import RunLog
 from core.training.config import TrainerConfig
@@ -73,7 +73,6 @@ def letters(tokenizer: Any, encoder: Any, texts: Sequence[str]) -> Tensor:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scorer, "load_text_encoder", lambda: (None, None))
     monkeypatch.setattr(scorer, "read", letters)
-    monkeypatch.setattr(scorer_lessons, "read", letters)
     monkeypatch.setattr(scorer, "TRAINING", TrainerConfig(**SHORT))
 
 
@@ -93,7 +92,7 @@ def test_it_learns_is_kept_and_is_trained_anew_for_other_pictures(
     assert np.abs(score_NK).max() <= 1.0 + 1e-6
 
     with monkeypatch.context() as patch:
-        patch.setattr(scorer, "lessons_of", None)  # what was trained is not trained again
+        patch.setattr(scorer, "samples_of", None)  # what was trained is not trained again
         again = loaded(tmp_path, pictures)
     assert again.digest == first.digest
     np.testing.assert_array_equal(

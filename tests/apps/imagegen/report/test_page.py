@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from apps.imagegen.report.page import Shown, evaluation_page, interval, number, percent
+from apps.imagegen.report.page import Shown, evaluation_page
 from tests.apps.imagegen.report.told import TOLD
 
 
 def shown() -> Shown:
     rgb_NHWC = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
     return Shown(["red apple", "a cat's face"], rgb_NHWC, rgb_NHWC, 255 - rgb_NHWC)
-
-
-def test_figures_in_words() -> None:
-    assert (number(-1.234), number(-1.25, 1), percent(0.625)) == ("−1.23", "−1.2", "62 %")
-    assert interval([0.01, -0.002, 0.0154], 1000.0) == "−2.00 to 15.40"
 
 
 def test_every_figure_stands_beside_its_references() -> None:

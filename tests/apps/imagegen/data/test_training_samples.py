@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from apps.imagegen.data.captions import Caption
-from apps.imagegen.data.lessons import Captioned, captioned, crops_of, texts_of
 from apps.imagegen.data.pictures import Picture, PictureSet
+from apps.imagegen.data.training_samples import Captioned, captioned, crops_of, texts_of
 
 PICTURES = (
     Picture(
@@ -18,7 +18,7 @@ PICTURES = (
 
 
 @pytest.fixture
-def lessons() -> Captioned:
+def samples() -> Captioned:
     state_MTD = np.arange(4, dtype=np.float16)[:, None, None] * np.ones((4, 2, 3), dtype=np.float16)
     latent_NLhw = np.stack([np.full((1, 2, 2), n, dtype=np.float32) for n in (10.0, 20.0)])
     return captioned(PICTURES, latent_NLhw, state_MTD)
@@ -28,8 +28,8 @@ def test_the_empty_text_comes_first() -> None:
     assert texts_of(PICTURES) == ["", "apple", "blue apple", "fruit"]
 
 
-def test_lessons_come_by_weight_and_share(lessons: Captioned) -> None:
-    drawn = [lessons.lesson(np.random.default_rng([1, n])) for n in range(4000)]
+def test_samples_come_by_weight_and_share(samples: Captioned) -> None:
+    drawn = [samples.draw(np.random.default_rng([1, n])) for n in range(4000)]
     first = np.array([latent[0, 0, 0] == 10.0 for latent, _ in drawn])
     text = np.array([state[0, 0] for _, state in drawn])
     assert first.mean() == pytest.approx(0.75, abs=0.03)
@@ -40,8 +40,8 @@ def test_lessons_come_by_weight_and_share(lessons: Captioned) -> None:
     assert set(text[~first & worded]) == {2.0}
 
 
-def test_a_lesson_depends_on_its_generator_alone(lessons: Captioned) -> None:
-    once, again = (lessons.lesson(np.random.default_rng(5)) for _ in range(2))
+def test_a_sample_depends_on_its_generator_alone(samples: Captioned) -> None:
+    once, again = (samples.draw(np.random.default_rng(5)) for _ in range(2))
     assert all((a == b).all() for a, b in zip(once, again, strict=True))
 
 

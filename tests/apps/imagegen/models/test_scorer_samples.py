@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,8 @@ from torch import Tensor
 
 from apps.imagegen.data.captions import Caption
 from apps.imagegen.data.pictures import TRAIN, Picture, PictureSet
-from apps.imagegen.models import scorer_lessons
 from apps.imagegen.models.inception import Inception
-from apps.imagegen.models.scorer_lessons import EDGE, SEEN, altered, lessons_of, read, seen
+from apps.imagegen.models.scorer_samples import EDGE, SEEN, altered, read, samples_of, seen
 from apps.imagegen.models.text import WIDTH, load_text_encoder
 
 
@@ -31,26 +31,22 @@ def pictures_made() -> PictureSet:
     return PictureSet(tuple(made), rgb_NHWC)
 
 
-def test_lessons_by_weight_and_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = []
+def test_samples_come_by_weight_and_share(tmp_path: Path) -> None:
+    batches = []
 
-    def look(net: object, rgb_NHWC: np.ndarray) -> Tensor:
-        looks.append(len(rgb_NHWC))
+    def shade(rgb_NHWC: np.ndarray) -> Tensor:
+        batches.append(len(rgb_NHWC))
         return torch.from_numpy(rgb_NHWC[:, EDGE // 2, EDGE // 2, :1].astype(np.float32))
 
-    monkeypatch.setattr(scorer_lessons, "seen", look)
-    monkeypatch.setattr(
-        scorer_lessons, "read", lambda tokenizer, encoder, texts: torch.tensor([[ord(t)] for t in texts])
-    )
-    made = [
-        lessons_of(pictures_made(), None, None, None, tmp_path / "seen.npz", 0)  # type: ignore[arg-type]
-        for _ in range(2)
-    ]
-    assert looks == [5], "seen once and kept: a plain picture and three altered views, one in another colour"
+    def letters(texts: Sequence[str]) -> Tensor:
+        return torch.tensor([[ord(text)] for text in texts])
+
+    made = [samples_of(pictures_made(), shade, letters, tmp_path / "seen.npz", 0) for _ in range(2)]
+    assert sum(batches) == 5, "kept: a plain picture and three altered views, one in another colour"
     assert made[0].seen_VF[:, 0].tolist() == [10, 10, 10, 10, 90]
     assert made[0].picture_V.tolist() == [0, 0, 0, 0, 1]
     rng = np.random.default_rng(0)
-    drawn = [made[1].lesson(rng) for _ in range(4000)]
+    drawn = [made[1].draw(rng) for _ in range(4000)]
     of_colour = [chr(int(read_D[0])) for _, read_D, picture in drawn if picture == 1]
     # one view of weight 0.3 beside four of 1, and its two most frequent captions
     assert len(of_colour) / len(drawn) == pytest.approx(0.3 / 4.3, abs=0.012)
@@ -92,7 +88,7 @@ def test_texts_are_read_alone_whatever_their_neighbours() -> None:
     texts = ["a very long text about a red apple on a wooden table", "apple", "", "red car"]
     read_KD = read(tokenizer, encoder, texts)
     assert read_KD.shape == (4, WIDTH)
-    for place, text in enumerate(texts):
-        torch.testing.assert_close(read_KD[place], read(tokenizer, encoder, [text])[0], rtol=1e-4, atol=1e-4)
+    for index, text in enumerate(texts):
+        torch.testing.assert_close(read_KD[index], read(tokenizer, encoder, [text])[0], rtol=1e-4, atol=1e-4)
     similar = torch.cosine_similarity(read_KD[1], read_KD[[0, 3]])
     assert similar[0] > similar[1], "an apple is nearer to an apple than to a car"

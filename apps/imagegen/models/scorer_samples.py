@@ -6,7 +6,7 @@ means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,62 +92,68 @@ def altered(rgb_HWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class Samples:
     """Views (V, F) float16 with the number of their picture, and what may be said of it."""
 
     seen_VF: np.ndarray
     picture_V: np.ndarray
     weight_V: np.ndarray  # summed up, 1 at the end
     read_MD: np.ndarray
-    texts_by_picture: dict[int, tuple[np.ndarray, np.ndarray]]  # places among M, and shares summed up
+    texts_by_picture: dict[int, tuple[np.ndarray, np.ndarray]]  # indices among M, and shares summed up
 
-    def lesson(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
         """Draw a view and one of its picture's texts."""
         view = int(np.searchsorted(self.weight_V, rng.random(), side="right"))
         picture = int(self.picture_V[view])
-        place_K, share_K = self.texts_by_picture[picture]
-        text = int(place_K[np.searchsorted(share_K, rng.random(), side="right")])
+        index_K, share_K = self.texts_by_picture[picture]
+        text = int(index_K[np.searchsorted(share_K, rng.random(), side="right")])
         return self.seen_VF[view], self.read_MD[text], picture
 
 
-def lessons_of(
+def samples_of(
     pictures: PictureSet,
-    inception: Inception,
-    tokenizer: PreTrainedTokenizerBase,
-    encoder: PreTrainedModel,
+    see: Callable[[np.ndarray], Tensor],
+    read_texts: Callable[[Sequence[str]], Tensor],
     kept: Path,
     seed: int,
-) -> Lessons:
-    """Look at all views and read all texts. kept: file of what was seen, made once: a training may be cut off."""
+) -> Samples:
+    """Return the samples of pictures.
+
+    see: pictures (N, H, W, C) uint8 → (N, F). read_texts: K texts → (K, D). kept: file of what was seen of all views,
+    made once: a training may be cut off.
+    """
     views = list(_views(pictures.pictures))
-    found = read_arrays(kept)
-    if found is None:
-        found = {"seen": _seen_of_views(pictures.rgb_NHWC, views, inception, np.random.default_rng(seed))}
-        write_arrays(kept, found)
+    arrays = read_arrays(kept)
+    if arrays is None:
+        arrays = {"seen": _seen_of_views(pictures.rgb_NHWC, views, see, np.random.default_rng(seed))}
+        write_arrays(kept, arrays)
     captions = {place: _most_frequent(pictures.pictures[place]) for place, _ in views}
     texts = sorted({caption.text for few in captions.values() for caption in few})
-    place_by_text = {text: place for place, text in enumerate(texts)}
+    index_by_text = {text: index for index, text in enumerate(texts)}
     weight_V = np.cumsum([1.0 if pictures.pictures[place].plain else _IN_COLOUR for place, _ in views])
-    return Lessons(
-        seen_VF=found["seen"],
+    return Samples(
+        seen_VF=arrays["seen"],
         picture_V=np.array([place for place, _ in views]),
         weight_V=weight_V / weight_V[-1],
-        read_MD=read(tokenizer, encoder, texts).numpy(),
+        read_MD=read_texts(texts).numpy(),
         texts_by_picture={
-            place: (np.array([place_by_text[caption.text] for caption in few]), _shares(few))
+            place: (np.array([index_by_text[caption.text] for caption in few]), _shares(few))
             for place, few in captions.items()
         },
     )
 
 
 def _seen_of_views(
-    rgb_NHWC: np.ndarray, views: Sequence[tuple[int, bool]], inception: Inception, rng: np.random.Generator
+    rgb_NHWC: np.ndarray,
+    views: Sequence[tuple[int, bool]],
+    see: Callable[[np.ndarray], Tensor],
+    rng: np.random.Generator,
 ) -> np.ndarray:
     batches = [views[first : first + _BATCH] for first in range(0, len(views), _BATCH)]
     parts = []
-    for batch in progress(batches, "looking at pictures"):
+    for batch in progress(batches, "features of pictures"):
         shown = [altered(rgb_NHWC[place], rng) if change else rgb_NHWC[place] for place, change in batch]
-        parts.append(seen(inception, np.stack(shown)).half().numpy())
+        parts.append(see(np.stack(shown)).half().numpy())
     return np.concatenate(parts)
 
 
