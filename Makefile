@@ -12,6 +12,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SERVICES := orthanc dicom3tools dcmtk postgresql chromium
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo env || { sudo -n true 2>/dev/null && echo sudo -n; })
+# Processes that the whole suite is spread over, each with one thread and up to 3 GB.
+WORKERS ?= 2
 APT := $(ROOT) DEBIAN_FRONTEND=noninteractive apt-get -qq
 
 # What `make quick` tests, without the tests marked slow: architecture, reason codes, options, records, data, metrics.
@@ -27,7 +29,7 @@ demo: setup  ## Set up, find nodules on embedded inputs, end with the path of on
 	@$(BIN)/python -m pipelines.demo output=demo
 
 test: setup-dev services check  ## Set up, then run every check and test
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 quick: setup-dev  ## Every check, and the tests that need no server, training or real data: 2 minutes
 	@$(BIN)/ruff check .
