@@ -17,8 +17,8 @@ WORKERS ?= 2
 APT := $(ROOT) DEBIAN_FRONTEND=noninteractive apt-get -qq
 
 # What `make quick` tests, without the tests marked slow: architecture, reason codes, options, records, data, metrics.
-QUICK := tests/test_*.py tests/core tests/pipelines/test_compose.py tests/apps/*/data tests/apps/*/metrics \
-	tests/apps/*/test_config.py --ignore=tests/core/training
+QUICK := tests/test_*.py tests/core tests/pipelines/test_compose.py tests/apps/{risk,imagegen}/data \
+	tests/apps/*/metrics tests/apps/*/test_config.py --ignore=tests/core/training
 
 .PHONY: help demo test quick check docs format setup setup-dev services clean
 
