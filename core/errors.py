@@ -3,6 +3,7 @@
 TriptychError
 ├── ConfigError    2   the configuration is wrong: a field, a value, a group
 ├── InputError     2   an input or output of the whole command cannot be used
+│   └── OutputError    a result cannot be written; its sentence names a folder of this machine
 ├── InternalFault  3   a defect of ours
 └── ItemRefused    4   one item of many is set aside; the others go on
 """
@@ -58,6 +59,10 @@ class InputError(TriptychError):
     exit_code = ExitCode.BAD_INPUT
 
 
+class OutputError(InputError):
+    """A result cannot be written: a full disk, a folder that may not be written."""
+
+
 class InternalFault(TriptychError):
     """A defect of ours, found by a check in the code."""
 
@@ -82,12 +87,12 @@ _OS_REASONS = {
 }
 
 
-def output_error(error: OSError, path: object) -> InputError:
-    """Return the InputError that a failed write means; an unknown cause names the system's own words."""
+def output_error(error: OSError, path: object) -> OutputError:
+    """Return the OutputError that a failed write means; an unknown cause names the system's own words."""
     code, text = _OS_REASONS.get(
         error.errno or 0, ("output_unwritable", "{path} cannot be written: " + str(error.strerror))
     )
-    return InputError(code, text.format(path=path))
+    return OutputError(code, text.format(path=path))
 
 
 def frames_of(error: BaseException) -> list[str]:

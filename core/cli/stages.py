@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from core.cli.reasons import START
-from core.errors import ExitCode, InputError, TriptychError, frames_of, output_error, where_of
+from core.errors import ExitCode, OutputError, TriptychError, frames_of, output_error, where_of
 from core.runs.folder import Run, held_training, is_helper, open_run
 from core.runs.stop import Stopped, stoppable
 from core.terminal.silence import silenced
@@ -159,7 +159,7 @@ def _word(text: str) -> str:
 def _without_private_path(error: TriptychError, config: Any, run: Run) -> TriptychError:
     """Name the folder that the user typed, not the file below it: a folder of results has a UID for a name."""
     cause = error.__cause__
-    if isinstance(error, InputError) and error.code.startswith("output_") and isinstance(cause, OSError):
+    if isinstance(error, OutputError) and isinstance(cause, OSError):
         return output_error(cause, _public_folder(cause, config, run))
     return error
 

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -22,16 +21,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.errors import TriptychError
 from core.runs.log import RunLog
 from core.serving.errors import (
-    CLIENT_GONE,
     Answers,
     ErrorBody,
-    ServiceError,
     default_error_body,
     json_response,
     new_request_id,
 )
 from core.serving.limits import Gate, ServingLimits
 from core.serving.metrics import MEDIA_TYPE, UNMATCHED, Metrics, known_method
+from core.serving.reasons import STATE
+from core.serving.service_error import CLIENT_GONE, ServiceError
 from core.serving.statuses import real_statuses
 
 Hook = Callable[[], Awaitable[None]]
@@ -67,7 +66,8 @@ def make_app(
     the last request; an error of theirs ends `serve`. log: gets a line for each request (method, route template,
     status, ms; no path, no query, no body). pages: each file in this folder is served by its name, index.html at
     "/"; they are read once, now. Routes must be `async def`, and wait for other threads by a future that these
-    set: a thread that hangs in a `def` route or in asyncio.to_thread cannot be ended, and holds up the exit.
+    set: a thread that hangs in a `def` route or in asyncio.to_thread cannot be ended, and holds up the exit. They read
+    and check their bodies themselves, and refuse with ServiceError or InputError.
     """
     answers = Answers(error_body, log)
     app = FastAPI(
@@ -114,17 +114,18 @@ class Observed:
         self._metrics.in_flight.inc()
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except asyncio.CancelledError:  # the server's patience at shutdown is over
-            error = ServiceError(503, "shutting_down", "this service is shutting down; ask again in a moment")
+        except asyncio.CancelledError:
+            # The grace period at shutdown has expired.
+            error = STATE("shutting_down")
             exchange.broken = error.status
             await self._answer(error, scope, exchange)
             raise
         except Exception as error:
-            told = self._answers.error(error, scope["method"], scope["path"], exchange.request_id)
+            known = self._answers.error(error, scope["method"], scope["path"], exchange.request_id)
             if exchange.status:
-                exchange.broken = told.status
+                exchange.broken = known.status
                 raise  # the server then cuts the connection: the client must not take the half for the whole
-            await self._answer(told, scope, exchange)
+            await self._answer(known, scope, exchange)
         finally:
             self._metrics.in_flight.dec()
             self._record(scope, exchange)
@@ -204,10 +205,10 @@ def _lifespan(
 
 def _add_errors(app: FastAPI, answers: Answers) -> None:
     async def answer(request: Request, error: Exception) -> Response:
-        told = answers.error(error, request.method, request.url.path, request.state.request_id)
-        return answers.response(told)
+        known = answers.error(error, request.method, request.url.path, request.state.request_id)
+        return answers.response(known)
 
-    for kind in (TriptychError, HTTPException, RequestValidationError):
+    for kind in (TriptychError, HTTPException):
         app.add_exception_handler(kind, answer)
 
 
@@ -229,7 +230,7 @@ def _add_health(app: FastAPI, ready: Callable[[], str | None], metrics: Metrics)
     async def readiness() -> Response:
         reason = "it is shutting down" if app.state.draining else ready()
         if reason is not None:
-            raise ServiceError(503, "not_ready", f"not ready: {reason}", headers={"Retry-After": "1"})
+            raise STATE("not_ready", reason=reason, headers={"Retry-After": "1"})
         return json_response({"status": "ready"})
 
     async def counts() -> Response:

@@ -14,7 +14,9 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from core.serving.errors import CLIENT_GONE, Answers, ServiceError
+from core.serving.errors import Answers
+from core.serving.reasons import LIMITS
+from core.serving.service_error import CLIENT_GONE, ServiceError
 
 T = TypeVar("T")
 
@@ -106,8 +108,8 @@ class _EventStream(StreamingResponse):
     def _error_frame(self, error: Exception) -> bytes:
         request, answers = self._request, self._request.app.state.answers
         assert isinstance(answers, Answers)
-        told = answers.error(error, request.method, request.url.path, request.scope["state"]["request_id"])
-        return frame("error", answers.body(told))
+        known = answers.error(error, request.method, request.url.path, request.scope["state"]["request_id"])
+        return frame("error", answers.body(known))
 
 
 def frame(name: str, data: dict[str, Any]) -> bytes:
@@ -129,7 +131,7 @@ async def _until_gone(receive: Receive, work: Awaitable[T]) -> T:
     if left:
         gone.result()  # a fault in reading is none of the client's
     if left and working.cancelled():
-        raise ServiceError(CLIENT_GONE, "client_gone", "the client left before it was answered")
+        raise LIMITS("client_gone")
     return working.result()
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.serving.errors import CLIENT_GONE, Answers, ServiceError
+from core.serving.errors import Answers
+from core.serving.reasons import LIMITS
+from core.serving.service_error import ServiceError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -83,15 +85,14 @@ def refusal_of(scope: Scope, headers: dict[bytes, bytes], limits: ServingLimits)
     target = len(scope.get("raw_path", b"")) + len(scope["query_string"])
     size = target + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
     if size > limits.header_bytes:
-        status, what = (414, "target") if target > limits.header_bytes // 2 else (431, "headers")
-        sentence = f"target and headers have {size:,} bytes; at most {limits.header_bytes:,} are taken"
-        return ServiceError(status, f"{what}_too_large", sentence)
+        code = "target_too_large" if target > limits.header_bytes // 2 else "headers_too_large"
+        return LIMITS(code, size=size, most=limits.header_bytes)
     host = headers.get(b"host", b"").decode("latin-1").lower()
     if limits.hosts and _name_of(host) not in limits.hosts:
-        return ServiceError(421, "host_unknown", f"this service answers as {' or '.join(limits.hosts)}")
+        return LIMITS("host_not_served", hosts=" or ".join(limits.hosts))
     listed = headers.get(b"origin", b"").decode("latin-1") in limits.origins
     if scope["method"] not in _SAFE and not listed and _comes_from_elsewhere(headers, host):
-        return ServiceError(403, "cross_origin", "a page of another site may not ask this service for work")
+        return LIMITS("cross_origin")
     length = headers.get(b"content-length", b"0")
     if int(length) > limits.body_bytes:
         return _too_large(limits)
@@ -115,9 +116,7 @@ def _comes_from_elsewhere(headers: dict[bytes, bytes], host: str) -> bool:
 
 
 def _too_large(limits: ServingLimits) -> ServiceError:
-    return ServiceError(
-        413, "body_too_large", f"the body has more than {limits.body_bytes:,} bytes, the most taken"
-    )
+    return LIMITS("body_too_large", most=limits.body_bytes)
 
 
 class _Body:
@@ -142,8 +141,7 @@ class _Body:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError:
-            sentence = f"the body took longer than {self._limits.body_s:g} s to arrive"
-            self.refusal = ServiceError(408, "body_too_slow", sentence)
+            self.refusal = LIMITS("body_too_slow", seconds=self._limits.body_s)
             raise self.refusal from None
         self._count += len(message.get("body", b""))
         self.done = not message.get("more_body", False)
@@ -203,8 +201,7 @@ class _Answer:
             async with asyncio.timeout(self._send_s):
                 await self._send(message)
         except TimeoutError:
-            sentence = f"the client took nothing of its answer for {self._send_s:g} s"
-            raise ServiceError(CLIENT_GONE, "client_stalled", sentence) from None
+            raise LIMITS("client_stalled", seconds=self._send_s) from None
 
 
 def _closing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -16,22 +16,17 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.errors import InputError, InternalFault
+from core.serving.reasons import ADDRESS
 
 _BACKLOG = 2048
 _HEAD_S = 20.0  # how long a request's head may take to arrive
 _KEEP_ALIVE_S = 30.0  # longer than clients keep an idle connection, or they would meet one that just closed
 _UNWIND_S = 2.0  # how long cancelled requests and their cleaning up may take
 _TICK_S = 0.02
-_REASONS = {
-    errno.EADDRINUSE: (
-        "port_taken",
-        "port {port} of {host} is taken by another program: choose another, or 0 for a free one",
-    ),
-    errno.EACCES: ("port_forbidden", "port {port} may not be opened by this user: choose one above 1023"),
-    errno.EADDRNOTAVAIL: (
-        "host_unknown",
-        "{host} is no address of this machine: 127.0.0.1 serves this machine alone, 0.0.0.0 the network",
-    ),
+_CODES = {
+    errno.EADDRINUSE: "port_taken",
+    errno.EACCES: "port_forbidden",
+    errno.EADDRNOTAVAIL: "host_unknown",
 }
 
 
@@ -237,5 +232,6 @@ def _url_of(listening: socket.socket) -> str:
 
 
 def _refusal(number: int, words: str, host: str, port: int) -> InputError:
-    code, sentence = _REASONS.get(number, ("host_unusable", "{host}:{port} cannot be opened: " + words))
-    return InputError(code, sentence.format(host=host, port=port))
+    if number in _CODES:
+        return ADDRESS(_CODES[number], host=host, port=port)
+    return ADDRESS("host_unusable", host=host, port=port, cause=words)

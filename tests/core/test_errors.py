@@ -14,6 +14,7 @@ from core.errors import (
     InputError,
     InternalFault,
     ItemRefused,
+    OutputError,
     TriptychError,
     frames_of,
     output_error,
@@ -54,7 +55,7 @@ def test_an_error_survives_a_process_border(leaf: type[TriptychError]) -> None:
 )
 def test_a_failed_write_has_code_and_sentence(number: int, code: str, words: str) -> None:
     error = output_error(OSError(number, os.strerror(number)), "out")
-    assert isinstance(error, InputError)
+    assert isinstance(error, OutputError)
     assert (error.code, error.sentence) == (code, words)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 JSON, MULTIPART = "application/json", "multipart/form-data"
 _FIELDS = 64  # of a form; a request has about twenty

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.imagegen.errors import Cancelled
 from core.errors import InputError, TriptychError
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 # Field of a recipe → field of a request.
 _FIELDS = {"negative": "negative_prompt"}

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from apps.imagegen.data.recipe import Recipe
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 RANDOM_SEEDS = 2**32  # small enough for every client's numbers
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")

@@ -27,7 +27,7 @@ from apps.imagegen.service.request import GenerationRequest
 from core.compute.threads import release_workers
 from core.errors import InputError, frames_of
 from core.runs.log import RunLog
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 
 @dataclass(frozen=True)

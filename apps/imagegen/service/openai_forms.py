@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from apps.imagegen.data.recipe import Limits, Recipe
 from apps.imagegen.service.forms import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 GENERATION, EDIT = "image_generation", "image_edit"  # how the names of events begin
 PARTIAL_IMAGES = 3  # the most that OpenAI's API allows

@@ -21,8 +21,9 @@ from apps.imagegen.service.failures import failure_of
 from apps.imagegen.service.forms import Upload, read
 from apps.imagegen.service.generation import GenerationService
 from apps.imagegen.service.request import GenerationRequest, note_headers
-from core.serving.errors import ServiceError, json_response
+from core.serving.errors import json_response
 from core.serving.events import event_stream
+from core.serving.service_error import ServiceError
 from core.serving.statuses import statuses
 
 _REPLAY_PREVIEWS = 12

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from apps.imagegen.data.recipe import Limits, Recipe
 from apps.imagegen.service.forms import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 PREVIEWS = 20  # the most of one picture
 KEEP_S = 60.0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apps.imagegen.data.recipe import Recipe
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 
 def log_prompts(path: Path, request: str, recipes: Sequence[Recipe]) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.job import Event, Job
 from apps.imagegen.report.recipe_png import png_bytes
-from core.serving.errors import ServiceError, new_request_id
+from core.serving.errors import new_request_id
+from core.serving.service_error import ServiceError
 
 NOTES = "X-Notes"
 ENDS = ("done", "failed", "cancelled")

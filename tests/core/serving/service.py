@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -12,14 +13,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
-from fastapi import APIRouter, FastAPI, Form, Request, UploadFile
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from fastapi import APIRouter, FastAPI, Request
+from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
-from core.errors import InputError
+from core.errors import InputError, output_error
 from core.serving.app import make_app
 from core.serving.events import event_stream, run_until_disconnect
 from core.serving.metrics import Metrics
@@ -29,21 +30,10 @@ ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 20.0  # nothing takes so long, even where other programs have the processor
 
 
-class Order(BaseModel):
-    """A body with what can be wrong in one."""
+class FieldMissing(InputError):
+    """A refusal that names the field."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    what: str
-    count: int = Field(1, ge=1, le=10)
-    share: float = 0.5
-
-    @field_validator("what")
-    @classmethod
-    def _not_empty(cls, what: str) -> str:
-        if not what.strip():
-            raise ValueError("must not be empty")
-        return what
+    param = "what"
 
 
 class Seen:
@@ -74,12 +64,18 @@ def routes(seen: Seen) -> APIRouter:
         return {}
 
     @router.post("/orders/{name}")
-    async def order(name: str, order: Order) -> dict[str, Any]:
-        return {"name": name, **order.model_dump()}
+    async def order(name: str, request: Request) -> dict[str, Any]:
+        content = await request.json()
+        if "what" not in content:
+            raise FieldMissing("field_missing", "what is missing")
+        return {"name": name, **content}
 
     @router.post("/uploads")
-    async def upload(file: UploadFile, note: Annotated[str, Form()]) -> dict[str, Any]:
-        return {"bytes": len(await file.read()), "note": note}
+    async def upload(request: Request) -> dict[str, Any]:
+        async with request.form() as form:
+            file = form["file"]
+            assert isinstance(file, UploadFile)
+            return {"bytes": len(await file.read()), "note": form["note"]}
 
     @router.get("/fault")
     async def fault(secret: str = "") -> None:
@@ -88,6 +84,10 @@ def routes(seen: Seen) -> APIRouter:
     @router.get("/refused")
     async def refused(code: str) -> None:
         raise InputError(code, "a sentence")
+
+    @router.get("/unwritten")
+    async def unwritten() -> None:
+        raise output_error(OSError(errno.ENOSPC, "full"), "some/folder")
 
     @router.get("/torn")
     async def torn() -> Response:

@@ -1,32 +1,25 @@
 from __future__ import annotations
 
-import pickle
+import errno
 
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from core.errors import ConfigError, InputError, InternalFault, ItemRefused
+from core.errors import ConfigError, InputError, InternalFault, ItemRefused, output_error
 from core.serving.errors import (
-    CLIENT_GONE,
-    ServiceError,
     as_service_error,
     default_error_body,
     json_response,
     new_request_id,
 )
+from core.serving.service_error import CLIENT_GONE, ServiceError
 
 
 def test_the_body_of_an_error() -> None:
     error = ServiceError(400, "size_unknown", "size 7 is not served", "size")
     wanted = {"error": {"code": "size_unknown", "message": "size 7 is not served", "param": "size"}}
     assert default_error_body(error) == wanted
-
-
-def test_an_error_passes_between_processes() -> None:
-    error = pickle.loads(pickle.dumps(ServiceError(429, "a", "b.", "c", {"Retry-After": "3"})))
-    assert (error.status, error.code, error.sentence, error.param) == (429, "a", "b.", "c")
-    assert error.headers == {"Retry-After": "3"}
 
 
 class WithParam(InputError):
@@ -45,10 +38,10 @@ class WithParam(InputError):
         (ClientDisconnect(), CLIENT_GONE, "client_gone", None),
     ],
 )
-def test_what_a_client_is_told(error: Exception, status: int, code: str, param: str | None) -> None:
-    told = as_service_error(error, "GET", "/x")
-    assert told is not None
-    assert (told.status, told.code, told.param) == (status, code, param)
+def test_the_answer_for_an_error(error: Exception, status: int, code: str, param: str | None) -> None:
+    known = as_service_error(error, "GET", "/x")
+    assert known is not None
+    assert (known.status, known.code, known.param) == (status, code, param)
 
 
 @pytest.mark.parametrize(
@@ -57,17 +50,23 @@ def test_what_a_client_is_told(error: Exception, status: int, code: str, param: 
         ValueError("x"),
         InternalFault("a", "x"),
         ConfigError("a", "x"),
-        InputError("output_full", "the disk of some/folder is full"),
+        output_error(OSError(errno.ENOSPC, "full"), "some/folder"),
     ],
 )
-def test_what_only_the_log_is_told(error: Exception) -> None:
+def test_an_error_of_ours_has_no_answer_of_its_own(error: Exception) -> None:
     assert as_service_error(error, "GET", "/x") is None
 
 
 def test_a_detail_that_somebody_wrote_is_kept() -> None:
-    told = as_service_error(HTTPException(404, "no picture 7"), "GET", "/pictures/7")
-    assert told is not None
-    assert told.sentence == "no picture 7"
+    known = as_service_error(HTTPException(404, "no picture {7}"), "GET", "/pictures/7")
+    assert known is not None
+    assert (known.status, known.code, known.sentence) == (404, "request_refused", "no picture {7}")
+
+
+def test_a_long_path_is_cut() -> None:
+    known = as_service_error(HTTPException(404), "GET", "/" + "x" * 100)
+    assert known is not None
+    assert known.sentence == f"there is nothing at /{'x' * 59}..."
 
 
 def test_json_is_ascii_and_without_nan() -> None:

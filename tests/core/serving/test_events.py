@@ -11,8 +11,8 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from core.serving.errors import ServiceError
 from core.serving.events import event_stream, frame, run_until_disconnect
+from core.serving.service_error import ServiceError
 from tests.core.serving.service import Seen, client, make, open_socket, until
 
 

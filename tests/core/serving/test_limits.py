@@ -185,7 +185,7 @@ def test_a_loopback_service_has_no_other_name(host: str, status: int, local: htt
     assert found == status
     if status == 421:
         message = "this service answers as 127.0.0.1 or localhost or ::1"
-        assert content["error"] == {"code": "host_unknown", "message": message, "param": None}
+        assert content["error"] == {"code": "host_not_served", "message": message, "param": None}
 
 
 @pytest.fixture(scope="module")

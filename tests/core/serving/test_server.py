@@ -117,7 +117,7 @@ def test_a_taken_port_is_named() -> None:
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no such host", "a" * 70 + ".example", "ends..twice"])
 def test_a_foreign_address_is_named(host: str) -> None:
-    with pytest.raises(InputError, match="is no address of this machine") as caught:
+    with pytest.raises(InputError, match="is not an address of this machine") as caught:
         bind(host, 0)
     assert caught.value.code == "host_unknown"
 

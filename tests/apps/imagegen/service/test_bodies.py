@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from apps.imagegen.service.bodies import form_body, is_form, json_body
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 
 async def _json(request: Request) -> Response:

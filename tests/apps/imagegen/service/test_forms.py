@@ -16,7 +16,7 @@ from apps.imagegen.service.forms import (
     recipe_of_form,
     shown,
 )
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 DEFAULTS = Defaults(steps=20, guidance=3.5, scheduler="euler", strength=0.6, pictures=10)
 

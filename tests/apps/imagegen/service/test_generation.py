@@ -15,7 +15,7 @@ from PIL import Image
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.errors import EngineClosed
 from apps.imagegen.service.forms import Upload
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 from tests.apps.imagegen.served import Service, drawn, parsed, service, until
 
 SLOW = {"prompt": "cat", "steps": 100, "size": "48x48"}

@@ -20,7 +20,7 @@ from openai.types.image_generate_params import ImageGenerateParamsBase
 from apps.imagegen.data.recipe import Limits, Recipe
 from apps.imagegen.service import openai_forms as forms
 from apps.imagegen.service.forms import Defaults, Upload
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 LIMITS = Limits(sizes=((128, 128), (192, 128)), schedulers=("ddim",))
 LINKS = "links are not offered, since no picture is kept here: response_format must be b64_json"

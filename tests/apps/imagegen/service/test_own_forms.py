@@ -11,7 +11,7 @@ import pytest
 from apps.imagegen.data.recipe import Limits, Recipe
 from apps.imagegen.service import own_forms as forms
 from apps.imagegen.service.forms import Defaults, Upload
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 LIMITS = Limits(sizes=((128, 128),), schedulers=("ddim",))
 RECIPE = Recipe(prompt="cat", seed=2**60, width=128, height=128)

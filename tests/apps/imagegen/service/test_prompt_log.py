@@ -7,7 +7,7 @@ import pytest
 
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.service.prompt_log import log_prompts
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 
 def test_each_request_is_a_line(tmp_path: Path) -> None:

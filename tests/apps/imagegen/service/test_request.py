@@ -11,7 +11,7 @@ from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.job import Event, Job, Kind
 from apps.imagegen.service import request as module
 from apps.imagegen.service.request import GenerationRequest, note_headers
-from core.serving.errors import ServiceError
+from core.serving.service_error import ServiceError
 
 
 def request_of(*jobs: Job) -> GenerationRequest:

@@ -1,0 +1,53 @@
+"""Why a service cannot start, and what it answers to a request that it cannot serve."""
+
+from __future__ import annotations
+
+from core.errors import InputError
+from core.reasons import Reasons
+from core.serving.service_error import CLIENT_GONE, ServiceReasons
+
+ADDRESS = Reasons(
+    InputError,
+    "the address of a service",
+    {
+        "port_taken": "port {port} of {host} is taken by another program: choose another, or 0 for a free one",
+        "port_forbidden": "port {port} may not be opened by this user: choose one above 1023",
+        "host_unknown": (
+            "{host} is not an address of this machine: 127.0.0.1 serves this machine alone, 0.0.0.0 the network"
+        ),
+        "host_unusable": "{host}:{port} cannot be opened: {cause}",
+    },
+)
+
+LIMITS = ServiceReasons(
+    "a request outside the limits of a service",
+    {
+        "target_too_large": (414, "target and headers have {size:,} bytes; at most {most:,} are taken"),
+        "headers_too_large": (431, "target and headers have {size:,} bytes; at most {most:,} are taken"),
+        "host_not_served": (421, "this service answers as {hosts}"),
+        "cross_origin": (403, "a page of another site may not ask this service for work"),
+        "body_too_large": (413, "the body has more than {most:,} bytes, the most taken"),
+        "body_too_slow": (408, "the body took longer than {seconds:g} s to arrive"),
+        "client_stalled": (CLIENT_GONE, "the client took nothing of its answer for {seconds:g} s"),
+        "client_gone": (CLIENT_GONE, "the client left before it was answered"),
+    },
+)
+
+STATE = ServiceReasons(
+    "a service that cannot answer now",
+    {
+        "not_ready": (503, "not ready: {reason}"),
+        "shutting_down": (503, "this service is shutting down; ask again in a moment"),
+        "internal_error": (500, "something went wrong here; the log of the service knows it as {request}"),
+    },
+)
+
+ROUTE = ServiceReasons(
+    "a request that no route takes",
+    {
+        "not_found": (404, "there is nothing at {path}"),
+        "method_not_allowed": (405, "{path} takes {allowed}, not {method}"),
+        "body_unreadable": (400, "the body cannot be read as what its Content-Type says"),
+        "request_refused": (400, "{detail}"),
+    },
+)
