@@ -1,4 +1,4 @@
-"""The app's part of the demo: a dozen everyday prompts, drawn just now, and where the words of one were looked at."""
+"""The app's part of the demo: a dozen everyday prompts, drawn just now, and the attention to the words of one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROMPTS = (
     "umbrella",
     "tropical fish",
 )
-LOOKED_AT = "slice of pizza"
+ATTENDED = "slice of pizza"
 STEPS = 25
 
 
@@ -56,12 +56,12 @@ def section(folder: Path, run: Run, model: Path | None = None) -> PageSection:
         run,
     )
     measured = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
-    place = f"{folder.name}/{pictures.name}"
+    folder_name = f"{folder.name}/{pictures.name}"
     files = {
         one["recipe"]["prompt"]: one["file"]
         for one in json.loads((pictures / "pictures.json").read_text("utf-8"))
     }
-    looked_at = pictures / f"{Path(files[LOOKED_AT]).stem}_attention.png"
+    attention = pictures / f"{Path(files[ATTENDED]).stem}_attention.png"
     return PageSection(
         "Pictures from words",
         [
@@ -80,17 +80,17 @@ def section(folder: Path, run: Run, model: Path | None = None) -> PageSection:
                 ]
             ),
             Figure(
-                _inline(looked_at, f"Attention to the words of “{LOOKED_AT}” by step"),
-                "Where the network looked for each word while the picture came about; darker is more.",
+                _inline(attention, f"Attention to the words of “{ATTENDED}” by step"),
+                "Cross-attention to each word at several steps of denoising; darker is more.",
             ),
             Links(
                 [
-                    ("Contact sheet (PNG)", f"{place}/sheet.png"),
+                    ("Contact sheet (PNG)", f"{folder_name}/sheet.png"),
                     (
                         "A picture with its recipe inside: replay= makes it again",
-                        f"{place}/{files[PROMPTS[0]]}",
+                        f"{folder_name}/{files[PROMPTS[0]]}",
                     ),
-                    ("All recipes (JSON)", f"{place}/pictures.json"),
+                    ("All recipes (JSON)", f"{folder_name}/pictures.json"),
                 ]
             ),
         ],

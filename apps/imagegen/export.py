@@ -116,7 +116,7 @@ def readme(pipeline: Pipeline, dtype: torch.dtype, *, card: bool) -> str:
 
 
 def _earlier_export(folder: Path) -> str | None:
-    """Return what an earlier export in a folder says about itself, None for a free folder; raise InputError else."""
+    """Return the README of an earlier export in a folder, None for a free folder; raise InputError for any other."""
     try:
         taken = folder.is_dir() and any(folder.iterdir())
         readme = (folder / _README).read_text(encoding="utf-8", errors="replace") if taken else ""
@@ -128,7 +128,7 @@ def _earlier_export(folder: Path) -> str | None:
 
 
 def _clear(folder: Path) -> None:
-    """Take an earlier export away, the index first: what is left of a pipeline is none to any reader."""
+    """Remove an earlier export, the index first: no reader takes what is left for a pipeline."""
     try:
         for name in (_INDEX, _CARD):
             (folder / name).unlink(missing_ok=True)

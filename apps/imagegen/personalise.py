@@ -1,4 +1,4 @@
-"""stage=personalise: an adapter (LoRA) that draws the style or the thing of 5 to 20 pictures when its word is said.
+"""stage=personalise: an adapter (LoRA) that draws the style or thing of 5 to 20 pictures at its word.
 
 output/
 ├── sketch-style.safetensors   the adapter, named by its word; diffusers' load_lora_weights takes it too
@@ -61,7 +61,7 @@ from core.terminal.progress import progress
 from core.training.digests import arrays_digest, weights_digest
 from core.training.fit import Fitted, fit
 
-# what the adapter learns from, and what the model draws beforehand of its own
+# options that decide what is trained, and what the model draws beforehand
 DECIDING = ("seed", "token", "steps", "guidance", "scheduler", "personalise", "trainer")
 _AT_ONCE = 32  # pictures that the engine is given at a time
 _OWN_ON_SHEET, _ON_SHEET = 4, 8

@@ -214,7 +214,7 @@ def prepare(
 ) -> Inputs:
     """Check all but the prompt, and bring image and mask to the size; what is refused here is refused for every prompt.
 
-    recipe: with any prompt, which is not looked at. Raises as `draw` does.
+    recipe: its prompt is not read. Raises as `draw` does.
     """
     if mask is not None and image is None:
         raise RECIPE("mask_without_image", param="mask")

@@ -1,6 +1,6 @@
 """stage=train: the autoencoder on crops of captioned pictures, then the denoiser on their latents.
 
-The pipeline folder is left as `model` in the run folder; weights=FOLDER takes it. A training that was cut off is
+The pipeline folder is left as `model` in the run folder; weights=FOLDER uses it. A training that was cut off is
 resumed by the same command with the same run_dir.
 """
 

@@ -16,30 +16,30 @@ TEMPLATE = "emoji.md.j2"
 NEEDED = ("training", "quality", "engine", "sameness", "service", "personalise")
 LOOKED_AT = (
     EMBEDDED / "looked_at.csv"
-)  # prompt, recognised (yes, no), note: a person's look at the contact sheet
+)  # prompt, recognised (yes, no), note: a person's reading of the contact sheet
 
 
 def render_card(records: Sequence[dict[str, Any]], looked_at: Path = LOOKED_AT) -> str:
     """Return the card as Markdown, from the newest record of each theme.
 
-    Raises InputError where a record is missing, or where two tell of different models.
+    Raises InputError where a record is missing, or where two are of different models.
     """
-    found = {part: newest(list(records), f"imagegen-{part}") for part in NEEDED}
-    missing = [part for part, record in found.items() if record is None]
+    records_by_part = {part: newest(list(records), f"imagegen-{part}") for part in NEEDED}
+    missing = [part for part, record in records_by_part.items() if record is None]
     if missing:
         raise InputError(
             "record_missing", f"no record of {', '.join(missing)}: run python -m benchmarks.imagegen for each"
         )
-    models = {part: record["results"]["model"] for part, record in found.items() if record}
+    models = {part: record["results"]["model"] for part, record in records_by_part.items() if record}
     if len(set(models.values())) > 1:
-        told = ", ".join(f"{part} {digest[:12]}" for part, digest in models.items())
-        raise InputError("records_differ", f"the records tell of different models: {told}")
+        digests = ", ".join(f"{part} {digest[:12]}" for part, digest in models.items())
+        raise InputError("records_differ", f"the records are of different models: {digests}")
     with looked_at.open(encoding="utf-8", newline="") as stream:
         seen = list(csv.DictReader(stream))
     environment = card_environment(Path(__file__).parent)
     environment.filters.update(device=device_words, percent=percent_words, thousandths=thousandths_words)
     return environment.get_template(TEMPLATE).render(
-        **found,
+        **records_by_part,
         model=models["quality"],
         seen=seen,
         recognised=[row for row in seen if row["recognised"] == "yes"],

@@ -75,16 +75,16 @@ def run(
     trainer = replace(TRAINER, max_steps=whole("steps", steps))
     pipeline = load_pipeline(Path(model) if model else None)
     own, other_NHWC = both_styles(Path(cache), pipeline.own_size)
-    place_N = np.random.default_rng(0).permutation(len(own.pictures))[: N + M]
-    if len(place_N) < N + M:
+    index_N = np.random.default_rng(0).permutation(len(own.pictures))[: N + M]
+    if len(index_N) < N + M:
         raise InputError(
             "measured", f"both sets share {len(own.pictures)} names; learned + measured are {N + M}"
         )
-    names = [own.pictures[place].name for place in place_N]
+    names = [own.pictures[index].name for index in index_N]
     with tempfile.TemporaryDirectory() as folder:
         images = make_folder(Path(folder) / "images")
-        for name, place in zip(names[:N], place_N, strict=False):
-            Image.fromarray(other_NHWC[place]).save(images / f"{stem_of(name)}.png")
+        for name, index in zip(names[:N], index_N, strict=False):
+            Image.fromarray(other_NHWC[index]).save(images / f"{stem_of(name)}.png")
         kept = Path(output) if output else Path(folder) / "output"
         seconds = learn(images, kept, Path(folder) / "run", model, trainer, whole("rank", rank))
         adapters, adapter = AdapterCache(kept, pipeline), stem_of(TOKEN)
@@ -96,10 +96,10 @@ def run(
                 "plain after": drawn(engine, names[N:], adapter),
             }
         size = (kept / f"{adapter}.safetensors").stat().st_size
-        told = adapters.told(adapter)
-    sets["own style"] = own.rgb_NHWC[place_N[N:]]
-    sets["other style"] = other_NHWC[place_N[N:]]
-    sets["other style, learned"] = other_NHWC[place_N[:N]]
+        metadata = adapters.metadata(adapter)
+    sets["own style"] = own.rgb_NHWC[index_N[N:]]
+    sets["other style"] = other_NHWC[index_N[N:]]
+    sets["other style, learned"] = other_NHWC[index_N[:N]]
     if output:
         write_sheets(Path(output), names[N:], sets)
     features = load_inception(Path(cache)).features
@@ -121,7 +121,7 @@ def run(
         "names": M,
         "seconds": round(seconds, 1),
         "bytes": size,
-        "adapter": told,
+        "adapter": metadata,
         "trainer": asdict(trainer),
     }
 
@@ -133,10 +133,10 @@ def both_styles(cache: Path, size: tuple[int, int]) -> tuple[PictureSet, np.ndar
     """
     files = files_of(archive_of(OTHER_STYLE, cache), "img/google/64", ".png")
     own = load_pictures(cache, size[0]).part(TRAIN, plain=True)
-    found = {place: _file(one.code, files) for place, one in enumerate(own.pictures)}
-    places = [place for place, data in found.items() if data is not None]
-    others = [decode_image(found[place] or b"", size) for place in places]
-    return PictureSet(tuple(own.pictures[place] for place in places), own.rgb_NHWC[places]), np.stack(others)
+    file_by_index = {index: _file(one.code, files) for index, one in enumerate(own.pictures)}
+    chosen = [index for index, data in file_by_index.items() if data is not None]
+    others = [decode_image(file_by_index[index] or b"", size) for index in chosen]
+    return PictureSet(tuple(own.pictures[index] for index in chosen), own.rgb_NHWC[chosen]), np.stack(others)
 
 
 def learn(images: Path, output: Path, folder: Path, model: str, trainer: TrainerConfig, rank: int) -> float:
@@ -174,7 +174,7 @@ def distances_of(feature_by_set: dict[str, np.ndarray], N: int, M: int) -> dict[
         pairs = {
             name: kid(feature_by_set[name], feature_by_set[goal], owner[name], owner[goal]) for name in names
         }
-        return {name: [round(1000 * one, 3) for one in found] for name, found in pairs.items()}
+        return {name: [round(1000 * one, 3) for one in estimate] for name, estimate in pairs.items()}
 
     return {
         "other style": to("other style", ("before", "after", "own style", "other style, learned")),
@@ -185,7 +185,7 @@ def distances_of(feature_by_set: dict[str, np.ndarray], N: int, M: int) -> dict[
 def nearer_of(feature_by_set: dict[str, np.ndarray]) -> dict[str, float]:
     """Return the share of names whose drawn picture is nearer, by the cosine, to Google's of that name than to the own.
 
-    KID tells more of how clean pictures are than of their style: real ones of both styles are hardly apart by it.
+    KID measures how clean pictures are more than their style: real ones of both styles are hardly apart by it.
     """
     unit = {name: one / np.linalg.norm(one, axis=1, keepdims=True) for name, one in feature_by_set.items()}
 
@@ -202,8 +202,8 @@ def write_sheets(output: Path, names: Sequence[str], sets: dict[str, np.ndarray]
     write_bytes(output / "learned.png", sheet_png(list(learned), [""] * len(learned)))
     rows = [name for name in sets if name != "other style, learned"]
     shown = min(len(names), _SHOWN)
-    pictures = [sets[row][place] for row in rows for place in range(shown)]
-    captions = [f"{names[place]}\n{row}" for row in rows for place in range(shown)]
+    pictures = [sets[row][index] for row in rows for index in range(shown)]
+    captions = [f"{names[index]}\n{row}" for row in rows for index in range(shown)]
     write_bytes(output / "styles.png", sheet_png(pictures, captions, shown))
 
 

@@ -40,13 +40,13 @@ def run(
         record = Run(Path(folder) / "run")
         with record.log:
             evaluate.run(config, record)
-        told: dict[str, Any] = json.loads((results / "metrics.json").read_text("utf-8"))
-    return {"headline": headline_of(told), "model": told["drawn_by"]["model"], **told}
+        metrics: dict[str, Any] = json.loads((results / "metrics.json").read_text("utf-8"))
+    return {"headline": headline_of(metrics), "model": metrics["drawn_by"]["model"], **metrics}
 
 
-def headline_of(told: dict[str, Any]) -> dict[str, str]:
+def headline_of(metrics: dict[str, Any]) -> dict[str, str]:
     """Return the figures for the page of all records, each beside what it must be read with."""
-    kid, match, psnr_db = told["kid"], told["caption_match"], told["autoencoder"]["psnr_db"]
+    kid, match, psnr_db = metrics["kid"], metrics["caption_match"], metrics["autoencoder"]["psnr_db"]
     thousandths = {name: f"{1000.0 * kid[name][0]:.1f}" for name in ("drawn", "through_autoencoder", "real")}
     return {
         "autoencoder": f"{psnr_db[0]:.1f} dB ({psnr_db[1]:.1f} to {psnr_db[2]:.1f})",
@@ -58,5 +58,5 @@ def headline_of(told: dict[str, Any]) -> dict[str, str]:
             f"{match['drawn'][0]:.0%} ({match['drawn'][1]:.0%} to {match['drawn'][2]:.0%}; real pictures "
             f"{match['real'][0]:.0%}, prompts dealt at random {match['shuffled'][0]:.0%})"
         ),
-        "scorer on held-out pictures": f"{told['scorer']['held_out'][0]:.0%}",
+        "scorer on held-out pictures": f"{metrics['scorer']['held_out'][0]:.0%}",
     }

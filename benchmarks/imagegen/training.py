@@ -25,12 +25,14 @@ def run(run: str = "") -> dict[str, Any]:
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     made_on = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     rounds = metrics["rounds"]
-    minutes = {name: round(told["seconds"] / 60, 1) for name, told in rounds.items()}
-    samples = {name: told["steps"] * config[_SECTION[name]]["batch_size"] for name, told in rounds.items()}
+    minutes = {name: round(fitted["seconds"] / 60, 1) for name, fitted in rounds.items()}
+    samples = {
+        name: fitted["steps"] * config[_SECTION[name]]["batch_size"] for name, fitted in rounds.items()
+    }
     return {
         "headline": {
-            name: f"{told['steps']} steps, {minutes[name]:.0f} min, {samples[name]} samples"
-            for name, told in rounds.items()
+            name: f"{fitted['steps']} steps, {minutes[name]:.0f} min, {samples[name]} samples"
+            for name, fitted in rounds.items()
         },
         "protocol": "one process, beside other work on the machine; pictures and captions of npm packages",
         "command": command_of(config),

@@ -85,7 +85,7 @@ def load_pictures(cache: Path, edge: int) -> PictureSet:
 
 
 def pictures_digest(pictures: PictureSet, seed: int) -> str:
-    """Return what tells one set of training pictures and seed from another."""
+    """Return a digest of training pictures and seed."""
     whole = hashlib.sha256(pictures.rgb_NHWC.tobytes())
     described = [
         [one.code, [[caption.text, caption.share] for caption in one.captions]] for one in pictures.pictures

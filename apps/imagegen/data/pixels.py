@@ -39,7 +39,7 @@ def decode_image(
     """Return a picture as rgb_HWC uint8, turned upright as its EXIF says, laid on white, brought to (width, height).
 
     fit: of config.FITS: crop fills the size and cuts off what is too much on both sides, pad shows all of the picture
-    between white margins, stretch changes its shape. pixels: most that the file may hold, looked up in its header
+    between white margins, stretch changes its shape. pixels: most that the file may hold, read from its header
     before anything is decoded. Raises PictureError: image_format (not PNG, JPEG or WebP), image_empty, image_broken,
     image_too_large, image_animated, image_shape (hardly anything of it would be left).
     """
@@ -53,7 +53,7 @@ def decode_mask(
 ) -> np.ndarray:
     """Return where to paint as mask_HW bool, brought to (width, height) as its picture is: margins are not painted.
 
-    A mask with transparent places is painted there, as OpenAI's API has it; one without any is painted where white.
+    A mask with transparent areas is painted there, as OpenAI's API has it; one without any is painted where white.
     like: the file of the picture that the mask lies on, of the same width and height. Raises PictureError as
     decode_image does, and mask_size, mask_empty (nothing to paint).
     """

@@ -60,7 +60,7 @@ class Recipe:
 
     @property
     def mark(self) -> str:
-        """8 hex digits that tell this recipe from others in a file's name."""
+        """8 hex digits that distinguish this recipe in a file's name."""
         return mark_of(json.dumps(self.as_json(), sort_keys=True).encode())
 
     @classmethod
@@ -86,8 +86,8 @@ class Recipe:
             try:
                 checked[name] = _adapters()[name].validate_python(value)
             except ValidationError:
-                found = type(value).__name__
-                raise RECIPE("recipe_field_type", param=name, type=found, wanted=types[name]) from None
+                given = type(value).__name__
+                raise RECIPE("recipe_field_type", param=name, type=given, wanted=types[name]) from None
         return cls(**checked)
 
 

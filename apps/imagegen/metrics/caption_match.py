@@ -16,7 +16,7 @@ from core.statistics.bootstrap import SAMPLES
 def wins(score_NK: np.ndarray, own_N: np.ndarray) -> np.ndarray:
     """Return which pictures have their own prompt, by its number, strictly above all others, (N,) bool.
 
-    A tie is lost, and so is a score that is NaN: a scorer that tells nothing apart gets nothing.
+    A tie is lost, and so is a score that is NaN: a scorer that scores all prompts alike gets nothing.
     Raises ValueError for fewer than two prompts or an own prompt that is not among them.
     """
     if score_NK.ndim != 2 or score_NK.shape[1] < 2 or len(score_NK) != len(own_N):
@@ -36,9 +36,9 @@ def match(won_N: np.ndarray, own_N: np.ndarray, samples: int = SAMPLES, seed: in
 
     Pictures of one prompt succeed or fail together: the interval resamples prompts.
     """
-    prompts, place_N = np.unique(own_N, return_inverse=True)
-    won_K = np.bincount(place_N, weights=won_N, minlength=len(prompts))
-    count_K = np.bincount(place_N, minlength=len(prompts))
+    prompts, index_N = np.unique(own_N, return_inverse=True)
+    won_K = np.bincount(index_N, weights=won_N, minlength=len(prompts))
+    count_K = np.bincount(index_N, minlength=len(prompts))
     return estimate(
         lambda weight_K: float(weight_K @ won_K / (weight_K @ count_K)), len(prompts), samples, seed
     )

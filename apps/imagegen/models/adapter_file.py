@@ -29,7 +29,7 @@ from core.text.quoting import shortened
 SUFFIX = ".safetensors"
 _PARAM = "adapter"
 LARGEST_MB = 512.0
-OURS = "triptych"  # the field of a file's header where we say whence it comes
+OURS = "triptych"  # the field of a file's header with its origin
 _LENGTH = struct.Struct("<Q")  # a safetensors file starts with the length of its header
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _KEY = re.compile(
@@ -60,14 +60,14 @@ class Update:
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """An adapter that fits a model. updates: by network ("unet", "text_encoder") and module. told: of its header.
+    """An adapter that fits a model. updates: by network ("unet", "text_encoder") and module. metadata: of its header.
 
     note: a sentence on what its file left open, "" where it left nothing.
     """
 
     digest: str
     updates: dict[str, dict[str, Update]]
-    told: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
     note: str = ""
 
     @property
@@ -83,7 +83,7 @@ def read_bytes(path: Path, largest_mb: float = LARGEST_MB) -> bytes:
     Raises AdapterError: adapter_missing, adapter_not_file, adapter_too_large, adapter_unreadable.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe of that name would wait for ever
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe of that name would block
         with os.fdopen(handle, "rb") as stream:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode):
@@ -113,10 +113,10 @@ def read_adapter(
     file.
     """
     tensors, header = _parsed(data, name)
-    told = header.get(OURS)
-    about = {key: str(value) for key, value in told.items()} if isinstance(told, dict) else {}
-    if "model" in about and about["model"] != model():
-        own = _shown(about["model"][:12])
+    ours = header.get(OURS)
+    metadata = {key: str(value) for key, value in ours.items()} if isinstance(ours, dict) else {}
+    if "model" in metadata and metadata["model"] != model():
+        own = _shown(metadata["model"][:12])
         raise ADAPTER("adapter_other_model", param=_PARAM, name=name, own=own, model=model()[:12])
     if config is not None:
         header["lora_adapter_metadata"] = _peft_metadata(config, name, networks)
@@ -126,13 +126,13 @@ def read_adapter(
             f"the adapter {name} lies without its adapter_config.json: its lora_alpha is taken to be its rank"
         )
     digest = hashlib.sha256(data if config is None else data + config).hexdigest()
-    return Adapter(digest, _updates(tensors, header, name, networks), about, note)
+    return Adapter(digest, _updates(tensors, header, name, networks), metadata, note)
 
 
-def write_adapter(updates: Mapping[str, Update], told: Mapping[str, str]) -> bytes:
+def write_adapter(updates: Mapping[str, Update], metadata: Mapping[str, str]) -> bytes:
     """Return an adapter of the U-Net as a file, float16, in the form that diffusers' load_lora_weights takes.
 
-    updates: by module, alpha equal to the rank. told: kept in its header. Equal input gives equal bytes.
+    updates: by module, alpha equal to the rank. metadata: kept in its header. Equal input gives equal bytes.
     """
     tensors = {}
     for module, one in updates.items():
@@ -142,7 +142,7 @@ def write_adapter(updates: Mapping[str, Update], told: Mapping[str, str]) -> byt
     end = _LENGTH.size + _LENGTH.unpack_from(data)[0]
     header = json.loads(data[_LENGTH.size : end])
     # safetensors writes such fields in an order that changes from run to run
-    header["__metadata__"] = {"format": "pt", OURS: json.dumps(dict(told), sort_keys=True)}
+    header["__metadata__"] = {"format": "pt", OURS: json.dumps(dict(metadata), sort_keys=True)}
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return _LENGTH.pack(len(text)) + text + data[end:]
@@ -186,29 +186,29 @@ def _updates(
     modules = {part: _modules(network) for part, network in networks.items()}
     for key, tensor in tensors.items():
         path, half = _split(key, name)
-        place = _place(path, modules, name)
+        target = _target(path, modules, name)
         if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
             raise ADAPTER("adapter_not_finite", param=_PARAM, name=name, key=_shown(key))
         if half == "alpha":
             if tensor.numel() != 1:
                 raise ADAPTER("adapter_alpha", param=_PARAM, name=name, key=_shown(key))
-            alphas[place] = float(tensor)
+            alphas[target] = float(tensor)
         else:
-            if half in halves.setdefault(place, {}):
+            if half in halves.setdefault(target, {}):
                 raise ADAPTER("adapter_repeated", param=_PARAM, name=name, key=_shown(key))
-            halves[place][half] = tensor
+            halves[target][half] = tensor
     if not halves:
         raise ADAPTER("adapter_empty", param=_PARAM, name=name)
-    found: dict[str, dict[str, Update]] = {part: {} for part in networks}
-    for place, pair in sorted(halves.items()):
-        part, module = place
+    updates: dict[str, dict[str, Update]] = {part: {} for part in networks}
+    for target, pair in sorted(halves.items()):
+        part, module = target
         if len(pair) != 2:
             raise ADAPTER("adapter_half", param=_PARAM, name=name, module=module)
         down, up = pair["down"].float(), pair["up"].float()
         _check_shapes(modules[part][module], module, down, up, name)
-        alpha = alphas.get(place, _alpha_of(header, part, module, len(down)))
-        found[part][module] = Update(down, up, alpha)
-    return found
+        alpha = alphas.get(target, _alpha_of(header, part, module, len(down)))
+        updates[part][module] = Update(down, up, alpha)
+    return updates
 
 
 def _split(key: str, name: str) -> tuple[str, str]:
@@ -230,7 +230,7 @@ def _modules(network: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def _place(path: str, modules: Mapping[str, Mapping[str, nn.Module]], name: str) -> tuple[str, str]:
+def _target(path: str, modules: Mapping[str, Mapping[str, nn.Module]], name: str) -> tuple[str, str]:
     """Return network and module that a file's name of a module means."""
     plain = path.removeprefix(_PEFT)
     prefix = next((one for one in _PARTS if plain.startswith(one)), "")
@@ -256,7 +256,7 @@ def _module_of(inner: str, part: str, known: Sequence[str], *, flat: bool) -> st
         for tail in ("", ".0"):
             if word + tail in names:
                 return names[word + tail]
-        # how diffusers once called them in a text encoder
+        # the former names of diffusers in a text encoder
         old = re.sub(r"\.to_(q|k|v|out)$", r".\1_proj", word)
         if part == "text_encoder" and old in names:
             return names[old]
@@ -276,11 +276,11 @@ def _check_shapes(module: nn.Module, path: str, down: Tensor, up: Tensor, name: 
 
 def _alpha_of(header: Mapping[str, Any], part: str, module: str, rank: int) -> float:
     """Return the alpha that diffusers keeps in the header, as peft's config spells it; the rank where there is none."""
-    told = header.get("lora_adapter_metadata")
-    if not isinstance(told, dict):
+    settings = header.get("lora_adapter_metadata")
+    if not isinstance(settings, dict):
         return float(rank)
-    pattern = told.get(f"{part}.alpha_pattern")
-    alpha = told.get(f"{part}.lora_alpha", rank)
+    pattern = settings.get(f"{part}.alpha_pattern")
+    alpha = settings.get(f"{part}.lora_alpha", rank)
     if isinstance(pattern, dict):
         matching = [
             one for one in pattern if module == one.lstrip("^") or module.endswith(f".{one.lstrip('^')}")
@@ -288,7 +288,7 @@ def _alpha_of(header: Mapping[str, Any], part: str, module: str, rank: int) -> f
         alpha = pattern[matching[0]] if matching else alpha
     if not isinstance(alpha, (int, float)):
         return float(rank)
-    return float(alpha) * (math.sqrt(rank) if told.get(f"{part}.use_rslora") else 1.0)
+    return float(alpha) * (math.sqrt(rank) if settings.get(f"{part}.use_rslora") else 1.0)
 
 
 def _shown(text: str) -> str:

@@ -114,13 +114,9 @@ class AdapterCache:
             self._keep(adapter.digest, adapter)
         return known
 
-    def check(self, name: str) -> None:
-        """Raise AdapterError where an adapter cannot be used, as `digest` does."""
-        self.digest(name)
-
-    def told(self, name: str) -> dict[str, str]:
+    def metadata(self, name: str) -> dict[str, str]:
         """Return what `personalise` wrote into an adapter's header, nothing for files from elsewhere."""
-        return self._read(name).told
+        return self._read(name).metadata
 
     @contextmanager
     def use(self, name: str | None, scale: float = 1.0, digest: str | None = None) -> Iterator[None]:
@@ -134,19 +130,19 @@ class AdapterCache:
             yield
             return
         if digest is None or not self._remembers(digest, scale):
-            found = self.digest(name)
-            if found != (digest or found):
+            current = self.digest(name)
+            if current != (digest or current):
                 raise _changed(name)
-            digest = found
+            digest = current
         merged = self._with(name, digest, scale)
-        before = {place: self._weight(place) for place in merged}
+        before = {target: self._weight(target) for target in merged}
         try:
-            for place, weight in merged.items():
-                self._module(place).weight = weight
+            for target, weight in merged.items():
+                self._module(target).weight = weight
             yield
         finally:
-            for place, weight in before.items():
-                self._module(place).weight = weight
+            for target, weight in before.items():
+                self._module(target).weight = weight
 
     def held(self) -> int:
         """Return the bytes in memory, of adapters and of weights with one added."""
@@ -179,15 +175,15 @@ class AdapterCache:
         if self._folder is None or not self._folder.is_dir():
             return {}
         ground = self._folder.resolve()
-        found: dict[str, Path] = {}
+        files: dict[str, Path] = {}
         for path in self._folder.iterdir():
             name, file = path.stem, path
             if path.is_dir():
                 name, file = path.name, path / PEFT_FILE
             inside = file.is_file() and file.resolve().is_relative_to(ground)
             if file.suffix == SUFFIX and inside and name.isprintable() and not name.startswith("."):
-                found[name] = found.get(name, file) if path.is_dir() else file
-        return found
+                files[name] = files.get(name, file) if path.is_dir() else file
+        return files
 
     def _path(self, name: str) -> Path:
         files = self._files()
@@ -215,11 +211,11 @@ class AdapterCache:
                 self._model = weights_digest(self._weights)
             return self._model
 
-    def _module(self, place: tuple[str, str]) -> nn.Module:
-        return self._networks[place[0]].get_submodule(place[1])
+    def _module(self, target: tuple[str, str]) -> nn.Module:
+        return self._networks[target[0]].get_submodule(target[1])
 
-    def _weight(self, place: tuple[str, str]) -> nn.Parameter:
-        weight = self._module(place).weight
+    def _weight(self, target: tuple[str, str]) -> nn.Parameter:
+        weight = self._module(target).weight
         assert isinstance(weight, nn.Parameter)
         return weight
 
@@ -268,10 +264,10 @@ def _inside(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 def _signature(path: Path) -> Signature:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return 0, 0, 0  # gone in between; reading it says so
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _changed(name: str) -> AdapterError:

@@ -1,7 +1,7 @@
-"""Where the denoiser looks for each word of a prompt, step by step, out of its cross-attention.
+"""The denoiser's cross-attention to each word of a prompt, step by step.
 
 After DAAM (Tang et al. 2022, arXiv:2210.04885): the weights of all heads and layers, brought to one grid and averaged.
-Legend: B rows of a batch, P places, E their width, T tokens, W words, S steps, h, w rows and columns of latents.
+Legend: B rows of a batch, P positions, E their width, T tokens, W words, S steps, h, w rows and columns of latents.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _QUERY, _KEY = "to_q", "to_k"
 
 @dataclass(frozen=True)
 class Word:
-    """A word as the prompt has it, and the places of its pieces among the tokens."""
+    """A word as the prompt has it, and the positions of its pieces among the tokens."""
 
     text: str
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
 
 
 def words_of(tokenizer: PreTrainedTokenizerBase, prompt: str, chunks: int = 1) -> tuple[Word, ...]:
     """Return the words that the text encoder gets to see in so many chunks, in their order.
 
-    Signs that start, end and fill up a chunk are no words.
+    Tokens that start, end and fill up a chunk are not words.
     """
     tokens = tokenized(
         tokenizer, prompt, add_special_tokens=False, return_offsets_mapping=True, verbose=False
@@ -49,17 +49,19 @@ def words_of(tokenizer: PreTrainedTokenizerBase, prompt: str, chunks: int = 1) -
         for number, (first, last) in enumerate(tokens["offset_mapping"][: most * chunks])
     ]
     words = []
-    for found in list(_WORD.finditer(prompt)) or list(_SPACED.finditer(prompt)):
-        inside = tuple(place for place, first, last in pieces if first < found.end() and last > found.start())
+    for match in list(_WORD.finditer(prompt)) or list(_SPACED.finditer(prompt)):
+        inside = tuple(
+            position for position, first, last in pieces if first < match.end() and last > match.start()
+        )
         if inside:
-            words.append(Word(found.group(), inside))
+            words.append(Word(match.group(), inside))
     return tuple(words)
 
 
 class AttentionProbe:
     """Collects the maps of one picture while a denoiser works on it; changes nothing in what it computes.
 
-    tokens: places of each word's pieces. latent_hw: rows and columns of the picture's latents.
+    tokens: positions of each word's pieces. latent_hw: rows and columns of the picture's latents.
     """
 
     def __init__(self, words: Sequence[Word], latent_hw: tuple[int, int]) -> None:
@@ -71,7 +73,7 @@ class AttentionProbe:
     def watching(self, denoiser: nn.Module, row: int) -> Iterator[None]:
         """Collect one step: the denoiser is called once inside the block. row: the picture's conditional one of B.
 
-        What the layers that make queries and keys give is looked at, so whatever works on them (an adapter) counts. A
+        The outputs of the layers that make queries and keys are read, so whatever works on them (an adapter) counts. A
         step that fails leaves nothing. Raises InternalFault where the denoiser has no cross-attention.
         """
         crossing = {
@@ -79,29 +81,29 @@ class AttentionProbe:
             for name, module in denoiser.named_modules()
             if isinstance(module, Attention) and module.is_cross_attention
         }
-        found: dict[str, dict[str, Tensor]] = {name: {} for name in crossing}
+        halves: dict[str, dict[str, Tensor]] = {name: {} for name in crossing}
         maps: list[Tensor] = []
 
         def select(name: str, module: nn.Module) -> bool:  # noqa: ARG001
             owner, _, own = name.rpartition(".")
             return owner in crossing and own in (_QUERY, _KEY)
 
-        def look(call: Call, output_BPE: Tensor) -> None:
+        def collect(call: Call, output_BPE: Tensor) -> None:
             owner, _, own = call.name.rpartition(".")
-            pair = found[owner]
+            pair = halves[owner]
             pair[own] = output_BPE[row].float()
             if len(pair) == 2:
                 map_PT = attention_of(pair[_QUERY], pair[_KEY], crossing[owner].heads)
                 maps.append(self._on_grid(map_PT))
                 pair.clear()
 
-        with hooked(denoiser, select, post=look):
+        with hooked(denoiser, select, post=collect):
             yield
         if maps:
             self._steps.append(torch.stack(maps).mean(dim=0))
 
     def maps_SWhw(self) -> Tensor:
-        """Return each step's share of attention that a word gets at each place; a word's pieces are added up.
+        """Return each step's share of attention that a word gets at each position; a word's pieces are added up.
 
         Raises InternalFault where no step was watched.
         """
@@ -112,27 +114,27 @@ class AttentionProbe:
     def _on_grid(self, map_PT: Tensor) -> Tensor:
         """Return (W, h, w): words instead of tokens, on the grid of the latents."""
         rows, columns = grid_of(len(map_PT), self._latent_hw)
-        map_WP = torch.stack([map_PT[:, list(word.places)].sum(dim=1) for word in self.words])
+        map_WP = torch.stack([map_PT[:, list(word.positions)].sum(dim=1) for word in self.words])
         map_1Whw = map_WP.reshape(1, len(self.words), rows, columns)
         return F.interpolate(map_1Whw, self._latent_hw, mode="bilinear", align_corners=False)[0]
 
 
 def attention_of(query_PE: Tensor, key_TE: Tensor, heads: int) -> Tensor:
-    """Return softmax(QK) averaged over heads, (P, T); each place's weights add up to 1 (Vaswani et al. 2017)."""
+    """Return softmax(QK) averaged over heads, (P, T); each position's weights add up to 1 (Vaswani et al. 2017)."""
     query_HPe = query_PE.unflatten(1, (heads, -1)).transpose(0, 1)
     key_HTe = key_TE.unflatten(1, (heads, -1)).transpose(0, 1)
     score_HPT = query_HPe @ key_HTe.transpose(1, 2) * query_HPe.shape[-1] ** -0.5
     return score_HPT.softmax(dim=-1).mean(dim=0)
 
 
-def grid_of(places: int, latent_hw: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of a layer that sees so many places: the latents', halved upwards some times.
+def grid_of(positions: int, latent_hw: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of a layer that sees so many positions: the latents', halved upwards some times.
 
     Raises InternalFault where no halving gives that number.
     """
     rows, columns = latent_hw
-    while rows * columns > places and (rows, columns) != (1, 1):
+    while rows * columns > positions and (rows, columns) != (1, 1):
         rows, columns = -(-rows // 2), -(-columns // 2)
-    if rows * columns != places:
-        raise FAULT("probe_grid", positions=places, rows=latent_hw[0], columns=latent_hw[1])
+    if rows * columns != positions:
+        raise FAULT("probe_grid", positions=positions, rows=latent_hw[0], columns=latent_hw[1])
     return rows, columns

@@ -1,4 +1,4 @@
-"""The denoiser of Stable Diffusion in small: a U-Net over latents that looks at the words of a prompt.
+"""The denoiser of Stable Diffusion in small: a U-Net over latents, conditioned on the words of a prompt.
 
 Architecture: diffusers' UNet2DConditionModel (Rombach et al. 2022, arXiv:2112.10752).
 Legend: B samples, L latent channels, h, w rows and columns of latents, T tokens, D of their states, S steps of noise.
@@ -28,7 +28,7 @@ def new_denoiser(edge: int, words: int) -> UNet2DConditionModel:
         sample_size=edge // FACTOR,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        # attention over 16 × 16 places costs three times the rest of the network, and few of them look far
+        # attention over 16 × 16 positions costs three times the rest of the network, and few of them attend far
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         block_out_channels=_WIDTHS,
@@ -88,7 +88,7 @@ def denoising_loss(
     signal_B, sigma_B = alpha_B.sqrt()[:, None, None, None], (1.0 - alpha_B).sqrt()[:, None, None, None]
     noise_BLhw = torch.randn_like(latent_BLhw)
     velocity_BLhw = signal_B * noise_BLhw - sigma_B * latent_BLhw
-    found_BLhw = net(signal_B * latent_BLhw + sigma_B * noise_BLhw, step_B, state_BTD).sample
-    error_B = (found_BLhw.float() - velocity_BLhw).square().mean(dim=(1, 2, 3))
+    predicted_BLhw = net(signal_B * latent_BLhw + sigma_B * noise_BLhw, step_B, state_BTD).sample
+    error_B = (predicted_BLhw.float() - velocity_BLhw).square().mean(dim=(1, 2, 3))
     snr_B = alpha_B / (1.0 - alpha_B)
     return (error_B * (snr_B.clamp(max=_GAMMA) / (snr_B + 1.0)).clamp(min=_FLOOR)).mean()

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.training.digests import weights_digest
 
-_UNUSED = ("pooler.",)  # of a text encoder: made of its states, which alone are looked at
+_UNUSED = ("pooler.",)  # of a text encoder: made of its states, which alone are used
 
 
 def pipeline_digest(
@@ -27,11 +27,11 @@ def pipeline_digest(
     A folder and its export have the same one; notes of the library that saved it (underscored settings) do not count.
     """
     seen = {name: one for name, one in text_encoder.state_dict().items() if not name.startswith(_UNUSED)}
-    told = {
+    described = {
         "noise": {name: value for name, value in noise.items() if not name.startswith("_")},
         "text_encoder": weights_digest(seen),
         "tokens": [tokenizer.model_max_length, sorted(tokenizer.get_vocab().items())],
         "unet": weights_digest(unet.state_dict()),
         "vae": weights_digest(vae.state_dict()),
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

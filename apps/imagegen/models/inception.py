@@ -125,18 +125,18 @@ def weights_of(script_by_name: Mapping[str, str]) -> dict[str, np.ndarray]:
     """
     shards = sorted(name for name in script_by_name if "shard" in name)
     packed = [_MODULE.search(script_by_name[name]) for name in shards]
-    told = _WEIGHT.findall(script_by_name.get("model.min.js", ""))
-    data = b"".join(base64.b64decode(found[1]) for found in packed if found)
-    weight_by_name, place = {}, 0
-    for name, shape_text, low, scale in told:
+    listed = _WEIGHT.findall(script_by_name.get("model.min.js", ""))
+    data = b"".join(base64.b64decode(match[1]) for match in packed if match)
+    weight_by_name, offset = {}, 0
+    for name, shape_text, low, scale in listed:
         shape = tuple(map(int, shape_text.split(",")))
         size = int(np.prod(shape))
-        byte = np.frombuffer(data[place : place + size], dtype=np.uint8).astype(np.float64)
+        byte = np.frombuffer(data[offset : offset + size], dtype=np.uint8).astype(np.float64)
         if len(byte) < size:
             break
         weight_by_name[name] = (byte * float(scale) + float(low)).astype(np.float32).reshape(shape)
-        place += size
-    if not told or len(weight_by_name) < len(told) or place != len(data):
+        offset += size
+    if not listed or len(weight_by_name) < len(listed) or offset != len(data):
         raise PACKAGE("package_incomplete", archive=INCEPTION.archive)
     return weight_by_name
 

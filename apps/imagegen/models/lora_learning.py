@@ -58,7 +58,7 @@ class Personalising(pl.LightningModule):
         super().__init__()
         self.config, self.prediction = trainer, prediction
         self.adapter = nn.ParameterList([one for one in net.parameters() if one.requires_grad])
-        self._net = (net,)  # in a tuple it is no part of this module, so checkpoints do not carry it
+        self._net = (net,)  # in a tuple it is not a part of this module, so checkpoints do not carry it
         self.alpha_S: Tensor
         self.register_buffer("alpha_S", alpha_S, persistent=False)
 
@@ -77,7 +77,7 @@ class Personalising(pl.LightningModule):
 
 
 def noise_loss(net: UNet2DConditionModel, alpha_S: Tensor, latent_BLhw: Tensor, state_BTD: Tensor) -> Tensor:
-    """Return the mean error of the noise found at random steps, weighted by min-SNR: for models that predict noise.
+    """Return the mean error of the predicted noise at random steps, weighted by min-SNR: for models that predict noise.
 
     Sources: Ho et al. 2020, arXiv:2006.11239; Hang et al. 2023, arXiv:2303.09556.
     """
@@ -86,6 +86,6 @@ def noise_loss(net: UNet2DConditionModel, alpha_S: Tensor, latent_BLhw: Tensor, 
     alpha_B111 = alpha_S[step_B].reshape(B, 1, 1, 1)
     noise_BLhw = torch.randn_like(latent_BLhw)
     noisy_BLhw = alpha_B111.sqrt() * latent_BLhw + (1.0 - alpha_B111).sqrt() * noise_BLhw
-    found_BLhw = net(noisy_BLhw, step_B, state_BTD).sample
+    predicted_BLhw = net(noisy_BLhw, step_B, state_BTD).sample
     weight_B = (_GAMMA * (1.0 / alpha_S[step_B] - 1.0)).clamp(max=1.0)
-    return (weight_B * (found_BLhw.float() - noise_BLhw).square().mean(dim=(1, 2, 3))).mean()
+    return (weight_B * (predicted_BLhw.float() - noise_BLhw).square().mean(dim=(1, 2, 3))).mean()

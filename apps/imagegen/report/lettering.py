@@ -31,11 +31,11 @@ _OTHERS = (
 
 
 def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Return a font in pixels that has the letters of a text, or DejaVu where none is found."""
+    """Return a font in pixels that has the letters of a text, or DejaVu where no font has them."""
     path = _dejavu(bold)
-    wanted = frozenset(map(ord, text)) - _SPACES
-    if not wanted <= _letters(path):
-        path = next((other for other in _others() if wanted <= _letters(other)), path)
+    letters = frozenset(map(ord, text)) - _SPACES
+    if not letters <= _letters(path):
+        path = next((other for other in _others() if letters <= _letters(other)), path)
     return ImageFont.truetype(path, size)
 
 

@@ -38,9 +38,9 @@ def file_bytes(
     """
     if kind == "PNG":
         return png_bytes(rgb_HWC, recipe, notes)
-    told: dict[str, Any] = {KEY: recipe.as_json(), "quality": quality}
+    metadata: dict[str, Any] = {KEY: recipe.as_json(), "quality": quality}
     if notes and recipe.text_chunks > 1:
-        told[COMMENT] = "; ".join(notes)
+        metadata[COMMENT] = "; ".join(notes)
     exif = Image.Exif()
     exif.get_ifd(_EXIF)[_USER_COMMENT] = b"UNICODE\0" + parameters(recipe).encode("utf-16-be", "replace")
     stream = io.BytesIO()
@@ -49,7 +49,7 @@ def file_bytes(
         format=kind,
         quality=quality,
         exif=exif.tobytes(),
-        xmp=_packet(json.dumps(told, sort_keys=True)),
+        xmp=_packet(json.dumps(metadata, sort_keys=True)),
     )
     return stream.getvalue()
 
@@ -59,7 +59,7 @@ def recipe_of(data: bytes) -> Recipe:
     kind = _kind_of(data)
     if kind is None:
         return recipe_png.recipe_of(data)
-    return Recipe.from_json(_told(data, kind)[KEY])
+    return Recipe.from_json(_metadata(data, kind)[KEY])
 
 
 def same_kind(source: bytes, rgb_HWC: np.ndarray, recipe: Recipe, notes: Sequence[str]) -> bytes:
@@ -68,7 +68,7 @@ def same_kind(source: bytes, rgb_HWC: np.ndarray, recipe: Recipe, notes: Sequenc
     with Image.open(io.BytesIO(source)) as picture:
         clear = picture.mode == "RGBA"
     shown = on_transparent(rgb_HWC) if clear else rgb_HWC
-    quality = 100 if kind is None else int(_told(source, kind)["quality"])
+    quality = 100 if kind is None else int(_metadata(source, kind)["quality"])
     return file_bytes(rgb_HWC if shown is None else shown, recipe, notes, kind=kind or "PNG", quality=quality)
 
 
@@ -85,20 +85,20 @@ def _kind_of(data: bytes) -> str | None:
     return next((kind for kind, start in _STARTS.items() if data.startswith(start)), None)
 
 
-def _told(data: bytes, kind: str) -> dict[str, Any]:
+def _metadata(data: bytes, kind: str) -> dict[str, Any]:
     """Return what the XMP packet of a file holds: recipe and quality."""
     with recipe_png.opened(data, kind) as picture:
         packet = picture.info.get("xmp")
-    found = _PACKET.search(packet) if isinstance(packet, bytes) else None
-    if found is None:
+    match = _PACKET.search(packet) if isinstance(packet, bytes) else None
+    if match is None:
         raise REPLAY("recipe_missing", type=kind)
     try:
-        told = json.loads(html.unescape(found[1].decode("ascii")))
+        metadata = json.loads(html.unescape(match[1].decode("ascii")))
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict) or KEY not in told or told.get("quality") not in range(1, 101):
+        metadata = None
+    if not isinstance(metadata, dict) or KEY not in metadata or metadata.get("quality") not in range(1, 101):
         raise REPLAY("recipe_unreadable", type=kind)
-    return told
+    return metadata
 
 
 def _packet(text: str) -> bytes:

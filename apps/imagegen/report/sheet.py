@@ -42,7 +42,7 @@ def sheet_png(
     """Return pictures with their captions as one PNG; the same input gives the same bytes.
 
     rgbs: (H, W, C) uint8 each, of any size. captions: what follows a line end is set small and grey. columns: None
-    looks for a shape that fits a screen. Raises ValueError without pictures, or where captions are more or fewer.
+    chooses a shape that fits a screen. Raises ValueError without pictures, or where captions are more or fewer.
     """
     if not rgbs or len(rgbs) != len(captions):
         raise ValueError(f"{len(rgbs)} pictures and {len(captions)} captions; as many of each are wanted")
@@ -50,7 +50,7 @@ def sheet_png(
     cells = [_fitted(rgb_HWC) for rgb_HWC in rgbs]
     texts = [_caption(caption) for caption in captions]
     rows = [range(first, min(first + columns, len(cells))) for first in range(0, len(cells), columns)]
-    tall = [max(cells[place].height for place in row) for row in rows]
+    tall = [max(cells[index].height for index in row) for row in rows]
     under = [max(sum(text.height for text in texts[place]) for place in row) for row in rows]
     width = 2 * _MARGIN + columns * CELL + (columns - 1) * _GAP
     head = _head(title, width - 2 * _MARGIN)
@@ -60,15 +60,15 @@ def sheet_png(
     draw = ImageDraw.Draw(paper)
     _write(draw, [head], _MARGIN, _MARGIN)
     for row, tallest, text in zip(rows, tall, under, strict=True):
-        for column, place in enumerate(row):
+        for column, index in enumerate(row):
             left = _MARGIN + column * (CELL + _GAP)
-            cell = cells[place]
+            cell = cells[index]
             corner = (left + (CELL - cell.width) // 2, top + tallest - cell.height)
             paper.paste(cell, corner)
             draw.rectangle(
                 (corner[0] - 1, corner[1] - 1, corner[0] + cell.width, corner[1] + cell.height), outline=_EDGE
             )
-            _write(draw, texts[place], left, top + tallest + _CAPTION, centre=CELL)
+            _write(draw, texts[index], left, top + tallest + _CAPTION, centre=CELL)
         top += tallest + text + _CAPTION + _GAP
     stream = io.BytesIO()
     paper.save(stream, format="PNG", compress_level=6)

@@ -8,7 +8,7 @@ import pytest
 
 import apps.imagegen.demo as module
 from apps.imagegen.data.pictures import EVERYDAY
-from apps.imagegen.demo import LOOKED_AT, PROMPTS, section
+from apps.imagegen.demo import ATTENDED, PROMPTS, section
 from apps.imagegen.report.recipe_png import recipe_of
 from core.reports.page import Facts, Figure, Links, Page
 from core.runs.folder import Run
@@ -20,13 +20,13 @@ def test_the_prompts_are_everyday_ones() -> None:
     known = {line.partition(",")[0] for line in lines}
     assert len(set(PROMPTS)) == 12
     assert known >= set(PROMPTS)
-    assert LOOKED_AT in PROMPTS
+    assert ATTENDED in PROMPTS
 
 
 def test_a_section_shows_a_sheet_and_leads_to_the_files(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(module, "PROMPTS", ("red apple", LOOKED_AT))
+    monkeypatch.setattr(module, "PROMPTS", ("red apple", ATTENDED))
     monkeypatch.setattr(module, "STEPS", 2)
     record = Run(tmp_path / "run")
     with record.log:

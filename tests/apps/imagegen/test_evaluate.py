@@ -148,7 +148,7 @@ def test_what_is_written_and_the_same_bytes_again(
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
 
-def test_an_output_that_cannot_be_is_told(model: Path, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_is_reported(model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cfg = ImagegenConfig(
         "evaluate", output=str(tmp_path / "file" / "out"), model=ModelConfig(path=str(model))

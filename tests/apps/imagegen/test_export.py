@@ -164,7 +164,7 @@ def test_wrong_places_are_told_in_one_line(model: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_is_told(model: Path, tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_is_reported(model: Path, tmp_path: Path, small_disk: Path) -> None:
     with pytest.raises(InputError) as caught:
         _export(model, small_disk / "out", tmp_path / "run")
     assert caught.value.sentence == f"the disk of {small_disk / 'out'} is full"

@@ -180,7 +180,7 @@ def test_what_no_prompt_can_cure_is_told_before_anything_is_drawn(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_output_that_cannot_be_written_is_told(model: Path, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_reported(model: Path, tmp_path: Path) -> None:
     _file(tmp_path, "out", "a file")
     with pytest.raises(InputError, match="exists and is not a folder"):
         _generate(model, tmp_path, prompt="red apple")

@@ -99,7 +99,7 @@ def test_pictures_with_the_word_come_nearer_to_those_given(tmp_path: Path) -> No
     prompt = "red apple, <red> style"
     wanted = [Recipe(prompt, seed=seed, steps=1, guidance=1.0) for seed in range(3)]
     adapters = AdapterCache(output, pipeline)
-    assert adapters.told("red-style").keys() >= {"model", "token", "rank", "steps"}
+    assert adapters.metadata("red-style").keys() >= {"model", "token", "rank", "steps"}
     with Engine(pipeline, rows=4, adapters=adapters) as engine:
         plain = _drawn(engine, wanted)
         with_it = _drawn(engine, [replace(one, adapter="red-style") for one in wanted])
@@ -208,7 +208,7 @@ def test_a_model_of_the_other_kind_learns_too_and_bad_pictures_are_set_aside(tmp
     assert (aside["code"], aside["files"]) == ("image_broken", ["torn.jpg"])
     assert json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))["prior_pictures"] == 0
     adapters = AdapterCache(tmp_path / "output", load_pipeline(model))
-    assert adapters.told("red-style")["rank"] == "2"
+    assert adapters.metadata("red-style")["rank"] == "2"
     first = adapters.digest("red-style")
     (tmp_path / "images" / "torn.jpg").unlink()
     for path in (tmp_path / "images").iterdir():
@@ -230,7 +230,7 @@ def test_a_model_of_the_other_kind_learns_too_and_bad_pictures_are_set_aside(tmp
     assert adapters.digest(name) != first
     other = AdapterCache(tmp_path / "output", load_pipeline(tiny_pipeline(tmp_path / "other")))
     with pytest.raises(InputError, match="was trained on another model") as caught:
-        other.check("red-style")
+        other.digest("red-style")
     assert caught.value.code == "adapter_other_model"
 
 

@@ -12,7 +12,7 @@ from benchmarks.imagegen.quality import run
 from core.errors import ConfigError, InputError
 from core.runs.files import write_json
 from core.runs.folder import Run
-from tests.apps.imagegen.report.told import TOLD
+from tests.apps.imagegen.report.metrics_made import METRICS
 
 
 def test_words_reach_the_stage_and_its_figures_the_record(
@@ -23,7 +23,7 @@ def test_words_reach_the_stage_and_its_figures_the_record(
     def stage(cfg: ImagegenConfig, run: Run) -> int:
         run.log.event("evaluated", items=1)
         seen.append(cfg)
-        write_json(Path(str(cfg.output)) / "metrics.json", TOLD)
+        write_json(Path(str(cfg.output)) / "metrics.json", METRICS)
         return 0
 
     monkeypatch.setattr(evaluate, "run", stage)
@@ -42,8 +42,8 @@ def test_words_reach_the_stage_and_its_figures_the_record(
         "caption match": "74% (60% to 90%; real pictures 100%, prompts dealt at random 6%)",
         "scorer on held-out pictures": "40%",
     }
-    assert record.pop("model") == TOLD["drawn_by"]["model"]
-    assert {**record, "headline": None} == {**TOLD, "headline": None}
+    assert record.pop("model") == METRICS["drawn_by"]["model"]
+    assert {**record, "headline": None} == {**METRICS, "headline": None}
     run(model="")
     assert seen[1].weights is None
     assert not Path(str(seen[1].output)).exists(), "what nobody asked to keep is gone"

@@ -293,7 +293,7 @@ def test_extreme_shapes_are_refused(size: tuple[int, int]) -> None:
         assert f"the image has {size[0]}x{size[1]} pixels, of which hardly anything fits" in sentence
 
 
-def test_what_is_lost_is_told() -> None:
+def test_what_is_lost_is_reported() -> None:
     assert fit_note((160, 80), (48, 48), "crop") == (
         "the image of 160x80 pixels is brought to 48x48: 50 % of it are cut off; fit=pad keeps all of it"
     )

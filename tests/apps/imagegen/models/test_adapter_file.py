@@ -75,7 +75,7 @@ def test_what_was_written_is_read_again(unet: UNet2DConditionModel) -> None:
     made = lora.updates(unet, 1)
     data = write_adapter(made, {"token": "<x> style", "rank": "2"})
     read = _read(data, unet)
-    assert read.told == {"token": "<x> style", "rank": "2"}
+    assert read.metadata == {"token": "<x> style", "rank": "2"}
     assert len(made) > 10
     assert read.updates["unet"].keys() == made.keys()
     for name, one in made.items():

@@ -42,14 +42,14 @@ def _answer(pipeline: Pipeline, rows: int = 4) -> torch.Tensor:
 
 def _refused(adapters: AdapterCache, name: str) -> InputError:
     with pytest.raises(InputError) as caught:
-        adapters.check(name)
+        adapters.digest(name)
     return caught.value
 
 
 def test_names_are_the_files_of_the_folder(folder: Path, pipeline: Pipeline, tmp_path: Path) -> None:
     adapters = AdapterCache(folder, pipeline)
     assert adapters.names() == ("Skizze – weich", "cold", "warm")
-    assert adapters.told("warm") == {"token": "<warm>"}
+    assert adapters.metadata("warm") == {"token": "<warm>"}
     assert AdapterCache(None, pipeline).names() == ()
     assert AdapterCache(tmp_path / "gone", pipeline).names() == ()
 

@@ -46,7 +46,9 @@ def _pieces(folder: Path, prompt: str) -> list[tuple[str, list[str]]]:
     """Each word with the tokens found for it, looked up in what the model really gets."""
     tokenizer = _tokenizer(folder)
     padded = tokenizer(prompt, padding="max_length", max_length=TOKENS, truncation=True).tokens()
-    return [(word.text, [padded[place] for place in word.places]) for word in words_of(tokenizer, prompt)]
+    return [
+        (word.text, [padded[position] for position in word.positions]) for word in words_of(tokenizer, prompt)
+    ]
 
 
 def test_word_pieces_of_bert_are_one_word_and_its_marks_none(bert: Path) -> None:
@@ -68,7 +70,7 @@ def test_word_pieces_of_clip_are_one_word_and_its_marks_none(clip: Path) -> None
 
 def test_what_is_cut_off_is_no_word_and_signs_without_letters_are(bert: Path) -> None:
     words = words_of(_tokenizer(bert), " ".join(["red"] * 30))
-    assert [word.places for word in words] == [(place,) for place in range(1, TOKENS - 1)]
+    assert [word.positions for word in words] == [(position,) for position in range(1, TOKENS - 1)]
     assert _pieces(bert, "🍎 🍏") == [("🍎", ["[UNK]"]), ("🍏", ["[UNK]"])]
     assert words_of(_tokenizer(bert), " ") == ()
 

@@ -83,7 +83,7 @@ def test_a_broken_adapter_is_refused_before_anything_is_drawn(pipeline: Pipeline
     assert caught.value.code == "adapter_not_safetensors"
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert read_file(tmp_path / "a", "image") == b"abc"
     with pytest.raises(InputError, match=r"^mask=.*/b cannot be read: No such file or directory$"):

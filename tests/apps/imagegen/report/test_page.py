@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from apps.imagegen.report.page import Shown, evaluation_page
-from tests.apps.imagegen.report.told import TOLD
+from tests.apps.imagegen.report.metrics_made import METRICS
 
 
 def shown() -> Shown:
@@ -14,7 +14,7 @@ def shown() -> Shown:
 
 
 def test_every_figure_stands_beside_its_references() -> None:
-    page = evaluation_page(TOLD, shown())
+    page = evaluation_page(METRICS, shown())
     assert [tile.value for tile in page.tiles] == ["74 %", "12.30", "31.2 dB", "40 %"]
     assert page.tiles[1].note == "on a <network>"
     text = page.render()
@@ -34,11 +34,11 @@ def test_every_figure_stands_beside_its_references() -> None:
     ):
         assert row in text, row
     assert text.count("data:image/png;base64,") == 4  # two prompts, two pairs
-    assert text == evaluation_page(TOLD, shown()).render()
+    assert text == evaluation_page(METRICS, shown()).render()
 
 
 def test_pairs_are_side_by_side_and_few() -> None:
     many = Shown(["x"], np.zeros((1, 8, 8, 3), np.uint8), *[np.zeros((50, 8, 8, 3), np.uint8)] * 2)
-    text = evaluation_page(TOLD, many).render()
+    text = evaluation_page(METRICS, many).render()
     assert text.count("data:image/png;base64,") == 1 + 8
     assert text.count('viewBox="0 0 16 8"') == 8

@@ -54,7 +54,7 @@ def test_a_transparent_source_is_made_again_too(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_without_a_recipe_is_told(kind: str) -> None:
+def test_a_file_without_a_recipe_is_reported(kind: str) -> None:
     stream = io.BytesIO()
     Image.fromarray(RGB_HWC).save(stream, format=kind)
     with pytest.raises(InputError, match=f"the {kind} holds no recipe: it was not made here") as caught:
@@ -63,7 +63,7 @@ def test_a_file_without_a_recipe_is_told(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
-def test_a_damaged_recipe_is_told(kind: str) -> None:
+def test_a_damaged_recipe_is_reported(kind: str) -> None:
     data = file_bytes(RGB_HWC, RECIPE, kind=kind)
     with pytest.raises(InputError, match=f"the recipe in the {kind} cannot be read"):
         recipe_of(data.replace(b'"triptych": {', b'"triptych": ['))

@@ -170,7 +170,7 @@ def test_a_recipe_of_another_release_is_told_so() -> None:
         recipe_of(stream.getvalue())
 
 
-def test_pixels_can_be_had_and_a_cut_off_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_can_be_had_and_a_cut_off_file_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     data = png_bytes(RGB, RECIPE)
     assert np.array_equal(pixels_of(data), RGB)
     with pytest.raises(InputError, match="the PNG is broken, or made to harm its readers"):

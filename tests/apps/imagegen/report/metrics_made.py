@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-TOLD: dict[str, Any] = {
+METRICS: dict[str, Any] = {
     "autoencoder": {"psnr_db": [31.25, 30.5, 32.0], "least_db": 24.0, "pictures": 12},
     "kid": {
         "drawn": [0.0123, 0.01, 0.015],
