@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from apps.nodule.data.luna16 import read_annotations, read_predictions
-from apps.nodule.evaluate import score
+from apps.nodule.evaluate import evaluate
 from apps.nodule.models.compact_detector import EMBEDDED
 from tests.apps.nodule import inputs
 
@@ -121,7 +121,7 @@ def test_a_real_chest_ct_takes_a_minute_and_three_gigabytes(real_data: Path, tmp
     assert int(row["findings"]) == findings
     assert seconds < 60
     assert peak_gb < 3
-    matched, _ = score(
+    matched, _ = evaluate(
         read_predictions(folder / "nodules.csv"),
         read_annotations(source.parent / "annotations.csv"),
         read_annotations(source.parent / "annotations_excluded.csv"),
