@@ -148,6 +148,7 @@ def test_each_test_file_belongs_to_a_source_file() -> None:
         "pipelines/test_compose.py",
         "pipelines/test_contract.py",
         "docs/test_site.py",
+        "docs/test_written_pages.py",
     }
     tests = {str(path.relative_to(ROOT / "tests")) for path in (ROOT / "tests").rglob("test_*.py")}
     # of apps/<app>/__init__.py

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 from core.cli.choices import groups
-from core.settings.schema import MISSING, describe_range, walk
+from core.cli.usage import described
+from core.settings.schema import MISSING, describe_range, stages_by_field, walk
 from docs.generate.markdown import code, escaped, table
 
 HEADER = ("option", "value", "default", "read by", "meaning")
@@ -22,8 +24,13 @@ def options_page(command: str, config_name: str, schema: type) -> str:
         f"# Options of {command}\n",
         f"`{command} stage=STAGE [OPTION=VALUE ...] [GROUP=CHOICE ...]`; the same list: `{command} --help`.\n",
         "## Stages\n",
-        ", ".join(code(stage) for stage in stages) + "\n",
+        table(
+            ("stage", "what it does"),
+            [(code(name), escaped(about)) for name, about in described(stages).items()],
+        ),
+        "An option that the chosen stage does not read is refused. **Bold**: the stage needs it.\n",
     ]
+    readers = stages_by_field(schema)
     chosen = groups(config_name)
     if chosen:
         parts += [
@@ -37,7 +44,9 @@ def options_page(command: str, config_name: str, schema: type) -> str:
     for section in dict.fromkeys(path.rpartition(".")[0] for path, _ in fields):
         parts.append(f"## {section or 'General'}\n")
         rows = [
-            _row(path, field, types[path]) for path, field in fields if path.rpartition(".")[0] == section
+            _row(path, field, types[path], _read_by(field, readers[path], len(stages)))
+            for path, field in fields
+            if path.rpartition(".")[0] == section
         ]
         parts.append(table(HEADER, rows))
     return "\n".join(parts)
@@ -46,19 +55,13 @@ def options_page(command: str, config_name: str, schema: type) -> str:
 def settings_page(title: str, about: str, schema: type) -> str:
     """Return the page of a single section, such as the queue's, whose options are `--name value`."""
     types = _types(schema)
-    rows = [_row("--" + path.replace("_", "-"), field, types[path]) for path, field in walk(schema)]
+    rows = [_row("--" + path.replace("_", "-"), field, types[path], "") for path, field in walk(schema)]
     kept = [(name, value, default, meaning) for name, value, default, _, meaning in rows]
     return f"# {title}\n\n{about}\n\n" + table(("option", "value", "default", "meaning"), kept)
 
 
-def _row(path: str, field: dataclasses.Field[Any], kind: Any) -> tuple[str, str, str, str, str]:
-    return (
-        code(path),
-        _value(field, kind),
-        _default(field),
-        _read_by(field),
-        escaped(field.metadata["about"]),
-    )
+def _row(path: str, field: dataclasses.Field[Any], kind: Any, readers: str) -> tuple[str, str, str, str, str]:
+    return (code(path), _value(field, kind), _default(field), readers, escaped(field.metadata["about"]))
 
 
 def _value(field: dataclasses.Field[Any], kind: Any) -> str:
@@ -95,12 +98,11 @@ def _default(field: dataclasses.Field[Any]) -> str:
     return code(default) if default != "" else "empty"
 
 
-def _read_by(field: dataclasses.Field[Any]) -> str:
+def _read_by(field: dataclasses.Field[Any], stages: Sequence[str], of: int) -> str:
     needed = field.metadata.get("needed_by", ())
-    names = [
-        f"**{stage}**" if stage in needed else stage for stage in field.metadata.get("stages", ()) or needed
-    ]
-    return ", ".join(names)
+    if len(stages) == of and not needed:
+        return "every stage"
+    return ", ".join(f"**{stage}**" if stage in needed else stage for stage in stages)
 
 
 def _types(schema: type, prefix: str = "") -> dict[str, Any]:

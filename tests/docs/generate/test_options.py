@@ -9,7 +9,7 @@ from apps.imagegen.config import ImagegenConfig
 from apps.nodule.config import NoduleConfig
 from apps.risk.config import RiskConfig
 from core.jobs.config import JobsConfig
-from core.settings.schema import MISSING, Section, path_text, setting, walk
+from core.settings.schema import EVERY, MISSING, Section, path_text, setting, walk
 from docs.generate.options import options_page, settings_page
 
 
@@ -23,16 +23,19 @@ class Part(Section):
 
 @dataclass
 class Schema(Section):
-    stage: str = setting(MISSING, "what to do", choices=("train", "score"))
-    count: int | None = setting(None, "how many", unit="items", low=1, high=9)
+    stage: str = setting(
+        MISSING, "what to do", choices={"train": "fit a model", "score": "use it"}, stages=EVERY
+    )
+    count: int | None = setting(None, "how many", unit="items", low=1, high=9, stages=("train",))
     output: str | None = path_text(None, "folder for results", needed_by=("score",))
     part: Part = field(default_factory=Part)
 
 
 def test_a_page_says_of_each_option_its_values_default_and_meaning() -> None:
     page = options_page("triptych-nodule", "nodule", Schema)
-    assert "| `stage` | `train`, `score` | must be given |" in page
-    assert "| `count` | whole number, 1 to 9 items | none |" in page
+    assert "| `stage` | `train`, `score` | must be given | every stage |" in page
+    assert "| `score` | use it |" in page
+    assert "| `count` | whole number, 1 to 9 items | none | train |" in page
     assert "| `output` | path | none | **score** | folder for results |" in page
     assert "| `part.rates` | list of numbers, more than 0 | `[0.5]` |" in page
     assert "| `part.fast` | true or false | `false` |  | skip \\| checks |" in page
