@@ -121,17 +121,22 @@ def undocumented() -> Iterator[str]:
     """Yield each public name without a docstring: what the apps export, and the methods of exported classes."""
     loader = griffe.GriffeLoader(search_paths=[str(ROOT)])
     for package in PUBLIC:
-        top = package.partition(".")[0]
-        if top not in loader.modules_collection:
-            loader.load(top)
+        _load_once(loader, package)
         for name in exported(package):
             thing = loader.modules_collection[f"{package}.{name}"]
             if isinstance(thing, griffe.Alias):
+                _load_once(loader, thing.target_path)
                 thing = thing.final_target
             inside: list[griffe.Object | griffe.Alias] = [thing]
             if thing.is_class:
                 inside += [m for m in thing.members.values() if m.is_function and not m.name.startswith("_")]
             yield from (f"{package}.{name}: {one.path}" for one in inside if not one.has_docstring)
+
+
+def _load_once(loader: griffe.GriffeLoader, path: str) -> None:
+    top = path.partition(".")[0]
+    if top not in loader.modules_collection:
+        loader.load(top)
 
 
 def _attribute_doc(member: griffe.Object | griffe.Alias) -> str:
