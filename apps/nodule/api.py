@@ -89,7 +89,7 @@ def detect_array(
     if (spacing_mm is None) == (affine is None):
         raise ValueError("give either spacing_mm or affine")
     grid = np.asarray(affine, np.float64) if affine is not None else _grid(spacing_mm or ())
-    # This checks the shapes before anything else looks at them.
+    # This checks the shapes before anything else uses them.
     given = Volume(np.asarray(hu_DHW), grid, name, is_oriented=affine is not None)
     reason = _verdict(given)
     if reason.status != "accepted":

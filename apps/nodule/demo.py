@@ -1,4 +1,4 @@
-"""The app's part of the demo: make a scan, look for nodules in it, show what was found beside what was put in."""
+"""The app's part of the demo: make a scan, search it for nodules, show the findings beside the nodules put in."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def section(folder: Path, run: Run) -> PageSection:
     simulate.run(NoduleConfig("simulate", seed=SEED, output=str(made), simulate=settings), run)
     infer.run(NoduleConfig("infer", input=str(made / "scans"), output=str(results)), run)
     item = next(item for item in scan(made / "scans") if item.status == "accepted")
-    found = read_candidates(results / item.id / "nodules.csv")
+    candidates = read_candidates(results / item.id / "nodules.csv")
     truth = pd.read_csv(made / "nodules.csv")
-    rows = compare(truth, found)
+    rows = compare(truth, candidates)
     hits = sum(row[3] != "missed" for row in rows)
     blocks: list[Block] = [
         Text(
             f"A synthetic chest with {len(truth)} nodules of real outlines, written as a DICOM series and read back "
-            f"as a hospital's would be. {hits} of {len(truth)} found; {len(found) - hits} marks elsewhere."
+            f"as a hospital's would be. {hits} of {len(truth)} found; {len(candidates) - hits} marks elsewhere."
         ),
-        Table("What was put in, and what was found", _COLUMNS, rows),
-        Gallery(_figures(load(item), found[:SHOWN])),
+        Table("Nodules put in, and findings", _COLUMNS, rows),
+        Gallery(_figures(load(item), candidates[:SHOWN])),
         Links(
             [
                 ("The full report of this series", f"{folder.name}/results/{item.id}/report.html"),
@@ -67,14 +67,14 @@ def read_candidates(path: Path) -> list[Candidate]:
     return [Candidate((r.coordX, r.coordY, r.coordZ), r.diameter_mm, r.probability) for r in rows]
 
 
-def compare(truth: pd.DataFrame, found: Sequence[Candidate]) -> list[list[str]]:
+def compare(truth: pd.DataFrame, candidates: Sequence[Candidate]) -> list[list[str]]:
     """Return a row for each nodule put in: itself, and the best mark within its radius, or "missed"."""
     rows = []
     for nodule in truth.itertuples():
         centre = np.array([nodule.coordX, nodule.coordY, nodule.coordZ])
         radius = nodule.diameter_mm / 2
-        off = [float(np.linalg.norm(centre - c.centre_mm)) for c in found]
-        near = [(c, d) for c, d in zip(found, off, strict=True) if d < radius]
+        off = [float(np.linalg.norm(centre - c.centre_mm)) for c in candidates]
+        near = [(c, d) for c, d in zip(candidates, off, strict=True) if d < radius]
         row = [_words(nodule.kind), _words(nodule.placement), f"{nodule.diameter_mm:.1f}"]
         if near:
             best, away = near[0]
@@ -91,8 +91,8 @@ def _words(name: str) -> str:
     )
 
 
-def _figures(volume: Volume, found: Sequence[Candidate]) -> list[Figure]:
-    return [_figure(volume, segment(volume, candidate), n) for n, candidate in enumerate(found, start=1)]
+def _figures(volume: Volume, candidates: Sequence[Candidate]) -> list[Figure]:
+    return [_figure(volume, segment(volume, candidate), n) for n, candidate in enumerate(candidates, start=1)]
 
 
 def _figure(volume: Volume, finding: Finding, number: int) -> Figure:

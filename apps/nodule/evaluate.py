@@ -47,7 +47,7 @@ class Evaluation(NamedTuple):
 def run(cfg: NoduleConfig, run: Run) -> int:
     """Read LUNA16's files, write metrics.json, froc.csv, froc.png and froc.svg to `output`.
 
-    Raises InputError for a bad file, and where the scans listed hold no nodule: there is no sensitivity then.
+    Raises InputError for a bad file, and where the scans listed hold no nodule: sensitivity is undefined then.
     """
     scans = read_seriesuids(Path(cfg.seriesuids or ""))
     predictions = read_predictions(Path(cfg.predictions or ""), scans)

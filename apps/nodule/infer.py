@@ -120,8 +120,8 @@ def _quarantined(item: SeriesItem, error: ItemRefused | MemoryError | None = Non
 def run(cfg: NoduleConfig, run: Run) -> int:
     """Read `cfg.input`, write results under `cfg.output`; return 4 where a series was quarantined, else 0.
 
-    Results and records of an earlier run are no input, so both may lie below the input. Raises InputError where the
-    input holds nothing, or the output cannot be written.
+    Results and records of an earlier run are not read as input, so both may lie below the input. Raises InputError
+    where the input holds nothing, or the output cannot be written.
     """
     source, output = Path(str(cfg.input)), make_folder(Path(str(cfg.output)))
     if source.exists() and output.samefile(source):

@@ -1,7 +1,7 @@
 """stage=train: the compact detector, in three rounds.
 
 1. The proposal network learns on patches of whole context.
-2. It looks at all training lungs; where it errs, it learns on, and the judge learns there.
+2. It searches all training lungs and learns on from its errors; the judge learns there too.
 Each round checkpoints; a run that was cut off is resumed by the same command with the same run_dir.
 """
 
@@ -93,7 +93,7 @@ def judge_sample(maker: PatchMaker) -> Callable[[np.random.Generator], tuple[np.
     """Return what draws one sample: HU (1, 40, 40, 40), 1 or 0, and the box of the nodule that is there."""
 
     def make(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        # a tenth of the cubes look beside the point: near misses are no nodules
+        # a tenth of the cubes lie beside the point: near misses are not nodules
         beside = rng.random() < 0.1
         patch = replace(maker, jitter=maker.jitter * 5).draw(rng) if beside else maker.draw(rng)
         middle = (maker.edge - 1) / 2

@@ -37,8 +37,8 @@ from apps.nodule.models.compact_detector import CompactDetector, load_compact
 from benchmarks.command_line import answer, from_records, parse, to_repeat, whole
 from benchmarks.nodule import development, phantoms, working_point
 from benchmarks.nodule.card import render_card
+from benchmarks.nodule.detection_cache import compact_cache, weights_digest
 from benchmarks.nodule.held_out import COUNT, held_out
-from benchmarks.nodule.looks import compact_looks, weights_digest
 from benchmarks.nodule.masses import measure_masses
 from benchmarks.nodule.speed import measure_speed
 from benchmarks.nodule.training import measure_training
@@ -94,13 +94,13 @@ class Options:
         return held_out(Path(self.cache) / "held-out", self.count)
 
     @property
-    def looks(self) -> Path:
+    def detections(self) -> Path:
         """Where candidates are kept."""
-        return Path(self.cache) / "looks"
+        return Path(self.cache) / "detections"
 
 
 def options_of(words: Sequence[str]) -> Options:
-    """Turn NAME=VALUE words into options. Raises InputError for a word that is none, or a value that does not serve."""
+    """Turn NAME=VALUE words into options. Raises InputError for an unknown option or a value that is not allowed."""
     values: dict[str, Any] = dict(parse(words, [field.name for field in fields(Options)]))
     if "count" in values:
         values["count"] = whole("count", values["count"])
@@ -111,14 +111,14 @@ def threshold(options: Options) -> dict[str, Any]:
     """Choose the working point, and write the weights with it where an output is named."""
     detector, chests = options.detector(), options.phantoms()
     lung = development.development_lung(options.real_root())
-    looks = compact_looks(options.looks, detector)
-    on_phantoms = phantoms.matched_on(chests, phantoms.seen_by_compact(detector, chests, options.looks))
-    plain = development.find_in_lung(detector, lung, looks)
+    detections = compact_cache(options.detections, detector)
+    on_phantoms = phantoms.matched_on(chests, phantoms.seen_by_compact(detector, chests, options.detections))
+    plain = development.find_in_lung(detector, lung, detections)
     chosen = working_point.choose_threshold({"development lung": plain, "held-out phantoms": on_phantoms})
     if options.output:
         working_point.stamp(detector, chosen["threshold"], options.version, Path(options.output))
     inserted = development.find_inserted(
-        detector, lung, load_vois(options.real_root() / "ct" / "lidc-nodules", "development"), looks
+        detector, lung, load_vois(options.real_root() / "ct" / "lidc-nodules", "development"), detections
     )
     sensitivity = development.groups_at(inserted, chosen["threshold"])["diameter"]
     return {
@@ -140,9 +140,9 @@ def command_of(measurement: str, options: Options) -> str:
 
 MEASUREMENTS: dict[str, Callable[[Options], dict[str, Any]]] = {
     "threshold": threshold,
-    "phantoms": lambda o: phantoms.measure_phantoms(o.detector(), o.phantoms(), o.looks),
-    "development": lambda o: development.measure_development(o.detector(), o.real_root(), o.looks),
-    "masses": lambda o: measure_masses(o.detector(), o.looks),
+    "phantoms": lambda o: phantoms.measure_phantoms(o.detector(), o.phantoms(), o.detections),
+    "development": lambda o: development.measure_development(o.detector(), o.real_root(), o.detections),
+    "masses": lambda o: measure_masses(o.detector(), o.detections),
     "unseen": lambda o: measure_unseen(o.detector(), o.need("scan")),
     "speed": lambda o: measure_speed(o.detector(), o.weights or None, o.need("scan")),
     "training": lambda o: measure_training(o.need("run")),

@@ -1,7 +1,7 @@
 """The classical baseline: bright balls within the lungs, by the Laplacian of Gaussian over several scales.
 
 Source: Lindeberg 1998, Feature detection with automatic scale selection, doi:10.1023/A:1008045108935. It has no
-weights and learns nothing; what it cannot tell apart (a vessel's fork, a rib's edge) is what a network is for.
+weights and learns nothing; what it cannot separate (a vessel's fork, a rib's edge) is what a network is for.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
     """Return the card as Markdown.
 
     Takes the newest record of each theme. Raises InputError where one of the shipped weights is missing, or where
-    records of one training tell of different weights.
+    records of one training are of different weights.
     """
     shipped = gather(records, "mixed", NEEDED)
     other = gather(records, "phantoms", OTHER) if _any(records, "phantoms") else None
@@ -54,9 +54,9 @@ def gather(records: Sequence[dict[str, Any]], training: str, wanted: Sequence[st
         raise InputError("record_missing", f"no record of {', '.join(missing)} with training={training}")
     weights = {part: record["results"]["weights"] for part, record in found.items() if record}
     if len(set(weights.values())) > 1:
-        told = ", ".join(f"{part} {digest}" for part, digest in weights.items())
+        listed = ", ".join(f"{part} {digest}" for part, digest in weights.items())
         raise InputError(
-            "records_differ", f"the records of training={training} tell of different weights: {told}"
+            "records_differ", f"the records of training={training} are of different weights: {listed}"
         )
     return found
 

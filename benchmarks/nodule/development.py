@@ -27,8 +27,14 @@ from apps.nodule.metrics.froc import Marks, Matched, Spheres, match
 from apps.nodule.models.compact import SPACING_MM
 from apps.nodule.models.compact_detector import CompactDetector
 from apps.nodule.models.findings import Candidate
+from benchmarks.nodule.detection_cache import (
+    DetectionCache,
+    array_digest,
+    compact_cache,
+    detect_in_box,
+    weights_digest,
+)
 from benchmarks.nodule.insertion import Known, Sites, batches, insert
-from benchmarks.nodule.looks import Looks, array_digest, compact_looks, look_in_box, weights_digest
 from benchmarks.nodule.shares import GRID, by_diameter, by_word, centres_and_scores, rounded, shares, table
 from core.terminal.progress import progress
 
@@ -49,7 +55,7 @@ class DevelopmentLung:
 
 @dataclass(frozen=True, eq=False)
 class Inserted:
-    """What was found of the inserted nodules. matched: scans are copies of the lung; owner_K: patients."""
+    """Which inserted nodules were detected. matched: scans are copies of the lung; owner_K: patients."""
 
     matched: Matched
     specimens: list[Specimen]
@@ -68,12 +74,14 @@ class Inserted:
 def measure_development(detector: CompactDetector, real: Path, cache: Path) -> dict[str, Any]:
     """Return sensitivity on inserted nodules and cubes, and false positives on the lung as it is.
 
-    real: the folder of real data. Groups are told at the detector's working point.
+    real: the folder of real data. Groups are reported at the detector's working point.
     """
-    looks = compact_looks(cache, detector)
+    detections = compact_cache(cache, detector)
     lung = development_lung(real)
-    inserted = find_inserted(detector, lung, load_vois(real / "ct" / "lidc-nodules", "development"), looks)
-    plain = find_in_lung(detector, lung, looks)
+    inserted = find_inserted(
+        detector, lung, load_vois(real / "ct" / "lidc-nodules", "development"), detections
+    )
+    plain = find_in_lung(detector, lung, detections)
     t = detector.threshold
     at_t = groups_at(inserted, t)
     false_at_t = int(np.sum(plain.false_score_M >= t))
@@ -93,8 +101,8 @@ def measure_development(detector: CompactDetector, real: Path, cache: Path) -> d
             **at_t,
         },
         "lung": {"false_positives": false_at_t, "tumour_score": best_on_tumour(plain)},
-        "cubes": cubes_found(detector, load_cubes(real / "ct" / "lidc-nodules", "development"), looks),
-        "second_series": second_series(detector, real, looks),
+        "cubes": cubes_found(detector, load_cubes(real / "ct" / "lidc-nodules", "development"), detections),
+        "second_series": second_series(detector, real, detections),
         "table": development_table(inserted, plain),
     }
 
@@ -110,9 +118,12 @@ def development_lung(real: Path) -> DevelopmentLung:
 
 
 def find_inserted(
-    detector: CompactDetector, lung: DevelopmentLung, specimens: Sequence[Specimen], looks: Looks
+    detector: CompactDetector,
+    lung: DevelopmentLung,
+    specimens: Sequence[Specimen],
+    detections: DetectionCache,
 ) -> Inserted:
-    """Set the specimens into copies of the lung, a batch a copy, and look at each copy."""
+    """Set the specimens into copies of the lung, a batch a copy, and search each copy."""
     sites = Sites(lung.box, [lung.tumour])
     all_batches = list(batches(specimens, BATCH, SEED))
     found: list[list[Candidate]] = []
@@ -123,7 +134,7 @@ def find_inserted(
         hu = lung.box.grid.hu_DHW.copy()
         centres = np.array([insert(hu, p) for p in placed])
         copy = replace(lung.box, grid=replace(lung.box.grid, hu_DHW=hu))
-        found.append(looks(f"inserted-{array_digest(hu)}", partial(look_in_box, detector, copy)))
+        found.append(detections(f"inserted-{array_digest(hu)}", partial(detect_in_box, detector, copy)))
         diameters = np.array([p.specimen.diameter_mm for p in placed])
         nodules.append(Spheres(np.full(len(placed), number), lung.box.grid.to_world(centres), diameters))
         kept += [p.specimen for p in placed]
@@ -132,10 +143,10 @@ def find_inserted(
     return Inserted(match(_marks(found), truth, tumours, scans=len(all_batches)), kept)
 
 
-def find_in_lung(detector: CompactDetector, lung: DevelopmentLung, looks: Looks) -> Matched:
+def find_in_lung(detector: CompactDetector, lung: DevelopmentLung, detections: DetectionCache) -> Matched:
     """Look at the lung as it is; its tumour is the one nodule, and a mark beside it counts for nothing."""
     name = f"lung-{array_digest(lung.box.grid.hu_DHW)}"
-    found = looks(name, partial(look_in_box, detector, lung.box))
+    found = detections(name, partial(detect_in_box, detector, lung.box))
     tumour = Spheres(
         np.array([0]), lung.box.grid.to_world(np.array([lung.tumour.centre])), _tumours(lung, 1).diameter_K
     )
@@ -168,12 +179,14 @@ def development_table(inserted: Inserted, plain: Matched) -> list[dict[str, floa
     return [{**row, "false_positives": f["false_positives"]} for row, f in zip(rows, false, strict=True)]
 
 
-def cubes_found(detector: CompactDetector, cubes: Sequence[Specimen], looks: Looks) -> dict[str, Any]:
-    """Tell of each cube whether its nodule is found; what else is marked there may be a nodule too."""
+def cubes_found(
+    detector: CompactDetector, cubes: Sequence[Specimen], detections: DetectionCache
+) -> dict[str, Any]:
+    """Return for each cube whether its nodule is detected; what else is marked there may be a nodule too."""
     rows = []
     for cube in progress(cubes, "cubes"):
         box = cube_box(cube)
-        found = looks(f"cube-{array_digest(cube.hu_DHW)}", partial(look_in_box, detector, box))
+        found = detections(f"cube-{array_digest(cube.hu_DHW)}", partial(detect_in_box, detector, box))
         truth = Spheres(
             np.array([0]), box.grid.to_world(cube.centre[None]), np.array([cube.diameter_mm], dtype=float)
         )
@@ -198,13 +211,15 @@ def cube_box(cube: Specimen) -> LungBox:
     return LungBox(PatientGrid(hu, SPACING_MM, np.zeros(3)), mask)
 
 
-def second_series(detector: CompactDetector, real: Path, looks: Looks) -> list[dict[str, float]]:
+def second_series(
+    detector: CompactDetector, real: Path, detections: DetectionCache
+) -> list[dict[str, float]]:
     """Count the marks on a second real DICOM series; nobody annotated it, and it holds small lesions."""
     items = [item for item in scan(real / "ct" / SECOND_SERIES) if item.status == "accepted"]
     found = [
         c
         for number, item in enumerate(items)
-        for c in looks(f"{SECOND_SERIES}-{number}", partial(_detect, detector, item))
+        for c in detections(f"{SECOND_SERIES}-{number}", partial(_detect, detector, item))
     ]
     _, scores = centres_and_scores(found)
     return [{"threshold": t, "marks": int(np.sum(scores >= t))} for t in GRID]

@@ -74,12 +74,12 @@ def generator_digest() -> str:
 
     Code that was only rewritten gives the same digest, code that draws otherwise another one.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for seed in CANARIES:
         phantom = make_phantom(seed, COARSE)
-        found.update(phantom.volume.hu_DHW.tobytes())
-        found.update(repr([(n.centre_mm, n.diameter_mm) for n in phantom.nodules]).encode())
-    return found.hexdigest()[:16]
+        digest.update(phantom.volume.hu_DHW.tobytes())
+        digest.update(repr([(n.centre_mm, n.diameter_mm) for n in phantom.nodules]).encode())
+    return digest.hexdigest()[:16]
 
 
 def _one(folder: Path, seed: int) -> HeldOut:

@@ -57,7 +57,7 @@ class Sites:
             self.places_M3 = self.places_M3[gap > tumour.diameter_mm / 2 + FROM_KNOWN_MM]
 
     def draw(self, specimens: Sequence[Specimen], seed: Sequence[int]) -> list[Placed]:
-        """Give each specimen a place, well apart; raises ValueError where the lung has no room."""
+        """Give each specimen a position, well apart; raises ValueError where the lung has no space."""
         rng = np.random.default_rng(list(seed))
         placed: list[Placed] = []
         for specimen in sorted(specimens, key=lambda s: -s.diameter_mm):
@@ -71,13 +71,13 @@ class Sites:
     ) -> tuple[int, int, int]:
         count = len(self.places_M3)
         for index in rng.integers(max(count, 1), size=TRIES if count else 0):
-            place = self.places_M3[index]
-            d, h, w = (int(v) for v in place)
+            position = self.places_M3[index]
+            d, h, w = (int(v) for v in position)
             if self.depth_DHW[d, h, w] >= depth_mm and all(
-                np.linalg.norm(place - np.array(other)) >= APART_MM for other in taken
+                np.linalg.norm(position - np.array(other)) >= APART_MM for other in taken
             ):
                 return d, h, w
-        raise ValueError(f"no place {depth_mm:.0f} mm deep and {APART_MM:.0f} mm from {len(taken)} others")
+        raise ValueError(f"no position {depth_mm:.0f} mm deep and {APART_MM:.0f} mm from {len(taken)} others")
 
 
 def insert(hu_DHW: np.ndarray, placed: Placed) -> tuple[float, float, float]:

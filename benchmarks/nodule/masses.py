@@ -23,9 +23,9 @@ from apps.nodule.data.phantom.nodules import insert, render_nodule
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.compact_detector import CompactDetector
 from apps.nodule.models.findings import Candidate
+from benchmarks.nodule.detection_cache import DetectionCache, compact_cache, weights_digest
 from benchmarks.nodule.elsewhere import search_elsewhere
 from benchmarks.nodule.held_out import generator_digest
-from benchmarks.nodule.looks import Looks, compact_looks, weights_digest
 from benchmarks.nodule.shares import rounded
 from core.terminal.progress import progress
 
@@ -34,7 +34,7 @@ FIRST_SEED = 300_000
 DIAMETERS_MM = (30.0, 40.0, 50.0, 60.0, 75.0, 90.0)
 PLACEMENTS = ("central", "pleural", "mediastinal")
 DEPTHS = (0.3, 0.7)  # in radii: how deep in the lung the middle of a mass at a wall lies
-ROUND = 0.75  # share of a mass's outline within its ball of equal volume: scattered pieces are no mass
+ROUND = 0.75  # share of a mass's outline within its ball of equal volume: scattered pieces are not a mass
 LEAST_SIZE = 0.5  # of a hit, as a share of the mass's diameter
 PROTOCOLS = ((2.0, 0.75, "standard", 1.0), (2.5, 0.75, "soft", 0.5), (3.0, 0.8, "sharp", 1.0))
 
@@ -103,11 +103,11 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def look_at(
     detector: CompactDetector, seed: int, diameter_mm: float, placement: str, folder: Path
 ) -> Outcome:
-    """Let the detector look at one mass; both the truth and the marks are cached, by the code that makes them."""
+    """Run the detector on one mass; both the truth and the marks are cached, by the code that makes them."""
     made = cache(partial(make_mass, seed, diameter_mm, placement))
     name = f"mass-{seed}-{diameter_mm:g}-{placement}-{recipe()}"
-    (mass,) = Looks(folder, "masses")(name, lambda: [made().mass])
-    marks = compact_looks(folder, detector)(name, lambda: detector.detect(made().volume).candidates)
+    (mass,) = DetectionCache(folder, "masses")(name, lambda: [made().mass])
+    marks = compact_cache(folder, detector)(name, lambda: detector.detect(made().volume).candidates)
     return judge(mass, [m for m in marks if m.probability >= detector.threshold], diameter_mm, placement)
 
 
@@ -119,7 +119,7 @@ def recipe() -> str:
 def judge(mass: Candidate, marks: Sequence[Candidate], asked_mm: float, placement: str) -> Outcome:
     """Compare marks at the working point with the mass.
 
-    A hit lies within the radius of the centre (LUNA16's rule) and measures at least half: a mark at the rim is none.
+    A hit lies within the radius of the centre (LUNA16's rule) and measures at least half: not a mark at the rim.
     """
     away = [float(np.linalg.norm(np.subtract(m.centre_mm, mass.centre_mm))) for m in marks]
     near = [(gap, mark) for gap, mark in zip(away, marks, strict=True) if gap <= mass.diameter_mm / 2]

@@ -17,8 +17,8 @@ from apps.nodule.models.compact_detector import CompactDetector
 from apps.nodule.models.detector import Detector
 from apps.nodule.models.findings import Candidate
 from benchmarks.nodule.blob import BlobDetector
+from benchmarks.nodule.detection_cache import blob_cache, compact_cache, weights_digest
 from benchmarks.nodule.held_out import HeldOut, set_digest
-from benchmarks.nodule.looks import blob_looks, compact_looks, weights_digest
 from benchmarks.nodule.shares import by_diameter, by_word, centres_and_scores, rounded, share, shares, table
 from core.terminal.progress import progress
 
@@ -49,23 +49,24 @@ def measure_phantoms(detector: CompactDetector, phantoms: Sequence[HeldOut], cac
 def seen_by_compact(
     detector: CompactDetector, phantoms: Sequence[HeldOut], cache: Path
 ) -> list[list[Candidate]]:
-    """Let the compact detector look at each phantom."""
-    looks = compact_looks(cache, detector)
+    """Run the compact detector on each phantom."""
+    detections = compact_cache(cache, detector)
     return [
-        looks(f"phantom-{p.digest[:16]}", partial(_look, detector, p)) for p in progress(phantoms, "compact")
+        detections(f"phantom-{p.digest[:16]}", partial(_detections_of, detector, p))
+        for p in progress(phantoms, "compact")
     ]
 
 
 def seen_by_blob(phantoms: Sequence[HeldOut], cache: Path) -> list[list[Candidate]]:
-    """Let the classical baseline look at each phantom."""
-    looks, blob = blob_looks(cache), BlobDetector()
+    """Run the classical baseline on each phantom."""
+    detections, blob = blob_cache(cache), BlobDetector()
     return [
-        looks(f"phantom-{p.digest[:16]}", partial(_look, blob, p))
+        detections(f"phantom-{p.digest[:16]}", partial(_detections_of, blob, p))
         for p in progress(phantoms, "Laplacian of Gaussian")
     ]
 
 
-def _look(detector: Detector, phantom: HeldOut) -> list[Candidate]:
+def _detections_of(detector: Detector, phantom: HeldOut) -> list[Candidate]:
     return detector.detect(phantom.volume()).candidates
 
 

@@ -22,7 +22,7 @@ from apps.nodule.models.compact_detector import FEWEST, CompactDetector
 from apps.nodule.models.masses import find_masses
 from apps.nodule.models.segment import segment
 from apps.nodule.report.write import write_results
-from benchmarks.nodule.looks import weights_digest
+from benchmarks.nodule.detection_cache import weights_digest
 from benchmarks.record import ROOT, peak_memory_mb
 from core.errors import InputError
 
@@ -59,8 +59,13 @@ def measure_speed(detector: CompactDetector, weights: str | None, folder: Path) 
 
 def whole_command(folder: Path, weights: str | None) -> dict[str, float]:
     """Run stage=infer as a user does; return wall seconds and peak memory (MB)."""
-    with tempfile.TemporaryDirectory() as place:
-        words = ["stage=infer", f"input={folder.resolve()}", f"output={place}/out", f"run_dir={place}/run"]
+    with tempfile.TemporaryDirectory() as results:
+        words = [
+            "stage=infer",
+            f"input={folder.resolve()}",
+            f"output={results}/out",
+            f"run_dir={results}/run",
+        ]
         if weights:
             words.append(f"weights={Path(weights).resolve()}")
         start = time.monotonic()
@@ -83,11 +88,11 @@ def parts(detector: CompactDetector, volume: Volume, seconds: dict[str, float]) 
     candidates = detector.detect(volume).candidates
     chosen = [c for c in candidates if c.probability >= detector.threshold]
     findings = _timed(seconds, "segment", lambda: [segment(volume, c) for c in chosen])
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as results:
         _timed(
             seconds,
             "write results",
-            lambda: write_results(Path(place) / "series", volume, candidates, findings, detector),
+            lambda: write_results(Path(results) / "series", volume, candidates, findings, detector),
         )
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from apps.nodule.config import ModelConfig
 from apps.nodule.models.compact_detector import load_compact
-from benchmarks.nodule.looks import weights_digest
+from benchmarks.nodule.detection_cache import weights_digest
 from benchmarks.record import ROOT
 
 EXPERIMENT = ROOT / "conf" / "nodule" / "experiment" / "compact.yaml"

@@ -1,4 +1,4 @@
-"""On scans of test patients, annotated in LUNA16's form: what is found of each nodule, and what is marked beside them.
+"""On scans of test patients, annotated in LUNA16's form: the nodules detected and the false positives.
 
 Nothing is chosen here: weights, working point and code were fixed before.
 """
@@ -17,7 +17,7 @@ from apps.nodule.data.series import SeriesItem, scan
 from apps.nodule.evaluate import evaluate
 from apps.nodule.metrics.froc import Matched
 from apps.nodule.models.compact_detector import CompactDetector
-from benchmarks.nodule.looks import weights_digest
+from benchmarks.nodule.detection_cache import weights_digest
 from benchmarks.nodule.shares import centres_and_scores, rounded
 from core.errors import InputError
 from core.terminal.progress import progress
@@ -53,9 +53,9 @@ def _listed(folder: Path, scans: Sequence[str]) -> list[SeriesItem]:
     items = {item.id: item for item in scan(folder) if item.status == "accepted"}
     missing = [number for number, uid in enumerate(scans, start=1) if uid not in items]
     if missing:
-        told = ", ".join(map(str, missing))
+        listed = ", ".join(map(str, missing))
         raise InputError(
-            "no_series", f"{folder.name}: series {told} of seriesuids.csv is not there, or refused"
+            "no_series", f"{folder.name}: series {listed} of seriesuids.csv is not there, or refused"
         )
     return [items[uid] for uid in scans]
 

@@ -21,7 +21,7 @@ from tests.apps.nodule import inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND_IN_EACH = {"nodules.csv", "candidates.csv", "report.json", "report.html", "sr.dcm"}
-# The front door with one part broken: nothing that a user can pass makes the program itself fail.
+# The entry point with one part broken: nothing that a user can pass makes the program itself fail.
 BROKEN = """
 import sys
 import apps.nodule.infer as infer

@@ -27,15 +27,15 @@ TORSO_WORDS = (*CHEST_WORDS, "NECK", "ABD", "BODY", "TRUNK")
 
 
 def body_notes(located: Located) -> list[Note]:
-    """Return (code, sentence) where there is no lung, or where header and images contradict each other.
+    """Return notes where there is no lung, or where header and images contradict each other.
 
-    Looks at BodyPartExamined and PatientSize of a DICOM source, and at the width of the body.
+    Reads BodyPartExamined and PatientSize of a DICOM source, and at the width of the body.
     """
     header = located.volume.sources[0] if located.volume.sources else Dataset()
     part = str(header.get("BodyPartExamined") or "").upper()
     if not located.lungs.air_DHW.any():
-        found = [note("no_lung", limit=SMALLEST_MM3 / 1000)]
-        return [*found, note("chest_without_lung")] if _names(part, CHEST_WORDS) else found
+        absent = [note("no_lung", limit=SMALLEST_MM3 / 1000)]
+        return [*absent, note("chest_without_lung")] if _names(part, CHEST_WORDS) else absent
     notes = []
     if located.lungs.cavities:
         notes.append(note("gas_cavity", cavities=located.lungs.cavities, limit=CAVITY_MM3 / 1000))

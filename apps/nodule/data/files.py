@@ -19,7 +19,7 @@ DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", ".dc3")
 # Left by operating systems beside the data; they say nothing about it.
 LITTER = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 LITTER_PREFIX = "._"
-# Media Storage Directory: a DICOMDIR under any name (PS3.10 8.6); it lists images and is none. A file with that
+# Media Storage Directory: a DICOMDIR under any name (PS3.10 8.6); it lists images and holds none. A file with that
 # class or that name and without the list is what its other bytes say.
 DIRECTORY_CLASS = re.compile(rb"1\.2\.840\.10008\.1\.3\.10(?![0-9.])")
 # (0004,1220) DirectoryRecordSequence, in either byte order.
@@ -69,20 +69,20 @@ def find_files(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[FoundFil
 
     Links are followed, each folder is entered once, those of `leave_out` never. DICOMDIRs, litter of operating
     systems and the data files that a volume's header names are left out.
-    Raises InputError("input_missing") where there is no such path.
+    Raises InputError("input_missing") where the path does not exist.
     """
     if not folder.exists():
         raise BAD_INPUT("input_missing", path=folder)
     paths = [folder] if folder.is_file() else list(_walk(folder, leave_out))
     base = folder.parent if folder.is_file() else folder
     companions = {data for path in paths if volume_suffix(path.name) for data in voxel_files(path)}
-    found = [
+    files = [
         FoundFile(path, path.relative_to(base).as_posix(), _kind(path))
         for path in paths
         if path not in companions and not _is_litter(path.name)
     ]
-    found = [file for file in found if file.kind is not Kind.DIRECTORY]
-    return sorted(found, key=lambda file: os.fsencode(file.relative))
+    files = [file for file in files if file.kind is not Kind.DIRECTORY]
+    return sorted(files, key=lambda file: os.fsencode(file.relative))
 
 
 def _is_litter(name: str) -> bool:

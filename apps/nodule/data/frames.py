@@ -46,7 +46,7 @@ def group_item(dataset: Dataset, index: int, macro: str) -> Dataset | None:
 
 
 def is_multiframe(dataset: Dataset) -> bool:
-    """Tell whether geometry lies in functional groups (Enhanced CT) rather than at the top level."""
+    """Return whether geometry lies in functional groups (Enhanced CT) rather than at the top level."""
     return "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset
 
 
@@ -65,9 +65,9 @@ def frames_of(datasets: list[Dataset]) -> list[Frame]:
     for source, dataset in enumerate(datasets):
         placed = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
         bad += abs(count_frames(dataset) - placed)  # a plain CT Image has one position: one frame
-        found = [_frame(dataset, source, index) for index in range(placed)]
-        frames += [frame for frame in found if frame is not None]
-        bad += found.count(None)
+        images = [_frame(dataset, source, index) for index in range(placed)]
+        frames += [frame for frame in images if frame is not None]
+        bad += images.count(None)
     if bad:
         raise refuse("no_geometry", images=bad)
     return frames

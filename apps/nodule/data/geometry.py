@@ -1,7 +1,7 @@
 """From image positions to one grid: order, duplicates, gaps, unevenness, tilt, and the affine.
 
 Slices are ordered by their position along the normal of ImageOrientationPatient; InstanceNumber says nothing
-about place. Source: DICOM PS3.3 C.7.6.2.1.1 (the mapping of a pixel to the patient).
+about position. Source: DICOM PS3.3 C.7.6.2.1.1 (the mapping of a pixel to the patient).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ NAMED_GAPS = 3
 class Grid:
     """A regular stack of images.
 
-    places: for each slice in D order (rising along the normal) the frames that lie there, numbered as given;
+    slices: for each slice in D order (rising along the normal) the frames that lie there, numbered as given;
         more than one where images repeat.
     affine: (4, 4), index (d, h, w, 1) to LPS mm; sheared where the gantry was tilted.
-    notes: (code, sentence) of peculiarities.
+    notes: notes of peculiarities.
     """
 
-    places: tuple[tuple[int, ...], ...]
+    slices: tuple[tuple[int, ...], ...]
     affine: np.ndarray
     shape_HW: tuple[int, int]
     notes: tuple[Note, ...]
@@ -68,15 +68,15 @@ def grid_of(frames: list[Frame]) -> Grid:
     _check_alike(frames)
     normal = slice_normal(frames[0].orientation)
     along = np.array([frame.position_mm @ normal for frame in frames])
-    places = _places(frames, along)
-    if len(places) < 2:
-        raise refuse("duplicates_differ", places=len(places))
-    first_of_place = [place[0] for place in places]
-    _check_steps(along[first_of_place])
-    step_3 = _straight_step(np.array([frames[i].position_mm for i in first_of_place]))
+    slices = _slices(frames, along)
+    if len(slices) < 2:
+        raise refuse("duplicates_differ", positions=len(slices))
+    first_of_slice = [members[0] for members in slices]
+    _check_steps(along[first_of_slice])
+    step_3 = _straight_step(np.array([frames[i].position_mm for i in first_of_slice]))
     tilt = _check_tilt(step_3, normal)
     notes = (note("gantry_tilt", degrees=tilt),) if tilt > NOTED_TILT_DEGREES else ()
-    return Grid(places, _affine(frames[first_of_place[0]], step_3), frames[0].shape_HW, notes)
+    return Grid(slices, _affine(frames[first_of_slice[0]], step_3), frames[0].shape_HW, notes)
 
 
 def _check_alike(frames: list[Frame]) -> None:
@@ -100,16 +100,16 @@ def _distinct(rows_NK: np.ndarray, tolerance: float) -> int:
     return count
 
 
-def _places(frames: list[Frame], along: np.ndarray) -> tuple[tuple[int, ...], ...]:
+def _slices(frames: list[Frame], along: np.ndarray) -> tuple[tuple[int, ...], ...]:
     """Group frame numbers by position, rising; the order of files never decides between equals."""
     order = sorted(range(len(frames)), key=lambda i: (along[i], *frames[i].position_mm, i))
-    places: list[list[int]] = []
+    slices: list[list[int]] = []
     for i in order:
-        if places and along[i] - along[places[-1][0]] < SAME_PLACE_MM:
-            places[-1].append(i)
+        if slices and along[i] - along[slices[-1][0]] < SAME_PLACE_MM:
+            slices[-1].append(i)
         else:
-            places.append([i])
-    return tuple(tuple(sorted(place)) for place in places)
+            slices.append([i])
+    return tuple(tuple(sorted(members)) for members in slices)
 
 
 def step_tolerance(step: float) -> float:
@@ -130,12 +130,12 @@ def _check_steps(along: np.ndarray) -> None:
     if (odd & ~gaps).any():
         raise refuse("uneven_spacing", low=float(steps.min()), high=float(steps.max()))
     where = np.flatnonzero(gaps)
-    places = ", ".join(
+    positions = ", ".join(
         f"{whole[i] - 1:.0f} between {along[i]:.1f} and {along[i + 1]:.1f} mm" for i in where[:NAMED_GAPS]
     )
     if len(where) > NAMED_GAPS:
-        places += f" and {len(where) - NAMED_GAPS} more gaps"
-    raise refuse("missing_slices", missing=int((whole[where] - 1).sum()), places=places)
+        positions += f" and {len(where) - NAMED_GAPS} more gaps"
+    raise refuse("missing_slices", missing=int((whole[where] - 1).sum()), positions=positions)
 
 
 def _straight_step(positions_D3: np.ndarray) -> np.ndarray:

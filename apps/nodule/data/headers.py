@@ -116,7 +116,7 @@ def drop_broken(dataset: Dataset) -> None:
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
-        except Exception:  # converters raise nearly anything; an unreadable value is no value
+        except Exception:  # converters raise nearly anything; an unreadable value counts as absent
             del dataset[tag]
             continue
         if dictionary_has_tag(tag) and (dictionary_VR(tag) == "SQ") != (element.VR == "SQ"):
@@ -145,7 +145,7 @@ def _syntax(dataset: Dataset) -> UID:
 
 
 def is_decodable(syntax: UID) -> bool:
-    """Tell whether pixel data in this transfer syntax can be decoded here."""
+    """Return whether pixel data in this transfer syntax can be decoded here."""
     if syntax in NATIVE:
         return True
     try:
@@ -197,7 +197,7 @@ def _fragments(stream: BinaryIO, size: int) -> Pixels:
 
 
 def _ends_with_meta(dataset: Dataset, size: int) -> bool:
-    """Tell whether the file ends within or right after its file meta information (PS3.10 7.1)."""
+    """Return whether the file ends within or right after its file meta information (PS3.10 7.1)."""
     length = dataset.file_meta.get("FileMetaInformationGroupLength")
     return isinstance(length, int) and META_START + length >= size
 

@@ -22,7 +22,7 @@ BYTES_OF_8_BITS = 8
 
 
 def is_extended_12_bit(dataset: Dataset) -> bool:
-    """Tell whether a data set holds JPEG Extended samples of more than 8 bits."""
+    """Return whether a data set holds JPEG Extended samples of more than 8 bits."""
     bits = dataset.get("BitsStored")
     is_wide = isinstance(bits, int) and bits > BYTES_OF_8_BITS
     return is_wide and dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit

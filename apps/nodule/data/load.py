@@ -56,12 +56,12 @@ def _decode(
     plan: Plan, *, inverted: bool
 ) -> tuple[np.ndarray, tuple[Dataset, ...], tuple[tuple[int, int], ...]]:
     """Return `Volume`'s hu_DHW, sources and frames; refuses repeated images that differ."""
-    places = plan.grid.places
+    slices = plan.grid.slices
     whole = all(rescale.is_whole for rescale in plan.rescales)
-    hu_DHW = np.empty((len(places), *plan.grid.shape_HW), dtype=np.int16 if whole else np.float32)
-    slice_of = {number: d for d, place in enumerate(places) for number in place}
-    firsts = [place[0] for place in places]
-    repeats = [number for place in places for number in place[1:]]
+    hu_DHW = np.empty((len(slices), *plan.grid.shape_HW), dtype=np.int16 if whole else np.float32)
+    slice_of = {number: d for d, members in enumerate(slices) for number in members}
+    firsts = [members[0] for members in slices]
+    repeats = [number for members in slices for number in members[1:]]
     differing: list[int] = []
 
     def keep(number: int, hu_HW: np.ndarray) -> None:
@@ -74,7 +74,7 @@ def _decode(
     headers = _each_frame(plan, firsts, keep, inverted=inverted)
     _each_frame(plan, repeats, compare, inverted=inverted)
     if differing:
-        raise refuse("duplicates_differ", places=len(set(differing)))
+        raise refuse("duplicates_differ", positions=len(set(differing)))
     ordered = list(dict.fromkeys(plan.images[number][0] for number in firsts))
     at = {source: position for position, source in enumerate(ordered)}
     frames = tuple((at[plan.images[number][0]], plan.images[number][1]) for number in firsts)

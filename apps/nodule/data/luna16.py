@@ -1,6 +1,6 @@
 """LUNA16's CSV files as published: annotations, annotations_excluded, seriesuids, predictions.
 
-Centres are world millimetres, LPS (x, y, z). Columns are found by name, in any order; further columns are
+Centres are world millimetres, LPS (x, y, z). Columns are identified by name, in any order; further columns are
 left alone. Errors name file, row and column, never a series: a UID must not reach a terminal.
 """
 
@@ -92,7 +92,7 @@ def read_annotations(path: Path) -> Annotations:
 def read_predictions(path: Path, scans: Collection[str] | None = None) -> Predictions:
     """Read a detector's marks: seriesuid, coordX, coordY, coordZ, probability and, if it is there, diameter_mm.
 
-    A header without rows is a detector that found nothing. Raises InputError as `read_annotations`, and where
+    A header without rows is a detector without marks. Raises InputError as `read_annotations`, and where
     `scans` is given and a mark lies on another one: such marks would silently not count.
     """
     table = _read_table(path, (SERIES, *CENTRE, PROBABILITY))
@@ -123,9 +123,9 @@ def read_seriesuids(path: Path) -> tuple[str, ...]:
 
 
 def scan_numbers(series: Sequence[str], scans: Sequence[str]) -> np.ndarray:
-    """Return the place of each series in `scans`, (N,) int64; -1 where it is not listed."""
-    places = {uid: i for i, uid in enumerate(scans)}
-    return np.array([places.get(uid, -1) for uid in series], dtype=np.int64)
+    """Return the position of each series in `scans`, (N,) int64; -1 where it is not listed."""
+    numbers = {uid: i for i, uid in enumerate(scans)}
+    return np.array([numbers.get(uid, -1) for uid in series], dtype=np.int64)
 
 
 def write_annotations(path: Path, annotations: Annotations) -> None:
@@ -185,7 +185,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _shown(cell: str) -> str:
-    # a cell may hold anything, a patient's name too: only what looks like a misspelt number is repeated
+    # A cell may hold anything, a patient's name too: only what resembles a misspelt number is repeated
     if not cell:
         return "nothing"
     return cell if cell.lower().lstrip("+-") in {"nan", "inf", "infinity"} else "text"

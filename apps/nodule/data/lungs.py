@@ -1,4 +1,4 @@
-"""Where the lungs are: air that holds parenchyma, told from the room, from bowel and from nothing, at a coarse grid.
+"""Where the lungs are: air that holds parenchyma, separated from room air and bowel, on a coarse grid.
 
 Air is parenchyma where it is denser than gas on average, since vessels run through it. Gas that belongs to a lung
 (airways, bullae, a pneumothorax) stays with it; gas below the lungs that a wall separates from them is bowel.
@@ -18,9 +18,9 @@ AIR_HU = -400.0
 WALL_MM = 4.0  # only air farther than this from any wall is judged: nearer, wall and air are mixed in a voxel
 GAS_HU = -930.0  # the mean of nearby voxels: gas lies below, emphysema as a rule above
 DENSEST_HU = -500.0
-SEED_MM3 = 3_000.0  # a smaller piece of parenchyma is none: the rim of gas, or gas mixed with stool
+SEED_MM3 = 3_000.0  # a smaller piece is not parenchyma: the rim of gas, or gas mixed with stool
 SEED_SHARE = 0.01  # of the largest piece
-SMALLEST_MM3 = 25_000.0  # less parenchyma than this in all is no lung: gas mixed with stool comes near it
+SMALLEST_MM3 = 25_000.0  # less parenchyma than this in all is not a lung: gas mixed with stool comes near it
 GAS_MM3 = 1_000.0  # a smaller pocket of gas separates nothing
 CAVITY_MM3 = 700_000.0  # gas alone: a phantom filled with air, a hemithorax without its lung
 CONTACT = (
@@ -116,7 +116,7 @@ def _padding(hu_DHW: np.ndarray) -> np.ndarray:
 def _outside(
     hu_DHW: np.ndarray, labels_DHW: np.ndarray, padding_DHW: np.ndarray, grid_mm: tuple[float, ...]
 ) -> np.ndarray:
-    """Labels of the room around the patient: air that ends where an image does, and is no lung cut off.
+    """Labels of the room around the patient: air that ends where an image does, and is not a lung cut off.
 
     The room is gas where it ends. A pad or a blanket may be as dense as a lung, but it is thin and reaches several
     borders of the image, or the padding.
@@ -161,7 +161,7 @@ def _mean_within(hu_DHW: np.ndarray, mask_DHW: np.ndarray) -> np.ndarray:
 
 
 def _parenchyma(dense_DHW: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
-    """Keep the pieces that are thick and large enough; none where all together are no lung."""
+    """Keep the pieces that are thick and large enough; none where all together are not a lung."""
     labels, count = ndimage.label(ndimage.binary_opening(dense_DHW, FACES))
     sizes = _volumes(labels, count, grid_mm)
     keep = sizes >= max(SEED_MM3, SEED_SHARE * sizes.max(initial=0.0))
@@ -175,10 +175,10 @@ def _bowel(gas_DHW: np.ndarray, seeds_DHW: np.ndarray, grid_mm: tuple[float, ...
     near = ndimage.binary_dilation(seeds_DHW, FACES)
     sizes = _volumes(labels, count, grid_mm)
     bowel = np.zeros(count + 1, dtype=bool)
-    for number, place in enumerate(ndimage.find_objects(labels), start=1):
-        if sizes[number] < GAS_MM3 or place[0].stop - 1 >= middle:
+    for number, extent in enumerate(ndimage.find_objects(labels), start=1):
+        if sizes[number] < GAS_MM3 or extent[0].stop - 1 >= middle:
             continue
-        box = tuple(slice(max(s.start - 2, 0), s.stop + 2) for s in place)
+        box = tuple(slice(max(s.start - 2, 0), s.stop + 2) for s in extent)
         pocket = labels[box] == number
         shell = ndimage.binary_dilation(pocket, FACES, iterations=2) & ~pocket
         bowel[number] = near[box][shell].mean() < CONTACT
@@ -194,9 +194,9 @@ def _nearer(
     nearest = ndimage.distance_transform_edt(
         ~marked, sampling=grid_mm, return_distances=False, return_indices=True
     )
-    found = np.zeros_like(within_DHW)
-    found[box] = these_DHW[box][tuple(nearest)]
-    return found
+    filled = np.zeros_like(within_DHW)
+    filled[box] = these_DHW[box][tuple(nearest)]
+    return filled
 
 
 def _large(gas_DHW: np.ndarray, smallest_mm3: float, grid_mm: tuple[float, ...]) -> tuple[np.ndarray, int]:
@@ -214,14 +214,14 @@ def _volumes(labels_DHW: np.ndarray, count: int, grid_mm: tuple[float, ...]) -> 
 
 def _touching(labels_DHW: np.ndarray, marked_DHW: np.ndarray) -> np.ndarray:
     """The whole components that hold something marked."""
-    found = np.unique(labels_DHW[marked_DHW])
-    return np.isin(labels_DHW, found[found > 0])
+    numbers = np.unique(labels_DHW[marked_DHW])
+    return np.isin(labels_DHW, numbers[numbers > 0])
 
 
 def _around(mask_DHW: np.ndarray, grid_mm: tuple[float, ...], margin_mm: float) -> tuple[slice, ...]:
-    place = ndimage.find_objects(mask_DHW.astype(np.uint8))[0]
+    extent = ndimage.find_objects(mask_DHW.astype(np.uint8))[0]
     margins = [int(margin_mm / step) + 2 for step in grid_mm]
-    return tuple(slice(max(s.start - n, 0), s.stop + n) for s, n in zip(place, margins, strict=True))
+    return tuple(slice(max(s.start - n, 0), s.stop + n) for s, n in zip(extent, margins, strict=True))
 
 
 def _upsample(mask_DHW: np.ndarray, steps: list[int], shape: tuple[int, ...]) -> np.ndarray:

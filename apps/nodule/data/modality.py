@@ -127,7 +127,7 @@ def rescales_of(datasets: Sequence[Dataset], frames: Sequence[Frame]) -> list[Mo
 
 
 def is_named_hounsfield(dataset: Dataset, index: int) -> bool:
-    """Tell whether the header calls one frame's values Hounsfield units, or gives them no name."""
+    """Return whether the header calls one frame's values Hounsfield units, or gives them no name."""
     tables = dataset.get("ModalityLUTSequence") or []
     if tables:
         return str(tables[0].get("ModalityLUTType") or "").strip().upper() in HOUNSFIELD_TYPES

@@ -54,7 +54,7 @@ class NiftiHeader:
 
 
 def is_compressed(path: Path) -> bool:
-    """Tell by its first bytes whether a file is a gzip file."""
+    """Judge by its first bytes whether a file is a gzip file."""
     with path.open("rb") as stream:
         return stream.read(2) == GZIP
 

@@ -1,6 +1,6 @@
 """One series that holds several stacks of images: acquisitions, phases, reconstructions, each to its own part.
 
-What tells them apart is tried in a fixed order: acquisition number, temporal position, trigger, time, frame of
+What separates them is tried in a fixed order: acquisition number, temporal position, trigger, time, frame of
 reference, reconstruction, and at last the grid of positions itself.
 """
 
@@ -35,7 +35,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Key:
-    """An attribute that tells stacks apart.
+    """An attribute that separates stacks.
 
     keywords: the first that is present counts, with its name within functional groups. is_sure: parts that are too
     small for a chest are then rows of their own; otherwise every part must be a whole volume, and the parts must
@@ -128,7 +128,7 @@ def _all_overlap(leaves: list[Stack]) -> bool:
 
 
 def is_crowded(images: Sequence[Header], frames: Frames) -> bool:
-    """Tell whether different images lie at one position; copies of one instance are no different images."""
+    """Return whether different images lie at one position; copies of one instance count as one."""
     along = along_normal(frames)
     order = np.argsort(along, kind="stable")
     for one, two in pairwise(order):
@@ -182,7 +182,7 @@ def _by_value(frames: Frames, values: Sequence[Hashable]) -> list[Frames]:
 
 
 def _by_sweep(frames: Frames, values: Sequence[Value]) -> list[Frames]:
-    """Follow the images in time: a position met again, or one that is no neighbour, begins the next sweep."""
+    """Follow the images in time: a position met again, or one that is not a neighbour, begins the next sweep."""
     along = along_normal(frames)
     steps = np.diff(np.unique(np.round(along / SAME_PLACE_MM)) * SAME_PLACE_MM)
     if len(steps) == 0:
@@ -205,17 +205,19 @@ def _by_sweep(frames: Frames, values: Sequence[Value]) -> list[Frames]:
 def _by_rank(frames: Frames, values: Sequence[Value]) -> list[Frames]:
     """Give the first image of each position to the first part, the second to the second; all positions have as many."""
     along = along_normal(frames)
-    places: list[list[int]] = []
+    positions: list[list[int]] = []
     for n in np.argsort(along, kind="stable"):
-        if places and along[n] - along[places[-1][0]] < SAME_PLACE_MM:
-            places[-1].append(int(n))
+        if positions and along[n] - along[positions[-1][0]] < SAME_PLACE_MM:
+            positions[-1].append(int(n))
         else:
-            places.append([int(n)])
-    depth = len(places[0])
-    if any(len({values[n] for n in place}) != len(place) or len(place) != depth for place in places):
+            positions.append([int(n)])
+    depth = len(positions[0])
+    if any(
+        len({values[n] for n in members}) != len(members) or len(members) != depth for members in positions
+    ):
         return [frames]
-    ranked = [sorted(place, key=lambda n: values[n]) for place in places]
-    return [[frames[place[rank]] for place in ranked] for rank in range(depth)]
+    ranked = [sorted(members, key=lambda n: values[n]) for members in positions]
+    return [[frames[members[rank]] for members in ranked] for rank in range(depth)]
 
 
 def interleaved_grids(frames: Frames) -> list[Frames]:

@@ -126,7 +126,7 @@ def padding_range(dataset: Dataset) -> tuple[int, int] | None:
 
 
 def is_padding_tissue(dataset: Dataset, rescale: Modality) -> bool:
-    """Tell whether the declared padding overlaps the values of tissue, so that it must not be believed."""
+    """Return whether the declared padding overlaps the values of tissue, so that it must not be believed."""
     ends = padding_range(dataset)
     if ends is None:
         return False
@@ -144,7 +144,7 @@ def _padding(stored_HW: np.ndarray, dataset: Dataset, rescale: Modality) -> np.n
 
 
 def is_chest_scale(hu_DHW: np.ndarray) -> bool:
-    """Tell whether values lie where only a chest in HU has them: many in lung proper, many in soft tissue.
+    """Return whether values lie where only a chest in HU has them: many in lung proper, many in soft tissue.
 
     Stricter than `looks_like_hounsfield`, for values that the header calls another quantity: neither the filling
     outside the field of view nor room air counts.
@@ -155,7 +155,7 @@ def is_chest_scale(hu_DHW: np.ndarray) -> bool:
 
 
 def looks_like_hounsfield(hu_DHW: np.ndarray) -> bool:
-    """Tell whether a volume holds both air or lung and soft tissue, on about a million of its voxels."""
+    """Return whether a volume holds both air or lung and soft tissue, on about a million of its voxels."""
     step = max(1, round((hu_DHW.size / 1e6) ** (1 / 3)))
     sample = hu_DHW[::step, ::step, ::step]
     lung = float((sample < LUNG_HU).mean())

@@ -67,8 +67,8 @@ def _notes(
     headers: Sequence[Header], frames: Sequence[Frame], rescales: Sequence[Modality], grid: Grid
 ) -> tuple[Note, ...]:
     notes = list(grid.notes)
-    if len(frames) > len(grid.places):
-        notes.append(note("duplicates_dropped", images=len(frames) - len(grid.places)))
+    if len(frames) > len(grid.slices):
+        notes.append(note("duplicates_dropped", images=len(frames) - len(grid.slices)))
     pairs = zip(frames, rescales, strict=True)
     if any(is_padding_tissue(headers[frame.source].dataset, rescale) for frame, rescale in pairs):
         notes.append(note("padding_ignored"))

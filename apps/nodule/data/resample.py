@@ -1,4 +1,4 @@
-"""Any volume onto a grid along the patient's own axes, with equal spacing: what a network looks at."""
+"""Any volume onto a grid along the patient's own axes, with equal spacing: what a network takes."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def judge(headers: Sequence[Header]) -> list[Part]:
 
 
 def _judge_images(images: Sequence[Header], numbers: Sequence[int]) -> list[Part]:
-    """Judge images that may be slices; `numbers`: their places in the list of the series' headers."""
+    """Judge images that may be slices; `numbers`: their positions in the list of the series' headers."""
     total = sum(count_frames(image.dataset) for image in images)
     verdict = _fault_of(images)
     if verdict is None and total < MIN_SLICES:
@@ -233,10 +233,10 @@ def _judge_stack(images: Sequence[Header], frames: list[Frame]) -> tuple[Reason,
             offset = offset_mm([Stack(grid) for grid in grids])
             return fault("interleaved_grids", grids=len(grids), offset=offset), None
         return verdict_of(refusal), None
-    verdict = judge_extent(len(grid.places), grid.step_mm) or judge_size(len(grid.places), *grid.shape_HW)
+    verdict = judge_extent(len(grid.slices), grid.step_mm) or judge_size(len(grid.slices), *grid.shape_HW)
     if verdict is not None:
         return verdict, None
-    return accept("ct_series", slices=len(grid.places)), grid
+    return accept("ct_series", slices=len(grid.slices)), grid
 
 
 def judge_extent(slices: int, step_mm: float) -> Reason | None:

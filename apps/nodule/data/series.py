@@ -60,18 +60,20 @@ class SeriesItem:
 def scan(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[SeriesItem]:
     """Walk a folder (or take one file) and judge every series in it from headers alone.
 
-    leave_out: folders not to enter, so that results written below the input are no input of the next run.
+    leave_out: folders not to enter, so that results written below the input are not read by the next run.
     The order is DICOM series by UID, then volumes by path, then other files by path.
     Raises InputError("input_missing").
     """
-    found = find_files(folder, leave_out=leave_out)
+    every_file = find_files(folder, leave_out=leave_out)
     with quiet_libraries():
-        series, broken = _group([file for file in found if file.kind is Kind.DICOM])
+        series, broken = _group([file for file in every_file if file.kind is Kind.DICOM])
         items = [item for uid, headers in series for item in _dicom_items(uid, headers)]
         items += _volumes(
-            [file for file in found if file.kind is Kind.VOLUME], taken={uid for uid, _ in series}
+            [file for file in every_file if file.kind is Kind.VOLUME], taken={uid for uid, _ in series}
         )
-    others = [(file, _reason_of(file.kind)) for file in found if file.kind not in (Kind.DICOM, Kind.VOLUME)]
+    others = [
+        (file, _reason_of(file.kind)) for file in every_file if file.kind not in (Kind.DICOM, Kind.VOLUME)
+    ]
     rest = sorted(broken + others, key=lambda pair: pair[0].relative)
     return items + [
         _item(f"unreadable-{path_hash(file.relative)}", why, [file.path], "file") for file, why in rest

@@ -1,4 +1,4 @@
-"""Which CT images of a series are slices of its volume: an unmarked localiser or a dose page among them is none."""
+"""Which CT images of a series are slices of its volume: an unmarked localiser or a dose page among them is not one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_STRAY = 0.1
 
 
 def has_plain_pixels(image: Header) -> bool:
-    """Tell whether a pixel is one number on a grey scale: neither colours nor indices of a palette."""
+    """Return whether a pixel is one number on a grey scale: neither colours nor indices of a palette."""
     grey = image.text("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2", "")
     return grey and image.dataset.get("SamplesPerPixel", 1) in (1, None)
 

@@ -19,7 +19,7 @@ IMAGES = 5
 def values_are_hounsfield(
     images: Sequence[Header], frames: Sequence[Frame], rescales: Sequence[Modality]
 ) -> bool:
-    """Tell it from five images along the series; False where one cannot be read: the header's word then stands."""
+    """Judge it from five images along the series; False where one cannot be read: the header's word then stands."""
     normal = slice_normal(frames[0].orientation)
     order = sorted(range(len(frames)), key=lambda n: float(frames[n].position_mm @ normal))
     chosen = [order[int(at)] for at in np.linspace(0, len(order) - 1, IMAGES)]

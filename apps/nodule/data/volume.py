@@ -21,13 +21,13 @@ class Volume:
     hu_DHW: Hounsfield units, int16 or float32; D slices, H rows, W columns.
     affine: (4, 4) float64, maps an index (d, h, w, 1) to LPS millimetres (x, y, z, 1); it may be oblique or,
         for a tilted gantry, sheared.
-    uid: SeriesInstanceUID, or the file's stem where the source is no DICOM.
+    uid: SeriesInstanceUID, or the file's stem where the source is not DICOM.
     sources: DICOM headers without pixel data, one a slice in D order (one in all for a multi-frame object);
-        empty where the source is no DICOM.
-    notes: (code, sentence) of each repair or peculiarity that a reader should know.
+        empty where the source is not DICOM.
+    notes: each repair or peculiarity that a reader should know.
     frames: for each slice in D order the number of its object in `sources` and of its frame in that, both from 0;
-        empty where it is not known: slice d is then `sources[d]`, or is found by its position.
-    is_oriented: False where the source does not say how its axes lie in the patient: no side can be told.
+        empty where it is not known: slice d is then `sources[d]`, or is matched by its position.
+    is_oriented: False where the source does not say how its axes lie in the patient: no side is given.
     """
 
     hu_DHW: np.ndarray

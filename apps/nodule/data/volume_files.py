@@ -1,4 +1,4 @@
-"""Image volumes that are no DICOM: NIfTI, MetaImage and NRRD.
+"""Image volumes other than DICOM: NIfTI, MetaImage and NRRD.
 
 NIfTI is read here (`nifti`), the others through SimpleITK. A volume is brought to axes near L, P, S (only by swapping
 and flipping axes, so no voxel changes): slices rise towards the head as in DICOM, however the file stores them.
@@ -158,7 +158,7 @@ def _check_stream(path: Path) -> None:
 
 
 def as_hounsfield(values_DHW: np.ndarray) -> np.ndarray:
-    """Return int16 where every value is whole, else float32, both from -1024 HU up; refuses what is no CT."""
+    """Return int16 where every value is whole, else float32, both from -1024 HU up; refuses what is not CT."""
     if values_DHW.dtype.kind == "f":
         wrong = values_DHW.size - int(np.isfinite(values_DHW).sum())
         if wrong:

@@ -29,7 +29,10 @@ class Marks:
 
 @dataclass(frozen=True, eq=False)
 class Spheres:
-    """Annotated places. scan_K: int; centre_K3: mm; diameter_K: mm, negative where nobody measured it."""
+    """Annotated nodules or excluded findings.
+
+    scan_K: int; centre_K3: mm; diameter_K: mm, negative where nobody measured it.
+    """
 
     scan_K: np.ndarray
     centre_K3: np.ndarray

@@ -1,4 +1,4 @@
-"""The compact detector's two networks: one proposes places in a whole lung, one judges each place.
+"""The compact detector's two networks: one proposes candidates in a whole lung, one classifies each.
 
 Legend: B batch, D H W voxels of 1 mm, d h w cells of 4 mm.
 """

@@ -26,22 +26,20 @@ from core.runs.files import write_bytes
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "compact.safetensors"
 HALO = (8, 4, 4)  # the mask has a margin in the plane already
-FEWEST, MOST = (
-    30,
-    100,
-)  # places judged in a scan where no number is set: more than 30 where they may be findings
-PEAKS = 400  # looked at in a slab, where no more candidates are wanted
+# Proposals judged in a scan where no number is set: more than 30 where they may be findings.
+FEWEST, MOST = 30, 100
+PEAKS = 400  # considered in a slab, where no more candidates are wanted
 PROPOSAL_FLOOR = 0.01
 JUDGED_AT_ONCE = 8
 WIDE_MM = 45.0  # proposed as a mass of at least this diameter
-DOUBT = 0.3  # from this probability on a wide place is judged again
+DOUBT = 0.3  # from this probability on a wide proposal is judged again
 CONVINCING = 0.65  # what the second verdict must reach: hearts of real chests get .57 at most (ten scans)
-WIDER_GRID_MM = 4.5  # of that cube, 180 mm wide; on 6 mm much of a heart or a diaphragm looks like a mass
-OUTSIDE_MM = 3  # a centre this far outside the lungs is none
+WIDER_GRID_MM = 4.5  # of that cube, 180 mm wide; on 6 mm much of a heart or a diaphragm resembles a mass
+OUTSIDE_MM = 3  # a centre this far outside the lungs is dropped
 
 
 class Proposals:
-    """Places in voxels of the lung's grid, best first: centres_N3 (d, h, w), diameters_N in voxels, scores_N 0..1."""
+    """Proposals on the lung's grid, best first: centres_N3 (d, h, w) and diameters_N in voxels, scores_N 0..1."""
 
     def __init__(self, centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray) -> None:
         self.centres_N3, self.diameters_N, self.scores_N = centres_N3, diameters_N, scores_N
@@ -80,11 +78,11 @@ class CompactDetector:
         if not located.lungs.air_DHW.any():
             return Detection([], tuple(notes))
         nodules, left = self.nodules(located.fine(SPACING_MM))
-        found = merged(sized(nodules, volume), find_masses(self.search, located), volume)
+        ranked = merged(sized(nodules, volume), find_masses(self.search, located), volume)
         if self.most is not None:
-            left += sum(c.probability >= self.threshold for c in found[self.most :])
+            left += sum(c.probability >= self.threshold for c in ranked[self.most :])
         notes += search_limits(volume, LARGEST_MM, self.most or MOST, left)
-        return Detection(found[: self.most], tuple(notes))
+        return Detection(ranked[: self.most], tuple(notes))
 
     def nodules(self, box: LungBox) -> tuple[list[Candidate], int]:
         """Return the candidates of a lung by falling probability, and how many that may be findings were not judged."""
@@ -97,7 +95,7 @@ class CompactDetector:
     def search(self, located: Located, least: float) -> list[Candidate]:
         """Return the masses of a lung from a probability on, by falling probability, on a grid of 3 mm.
 
-        A wide place fills the cube that is judged: where the verdict is in doubt, a coarser cube is judged too.
+        A wide proposal fills the cube that is judged: where the verdict is in doubt, a coarser cube is judged too.
         """
         box = located.wide(CLOSING_MM)
         most = max(self.most or MOST, MOST)
@@ -109,8 +107,10 @@ class CompactDetector:
         if len(doubtful):
             grid = to_patient_grid(located.volume, WIDER_GRID_MM)
             scale = grid.spacing_mm / box.grid.spacing_mm
-            places = grid.to_index(box.grid.to_world(proposals.centres_N3[doubtful]))
-            again = Proposals(places, proposals.diameters_N[doubtful] / scale, proposals.scores_N[doubtful])
+            centres_again = grid.to_index(box.grid.to_world(proposals.centres_N3[doubtful]))
+            again = Proposals(
+                centres_again, proposals.diameters_N[doubtful] / scale, proposals.scores_N[doubtful]
+            )
             seen, widths, verdicts = self.judge(grid.hu_DHW, again)
             scores[doubtful] = np.where(verdicts >= CONVINCING, verdicts, scores[doubtful])
             centres[doubtful] = box.grid.to_index(grid.to_world(seen))
@@ -118,7 +118,7 @@ class CompactDetector:
         return candidates(box.grid, centres, diameters, scores, least)
 
     def propose(self, box: LungBox, most: int) -> Proposals:
-        """Return the places of a whole lung, best first; of each slab at least the best `most`."""
+        """Return the proposals of a whole lung, best first; of each slab at least the best `most`."""
         parts = [
             self._propose_in(box, tile.box, tile.low, tile.high, max(most, PEAKS))
             for tile in slabs(box.mask_DHW, self.depth, HALO)
@@ -143,11 +143,11 @@ class CompactDetector:
         inside &= _near(box.mask_DHW, at)
         return centres[inside], diameters[inside], scores[inside]
 
-    def judge(self, hu_DHW: np.ndarray, found: Proposals) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return centres (N, 3), diameters (N,) and probabilities (N,) after the second look."""
-        if not len(found.centres_N3):
-            return found.centres_N3, found.diameters_N, found.scores_N
-        corners = np.rint(found.centres_N3 - (CROP - 1) / 2).astype(int)
+    def judge(self, hu_DHW: np.ndarray, proposals: Proposals) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return centres (N, 3), diameters (N,) and probabilities (N,) after the second stage."""
+        if not len(proposals.centres_N3):
+            return proposals.centres_N3, proposals.diameters_N, proposals.scores_N
+        corners = np.rint(proposals.centres_N3 - (CROP - 1) / 2).astype(int)
         outputs = []
         for start in range(0, len(corners), JUDGED_AT_ONCE):
             cubes = [
@@ -161,13 +161,13 @@ class CompactDetector:
         output = torch.cat(outputs).numpy()
         centres = corners + (CROP - 1) / 2 + output[:, 1:4] * STRIDE
         diameters = np.exp(np.clip(output[:, 4], np.log(2.0), np.log(60.0)))
-        return centres, diameters, np.sqrt(verdict * found.scores_N)
+        return centres, diameters, np.sqrt(verdict * proposals.scores_N)
 
 
 def candidates(
     grid: PatientGrid, centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray, least: float
 ) -> list[Candidate]:
-    """Return candidates in LPS mm from centres and diameters in voxels: one a place, from a probability on.
+    """Return candidates in LPS mm from centres and diameters in voxels: one a position, from a probability on.
 
     By falling probability.
     """
@@ -183,13 +183,13 @@ def candidates(
 
 def _near(mask_DHW: np.ndarray, at_N3: np.ndarray) -> np.ndarray:
     """Whether the mask is set at a voxel or within a few mm along an axis."""
-    found = mask_DHW[tuple(at_N3.T)]
+    inside = mask_DHW[tuple(at_N3.T)]
     for axis in range(3):
         for step in (-OUTSIDE_MM, OUTSIDE_MM):
             moved = at_N3.copy()
             moved[:, axis] = np.clip(moved[:, axis] + step, 0, mask_DHW.shape[axis] - 1)
-            found = found | mask_DHW[tuple(moved.T)]
-    return found
+            inside = inside | mask_DHW[tuple(moved.T)]
+    return inside
 
 
 def save_compact(net: CompactNet, path: Path, metadata: dict[str, str]) -> None:

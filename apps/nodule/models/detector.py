@@ -42,10 +42,10 @@ class Detector(ModelInfo, Protocol):
 
 
 def search_limits(volume: Volume, largest_mm: float, most: int, left: int) -> list[Note]:
-    """Return (code, sentence) of what was not searched, or not reported.
+    """Return notes of what was not searched, or not reported.
 
     largest_mm: the largest lesion searched for. most: `model.max_candidates`, or the limit without it; left: how many
-    places that may be findings it left out.
+    candidates that may be findings it left out.
     """
     notes = [note("not_searched", largest=largest_mm)]
     step = float(volume.spacing_mm[0])

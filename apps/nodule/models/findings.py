@@ -12,7 +12,7 @@ from apps.nodule.reasons import Note
 
 @dataclass(frozen=True)
 class Candidate:
-    """A place that may be a nodule.
+    """A position that may be a nodule.
 
     centre_mm: LPS (x, y, z). diameter_mm: equivalent diameter. probability: 0..1.
     """
@@ -26,7 +26,7 @@ class Candidate:
 class Detection:
     """What a detector returns for a volume.
 
-    candidates: by falling probability. notes: (code, sentence) of what a reader should know, such as a limit reached.
+    candidates: by falling probability. notes: what a reader should know, such as a limit reached.
     """
 
     candidates: list[Candidate]

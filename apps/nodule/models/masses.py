@@ -1,4 +1,4 @@
-"""Masses: the networks for nodules look again on a grid three times coarser, where a mass is as large as a nodule.
+"""Masses: the networks for nodules run again on a grid three times coarser, where a mass is as large as a nodule.
 
 The lungs are closed over whatever is up to 10 cm wide, since a mass at a wall lies outside the air around it.
 """
@@ -20,7 +20,7 @@ SMALLEST_MM = 20.0  # what measures less on the coarse grid is left to the fine 
 LARGEST_MM = (
     70.0  # about half of larger ones are missed: on the coarse grid too they exceed what was trained on
 )
-DOUBTFUL_MM = 15.0  # from this estimate on a nodule's outline is looked at: the networks' crop holds 40 mm
+DOUBTFUL_MM = 15.0  # from this estimate on a nodule's outline is measured: the networks' crop holds 40 mm
 LEAST_PROBABILITY = 0.6
 RIM_MM = 3.0  # a mark this near to a mass is of the mass
 SAME_SIZE = 0.7  # of the mass: a nodule's mark of at least this diameter in the mass is the better one
@@ -31,9 +31,9 @@ def find_masses(search: Callable[[Located, float], list[Candidate]], located: Lo
 
     search: returns the candidates on a coarse grid from a probability on, by falling probability.
     """
-    found = search(located, LEAST_PROBABILITY)
+    candidates = search(located, LEAST_PROBABILITY)
     masses: list[Finding] = []
-    for candidate in found:
+    for candidate in candidates:
         outlined = segment(located.volume, candidate) if candidate.diameter_mm >= SMALLEST_MM else None
         if outlined is None or any(_holds(located.volume, mass, candidate) for mass in masses):
             continue
@@ -46,7 +46,7 @@ def find_masses(search: Callable[[Located, float], list[Candidate]], located: Lo
 def merged(nodules: Sequence[Candidate], masses: Sequence[Finding], volume: Volume) -> list[Candidate]:
     """Return both kinds by falling probability, one mark for each lesion.
 
-    A mass takes the place of the marks in it, and the best of their probabilities; a nodule's mark that measures about
+    A mass replaces the marks in it, and the best of their probabilities; a nodule's mark that measures about
     as much as the mass stays instead of it.
     """
     left = list(nodules)

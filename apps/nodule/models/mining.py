@@ -1,4 +1,4 @@
-"""Find the places that tempt the proposal network: what it takes for a nodule where none is known."""
+"""Mine false positives: what the proposal network takes for a nodule where none is known."""
 
 from __future__ import annotations
 
@@ -31,19 +31,23 @@ def mine(net: CompactNet, material: TrainingSet, path: Path, log: RunLog) -> Non
     What `path` holds of this network already is taken from there, unless it is damaged.
     """
     mark = weights_digest(net.proposal.state_dict())
-    found = _read(path, mark, len(material.scenes))
-    if found is None:
+    per_scene = _read(path, mark, len(material.scenes))
+    if per_scene is None:
         detector = CompactDetector(net, "", 0.5, ModelConfig(), choose_device("auto"))
-        found = [_tempting(detector, scene) for scene in progress(material.scenes, "looking for errors")]
+        per_scene = [
+            _tempting(detector, scene) for scene in progress(material.scenes, "mining false positives")
+        ]
         net.train()
-        write_arrays(path, {**{f"arr_{i}": places for i, places in enumerate(found)}, MARK: np.array(mark)})
-    for scene, places in zip(material.scenes, found, strict=True):
-        scene.tempting_K3 = places
+        write_arrays(
+            path, {**{f"arr_{i}": points for i, points in enumerate(per_scene)}, MARK: np.array(mark)}
+        )
+    for scene, points in zip(material.scenes, per_scene, strict=True):
+        scene.tempting_K3 = points
     log.event("mined", count=sum(len(s.tempting_K3) for s in material.scenes))
 
 
 def _read(path: Path, mark: str, scenes: int) -> list[np.ndarray] | None:
-    """Return the places of each scene; None where the file is absent, damaged, of another network or other scenes."""
+    """Return the points of each scene; None where the file is absent, damaged, of another network or other scenes."""
     kept = read_arrays(path)
     names = [f"arr_{i}" for i in range(scenes)]
     if kept is None or list(kept) != [*names, MARK] or str(kept[MARK]) != mark:
@@ -52,7 +56,7 @@ def _read(path: Path, mark: str, scenes: int) -> list[np.ndarray] | None:
 
 
 def _tempting(detector: CompactDetector, scene: Scene) -> np.ndarray:
-    """Return places (K, 3) in voxels that score high and lie clear of every known nodule."""
+    """Return points (K, 3) in voxels that score high and lie clear of every known nodule."""
     hu_DHW = scene.hu_DHW.astype(np.float32)
     grid = PatientGrid(hu_DHW, SPACING_MM, np.zeros(3))
     box = LungBox(grid, lung_mask(hu_DHW, (SPACING_MM,) * 3))

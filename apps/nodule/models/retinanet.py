@@ -111,10 +111,10 @@ class RetinaNetDetector:
             return Detection([], tuple(notes))
         image_1XYZ, affine = preprocess(volume)
         boxes_N6, scores_N = self._boxes(image_1XYZ)
-        found = to_candidates(boxes_N6, scores_N, affine)
-        left = sum(c.probability >= self.threshold for c in found[self.max_candidates :])
+        candidates = to_candidates(boxes_N6, scores_N, affine)
+        left = sum(c.probability >= self.threshold for c in candidates[self.max_candidates :])
         notes += search_limits(volume, LARGEST_MM, self.max_candidates, left)
-        return Detection(found[: self.max_candidates], tuple(notes))
+        return Detection(candidates[: self.max_candidates], tuple(notes))
 
     def _boxes(self, image_1XYZ: Tensor) -> tuple[np.ndarray, np.ndarray]:
         tile, device = self.tile, self.device
@@ -144,8 +144,8 @@ class RetinaNetDetector:
         whole = image_1XYZ.numel() < np.prod(tile)  # the bundle's rule: a small image goes through at once
         half = torch.autocast("cuda", torch.float16, enabled=device.type == "cuda")
         with torch.inference_mode(), half:
-            found = detector(image_1XYZ[None].to(device), use_inferer=not whole)[0]
-        return found["boxes"].float().cpu().numpy(), found["labels_scores"].float().cpu().numpy()
+            output = detector(image_1XYZ[None].to(device), use_inferer=not whole)[0]
+        return output["boxes"].float().cpu().numpy(), output["labels_scores"].float().cpu().numpy()
 
 
 def halved(tile: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -81,8 +81,8 @@ def _paste(canvas: Image.Image, pen: ImageDraw.ImageDraw, plane: Plane, corner: 
         points = [(left + float(x), top + float(y)) for x, y in line]
         pen.line(points, fill=_MARK, width=2, joint="curve")
     middle = _SIDE / 2
-    places = ((6, middle), (_SIDE - 6, middle), (middle, 6), (middle, _SIDE - 6))
-    for letter, (x, y), anchor in zip(plane.letters, places, ("lm", "rm", "ma", "md"), strict=True):
+    positions = ((6, middle), (_SIDE - 6, middle), (middle, 6), (middle, _SIDE - 6))
+    for letter, (x, y), anchor in zip(plane.letters, positions, ("lm", "rm", "ma", "md"), strict=True):
         _label(pen, (left + x, top + y), letter, 14, anchor)
     pen.text((left, top + _SIDE + 5), plane.name, font=_font(13), fill=_FAINT)
     bar = _SCALE_BAR_MM / plane.mm
@@ -92,10 +92,12 @@ def _paste(canvas: Image.Image, pen: ImageDraw.ImageDraw, plane: Plane, corner: 
     _label(pen, (right, low - 4), "10 mm", 12, "rd")
 
 
-def _label(pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, anchor: str) -> None:
+def _label(
+    pen: ImageDraw.ImageDraw, position: tuple[float, float], text: str, size: int, anchor: str
+) -> None:
     """Write over a picture, with a dark rim so that it shows on bone as well."""
     font = _font(size, _BOLD)
-    pen.text(place, text, font=font, fill=_INK, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
+    pen.text(position, text, font=font, fill=_INK, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
 
 
 @cache

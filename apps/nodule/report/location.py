@@ -37,7 +37,7 @@ class Side:
 
 
 def find_side(volume: Volume, centre_mm: tuple[float, float, float]) -> Side:
-    """Return the side of the patient's body on which a point lies, or why it cannot be told.
+    """Return the side of the patient's body on which a point lies, or why it is not known.
 
     The middle is the mean x of everything denser than lung within 20 mm above and below the point; within 20 mm of it
     the lung beside the point decides.

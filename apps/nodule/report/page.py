@@ -1,4 +1,4 @@
-"""report.html: what was found in one series, for a person."""
+"""report.html: the findings of one series, for a person."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from core.reports.page import (
 from core.reports.picture import Spot, drawn_over
 
 DISCLAIMER = (
-    "Triptych is research software and not a medical device. It may miss nodules and may mark what is none: "
-    "do not use it for diagnosis or treatment."
+    "Triptych is research software and not a medical device. It may miss nodules and may mark findings that are not "
+    "nodules: do not use it for diagnosis or treatment."
 )
 _PIXELS = 260
 _COLUMNS = (
@@ -82,7 +82,7 @@ def _lead(volume: Volume, findings: Sequence[ReportedFinding], model: ModelInfo)
     if _without_lung(volume):
         return "No nodule was searched for."
     if not findings:
-        return f"No place in this scan reached the working point of {model.threshold:.2f}."
+        return f"No candidate in this scan reached the working point of {model.threshold:.2f}."
     largest = max(range(len(findings)), key=lambda index: findings[index].candidate.diameter_mm)
     candidate = findings[largest].candidate
     return (

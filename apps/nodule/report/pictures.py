@@ -47,7 +47,7 @@ class Plane:
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """The whole scan summed along one direction, like a radiograph; marks_N2: the findings' places in pixels (x, y)."""
+    """The whole scan summed along one direction, like a radiograph; marks_N2: the findings in pixels (x, y)."""
 
     name: str
     grey_HW: np.ndarray
@@ -65,7 +65,7 @@ def planes(volume: Volume, finding: Finding, pixels: int = 320) -> list[Plane]:
     """Return the axial, coronal and sagittal plane through the finding's centre, 50 mm wide, `pixels` square.
 
     Cut along the patient's axes whatever the scan's own are; what lies outside the scan is black. The scan is
-    sampled at 160 places a side, about two a voxel, and enlarged from there.
+    sampled at 160 points a side, about two a voxel, and enlarged from there.
     """
     offsets = (np.arange(_SAMPLES) - (_SAMPLES - 1) / 2) * (2 * HALF_MM / _SAMPLES)
     points = [_points(finding, offsets, view) for view in _VIEWS.values()]

@@ -69,7 +69,7 @@ def _images(volume: Volume) -> list[tuple[int, int | None]]:
         return [(source, frame if multi[source] else None) for source, frame in volume.frames]
     if len(volume.sources) == depth:
         return [(d, 0 if multi[d] else None) for d in range(depth)]
-    try:  # a volume made by hand: its slices are found by their positions
+    try:  # a volume made by hand: its slices are matched by their positions
         frames = frames_of(list(volume.sources))
     except ItemRefused:
         return [(0, None)] * depth
@@ -210,10 +210,10 @@ def name_sources(seg: Dataset, images: Sequence[Reference]) -> None:
 def evidence(volume: Volume, model: ModelInfo) -> list[Dataset]:
     """Return a header with nothing but references for each object of the sources, as a report lists them."""
     common = _common(volume, model)
-    found = []
+    named = []
     for image in dict.fromkeys((r.sop_class, r.sop_instance) for r in references(volume, model)):
         header = Dataset()
         header.update(common)
         header.SOPClassUID, header.SOPInstanceUID = image
-        found.append(header)
-    return found
+        named.append(header)
+    return named

@@ -1,4 +1,4 @@
-"""The findings' voxels: a DICOM Segmentation, or a NIfTI label map where the source is no DICOM."""
+"""The findings' voxels: a DICOM Segmentation, or a NIfTI label map where the source is not DICOM."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ def _pixels(volume: Volume, findings: Sequence[Finding], slices: np.ndarray) -> 
     for index, finding in enumerate(findings):
         depth, height, width = finding.window
         for plane, mask_HW in zip(range(depth.start, depth.stop), finding.mask_DHW, strict=True):
-            place = np.searchsorted(slices, plane)
+            row = np.searchsorted(slices, plane)
             if mask_HW.any():
-                masks_SHWN[place, height, width, index] = mask_HW
+                masks_SHWN[row, height, width, index] = mask_HW
     return masks_SHWN
 
 

@@ -55,7 +55,7 @@ MAY_BE_EMPTY = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-# Value representations of text (PS3.5 6.2); what is written as another in the source has no place in a result.
+# Value representations of text (PS3.5 6.2); what the source writes as another is left out of results.
 _TEXTS = frozenset({"AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UT"})
 _DATE = re.compile(r"(1[89]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
@@ -111,7 +111,7 @@ def _copy(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
 
 
 def _as_declared(element: DataElement, vr: str) -> DataElement | None:
-    """Return an element in the value representation of the standard, or None where its text is none of that kind."""
+    """Return an element in the value representation of the standard, or None where its text does not have that form."""
     if vr == element.VR:
         return DataElement(element.tag, vr, element.value)
     many = isinstance(element.value, MultiValue)

@@ -35,8 +35,8 @@ def write_nodules(path: Path, uid: str, candidates: Iterable[Candidate]) -> None
 
 
 def _row(uid: str, candidate: Candidate) -> list[str]:
-    places = [_fixed(value, 3) for value in candidate.centre_mm]
-    return [uid, *places, _fixed(candidate.probability, 6), _fixed(candidate.diameter_mm, 1)]
+    coordinates = [_fixed(value, 3) for value in candidate.centre_mm]
+    return [uid, *coordinates, _fixed(candidate.probability, 6), _fixed(candidate.diameter_mm, 1)]
 
 
 def _fixed(value: float, digits: int) -> str:
@@ -71,8 +71,8 @@ def report(
 
 
 def notes(volume: Volume, findings: Sequence[object]) -> list[Note]:
-    """Return (code, sentence) of what a reader should know: intake's notes, and what was left out."""
-    missing = volume.sources and not findings  # a volume that is no DICOM gets an empty label map
+    """Return notes of what a reader should know: intake's notes, and what was left out."""
+    missing = volume.sources and not findings  # a source other than DICOM gets an empty label map
     own = [note("no_segmentation")] if missing else []
     return [*volume.notes, *own]
 

@@ -1,4 +1,4 @@
-"""stage=infer through its front door: a night's folder, whatever is in it."""
+"""stage=infer through its entry point: a night's folder, whatever is in it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,9 @@ def test_the_run_is_recorded_in_numbers_alone(night: tuple[Result, dict[str, tup
     assert not [series for series in expected if series in log]
 
 
-def test_only_skipped_is_no_fault(tmp_path: Path, weights: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_only_skipped_is_not_a_fault(
+    tmp_path: Path, weights: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for make in (inputs.localiser, inputs.capture, inputs.magnet):
         make(tmp_path / "in")
     result = infer(tmp_path / "in", tmp_path / "out", weights)
@@ -145,7 +147,7 @@ def test_the_same_bytes_twice(tmp_path: Path, weights: Path) -> None:
     second = infer(source, source / "results", weights)
     assert second.files() == files
     again = infer(source, source / "results", weights)
-    assert again.files() == files, "results of an earlier run are no input"
+    assert again.files() == files, "results of an earlier run are not read"
     instances = [dcmread(path).SOPInstanceUID for path in sorted((first.output / uid).rglob("*.dcm"))]
     assert len(set(instances)) == len(instances) >= 3
 
@@ -240,11 +242,11 @@ def test_a_defect_in_one_series_is_its_own(
     for fault in faults:
         assert re.fullmatch(r"[0-9a-f]{12}", fault["item"])
         assert re.fullmatch(r"tests/apps/nodule/test_infer\.py:\d+", fault["where"])
-    told = json.dumps(lines) + json.dumps(record) + (result.output / "summary.csv").read_text()
+    output = json.dumps(lines) + json.dumps(record) + (result.output / "summary.csv").read_text()
     line = one_line(capfd)
     assert line.startswith("note: 1 of 2 series were quarantined, all because ")
     assert line.endswith(f"({code}); all are listed in {result.output / 'summary.csv'}")
-    assert CANARY not in told + line
+    assert CANARY not in output + line
 
 
 def one_line(capfd: pytest.CaptureFixture[str]) -> str:
@@ -312,7 +314,7 @@ def test_a_full_disk(
     left = [path for path in (small_disk / "out").rglob("*") if path.is_file()]
     assert not [path for path in left if path.name.startswith(".")], "nothing half written"
     assert not [path for path in left if path.name in ("report.json", "summary.csv")], (
-        "nothing that looks done"
+        "nothing that seems done"
     )
 
 
@@ -328,7 +330,7 @@ def test_weights_that_are_none(
     assert str(path) in one_line(capfd)
 
 
-def test_a_file_name_that_is_no_utf8(tmp_path: Path, weights: Path) -> None:
+def test_a_file_name_that_is_not_a_utf8(tmp_path: Path, weights: Path) -> None:
     """Old CDs have them; JSON and CSV do not."""
     _, datasets = inputs.series("missing", slices=30)
     folder = tmp_path / "in" / os.fsdecode(b"Aufnahme f\xfcr M\xfcller")
@@ -342,7 +344,7 @@ def test_a_file_name_that_is_no_utf8(tmp_path: Path, weights: Path) -> None:
     assert [path.name for path in result.output.glob("Thorax f_nf-*/seg.nii.gz")] == ["seg.nii.gz"]
 
 
-def test_nothing_of_the_patient_is_told(
+def test_nothing_of_the_patient_is_reported(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Every text attribute is a canary, in a good series, in one with a gap and in one that meets a defect."""
@@ -366,10 +368,10 @@ def test_nothing_of_the_patient_is_told(
         "it did name the patient where it may"
     )
     record = "".join(path.read_text() for path in result.run_dir.iterdir() if path.is_file())
-    told = "".join(capfd.readouterr()) + record
-    assert "fault" in told
+    output = "".join(capfd.readouterr()) + record
+    assert "fault" in output
     for canary in (CANARY, UID_CANARY):
-        assert canary not in told
+        assert canary not in output
     sentences = "".join(row["reason"] + row["detail"] + row["notes"] for row in rows)
     sentences += "".join(
         path.read_text() for path in (result.output / "quarantine").iterdir() if path.is_file()

@@ -1,4 +1,4 @@
-"""stage=train: samples that mean what they say, three rounds through the front door, taken up where they broke off."""
+"""stage=train: samples that mean what they say, three rounds through the entry point, taken up where they broke off."""
 
 from __future__ import annotations
 
@@ -153,9 +153,9 @@ def test_training_on_ones_own_volumes_leaves_weights_and_numbers(trained: Path) 
     assert found["scenes"] == 2
     assert list(found["rounds"]) == sorted(ROUNDS)
     assert [found["rounds"][name]["steps"] for name in ROUNDS] == [4, 3, 5]
-    for told in found["rounds"].values():
-        assert 0 < told["loss"] < 1000
-        assert told["seconds"] > 0
+    for entry in found["rounds"].values():
+        assert 0 < entry["loss"] < 1000
+        assert entry["seconds"] > 0
     detector = load_compact(ModelConfig(), str(trained / "compact.safetensors"))
     assert detector.threshold == 0.5
     with safe_open(trained / "compact.safetensors", framework="pt") as stored:

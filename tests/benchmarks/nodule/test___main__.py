@@ -95,7 +95,7 @@ def test_card_and_page_come_from_the_records(tmp_path: Path) -> None:
     [
         (["guess"], "'guess' is not a measurement; there are threshold, phantoms,"),
         (["card"], "add output=FILE"),
-        (["speed", "weights=nowhere.safetensors"], "there is no weights file nowhere.safetensors"),
+        (["speed", "weights=nowhere.safetensors"], "the weights file nowhere.safetensors does not exist"),
         (["development", "real=nowhere"], "name the folder of real data: real=DIR or $TRIPTYCH_DATA"),
     ],
 )

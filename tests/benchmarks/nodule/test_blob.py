@@ -25,15 +25,15 @@ def chest(flipped: bool) -> Volume:
     for column, (axis, sign) in enumerate(zip((2, 1, 0), signs, strict=True)):
         affine[axis, column] = sign * step
         affine[axis, 3] = -sign * step * (shape[column] - 1) / 2
-    place = grid_mm(affine, shape)
-    x, y, z = np.moveaxis(place, -1, 0)
+    position = grid_mm(affine, shape)
+    x, y, z = np.moveaxis(position, -1, 0)
     hu = np.full(shape, -1000.0)
     hu[(x / 120) ** 2 + (y / 98) ** 2 < 1] = 40
     for side in (-60, 60):
         hu[((x - side) / 46) ** 2 + (y / 75) ** 2 + (z / 78) ** 2 < 1] = -850
     hu[(np.hypot(x - 70, y - 20) < 2.5) & (np.abs(z) < 55)] = 30
     for diameter, centre in BALLS.items():
-        hu[np.linalg.norm(place - centre, axis=-1) < diameter / 2] = 40
+        hu[np.linalg.norm(position - centre, axis=-1) < diameter / 2] = 40
     return Volume(hu.astype(np.int16), affine, uid="chest")
 
 
@@ -65,9 +65,9 @@ def test_no_more_candidates_than_asked_for() -> None:
 
 @pytest.mark.parametrize("diameter", [7.5, 13.5])
 def test_an_ideal_ball_answers_one_at_its_own_scale(diameter: float) -> None:
-    place = grid_mm(np.eye(4), (41, 41, 41)) - 20.0
+    position = grid_mm(np.eye(4), (41, 41, 41)) - 20.0
     # a soft edge of one voxel, as the share of a voxel that the ball fills
-    share = np.clip(diameter / 2 - np.linalg.norm(place, axis=-1) + 0.5, 0, 1)
+    share = np.clip(diameter / 2 - np.linalg.norm(position, axis=-1) + 0.5, 0, 1)
     low, high = HU_RANGE
     response, size = strongest_response(low + (high - low) * share, spacing_mm=1.0)
     assert np.unravel_index(response.argmax(), response.shape) == (20, 20, 20)

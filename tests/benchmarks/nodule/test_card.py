@@ -84,7 +84,7 @@ def test_a_missing_record_is_named() -> None:
 
 
 def test_records_of_different_weights_make_no_card() -> None:
-    with pytest.raises(InputError, match=r"tell of different weights: training abc.*speed other"):
+    with pytest.raises(InputError, match=r"are of different weights: training abc.*speed other"):
         render_card([*records(), records(weights="other")[-1]])
 
 

@@ -15,6 +15,7 @@ from apps.nodule.data.volume_files import write_volume_file
 from apps.nodule.models.findings import Candidate, Detection
 from apps.nodule.models.tiling import slabs
 from benchmarks.nodule import development
+from benchmarks.nodule.detection_cache import DetectionCache
 from benchmarks.nodule.development import (
     DevelopmentLung,
     best_on_tumour,
@@ -29,7 +30,6 @@ from benchmarks.nodule.development import (
     second_series,
 )
 from benchmarks.nodule.insertion import Known
-from benchmarks.nodule.looks import Looks
 from tests.benchmarks.nodule.small import LUNG_HU, detector, lung, specimen
 
 TUMOUR = Known((15.0, 15.0, 15.0), 10.0)
@@ -45,17 +45,17 @@ def brightest(_: object, box: LungBox) -> list[Candidate]:
 
 
 @pytest.fixture
-def looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Looks:
-    monkeypatch.setattr(development, "look_in_box", brightest)
-    return Looks(tmp_path / "looks", "known")
+def detections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DetectionCache:
+    monkeypatch.setattr(development, "detect_in_box", brightest)
+    return DetectionCache(tmp_path / "detections", "known")
 
 
-def test_inserted_nodules_are_found_in_the_copy_that_holds_them(looks: Looks) -> None:
+def test_inserted_nodules_are_found_in_the_copy_that_holds_them(detections: DetectionCache) -> None:
     small = DevelopmentLung(lung(), TUMOUR)
     nodules = [specimen(f"LIDC-IDRI-{600 + i // 2:04d}_R_{i}", 3.0, texture=1.0 + i) for i in range(5)]
     faint = specimen("LIDC-IDRI-0700_R_1")
     nodules.append(type(faint)(**{**faint.__dict__, "hu_DHW": np.full_like(faint.hu_DHW, -700)}))
-    found = find_inserted(detector(), small, nodules, looks)
+    found = find_inserted(detector(), small, nodules, detections)
     assert found.matched.scans == 1
     assert sorted(s.key for s in found.specimens) == sorted(s.key for s in nodules)
     assert len(set(found.owner_K)) == 4
@@ -71,22 +71,22 @@ def test_inserted_nodules_are_found_in_the_copy_that_holds_them(looks: Looks) ->
     assert np.all(small.box.grid.hu_DHW == LUNG_HU), "the lung itself is left as it was"
 
 
-def test_the_tumour_of_the_lung_is_neither_hit_nor_false(looks: Looks) -> None:
+def test_the_tumour_of_the_lung_is_neither_hit_nor_false(detections: DetectionCache) -> None:
     box = lung()
     box.grid.hu_DHW[13:18, 13:18, 13:18] = 50.0
-    plain = find_in_lung(detector(), DevelopmentLung(box, TUMOUR), looks)
+    plain = find_in_lung(detector(), DevelopmentLung(box, TUMOUR), detections)
     assert plain.false_score_M.tolist() == [0.35]
     assert best_on_tumour(plain) == 0.9
-    unseen = find_in_lung(detector(), DevelopmentLung(lung(), TUMOUR), looks)
+    unseen = find_in_lung(detector(), DevelopmentLung(lung(), TUMOUR), detections)
     assert best_on_tumour(unseen) is None
     table = development_table(
-        find_inserted(detector(), DevelopmentLung(lung(), TUMOUR), [specimen()], looks), plain
+        find_inserted(detector(), DevelopmentLung(lung(), TUMOUR), [specimen()], detections), plain
     )
     assert [row["false_positives"] for row in table if row["threshold"] in (0.35, 0.4)] == [1.0, 0.0]
     assert table[0]["large"] == table[0]["all"] == 1.0
 
 
-def test_a_cube_is_seen_whole_in_one_piece(looks: Looks) -> None:
+def test_a_cube_is_seen_whole_in_one_piece(detections: DetectionCache) -> None:
     cube = specimen("cube-3")
     box = cube_box(cube)
     tiles = list(slabs(box.mask_DHW, 128, (8, 4, 4)))
@@ -94,7 +94,7 @@ def test_a_cube_is_seen_whole_in_one_piece(looks: Looks) -> None:
     assert tiles[0].low.tolist() == [0, 0, 0]
     assert tiles[0].high.tolist() == [21, 21, 21]
     assert np.array_equal(box.grid.hu_DHW[:, :, :21], cube.hu_DHW)
-    found = cubes_found(detector(), [cube, specimen("cube-4", radius=3)], looks)
+    found = cubes_found(detector(), [cube, specimen("cube-4", radius=3)], detections)
     assert (found["count"], found["found"]) == (2, 2)
     assert found["each"][0] == {"diameter_mm": 8.0, "probability": 0.9}
 
@@ -106,22 +106,24 @@ def test_marks_of_the_second_series_are_counted(tmp_path: Path, monkeypatch: pyt
     folder = tmp_path / "ct" / development.SECOND_SERIES
     folder.mkdir(parents=True)
     write_volume_file(Volume(hu, affine, "x"), folder / "x.nii.gz")
-    looking = detector()
+    searching = detector()
     monkeypatch.setattr(
-        looking,
+        searching,
         "detect",
         lambda volume: Detection([Candidate((0, 0, 0), 5, 0.5), Candidate((9, 0, 0), 5, 0.2)]),
     )
-    rows = second_series(looking, tmp_path, Looks(tmp_path / "looks", "x"))
+    rows = second_series(searching, tmp_path, DetectionCache(tmp_path / "detections", "x"))
     assert [row["marks"] for row in rows if row["threshold"] in (0.2, 0.25, 0.5, 0.55)] == [2, 1, 1, 0]
 
 
-def test_the_record_holds_every_part(looks: Looks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_holds_every_part(
+    detections: DetectionCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(development, "development_lung", lambda real: DevelopmentLung(lung(), TUMOUR))
     monkeypatch.setattr(development, "load_vois", lambda folder, split: [specimen()])
     monkeypatch.setattr(development, "load_cubes", lambda folder, split: [specimen("cube-1")])
     monkeypatch.setattr(development, "second_series", lambda *rest: [])
-    monkeypatch.setattr(development, "compact_looks", lambda cache, detector: looks)
+    monkeypatch.setattr(development, "compact_cache", lambda cache, detector: detections)
     record = measure_development(detector(0.3), tmp_path, tmp_path)
     assert json.loads(json.dumps(record)) == record
     assert record["headline"] == {

@@ -30,7 +30,7 @@ def test_places_are_deep_in_the_lung_apart_and_away_from_the_tumour() -> None:
         assert min(*p.voxel, *(95 - v for v in p.voxel)) >= 4 + p.specimen.diameter_mm / 2 + 3
 
 
-def test_vessels_and_airways_are_no_places() -> None:
+def test_vessels_and_airways_are_not_positions() -> None:
     box = lung(64)
     box.grid.hu_DHW[:, :, :40] = 40.0
     box.grid.hu_DHW[:, :, 40:50] = -1000.0
@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_places() -> None:
     assert first != other
 
 
-def test_a_lung_without_room_is_told() -> None:
+def test_a_lung_without_space_is_an_error() -> None:
     with pytest.raises(ValueError, match="no place 8 mm deep and 40 mm from 1 others"):
         Sites(lung(48)).draw([specimen(), specimen()], (0, 0))
 

@@ -42,7 +42,7 @@ def test_groups_tell_medians_of_what_was_found() -> None:
     assert summary([lost]) == {"count": 1, "found": 0, "away_mm": None, "diameter_error": None}
 
 
-def test_scattered_outlines_are_no_mass() -> None:
+def test_scattered_outlines_are_not_a_mass() -> None:
     axis = np.arange(21) - 10
     away = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2)
     ball = NoduleShape(0, 600, away <= 8, (1.0, 1.0, 1.0), {})

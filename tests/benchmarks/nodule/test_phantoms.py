@@ -54,17 +54,17 @@ def test_both_detectors_are_measured_on_the_same_set(
     chests: list[HeldOut], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compact = detector(threshold=0.5)
-    looked: list[str] = []
+    searched: list[str] = []
 
     def answer(volume: Volume) -> Detection:
-        looked.append(volume.uid)
+        searched.append(volume.uid)
         return Detection(SEEN[int(volume.uid)])
 
     monkeypatch.setattr(compact, "detect", answer)
     monkeypatch.setattr(BlobDetector, "detect", lambda self, volume: Detection([]))
-    record = measure_phantoms(compact, chests, tmp_path / "looks")
-    assert measure_phantoms(compact, chests, tmp_path / "looks") == record
-    assert looked == ["0", "1"], "the second time nothing is looked at"
+    record = measure_phantoms(compact, chests, tmp_path / "detections")
+    assert measure_phantoms(compact, chests, tmp_path / "detections") == record
+    assert searched == ["0", "1"], "the second time nothing is searched"
     assert record["compact"]["cpm"] > record["blob"]["cpm"] == 0
     assert record["compact"]["scans"] == record["blob"]["scans"] == 2
     assert record["compact"]["working_point"]["all"]["found"] == 2

@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_each_nodule_is_told_with_its_probability(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_nodule_is_reported_with_its_probability(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def detect(_: CompactDetector, volume: Volume) -> Detection:
         first, second, _third = (tuple(map(float, centre)) for centre in CENTRES)
         places = [(first, 0.9), (second, 0.3), ((-40.0, 20.0, 0.0), 0.7), ((0.0, 40.0, 0.0), 0.8)]
@@ -53,7 +53,7 @@ def test_each_nodule_is_told_with_its_probability(folder: Path, monkeypatch: pyt
     assert found["headline"] == {"found": "1 of 3", "false positives": "1"}
 
 
-def test_a_series_that_is_not_there_is_told_by_its_number(folder: Path) -> None:
+def test_a_series_that_is_not_there_is_reported_by_its_number(folder: Path) -> None:
     write_seriesuids(folder / "seriesuids.csv", ["one", "1.2.840.99"])
     with pytest.raises(InputError, match=r"series 2 of seriesuids\.csv is not there, or refused$"):
         measure_unseen(detector(), folder)

@@ -112,7 +112,7 @@ def _weights(anatomy: Anatomy, axes: list[np.ndarray], thickness: float, kernel:
 
     Rows sum to 1; beyond the anatomy, where there is air, to 0.
     """
-    found = []
+    weights = []
     low = anatomy.affine[:3, 3][::-1]
     for axis, wanted in enumerate(axes):
         source = low[axis] + anatomy.spacing_mm * np.arange(anatomy.hu_DHW.shape[axis])
@@ -126,8 +126,8 @@ def _weights(anatomy: Anatomy, axes: list[np.ndarray], thickness: float, kernel:
             weight = kernel.spread(gap / max(anatomy.spacing_mm, 1.0))
         weight /= weight.sum(1, keepdims=True)
         weight[beyond] = 0
-        found.append(weight.astype(np.float32))
-    return found
+        weights.append(weight.astype(np.float32))
+    return weights
 
 
 def _resample_z(anatomy: Anatomy, weight: np.ndarray) -> np.ndarray:
@@ -160,7 +160,7 @@ def noise_map(
 
 
 def noise_sigma(kernel: Kernel, pixel_mm: float, thickness_mm: float, dose: float) -> float:
-    """Return the noise's standard deviation, HU: the same raw data look noisier through a sharper kernel."""
+    """Return the noise's standard deviation, HU: the same raw data are noisier through a sharper kernel."""
     return _NOISE_HU * np.sqrt(_power(kernel, pixel_mm) / _power(KERNELS["soft"], 0.7) / thickness_mm / dose)
 
 
@@ -170,8 +170,8 @@ def _power(kernel: Kernel, pixel_mm: float) -> float:
 
 
 def _circle(matrix: int) -> np.ndarray:
-    place = np.arange(matrix) - (matrix - 1) / 2
-    return np.asarray(np.hypot(place[:, None], place[None, :]) <= matrix / 2)
+    offsets = np.arange(matrix) - (matrix - 1) / 2
+    return np.asarray(np.hypot(offsets[:, None], offsets[None, :]) <= matrix / 2)
 
 
 class NoiseMaker:

@@ -151,7 +151,7 @@ def _sternum(outer: np.ndarray, inner: np.ndarray, grid: Grid, build: Build) -> 
     front = middle - deep - 6
     swell = np.interp(heights / build.height, [0.30, 0.36, 0.7, 0.78, 0.90], [3.0, 4.6, 4.4, 5.2, 6.0])
     spread = np.interp(heights / build.height, [0.30, 0.36, 0.7, 0.78, 0.90], [3, 10, 7, 12, 18])
-    for place in np.linspace(-1.3, 1.3, 9):
-        points = np.stack([heights, front, place * spread], 1)
+    for share in np.linspace(-1.3, 1.3, 9):
+        points = np.stack([heights, front, share * spread], 1)
         draw_tube(outer, grid, points, swell)
         draw_tube(inner, grid, points, swell - 1.4)

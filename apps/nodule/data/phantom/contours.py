@@ -33,7 +33,7 @@ _BEYOND_MM = 3.0  # how far outside the body its field still falls
 
 
 def is_test_patient(patient: int) -> bool:
-    """Tell whether a LIDC-IDRI patient number belongs to the real test data, which nothing here may use."""
+    """Return whether a LIDC-IDRI patient number belongs to the real test data, which nothing here may use."""
     return patient in (1, 2, 3, 63) or patient >= 900
 
 
@@ -113,7 +113,7 @@ def sample_alpha(
     """Sample a body on a grid: the covered part of each voxel (D, H, W), float32, centroid at the middle + offset.
 
     turn: (3, 3), from body axes to grid axes. Voxels thicker than 1 mm are sampled several times and averaged.
-    extra_mm: empty room to keep around the body.
+    extra_mm: empty margin to keep around the body.
     """
     scale = diameter_mm / body.diameter_mm
     spacing = np.asarray(spacing_mm, float)

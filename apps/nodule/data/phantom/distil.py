@@ -103,7 +103,7 @@ def read_annotations(database: sqlite3.Connection) -> list[Annotation]:
         "select annotation_id, image_z_position, inclusion, coords from contours order by id"
     ):
         outlines[row[0]].append(row[1:])
-    found = []
+    shapes = []
     columns = ", ".join(f'"{name}"' for name in RATINGS)
     for number, scan, *ratings in database.execute(
         f"select id, scan_id, {columns} from annotations order by id"
@@ -112,8 +112,8 @@ def read_annotations(database: sqlite3.Connection) -> list[Annotation]:
         if not is_test_patient(patient):
             one = _annotation(scan, patient, pixel, np.unique(heights[scan]), outlines[number], ratings)
             if one is not None:
-                found.append(one)
-    return found
+                shapes.append(one)
+    return shapes
 
 
 def _annotation(

@@ -181,13 +181,13 @@ def _cones(
     weight_K: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return flat voxel numbers and covers (> 0) of K tubes with boxes of one size; all lengths in voxels."""
-    place, gap = [], []
+    inside, gap = [], []
     index = np.zeros((1, 1, 1, 1), int)
     for axis in range(3):
         form = [len(low_K3), 1, 1, 1]
         form[axis + 1] = int(size[axis])
         at = low_K3[:, axis, None] + np.arange(size[axis])
-        place.append(((at >= 0) & (at < shape[axis])).reshape(form))
+        inside.append(((at >= 0) & (at < shape[axis])).reshape(form))
         gap.append((at - a_K3[:, axis, None]).astype(np.float32).reshape(form))
         index = index * shape[axis] + at.reshape(form)
     v = (b_K3 - a_K3).astype(np.float32)[:, :, None, None, None]
@@ -200,7 +200,7 @@ def _cones(
     t *= (rb_K - ra_K).astype(np.float32).reshape(-1, 1, 1, 1)
     t += (ra_K + 0.5).astype(np.float32).reshape(-1, 1, 1, 1)
     t -= np.sqrt(far)
-    hit = (t > 0) & place[0] & place[1] & place[2]
+    hit = (t > 0) & inside[0] & inside[1] & inside[2]
     owner = np.nonzero(hit)[0]
     return index[hit], np.minimum(t[hit], 1) * weight_K[owner].astype(np.float32)
 

@@ -25,7 +25,7 @@ from apps.nodule.data.phantom.nodules import (
     insert,
     render_nodule,
 )
-from apps.nodule.data.phantom.placement import PLACEMENTS, Places, draw_placement
+from apps.nodule.data.phantom.placement import PLACEMENTS, Sites, draw_placement
 from apps.nodule.data.volume import Volume
 
 FIRST_TEST_SEED = 100_000
@@ -134,29 +134,29 @@ def make_phantom(seed: int, spec: PhantomSpec | None = None) -> Phantom:
 
 
 def add_nodules(anatomy: Anatomy, spec: PhantomSpec, rng: np.random.Generator) -> tuple[PhantomNodule, ...]:
-    """Put nodules into an anatomy, in place; a draw that finds no room (a small lung) is left out."""
+    """Put nodules into an anatomy, in place; a draw that finds no space (a small lung) is left out."""
     count = int(rng.integers(spec.nodules[0], spec.nodules[1] + 1))
     if count == 0:
         return ()
     library = load_shapes(spec.split)
     spacing = (anatomy.spacing_mm,) * 3
-    places = Places(anatomy.lung_mask_DHW, anatomy.label_DHW == VESSEL, spacing)
+    sites = Sites(anatomy.lung_mask_DHW, anatomy.label_DHW == VESSEL, spacing)
     keep = anatomy.lung_DHW.astype(np.float32)
     taken: list[tuple[np.ndarray, float]] = []
-    found: list[PhantomNodule] = []
+    entered: list[PhantomNodule] = []
     for _ in range(count):
         diameter = draw_diameter_mm(rng)
         kind, placement = spec.kind or draw_kind(rng), spec.placement or draw_placement(rng)
         clear = [(v, d / 2 + diameter / 2 + 6) for v, d in taken]
-        voxel = places.pick(placement, diameter, rng, clear)
+        voxel = sites.pick(placement, diameter, rng, clear)
         if voxel is None:
             continue
         z, y, x = rng.uniform(-0.5, 0.5, 3)
         nodule = render_nodule(library.draw(rng, diameter), spacing, kind, rng, diameter, offset=(z, y, x))
         inserted = insert(anatomy.hu_DHW, nodule, voxel, spacing, keep)
         taken.append((np.array(voxel), diameter))
-        found.append(_describe(anatomy, inserted, kind, placement))
-    return tuple(found)
+        entered.append(_describe(anatomy, inserted, kind, placement))
+    return tuple(entered)
 
 
 def _describe(anatomy: Anatomy, inserted: Inserted, kind: str, placement: str) -> PhantomNodule:

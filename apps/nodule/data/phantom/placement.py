@@ -18,7 +18,7 @@ def draw_placement(rng: np.random.Generator) -> str:
     return str(rng.choice(PLACEMENTS, p=PLACEMENT_SHARES))
 
 
-class Places:
+class Sites:
     """Finds voxels for nodules, given a lung mask and (or not) a mask of vessels and airways.
 
     lung_DHW, vessel_DHW: bool, one grid. Distances are measured once, on a grid of about 2 mm, so that whole lungs
@@ -64,7 +64,7 @@ class Places:
         rng: np.random.Generator,
         away_from: list[tuple[np.ndarray, float]] | None = None,
     ) -> tuple[int, int, int] | None:
-        """Return a voxel for a nodule's middle, or None where the lung has no such place.
+        """Return a voxel for a nodule's middle, or None where the lung has no such position.
 
         away_from: (voxel, distance in mm) pairs to keep clear of, such as nodules already there.
         """

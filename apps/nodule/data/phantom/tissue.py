@@ -127,7 +127,7 @@ def _table(hu: np.ndarray, build: Build, axes: form.Axes) -> np.ndarray:
 
 def nodes(build: Build, rng: np.random.Generator) -> list[tuple[np.ndarray, float]]:
     """Return lymph nodes (centre (z, y, x), radius mm) at the hila and along the trachea."""
-    found = []
+    lymph_nodes = []
     for _ in range(int(rng.integers(6, 16))):
         side = rng.choice([-1.0, 1.0])
         if rng.uniform() < 0.6:
@@ -138,5 +138,5 @@ def nodes(build: Build, rng: np.random.Generator) -> list[tuple[np.ndarray, floa
             centre = np.array(
                 [build.hilum_z + rng.uniform(5, 60), 2 + rng.normal(0, 9), side * rng.uniform(10, 24)]
             )
-        found.append((centre, float(rng.uniform(3, 7.5))))
-    return found
+        lymph_nodes.append((centre, float(rng.uniform(3, 7.5))))
+    return lymph_nodes

@@ -55,10 +55,10 @@ def grow(root_3: np.ndarray, tips_N3: np.ndarray, tip_radius_mm: float, rng: np.
     count = len(points)
     parent = np.full(count, -1)
     way = np.zeros(count)
-    room = np.full(count, 2)
-    room[0] = 5
+    free = np.full(count, 2)
+    free[0] = 5
     direction = np.zeros((count, 3))
-    closed = np.zeros(count)  # a node without room costs infinitely much
+    closed = np.zeros(count)  # a node without a free branch costs infinitely much
     for i in range(1, count):
         step = points[i] - points[:i]
         length = np.sqrt(np.einsum("ij,ij->i", step, step))
@@ -68,8 +68,8 @@ def grow(root_3: np.ndarray, tips_N3: np.ndarray, tip_radius_mm: float, rng: np.
         parent[i] = best
         way[i] = way[best] + length[best]
         direction[i] = step[best] / max(length[best], 1e-6)
-        room[best] -= 1
-        if room[best] == 0:
+        free[best] -= 1
+        if free[best] == 0:
             closed[best] = np.inf
     leaves = _leaves(parent)
     radius = tip_radius_mm * leaves ** (1 / MURRAY)

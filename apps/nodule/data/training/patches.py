@@ -1,4 +1,4 @@
-"""Training patches: real and synthetic nodules set into real and generated lungs, and what only looks like one."""
+"""Training patches: real and synthetic nodules set into real and generated lungs, and what only resembles one."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class PatchMaker:
         return self._at(scene, _one(scene.centres_N3, rng), rng, edge)
 
     def _tempting(self, rng: np.random.Generator, edge: int) -> Patch:
-        """A place that a detector took for a nodule, and is none."""
+        """A false positive: what a detector took for a nodule."""
         scenes = [s for s in self.scenes if len(s.tempting_K3)]
         if not scenes:
             return self._dense(rng, edge)
@@ -129,16 +129,16 @@ class PatchMaker:
         return self.scenes[int(rng.integers(len(self.scenes)))]
 
     def _site(self, rng: np.random.Generator, edge: int) -> tuple[Patch, np.ndarray]:
-        """A patch with a place in it, in voxels, where a nodule may be set in."""
+        """A patch with a position in it, in voxels, where a nodule may be set in."""
         scenes = self._accepting()
         scene = scenes[int(rng.integers(len(scenes)))]
-        place = _at_wall(scene, rng) if rng.random() < AT_WALL else _one(scene.airy_M3, rng)
+        position = _at_wall(scene, rng) if rng.random() < AT_WALL else _one(scene.airy_M3, rng)
         point = np.rint(self._point(rng, edge))
-        hu, valid = cut(scene.hu_DHW, (place - point).astype(int), edge)
-        return Patch(hu, scene.centres_N3 - (place - point), scene.diameters_N, valid), point
+        hu, valid = cut(scene.hu_DHW, (position - point).astype(int), edge)
+        return Patch(hu, scene.centres_N3 - (position - point), scene.diameters_N, valid), point
 
-    def _at(self, scene: Scene, place: np.ndarray, rng: np.random.Generator, edge: int) -> Patch:
-        corner = np.rint(place - self._point(rng, edge)).astype(int)
+    def _at(self, scene: Scene, position: np.ndarray, rng: np.random.Generator, edge: int) -> Patch:
+        corner = np.rint(position - self._point(rng, edge)).astype(int)
         hu, valid = cut(scene.hu_DHW, corner, edge)
         return Patch(hu, scene.centres_N3 - corner, scene.diameters_N, valid)
 
@@ -153,11 +153,11 @@ class PatchMaker:
             return patch
         outline = outlines[int(rng.integers(len(outlines)))]
         scene = self._scene(rng)
-        place = _one(scene.dense_M3, rng)
-        if len(scene.centres_N3) and np.linalg.norm(scene.centres_N3 - place, axis=1).min() < 40:
+        position = _one(scene.dense_M3, rng)
+        if len(scene.centres_N3) and np.linalg.norm(scene.centres_N3 - position, axis=1).min() < 40:
             return patch
         edge = max(outline.hu_DHW.shape)
-        hu, _ = cut(scene.hu_DHW, np.rint(place - edge / 2).astype(int), edge)
+        hu, _ = cut(scene.hu_DHW, np.rint(position - edge / 2).astype(int), edge)
         cropped = hu[tuple(slice(0, n) for n in outline.hu_DHW.shape)]
         weight = _block_weight(cropped.shape) if rng.random() < AS_BLOCK else outline.alpha_DHW
         piece = Specimen("", cropped, outline.outline_DHW, weight, outline.centre, 0.0, {})
@@ -170,14 +170,14 @@ def _one(places_M3: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _at_wall(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """Of a dozen places in the parenchyma, the one with the densest surroundings: at the pleura, or a large vessel."""
-    places = scene.airy_M3[rng.integers(len(scene.airy_M3), size=12)].astype(int)
-    around = [cut(scene.hu_DHW, place - WALL_REACH, 2 * WALL_REACH + 1)[0] for place in places]
+    """Of a dozen positions in the parenchyma, the one with the densest surroundings: a pleura or a large vessel."""
+    positions = scene.airy_M3[rng.integers(len(scene.airy_M3), size=12)].astype(int)
+    around = [cut(scene.hu_DHW, position - WALL_REACH, 2 * WALL_REACH + 1)[0] for position in positions]
     density = np.array([hu[::3, ::3, ::3].mean() for hu in around])
     for centre, diameter in zip(scene.centres_N3, scene.diameters_N, strict=True):
         # a known nodule is dense too, and must not be painted over
-        density[np.linalg.norm(places - centre, axis=1) < diameter / 2 + CLEAR_OF_KNOWN] = -np.inf
-    return places[int(np.argmax(density))].astype(float)
+        density[np.linalg.norm(positions - centre, axis=1) < diameter / 2 + CLEAR_OF_KNOWN] = -np.inf
+    return positions[int(np.argmax(density))].astype(float)
 
 
 def _turned(specimen: Specimen, rng: np.random.Generator) -> Specimen:

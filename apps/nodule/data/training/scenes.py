@@ -1,4 +1,4 @@
-"""A lung ready to cut training patches from: voxels of 1 mm, what is known of its nodules, where to look."""
+"""A lung ready to cut training patches from: voxels of 1 mm, what is known of its nodules, where to cut."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Scene:
 
     hu_DHW: int16. centres_N3: known nodules, voxels (d, h, w); diameters_N: mm. airy_M3, dense_M3: voxels of
     parenchyma, and of what is denser. accepts: whether further nodules may be inserted.
-    tempting_K3: places a detector took for a nodule and none is known; found during training.
+    tempting_K3: what a detector took for a nodule where none is known; mined during training.
     """
 
     hu_DHW: np.ndarray
@@ -52,8 +52,8 @@ def make_scene(box: LungBox, centres_mm_N3: np.ndarray, diameters_N: np.ndarray,
 
 def write_scene(path: Path, scene: Scene) -> None:
     """Keep a scene in a file; what detectors were tempted by is not kept."""
-    places = (scene.airy_M3, scene.dense_M3)
-    arrays = (scene.hu_DHW, scene.centres_N3, scene.diameters_N, *places, np.array(scene.accepts))
+    points = (scene.airy_M3, scene.dense_M3)
+    arrays = (scene.hu_DHW, scene.centres_N3, scene.diameters_N, *points, np.array(scene.accepts))
     write_arrays(path, dict(zip(NAMES, arrays, strict=True)))
 
 

@@ -123,7 +123,7 @@ def _chest(root: Path, name: str, tumour: dict[str, float]) -> Scene:
 
 
 def _own(data: DataConfig, log: RunLog) -> Iterator[Scene]:
-    """The user's volumes; a series that is no chest CT or cannot be read is left out, and the log says why."""
+    """The user's volumes; a series that is not a chest CT or cannot be read is left out, and the log says why."""
     if not data.volumes or not data.annotations:
         raise BAD_INPUT("no_own_data")
     known = read_annotations(Path(data.annotations))

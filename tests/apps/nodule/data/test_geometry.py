@@ -60,7 +60,7 @@ def test_affine_maps_an_index_as_the_standard_maps_a_pixel(turn: np.ndarray) -> 
         # PS3.3 C.7.6.2.1-1: P = S + X * (column spacing) * column index + Y * (row spacing) * row index
         expected = positions[d] + row_direction * column_spacing * w + column_direction * row_spacing * h
         np.testing.assert_allclose(grid.affine @ (d, h, w, 1), [*expected, 1], atol=1e-9)
-    assert [place[0] for place in grid.places] == [3, 1, 4, 6, 0, 8, 5, 7, 2]
+    assert [members[0] for members in grid.slices] == [3, 1, 4, 6, 0, 8, 5, 7, 2]
     assert grid.step_mm == pytest.approx(step)
     assert grid.notes == ()
 
@@ -70,7 +70,7 @@ def test_affine_maps_an_index_as_the_standard_maps_a_pixel(turn: np.ndarray) -> 
 def test_order_of_files_does_not_matter(order: list[int]) -> None:
     frames = along_z(np.arange(12) * 1.25)
     grid = grid_of([frames[i] for i in order])
-    assert [order[place[0]] for place in grid.places] == list(range(12))
+    assert [order[members[0]] for members in grid.slices] == list(range(12))
     np.testing.assert_array_equal(grid.affine, grid_of(frames).affine)
 
 
@@ -94,7 +94,7 @@ def test_many_gaps_are_summed_up() -> None:
     assert sentence.endswith("1 between 19.0 and 21.0 mm and 2 more gaps).")
 
 
-def test_uneven_steps_are_no_gap() -> None:
+def test_uneven_steps_are_not_a_gap() -> None:
     z = np.concatenate([np.arange(20) * 2.5, 51.1 + np.arange(10) * 3.6])
     assert refusal(along_z(z)) == (
         "uneven_spacing",
@@ -111,7 +111,7 @@ def test_slices_shifted_in_their_plane_are_refused() -> None:
 
 def test_equal_positions_share_a_place() -> None:
     grid = grid_of(along_z([0, 1, 1.001, 2, 3, 0]))
-    assert grid.places == ((0, 5), (1, 2), (3,), (4,))
+    assert grid.slices == ((0, 5), (1, 2), (3,), (4,))
 
 
 def test_one_position_for_all_is_refused() -> None:

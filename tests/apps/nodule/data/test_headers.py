@@ -108,9 +108,9 @@ def test_a_series_uid_that_is_none_never_names_a_folder(tmp_path: Path, uid: str
     assert refusal(path) == "no_uid"
 
 
-def test_what_only_looks_like_dicom(tmp_path: Path) -> None:
+def test_what_only_resembles_dicom(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    path.write_bytes(b"\0" * 128 + b"DICM" + b"rubbish that is no element" * 20)
+    path.write_bytes(b"\0" * 128 + b"DICM" + b"rubbish that is not an element" * 20)
     assert refusal(path) in ("truncated", "not_dicom")
     path.write_bytes(b"\0" * 128 + b"DICM")
     assert refusal(path) in ("truncated", "not_dicom")

@@ -100,7 +100,7 @@ def spoil_uid(datasets: list[Dataset]) -> None:
         (spoil_uid, {"no_uid"}),
     ],
 )
-def test_nothing_of_the_patient_is_told(
+def test_nothing_of_the_patient_is_reported(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -114,29 +114,29 @@ def test_nothing_of_the_patient_is_told(
         save(datasets, tmp_path / CANARY, CANARY)
     caplog.clear()
     capfd.readouterr()
-    told: list[str] = []
+    output: list[str] = []
     seen: set[str] = set()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         for item in scan(tmp_path):
-            told += [item.code, item.sentence]
+            output += [item.code, item.sentence]
             seen.add(item.code)
             if item.status == "accepted":
                 seen.remove(item.code)
                 try:
                     volume = load(item)
                 except ItemRefused as error:
-                    told += [error.code, error.sentence, str(error), repr(error), repr(error.__cause__)]
+                    output += [error.code, error.sentence, str(error), repr(error), repr(error.__cause__)]
                     seen.add(error.code)
                 else:
-                    told += [text for note in volume.notes for text in note]
+                    output += [text for note in volume.notes for text in note]
                     seen.add("loaded")
                     assert volume.sources[0].PatientID == CANARY
     assert seen == codes
-    told += [str(warning.message) for warning in heard] + [record.getMessage() for record in caplog.records]
-    told += [*capfd.readouterr()]
-    assert len(told) > 3
-    assert not [text for text in told if CANARY in text or UID_CANARY in text]
+    output += [str(warning.message) for warning in heard] + [record.getMessage() for record in caplog.records]
+    output += [*capfd.readouterr()]
+    assert len(output) > 3
+    assert not [text for text in output if CANARY in text or UID_CANARY in text]
     assert heard == []
 
 

@@ -56,7 +56,7 @@ def test_columns_are_found_by_name_in_any_order(tmp_path: Path) -> None:
     assert np.isnan(marks.diameter_N).all()
 
 
-def test_a_detector_that_found_nothing_is_no_fault(tmp_path: Path) -> None:
+def test_a_detector_that_found_nothing_is_not_a_fault(tmp_path: Path) -> None:
     marks = read_predictions(file_of(tmp_path, MARKS))
     assert marks.series == ()
     assert marks.centre_N3.shape == (0, 3)

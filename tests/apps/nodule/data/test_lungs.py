@@ -111,7 +111,7 @@ def test_a_lung_cut_off_by_the_field_of_view_is_searched_beside_a_whole_one() ->
 
 
 @pytest.mark.parametrize("foam", [-940.0, -870.0])
-def test_a_pad_under_the_patient_is_no_lung(foam: float) -> None:
+def test_a_pad_under_the_patient_is_not_a_lung(foam: float) -> None:
     hu, truth = picture(Body(trunk_mm=(95.0, 60.0)))
     hu[:, -6:] = TISSUE  # the shell of the table
     hu[:, -5:] = foam  # half a litre, open to the sides of the image

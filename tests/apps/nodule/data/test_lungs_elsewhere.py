@@ -65,7 +65,7 @@ def test_stool_in_gas_under_the_diaphragm_is_not_searched(gas_hu: float, wall_mm
     assert lungs.bowel_DHW[pocket & ~stool].mean() > 0.5
 
 
-def test_stool_mixed_with_gas_is_no_lung() -> None:
+def test_stool_mixed_with_gas_is_not_a_lung() -> None:
     hu, _ = trunk(lungs=False)
     colon = (np.abs(X - 70) < 25) & (np.abs(Y) < 25) & (np.abs(Z) < 60)
     mottled = np.random.default_rng(2).choice([GAS, STOOL], hu.shape, p=[0.6, 0.4])
@@ -175,7 +175,7 @@ def test_lungs_cut_off_by_a_circle_of_view_meet_its_padding(padding: float) -> N
     assert not mask[~circle & (np.sqrt(X**2 + Y**2) + 0 * Z > 82)].any()
 
 
-def test_a_blanket_in_a_room_without_noise_is_no_lung() -> None:
+def test_a_blanket_in_a_room_without_noise_is_not_a_lung() -> None:
     assert not find_lungs(legs().astype(np.float32), GRID).air_DHW.any()
 
 

@@ -1,4 +1,4 @@
-"""NIfTI files as they are: cut, damaged, misnamed, without orientation, with two, with what is no number."""
+"""NIfTI files as they are: cut, damaged, misnamed, without orientation, with two, with NaN."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_content_decides_and_not_the_name(tmp_path: Path) -> None:
         assert [code for code, _ in read_nifti_header(tmp_path / name).notes] == ["name_not_content"]
 
 
-def test_what_is_no_number_stays_what_it_is(tmp_path: Path) -> None:
+def test_what_is_not_a_number_stays_what_it_is(tmp_path: Path) -> None:
     values = VALUES.astype(np.float32)
     values[1, 2, 3], values[0, 0, 0] = np.nan, np.inf
     got = voxels(write(tmp_path / "a.nii.gz", values))
@@ -124,7 +124,7 @@ def test_values_are_scaled_as_the_header_says(tmp_path: Path, slope: float, inte
     np.testing.assert_array_equal(voxels(path), VALUES if plain else VALUES * slope + inter)
 
 
-def test_no_orientation_is_told(tmp_path: Path) -> None:
+def test_no_orientation_is_reported(tmp_path: Path) -> None:
     path = put(write(tmp_path / "a.nii"), 252, "<2h", 0, 0)
     header = read_nifti_header(path)
     assert not header.is_oriented
@@ -137,7 +137,7 @@ def test_no_orientation_is_told(tmp_path: Path) -> None:
     ("codes", "shifted"), [((1, 1), True), ((1, 2), False), ((2, 1), True), ((0, 1), True)]
 )
 def test_two_placements_that_differ(tmp_path: Path, codes: tuple[int, int], shifted: bool) -> None:
-    """The s-form is moved by 40 mm to the left; which of the two counts, and that they differ, is told."""
+    """The s-form is moved by 40 mm to the left; which of the two counts, and that they differ, is noted."""
     path = write(tmp_path / "a.nii")
     kept = read_nifti_header(path).affine
     put(put(path, 252, "<2h", *codes), 292, "<f", struct.unpack_from("<f", path.read_bytes(), 292)[0] - 40)
@@ -145,11 +145,11 @@ def test_two_placements_that_differ(tmp_path: Path, codes: tuple[int, int], shif
     assert kept is not None
     assert header.affine is not None
     np.testing.assert_allclose(header.affine[0, 3] - kept[0, 3], 40.0 if shifted else 0.0, atol=1e-4)
-    told = (
+    entry = (
         "two_placements",
         "The file's s-form and q-form place it up to 40.00 mm apart; the scanner's own was used.",
     )
-    assert header.notes == ((told,) if codes[0] else ())
+    assert header.notes == ((entry,) if codes[0] else ())
 
 
 @pytest.mark.parametrize(("unit", "factor"), [(0, 1), (2, 1), (1, 1000), (3, 0.001)])
@@ -183,7 +183,7 @@ def test_nifti_2(tmp_path: Path, order: str) -> None:
     assert code_of(path) == "truncated"
 
 
-def test_what_is_no_nifti(tmp_path: Path) -> None:
+def test_what_is_not_a_nifti(tmp_path: Path) -> None:
     for name, data in (("a.nii", b"text" * 200), ("b.nii.gz", b"text" * 200), ("c.nii", b"")):
         (tmp_path / name).write_bytes(data)
         assert code_of(tmp_path / name) == "unreadable_volume", name

@@ -30,7 +30,7 @@ Mark = Callable[[int, int, Dataset], None]
 
 
 def chest(extra_hu: int, first: int = 0, slices: int = 24, offset_mm: float = 0.0) -> Volume:
-    """Slices `first` and on of one long chest; `extra_hu` tells the stacks apart."""
+    """Slices `first` and on of one long chest; `extra_hu` separates the stacks."""
     whole = chest_volume(slices=60)
     affine = grid_affine()
     affine[2, 3] += 2.5 * first + offset_mm

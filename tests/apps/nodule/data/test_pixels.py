@@ -51,7 +51,7 @@ def test_unsigned_and_signed_storage_give_the_same(hu: list[int], bits: int) -> 
         np.testing.assert_array_equal(got, wanted)
 
 
-def test_bits_outside_the_stored_ones_are_no_value() -> None:
+def test_bits_outside_the_stored_ones_are_not_a_value() -> None:
     # 12 bits that end at bit 13, overlay bits above and rubbish below: PS3.5 8.1.1.
     value = 0b1100_0000_0000_0011 | (1500 << 2)
     got = to_hounsfield(np.array([[value]], np.uint16), pixel_module(12, high_bit=13), PLAIN)
@@ -152,7 +152,7 @@ def test_eight_bits(tmp_path: object) -> None:
     np.testing.assert_array_equal(got, stored.astype(int) * 8 - 1024)
 
 
-def test_what_looks_like_a_chest() -> None:
+def test_what_resembles_a_chest() -> None:
     chest = chest_volume().hu_DHW
     assert looks_like_hounsfield(chest)
     assert looks_like_hounsfield(chest.astype(np.float32))
@@ -172,7 +172,7 @@ def test_the_scale_of_a_chest_counts_no_filling() -> None:
 
 
 @pytest.mark.parametrize("value", [None, [1, 2], 1.5])
-def test_what_is_no_whole_number_counts_as_absent(value: object) -> None:
+def test_what_is_not_a_whole_number_counts_as_absent(value: object) -> None:
     dataset = Dataset()
     if value is not None:
         dataset.add_new("BitsStored", "US" if value != 1.5 else "FD", value)

@@ -1,4 +1,4 @@
-"""Images in a series that are no slices of it are left out with a note; the rest is read as ever."""
+"""Images in a series that are not slices of it are left out with a note; the rest is read as ever."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def other_spacing() -> Dataset:
     [coronal, sagittal, page, bare_page, colour_page, other_size, other_spacing],
     ids=lambda make: make.__name__,
 )
-def test_one_image_that_is_no_slice(tmp_path: Path, make: Callable[[], Dataset]) -> None:
+def test_one_image_that_is_not_a_slice(tmp_path: Path, make: Callable[[], Dataset]) -> None:
     save(chest_series(), tmp_path)
     save([make()], tmp_path, "x")
     item = only(tmp_path)
@@ -117,7 +117,7 @@ def test_too_many_of_another_kind_are_a_fault(tmp_path: Path) -> None:
     assert [item.code for item in scan(tmp_path)] == ["mixed_sizes"]
 
 
-def test_a_slice_without_its_position_is_no_stray(tmp_path: Path) -> None:
+def test_a_slice_without_its_position_is_not_a_stray(tmp_path: Path) -> None:
     datasets = chest_series()
     del datasets[23].ImagePositionPatient
     save(datasets, tmp_path)

@@ -1,4 +1,4 @@
-"""A few images tell whether the values of a series are Hounsfield units."""
+"""A few images show whether the values of a series are Hounsfield units."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_filling_below_air_becomes_air(tmp_path: Path) -> None:
     np.testing.assert_array_equal(got[:, 1:], hu_DHW[:, 1:])
 
 
-def test_a_fourth_axis_of_one_is_no_axis(tmp_path: Path) -> None:
+def test_a_fourth_axis_of_one_is_not_an_axis(tmp_path: Path) -> None:
     path = write(tmp_path / "a.nii.gz", chest_volume().hu_DHW[None])
     with quiet_libraries():
         assert read_volume_file(path, "x").hu_DHW.shape == (24, 32, 40)
@@ -127,7 +127,7 @@ NOT_HU = "The values are not Hounsfield units of a chest: they hold no air or no
 UNREADABLE = "The volume file cannot be read."
 
 
-def test_what_is_no_ct_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_ct_is_refused(tmp_path: Path) -> None:
     hu_DHW = chest_volume().hu_DHW
     broken = hu_DHW.astype(np.float32)
     broken[3, 4, :5] = np.nan
@@ -273,7 +273,7 @@ def test_a_volume_without_orientation_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_is_no_number_is_refused_in_every_format(tmp_path: Path, suffix: str) -> None:
+def test_what_is_not_a_number_is_refused_in_every_format(tmp_path: Path, suffix: str) -> None:
     values = chest_volume().hu_DHW.astype(np.float32)
     values[3, 4, 5], values[3, 4, 6] = np.nan, np.inf
     assert refusal(write(tmp_path / f"a{suffix}", values)) == (

@@ -52,7 +52,7 @@ def test_a_negative_diameter_counts_as_10_mm() -> None:
     assert judged(table([(0, 0, 0, 5.0, 0.9)]), nodules).detected == 0
 
 
-def test_the_highest_score_counts_and_double_hits_are_no_false_positives() -> None:
+def test_the_highest_score_counts_and_double_hits_are_not_false_positives() -> None:
     matched = judged(
         table([(0, 0, 0, 0, 0.2), (0, 1, 0, 0, 0.7), (0, 0, 1, 0, 0.5)]), table([(0, 0, 0, 0, 9.0)])
     )

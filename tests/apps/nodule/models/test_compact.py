@@ -26,7 +26,7 @@ def test_normalise_maps_air_and_bone_to_the_ends() -> None:
 def test_the_weights_fit_into_the_package() -> None:
     parameters = sum(p.numel() for p in CompactNet().parameters())
     assert parameters == 1_931_226
-    assert 4 * parameters < 8e6, "bytes; all embedded weights of the house together may take 60 MB"
+    assert 4 * parameters < 8e6, "bytes; all embedded weights of the apps together may take 60 MB"
 
 
 @pytest.mark.parametrize("size", [(8, 8, 8), (24, 40, 16)])

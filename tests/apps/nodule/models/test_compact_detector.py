@@ -99,8 +99,8 @@ def test_the_floor_and_the_most_candidates_hold() -> None:
     assert all(c.probability >= 0.6 for c in detector(candidate_threshold=0.6).detect(volume).candidates)
 
 
-def test_what_lies_outside_the_lungs_is_no_proposal() -> None:
-    """A stone in the air beside the chest looks like a nodule to the network."""
+def test_what_lies_outside_the_lungs_is_not_a_proposal() -> None:
+    """A stone in the air beside the chest resembles a nodule to the network."""
     outside = Ball((86.0, 62.0, 0.0), 8.0)
     volume = small_scan(Body(balls=(*BALLS, outside)))
     centres = [c.centre_mm for c in detector(candidate_threshold=0.0).detect(volume).candidates]

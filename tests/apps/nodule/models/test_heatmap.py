@@ -131,7 +131,7 @@ def test_the_judges_loss_points_to_the_truth() -> None:
     assert output.grad is not None
     assert output.grad[0, 0] < 0 < output.grad[1, 0]
     assert (torch.sign(output.grad[0, 1:]) == -torch.sign(box[0])).all()
-    assert (output.grad[1, 1:] == 0).all(), "what is no nodule has no box"
+    assert (output.grad[1, 1:] == 0).all(), "what is not a nodule has no box"
     none = judge_loss(output, torch.zeros(2), box)
     assert none["box"] == 0
     assert torch.isfinite(none["verdict"])

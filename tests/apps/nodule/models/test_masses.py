@@ -55,7 +55,7 @@ def test_what_the_coarse_search_finds_is_measured_once(volume: Volume) -> None:
     assert seen == [(located, 0.6)]
 
 
-def test_a_mass_takes_the_place_of_the_marks_at_its_rim(volume: Volume, mass: Finding) -> None:
+def test_a_mass_replaces_the_marks_at_its_rim(volume: Volume, mass: Finding) -> None:
     x, y, z = MASS.centre_mm
     rim = Candidate((x - 21.0, y, z), 9.0, 0.9)
     beyond = Candidate((x - 35.0, y, z), 8.0, 0.7)
@@ -123,7 +123,7 @@ def looking(diameter: float, *logits: float) -> CompactDetector:
     return CompactDetector(net, "test", 0.5, ModelConfig(), torch.device("cpu"))
 
 
-def test_a_wide_place_in_doubt_is_judged_on_a_coarser_grid(volume: Volume) -> None:
+def test_a_wide_proposal_in_doubt_is_judged_on_a_coarser_grid(volume: Volume) -> None:
     """25 voxels of 3 mm: the verdict, the place and the size are those of the second cube, of 4.5 mm."""
     located = locate_lungs(volume)
     doubted, sure = (looking(25.0, *logits).search(located, 0.6) for logits in ((-1.0, 3.0), (3.0,)))
@@ -137,7 +137,9 @@ def test_a_wide_place_in_doubt_is_judged_on_a_coarser_grid(volume: Volume) -> No
 
 
 @pytest.mark.parametrize(("diameter", "logit"), [(10.0, -1.0), (25.0, -3.0)])
-def test_a_narrow_place_and_a_clear_no_are_judged_once(volume: Volume, diameter: float, logit: float) -> None:
+def test_a_narrow_proposal_and_a_clear_no_are_judged_once(
+    volume: Volume, diameter: float, logit: float
+) -> None:
     assert looking(diameter, logit).search(locate_lungs(volume), 0.6) == []
 
 

@@ -62,7 +62,7 @@ def _sub(folder: Path) -> Path:
     return folder / "sub"
 
 
-def test_what_was_found_is_kept_and_damage_is_mended(tmp_path: Path) -> None:
+def test_what_was_found_is_kept_and_damage_is_repaired(tmp_path: Path) -> None:
     (first,) = look(net(), material(), tmp_path)
     path = tmp_path / "tempting.npz"
     whole = path.read_bytes()

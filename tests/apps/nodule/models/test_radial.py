@@ -39,7 +39,7 @@ def test_a_free_mass_is_measured_whatever_the_guess(radius: float, guess: float)
 
 @pytest.mark.parametrize("depth", [0.4, 0.7])
 def test_a_wall_behind_a_mass_is_not_part_of_it(depth: float) -> None:
-    """The wall begins at this many radii from the centre; a mass as large as its free part tells."""
+    """The wall begins at this many radii from the centre; a mass as large as its free part shows."""
     hu, offsets = scene()
     hu[np.linalg.norm(offsets, axis=-1) < 20] = TISSUE
     hu[offsets[..., 0] > depth * 20] = TISSUE

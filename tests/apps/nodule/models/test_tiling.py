@@ -51,7 +51,7 @@ def test_every_voxel_of_the_mask_is_owned_and_seen(name: str, depth: int) -> Non
         assert (seen_low <= tile.low - HALO).all()
         assert (seen_high >= tile.high + HALO).all()
         owners[tuple(slice(a, b) for a, b in zip(tile.low, tile.high, strict=True))] += 1
-    assert (owners[mask] == 1).all(), "no voxel is looked at for nobody, or for two"
+    assert (owners[mask] == 1).all(), "no voxel is searched for nobody, or for two"
 
 
 def test_an_empty_mask_has_no_slabs() -> None:

@@ -54,7 +54,7 @@ def header(affine: np.ndarray, plane: int, patient: dict[str, str]) -> Dataset:
 
 
 def make_volume(shear_y: float = 0.0, **patient: str) -> Volume:
-    """Soft tissue around two lungs, so that sides can be told."""
+    """Soft tissue around two lungs, so that sides are known."""
     hu_DHW = np.full(SHAPE, 30, np.int16)
     hu_DHW[:, 8:56, 4:28] = -850
     hu_DHW[:, 8:56, 36:60] = -850

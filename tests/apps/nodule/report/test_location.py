@@ -50,7 +50,7 @@ def test_near_the_middle_the_lung_decides(volume: Volume, column: int, side: str
     assert find_side(volume, (float(x), float(y), float(z))) == Side(side)
 
 
-def test_a_shifted_mediastinum_is_no_matter(volume: Volume) -> None:
+def test_a_shifted_mediastinum_does_not_matter(volume: Volume) -> None:
     """The right lung reaches over the middle of the body: what lies in it is right."""
     hu_DHW = np.full(volume.hu_DHW.shape, 30, np.int16)
     hu_DHW[:, 8:56, 4:38] = -850

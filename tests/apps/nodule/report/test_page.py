@@ -13,7 +13,7 @@ from apps.nodule.report.reported import reported
 
 
 class Outline(HTMLParser):
-    """Counts what a reader's tools look for."""
+    """Counts what a reader's tools search for."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ def test_stamp_fills_what_the_source_lacks_and_replaces_the_clock(volume: Volume
 
 
 @pytest.mark.parametrize("value", ["", "ANON", "1.2.3/4", "1." * 40 + "1", "7"])
-def test_what_is_no_uid_is_replaced(volume: Volume, model: ModelInfo, value: str) -> None:
+def test_what_is_not_a_uid_is_replaced(volume: Volume, model: ModelInfo, value: str) -> None:
     source = read(_explicit("0020000D", b"UI", value.encode()))
     source.SeriesInstanceUID = volume.uid
     instance = Dataset()

@@ -181,7 +181,7 @@ def test_nothing_found_leaves_no_segmentation_nor_stale_files(
     assert names == ["candidates.csv", "nodules.csv", "report.html", "report.json", "sr.dcm"]
 
 
-def test_a_volume_that_is_no_dicom_gets_nifti(
+def test_a_volume_that_is_not_a_dicom_gets_nifti(
     tmp_path: Path, volume: Volume, findings: list[Finding], model: ModelInfo
 ) -> None:
     plain = dataclasses.replace(volume, sources=(), uid="scan7")

@@ -62,7 +62,7 @@ def test_the_grid_lies_in_lps(chest: Anatomy) -> None:
 
 
 def test_no_lump_floats_in_the_lung(chest: Anatomy) -> None:
-    """Nothing solid, compact and free of vessels may look like a nodule that nobody marked."""
+    """Nothing solid, compact and free of vessels may resemble a nodule that nobody marked."""
     solid = (chest.hu_DHW > -300) & chest.lung_mask_DHW & (chest.label_DHW == 0)
     core = ndimage.binary_opening(
         solid & (ndimage.distance_transform_edt(chest.lung_mask_DHW) > 4), iterations=2

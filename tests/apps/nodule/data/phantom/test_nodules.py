@@ -88,7 +88,7 @@ def test_an_unknown_kind_is_refused() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
-def test_insert_composites_in_place_and_tells_the_truth(dtype: type) -> None:
+def test_insert_composites_in_place_and_reports_the_truth(dtype: type) -> None:
     nodule = render("solid", 1)
     volume = np.full((48, 50, 52), -870, dtype)
     entered = insert(volume, nodule, (20, 25, 30), CUBE)

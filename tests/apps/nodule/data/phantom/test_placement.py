@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from apps.nodule.data.phantom.placement import PLACEMENT_SHARES, PLACEMENTS, Places, draw_placement
+from apps.nodule.data.phantom.placement import PLACEMENT_SHARES, PLACEMENTS, Sites, draw_placement
 
 SPACING = (1.25, 0.8, 0.8)
 
@@ -25,8 +25,8 @@ def vessel(lung: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def places(lung: np.ndarray, vessel: np.ndarray) -> Places:
-    return Places(lung, vessel, SPACING)
+def sites(lung: np.ndarray, vessel: np.ndarray) -> Sites:
+    return Sites(lung, vessel, SPACING)
 
 
 def test_placements_are_drawn_with_their_shares() -> None:
@@ -39,12 +39,12 @@ def test_placements_are_drawn_with_their_shares() -> None:
 @pytest.mark.parametrize("diameter", [4.0, 8.0, 14.0])
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_each_placement_keeps_its_distances(
-    places: Places, lung: np.ndarray, vessel: np.ndarray, placement: str, diameter: float
+    sites: Sites, lung: np.ndarray, vessel: np.ndarray, placement: str, diameter: float
 ) -> None:
     depth = ndimage.distance_transform_edt(lung, sampling=SPACING)
     gap = ndimage.distance_transform_edt(~vessel, sampling=SPACING)
     rng, radius, slack = np.random.default_rng(1), diameter / 2, 3.0  # the search works on about 2 mm
-    found = [places.pick(placement, diameter, rng) for _ in range(20)]
+    found = [sites.pick(placement, diameter, rng) for _ in range(20)]
     assert len({spot for spot in found if spot}) > 10
     for spot in found:
         assert spot is not None
@@ -57,26 +57,26 @@ def test_each_placement_keeps_its_distances(
             assert touches if placement == "vessel_attached" else gap[spot] > radius - 0.5
 
 
-def test_nodules_keep_clear_of_each_other(places: Places) -> None:
+def test_nodules_keep_clear_of_each_other(sites: Sites) -> None:
     rng = np.random.default_rng(2)
     taken = [(np.array([32, 55, 55]), 25.0)]
     for _ in range(20):
-        spot = places.pick("isolated", 6.0, rng, taken)
+        spot = sites.pick("isolated", 6.0, rng, taken)
         assert spot is not None
         assert np.linalg.norm((np.array(spot) - taken[0][0]) * SPACING) > 25
-    assert places.pick("isolated", 6.0, rng, [(np.array([32, 55, 55]), 500.0)]) is None
+    assert sites.pick("isolated", 6.0, rng, [(np.array([32, 55, 55]), 500.0)]) is None
 
 
-def test_what_does_not_fit_is_none(places: Places, lung: np.ndarray) -> None:
+def test_what_does_not_fit_is_none(sites: Sites, lung: np.ndarray) -> None:
     rng = np.random.default_rng(3)
-    assert places.pick("isolated", 120.0, rng) is None
-    bare = Places(lung, None, SPACING)
+    assert sites.pick("isolated", 120.0, rng) is None
+    bare = Sites(lung, None, SPACING)
     assert bare.pick("vessel_attached", 6.0, rng) is None
     assert bare.pick("isolated", 6.0, rng) is not None
 
 
-def test_faults_are_named(places: Places, lung: np.ndarray) -> None:
+def test_faults_are_named(sites: Sites, lung: np.ndarray) -> None:
     with pytest.raises(ValueError, match="placement is 'hilar', wanted one of isolated, juxta_pleural"):
-        places.pick("hilar", 6.0, np.random.default_rng(0))
+        sites.pick("hilar", 6.0, np.random.default_rng(0))
     with pytest.raises(ValueError, match="the lung mask is empty"):
-        Places(np.zeros_like(lung), None, SPACING)
+        Sites(np.zeros_like(lung), None, SPACING)

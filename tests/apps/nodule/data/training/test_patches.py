@@ -96,7 +96,7 @@ def test_beyond_a_cube_nothing_is_known() -> None:
     assert min(shares) > (29 / EDGE / ZOOM[1]) ** 3
 
 
-def test_a_tempting_place_is_shown_and_carries_no_label() -> None:
+def test_a_false_positive_is_shown_and_carries_no_label() -> None:
     patches = draws("tempting", scenes=[scene(known=KNOWN, tempting=TEMPTING)])
     for patch in patches:
         assert len(near_middle(patch)) == 0

@@ -95,7 +95,7 @@ def test_a_damaged_file_is_made_again(one_chest: tuple[Path, TrainingSet], tmp_p
 def test_no_seed_trains_on_a_chest_of_the_held_out_set(
     one_chest: tuple[Path, TrainingSet], tmp_path: Path
 ) -> None:
-    """Held-out phantoms have seeds from FIRST_TEST_SEED up; the file's name tells the seed of each chest."""
+    """Held-out phantoms have seeds from FIRST_TEST_SEED up; the file's name holds the seed of each chest."""
     (made,) = (one_chest[0] / "cache").iterdir()
     seed = 123_456
     at = seed * 1009 % FIRST_TEST_SEED
@@ -194,7 +194,7 @@ def test_a_folder_that_is_not_there_is_named(own: Path, tmp_path: Path) -> None:
 
 
 def test_real_data_that_is_not_there_is_named_at_once(tmp_path: Path) -> None:
-    (tmp_path / "ct" / "chest").mkdir(parents=True)  # half a folder is none
+    (tmp_path / "ct" / "chest").mkdir(parents=True)  # half a folder does not count
     with pytest.raises(InputError, match=r"data=mixed needs the folder of real CT .*data=phantoms trains on"):
         gather(tmp_path, source="mixed", real=str(tmp_path), phantoms=1, anatomy_mm=4.0)
     assert not (tmp_path / "cache").exists()  # no chest was generated before

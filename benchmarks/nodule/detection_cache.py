@@ -1,4 +1,4 @@
-"""What a detector sees, kept in a folder: a measurement repeated, or taken up again, computes only what is new."""
+"""Detections kept in a folder: a measurement that is repeated or resumed computes only what is new."""
 
 from __future__ import annotations
 
@@ -16,41 +16,46 @@ from apps.nodule.models.compact_detector import CompactDetector
 from apps.nodule.models.findings import Candidate
 from core.runs.files import write_json
 
-APP = Path(__file__).resolve().parents[2] / "apps" / "nodule"
-SHARED_CODE = ("data/lung_box.py", "data/lungs.py", "data/resample.py", "models/tiling.py")
+ROOT = Path(__file__).resolve().parents[2]
+APP = "apps/nodule"
+SHARED_CODE = tuple(
+    f"{APP}/{name}" for name in ("data/lung_box.py", "data/lungs.py", "data/resample.py", "models/tiling.py")
+)
 COMPACT_CODE = (
     *SHARED_CODE,
-    *("models/compact.py", "models/compact_detector.py", "models/heatmap.py"),
-    *("models/masses.py", "models/radial.py", "models/segment.py"),
+    *(
+        f"{APP}/models/{name}.py"
+        for name in ("compact", "compact_detector", "heatmap", "masses", "radial", "segment")
+    ),
 )
-BLOB_CODE = (*SHARED_CODE, "models/blob.py")
+BLOB_CODE = (*SHARED_CODE, "benchmarks/nodule/blob.py")
 
 
 @dataclass(frozen=True)
-class Looks:
+class DetectionCache:
     """Answers of one detector: `identity` changes with its weights and with the code that leads to an answer."""
 
     folder: Path
     identity: str
 
-    def __call__(self, scan: str, look: Callable[[], list[Candidate]]) -> list[Candidate]:
-        """Return the candidates on a scan, looking only where no answer is kept."""
+    def __call__(self, scan: str, run_detector: Callable[[], list[Candidate]]) -> list[Candidate]:
+        """Return the candidates on a scan, running the detector only where no answer is kept."""
         path = self.folder / self.identity / f"{scan}.json"
         if path.is_file():
             rows = json.loads(path.read_text(encoding="utf-8"))
         else:
-            rows = [[*c.centre_mm, c.diameter_mm, c.probability] for c in look()]
+            rows = [[*c.centre_mm, c.diameter_mm, c.probability] for c in run_detector()]
             write_json(path, rows)
         return [Candidate((x, y, z), diameter, probability) for x, y, z, diameter, probability in rows]
 
 
 def weights_digest(net: nn.Module) -> str:
     """Return a digest of the numbers in a network: the same for a file whose metadata alone changed."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in sorted(net.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def array_digest(values: np.ndarray) -> str:
@@ -59,20 +64,20 @@ def array_digest(values: np.ndarray) -> str:
 
 
 def code_digest(files: Iterable[str]) -> str:
-    """Return a digest of source files of the app."""
-    return hashlib.sha256(b"".join((APP / name).read_bytes() for name in files)).hexdigest()[:8]
+    """Return a digest of source files, named from the root of the project."""
+    return hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in files)).hexdigest()[:8]
 
 
-def compact_looks(folder: Path, detector: CompactDetector) -> Looks:
+def compact_cache(folder: Path, detector: CompactDetector) -> DetectionCache:
     """Return the kept answers of a compact detector."""
-    return Looks(folder, f"compact-{weights_digest(detector.net)}-{code_digest(COMPACT_CODE)}")
+    return DetectionCache(folder, f"compact-{weights_digest(detector.net)}-{code_digest(COMPACT_CODE)}")
 
 
-def blob_looks(folder: Path) -> Looks:
+def blob_cache(folder: Path) -> DetectionCache:
     """Return the kept answers of the classical baseline."""
-    return Looks(folder, f"blob-{code_digest(BLOB_CODE)}")
+    return DetectionCache(folder, f"blob-{code_digest(BLOB_CODE)}")
 
 
-def look_in_box(detector: CompactDetector, box: LungBox) -> list[Candidate]:
+def detect_in_box(detector: CompactDetector, box: LungBox) -> list[Candidate]:
     """Do what `CompactDetector.detect` does for nodules, from a lung that is cut out already."""
     return detector.nodules(box)[0]

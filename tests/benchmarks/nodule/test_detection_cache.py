@@ -11,15 +11,15 @@ from apps.nodule.config import ModelConfig
 from apps.nodule.data.lung_box import lung_box
 from apps.nodule.models.compact_detector import load_compact
 from apps.nodule.models.findings import Candidate
-from benchmarks.nodule.looks import (
+from benchmarks.nodule.detection_cache import (
     BLOB_CODE,
     COMPACT_CODE,
-    Looks,
+    DetectionCache,
     array_digest,
-    blob_looks,
+    blob_cache,
     code_digest,
-    compact_looks,
-    look_in_box,
+    compact_cache,
+    detect_in_box,
     weights_digest,
 )
 from benchmarks.nodule.working_point import stamp
@@ -28,27 +28,27 @@ from tests.benchmarks.nodule.small import detector
 
 
 def test_a_second_look_costs_nothing(tmp_path: Path) -> None:
-    looked = []
+    searched = []
 
-    def look() -> list[Candidate]:
-        looked.append(1)
+    def run_detector() -> list[Candidate]:
+        searched.append(1)
         return [Candidate((1.5, -2.25, 3.0), 6.5, 0.1 + 0.2)]
 
-    looks = Looks(tmp_path, "one")
-    assert looks("scan", look) == looks("scan", look) == look()
-    assert len(looked) == 2
-    Looks(tmp_path, "other")("scan", look)
-    assert len(looked) == 3
+    detections = DetectionCache(tmp_path, "one")
+    assert detections("scan", run_detector) == detections("scan", run_detector) == run_detector()
+    assert len(searched) == 2
+    DetectionCache(tmp_path, "other")("scan", run_detector)
+    assert len(searched) == 3
 
 
 def test_an_answer_belongs_to_its_weights(tmp_path: Path) -> None:
     first, second = detector(seed=0), detector(seed=1)
-    assert compact_looks(tmp_path, first).identity == compact_looks(tmp_path, detector(seed=0)).identity
-    assert compact_looks(tmp_path, first).identity != compact_looks(tmp_path, second).identity
-    assert blob_looks(tmp_path).identity.startswith("blob-")
+    assert compact_cache(tmp_path, first).identity == compact_cache(tmp_path, detector(seed=0)).identity
+    assert compact_cache(tmp_path, first).identity != compact_cache(tmp_path, second).identity
+    assert blob_cache(tmp_path).identity.startswith("blob-")
 
 
-def test_metadata_are_no_weights(tmp_path: Path) -> None:
+def test_metadata_are_not_weights(tmp_path: Path) -> None:
     stamp(detector(), 0.4, "7", tmp_path / "a.safetensors")
     read = load_compact(ModelConfig(), str(tmp_path / "a.safetensors"))
     assert (read.threshold, read.version) == (0.4, "7")
@@ -67,10 +67,10 @@ def test_digests_tell_code_and_arrays_apart() -> None:
 
 def test_a_look_into_a_box_is_the_detectors_own() -> None:
     torch.set_num_threads(1)
-    looking = detector()
+    searching = detector()
     # it proposes something everywhere, and nothing likely enough for a mass
-    looking.net.proposal.head.bias.data[0] = -0.5
+    searching.net.proposal.head.bias.data[0] = -0.5
     volume = small_scan(Body(lung_mm=(24.0, 30.0, 40.0), balls=(Ball((-42.0, 9.0, 12.0), 9.0),)))
-    found = look_in_box(looking, lung_box(volume, 1.0))
+    found = detect_in_box(searching, lung_box(volume, 1.0))
     assert len(found) > 3
-    assert found == looking.detect(volume).candidates
+    assert found == searching.detect(volume).candidates
