@@ -24,7 +24,6 @@ TABLES = {name: tree for name, tree in SOURCES.items() if name.endswith("/reason
 # Folders in which codes are still written at the raise site.
 NOT_YET = (
     "apps/imagegen/",
-    "apps/nodule/",
     "apps/risk/",
     "core/serving/",
 )

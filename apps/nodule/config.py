@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from apps.nodule.reasons import BAD_CONFIG
 from core.compute.devices import ABOUT_DEVICE, DEVICES
-from core.errors import ConfigError
 from core.settings.schema import EVERY, MISSING, Section, path_text, section, setting
 from core.training.config import TrainerConfig
 
@@ -143,15 +143,12 @@ class NoduleConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.stage == "train" and self.model.name != "compact":
-            raise ConfigError("config_choice", "stage=train trains model=compact only: leave model out")
+            raise BAD_CONFIG("train_compact_only")
         if self.stage == "train" and self.data.source == "folder":
             for name in ("volumes", "annotations"):
                 if getattr(self.data, name) is None:
-                    raise ConfigError("config_missing", f"data=folder needs data.{name}: add data.{name}=…")
+                    raise BAD_CONFIG("data_folder_incomplete", name=name)
         if self.model.name == "compact" and self.model.overlap is not None:
-            raise ConfigError("config_choice", "model.overlap is for model=retinanet: leave it out")
+            raise BAD_CONFIG("overlap_retinanet_only")
         if self.stage == "infer" and self.model.name == "retinanet" and self.weights is None:
-            raise ConfigError(
-                "config_missing",
-                "model=retinanet has no embedded weights: add weights=FILE, of MONAI's bundle",
-            )
+            raise BAD_CONFIG("weights_needed")

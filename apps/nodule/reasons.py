@@ -137,9 +137,10 @@ BAD_INPUT = Reasons(InputError, "Why a command stops at its input", {
 })  # fmt: skip
 
 BAD_CONFIG = Reasons(ConfigError, "Why a configuration is refused", {
-    "weights_needed": (
-        "model=retinanet has no embedded weights: add weights=FILE, of MONAI's bundle lung_nodule_ct_detection"
-    ),
+    "train_compact_only": "stage=train trains model=compact only: leave model out",
+    "data_folder_incomplete": "data=folder needs data.{name}: add data.{name}=…",
+    "overlap_retinanet_only": "model.overlap is for model=retinanet: leave it out",
+    "weights_needed": "model=retinanet has no embedded weights: add weights=FILE, of MONAI's bundle",
     "tile_size": "tile is {tile}, wanted multiples of {divisors}",
 })  # fmt: skip
 

@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_places() -> None:
 
 
 def test_a_lung_without_space_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no place 8 mm deep and 40 mm from 1 others"):
+    with pytest.raises(ValueError, match="no position 8 mm deep and 40 mm from 1 others"):
         Sites(lung(48)).draw([specimen(), specimen()], (0, 0))
 
 
