@@ -33,7 +33,7 @@ from apps.imagegen.pictures import Inputs, Picture, Replayed, pictures_of, prepa
 from apps.imagegen.reasons import INPUT, OUTPUT, REPLAY
 from apps.imagegen.report.recipe_files import pixels_of, recipe_of
 from apps.imagegen.report.sheet import sheet_png
-from core.errors import ExitCode, InputError, TriptychError
+from core.errors import ExitCode, InputError, OutputError, TriptychError
 from core.runs.files import json_text, make_folder
 from core.runs.folder import Run
 from core.runs.quarantine import FOLDER, Quarantine
@@ -43,7 +43,6 @@ from core.terminal.progress import progress
 _ON_SHEET = 64  # pictures
 _COLUMNS = 8
 _NAMED = 3  # files that a notice names
-_OUTPUT_FAULTS = ("output_full", "output_unwritable")
 _LINE = re.compile(r"line-\d{4,}")
 _NO_PICTURES: dict[str, bytes | None] = {"sheet.png": None, "pictures.json": None}
 
@@ -173,9 +172,9 @@ def _draw(
         name = file_name(number, max(recipes), picture.recipe)
         try:
             path = _write(folder / f"{name}.png", picture.png, picture)
+        except OutputError:
+            raise
         except TriptychError as fault:
-            if fault.code in _OUTPUT_FAULTS:
-                raise
             faults.append(fault)
             continue
         if path.stem != name:

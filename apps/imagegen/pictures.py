@@ -118,7 +118,8 @@ def draw(
 ) -> list[Picture]:
     """Draw n pictures of each prompt, in the order of the prompts; picture i of a prompt uses seed + i.
 
-    The same arguments give the same bytes, those of `triptych-imagegen stage=generate`, whose options these are.
+    The same arguments give the same bytes, those of `triptych-imagegen stage=generate`, whose options these are. Each
+    call starts an engine, which proves its batches first: draw many pictures by one call.
 
     prompt: what to draw, or several. pipeline: from `load_pipeline`; None: the embedded one, loaded once. n: 1 to 1000.
     size: WIDTHxHEIGHT in pixels, "auto": the model's own. steps: of denoising. guidance: 0 to 30; 1 or less: none.
