@@ -132,10 +132,10 @@ JSON_FAULTS = [
     ('{"prompt": "a", "\\ud800": 3}', 400, "field_unknown"),
     ('{"prompt": "a", "strength": 0.5}', 400, "strength_without_image"),
     ('{"prompt": "a", "model": "dall-e-3"}', 404, "model_not_found"),
-    ('{"prompt": "a"', 400, "body_unreadable"),
-    ("[" * 100_000, 400, "body_unreadable"),
-    ("", 400, "body_unreadable"),
-    ("7", 400, "body_unreadable"),
+    ('{"prompt": "a"', 400, "body_not_json"),
+    ("[" * 100_000, 400, "body_not_json"),
+    ("", 400, "body_not_json"),
+    ("7", 400, "body_not_object"),
 ]
 
 

@@ -20,8 +20,8 @@ from apps.imagegen.service.metrics import EngineMetrics
 from apps.imagegen.service.openai import openai_routes
 from apps.imagegen.service.openai_forms import error_body
 from apps.imagegen.service.own import own_routes
+from apps.imagegen.service.reasons import SETTINGS
 from core.compute.threads import release_workers
-from core.errors import ConfigError
 from core.runs.folder import Run
 from core.serving.app import make_app
 from core.serving.limits import ServingLimits, allowed_hosts
@@ -95,15 +95,13 @@ def defaults_of(cfg: ImagegenConfig, pipeline: Pipeline) -> Defaults:
     limits = pipeline.limits
     if cfg.scheduler not in limits.schedulers:
         known = ", ".join(limits.schedulers)
-        raise ConfigError(
-            "config_choice", f"scheduler={cfg.scheduler}: {pipeline.name} is drawn with {known}"
-        )
+        raise SETTINGS("serve_scheduler", scheduler=cfg.scheduler, model=pipeline.name, known=known)
     for name, value, (low, high) in (
         ("steps", cfg.steps, limits.steps),
         ("guidance", cfg.guidance, limits.guidance),
     ):
         if not low <= value <= high:
-            raise ConfigError("config_range", f"{name}={value}: this service draws with {low:g} to {high:g}")
+            raise SETTINGS("serve_range", name=name, value=value, low=low, high=high)
     return Defaults(
         steps=cfg.steps,
         guidance=cfg.guidance,
@@ -116,20 +114,15 @@ def defaults_of(cfg: ImagegenConfig, pipeline: Pipeline) -> Defaults:
 
 
 def _origins(listed: Sequence[str]) -> tuple[str, ...]:
-    """Return the origins as browsers send them. Raises ConfigError for what is none."""
+    """Return the origins as browsers send them. Raises ConfigError for what is not an origin."""
     for each in listed:
         if not re.fullmatch(r"https?://[^/\s*@?#]+", each):
-            raise ConfigError(
-                "config_choice",
-                f"serve.origins={each}: an origin is written as https://app.example.org or http://localhost:3000",
-            )
+            raise SETTINGS("serve_origin", origin=each)
     return tuple(each.lower() for each in listed)
 
 
 def _adapters(text: str) -> Path:
     folder = Path(text)
     if not folder.is_dir():
-        raise ConfigError(
-            "config_choice", f"adapter={text}: the service takes a folder of adapters, and this is none"
-        )
+        raise SETTINGS("serve_adapters", folder=text)
     return folder

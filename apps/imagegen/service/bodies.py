@@ -9,7 +9,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from core.serving.service_error import ServiceError
+from apps.imagegen.service.reasons import BODY, FIELD
 
 JSON, MULTIPART = "application/json", "multipart/form-data"
 _FIELDS = 64  # of a form; a request has about twenty
@@ -24,13 +24,12 @@ async def json_body(request: Request) -> dict[str, Any]:
     try:
         content = json.loads((await request.body()).decode("utf-8"))
     except UnicodeDecodeError:
-        raise ServiceError(400, "body_unreadable", "the body is not UTF-8") from None
-    except (ValueError, RecursionError):  # broken, nested too deeply, or a number of thousands of digits
-        raise ServiceError(400, "body_unreadable", "the body is no JSON that can be read") from None
+        raise BODY("body_not_utf8") from None
+    except (ValueError, RecursionError):
+        # Broken, nested too deeply, or with a number of thousands of digits.
+        raise BODY("body_not_json") from None
     if not isinstance(content, dict):
-        raise ServiceError(
-            400, "body_unreadable", 'the body must be a JSON object such as {"prompt": "red apple"}'
-        )
+        raise BODY("body_not_object")
     return content
 
 
@@ -47,11 +46,10 @@ async def form_body(request: Request, files: Sequence[str]) -> tuple[dict[str, s
         for key, value in form.multi_items():
             name = key.removesuffix("[]")
             if name in texts or name in found:
-                what = "one file" if name in files else "one value"
-                raise ServiceError(400, "field_twice", f"{name} is given twice; {what} is taken", param=name)
+                raise BODY("field_twice", param=name, type="file" if name in files else "value")
             if isinstance(value, UploadFile) != (name in files):
-                kind = "a file" if name in files else "a text, not a file"
-                raise ServiceError(400, "field_type", f"{name[:100]} must be {kind}", param=name[:100])
+                given, wanted = ("a text", "a file") if name in files else ("a file", "a text")
+                raise FIELD("field_type", param=name[:100], value=given, wanted=wanted)
             if isinstance(value, UploadFile):
                 found[name] = await value.read()
             else:
@@ -67,5 +65,5 @@ def is_form(request: Request) -> bool:
 def _check_kind(request: Request, wanted: Sequence[str]) -> str:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in wanted:
-        raise ServiceError(415, "content_type", f"the body must be sent as {' or '.join(wanted)}")
+        raise BODY("content_type", types=" or ".join(wanted))
     return kind

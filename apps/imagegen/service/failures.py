@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.imagegen.errors import Cancelled
+from apps.imagegen.reasons import DRAWING
 from core.errors import InputError, TriptychError
 from core.serving.service_error import ServiceError
 
@@ -13,12 +14,13 @@ _FIELDS = {"negative": "negative_prompt"}
 def failure_of(error: BaseException | None) -> ServiceError:
     """Return the answer for a picture that failed or was cancelled."""
     if isinstance(error, Cancelled):
-        return ServiceError(503, "cancelled", "the picture was cancelled; ask again")
+        return ServiceError(503, error.code, error.sentence)
     if isinstance(error, InputError):
         return refusal_of(error)
     if isinstance(error, TriptychError):
         return ServiceError(500, error.code, error.sentence)
-    return ServiceError(500, "drawing_failed", "the picture could not be drawn")
+    fault = DRAWING("drawing_failed", type=type(error).__name__)
+    return ServiceError(500, fault.code, fault.sentence)
 
 
 def refusal_of(error: InputError) -> ServiceError:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.service.reasons import FIELD
 from core.serving.service_error import ServiceError
 
 RANDOM_SEEDS = 2**32  # small enough for every client's numbers
@@ -91,9 +92,8 @@ def read(form: type[Form], values: Mapping[str, Any], *, strict: bool = True) ->
     """
     given = {key: value for key, value in values.items() if value is not None}
     for name in given.keys() - form.model_fields.keys():
-        names = ", ".join(form.model_fields)
-        sentence = f"there is no field {shown(name)}; the fields are {names}"
-        raise ServiceError(400, "field_unknown", sentence, param=name[:100])
+        known = ", ".join(form.model_fields)
+        raise FIELD("field_unknown", param=name[:100], name=shown(name), known=known)
     try:
         return form.model_validate(given, strict=strict)
     except ValidationError as error:
@@ -142,18 +142,15 @@ def _size(text: str) -> tuple[int, int]:
     match = _SIZE.fullmatch(text)
     size = (int(match[1]), int(match[2])) if match else (0, 0)
     if 0 in size:
-        sentence = f"size is {shown(text)}; it must be auto, or WIDTHxHEIGHT in pixels"
-        raise ServiceError(400, "size_format", sentence, param="size")
+        raise FIELD("size_format", param="size", value=shown(text))
     return size
 
 
 def _refusal(fault: Any) -> ServiceError:
     field, kind = str(fault["loc"][0]), str(fault["type"])
     if kind == "missing":
-        return ServiceError(400, "field_missing", f"{field} is missing", param=field)
+        return FIELD("field_missing", param=field)
     wanted = _KINDS.get(kind.partition("_")[0], "another value")
     if kind == "literal_error":
         wanted = "one of " + str(fault["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
-    return ServiceError(
-        400, "field_type", f"{field} is {shown(fault['input'])}; it must be {wanted}", param=field
-    )
+    return FIELD("field_type", param=field, value=shown(fault["input"]), wanted=wanted)

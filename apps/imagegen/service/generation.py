@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from apps.imagegen.data.recipe import Recipe, seeds
-from apps.imagegen.errors import EngineClosed, QueueFull, RecipeError
+from apps.imagegen.errors import EngineClosed, QueueFull
 from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.given import brought, whole_size
 from apps.imagegen.models.job import Event
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import complete_recipe
+from apps.imagegen.reasons import RECIPE
 from apps.imagegen.service.failures import refusal_of
 from apps.imagegen.service.forms import Defaults, Upload
 from apps.imagegen.service.prompt_log import log_prompts
@@ -27,6 +28,7 @@ from apps.imagegen.service.request import GenerationRequest
 from core.compute.threads import release_workers
 from core.errors import InputError, frames_of
 from core.runs.log import RunLog
+from core.serving.reasons import STATE
 from core.serving.service_error import ServiceError
 
 
@@ -102,7 +104,7 @@ class GenerationService:
         """
         engine = self.engine
         if engine is None or self.fault is not None:
-            raise ServiceError(503, "not_ready", f"{self.waits_for()}", headers={"Retry-After": "2"})
+            raise STATE("not_ready", reason=self.waits_for(), headers={"Retry-After": "2"})
         request = GenerationRequest(asyncio.get_running_loop())
         begin = partial(self._begin, engine, request, recipe, n, upload, previews)
         try:
@@ -114,12 +116,11 @@ class GenerationService:
                 await asyncio.to_thread(begin)
         except QueueFull as error:
             headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
-            raise ServiceError(429, "queue_full", error.sentence, headers=headers) from None
+            raise ServiceError(429, error.code, error.sentence, headers=headers) from None
         except EngineClosed as error:
             if not self._closing:
                 self._fail(error)
-            sentence = "this service is shutting down; ask again in a moment"
-            raise ServiceError(503, "shutting_down", sentence) from None
+            raise STATE("shutting_down") from None
         except InputError as error:
             raise refusal_of(error) from None
         except BaseException:
@@ -194,7 +195,7 @@ class GenerationService:
         if upload.image is not None:
             recipe, image_HWC, mask_HW = self._decode(request, recipe, upload, upload.image)
         elif upload.mask is not None:
-            raise RecipeError("image_missing", "a mask lies on a picture: send image too", "image")
+            raise RECIPE("mask_without_image", param="image")
         if recipe.adapter is not None and (note := self.adapters.note(recipe.adapter)):
             request.notes.append(note)
         # Here the request becomes a recipe: all its fields are checked, before seeds are counted up.

@@ -20,12 +20,12 @@ from apps.imagegen.report.transparent import on_transparent
 from apps.imagegen.service import openai_forms as forms
 from apps.imagegen.service.bodies import form_body, json_body
 from apps.imagegen.service.failures import failure_of
-from apps.imagegen.service.forms import Upload
+from apps.imagegen.service.forms import Upload, shown
 from apps.imagegen.service.generation import GenerationService
+from apps.imagegen.service.reasons import FIELD, OPENAI
 from apps.imagegen.service.request import GenerationRequest, note_headers
 from core.serving.errors import json_response
 from core.serving.events import event_stream, run_until_disconnect
-from core.serving.service_error import ServiceError
 from core.serving.statuses import statuses
 
 _SCHEMA = forms.OpenAIForm.model_json_schema()
@@ -46,19 +46,14 @@ def openai_routes(service: GenerationService) -> APIRouter:
     async def edits(request: Request) -> Response:
         values, files = await form_body(request, ("image", "mask"))
         if "image" not in files:
-            raise ServiceError(
-                400, "field_missing", "image is missing: an edit starts from a picture", param="image"
-            )
+            raise FIELD("field_missing", param="image")
         upload = Upload(files["image"], files.get("mask"))
         return await _answer(service, request, values, upload, kind=forms.EDIT)
 
     @routes.post("/images/variations", status_code=400, responses=statuses(ok=400))
     async def variations() -> Response:
         """Refused: a variation is an edit with a prompt."""
-        sentence = (
-            "variations are not offered: send the image to /v1/images/edits with a prompt and a strength"
-        )
-        raise ServiceError(400, "not_offered", sentence)
+        raise OPENAI("variations_not_offered")
 
     @routes.get("/models", responses=statuses())
     async def models() -> Response:
@@ -67,8 +62,7 @@ def openai_routes(service: GenerationService) -> APIRouter:
     @routes.get("/models/{name}", responses=statuses(404))
     async def model(name: str) -> Response:
         if name != service.pipeline.name:
-            sentence = f"there is no such model; this service has {service.pipeline.name}"
-            raise ServiceError(404, "model_not_found", sentence, param="model")
+            raise FIELD("model_not_found", param="model", name=shown(name), served=service.pipeline.name)
         return json_response(_entry(service))
 
     return routes

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from apps.imagegen.data.recipe import Limits, Recipe
 from apps.imagegen.service.forms import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
+from apps.imagegen.service.reasons import FIELD, OPENAI
 from core.serving.service_error import ServiceError
 
 GENERATION, EDIT = "image_generation", "image_edit"  # how the names of events begin
@@ -23,12 +24,13 @@ PARTIAL_IMAGES = 3  # the most that OpenAI's API allows
 STEPS = {"low": 12, "medium": 25, "high": 50}  # denoising steps of a quality, where steps are not given
 _FAITHFUL = 0.5  # of the usual strength, with input_fidelity=high: keeps more of a picture
 _QUALITIES = {"standard": "medium", "hd": "high"}  # names of retired models
+# Field → the code of its refusal.
 _REFUSED = {
-    "svg": "SVG is not offered: output_format is png, jpeg or webp",
-    "frame_count": "moving pictures are not offered",
-    "frame_duration_ms": "moving pictures are not offered",
-    "complexity": "complexity is not offered: say steps or quality",
-    "markup": "markup is not offered: say where to paint by mask",
+    "svg": "svg_not_offered",
+    "frame_count": "animation_not_offered",
+    "frame_duration_ms": "animation_not_offered",
+    "complexity": "complexity_not_offered",
+    "markup": "markup_not_offered",
 }
 
 
@@ -98,13 +100,12 @@ def read_request(
 
     model: the one name that is served. Raises ServiceError: 404 for another model, else 400.
     """
-    for field, sentence in _REFUSED.items():
+    for field, code in _REFUSED.items():
         if values.get(field) is not None:
-            raise ServiceError(400, "not_offered", sentence, param=field)
+            raise OPENAI(code, param=field)
     form = read(OpenAIForm, values, strict=strict)
     if form.model not in (None, model):
-        sentence = f"there is no model {shown(form.model)}; this service has {model}"
-        raise ServiceError(404, "model_not_found", sentence, param="model")
+        raise FIELD("model_not_found", param="model", name=shown(form.model), served=model)
     answer = _answer(form)
     defaults = _with_quality(defaults, form.quality)
     if form.input_fidelity is not None and upload.image is None:
@@ -200,24 +201,18 @@ def size_text(recipe: Recipe) -> str:
 
 def _answer(form: OpenAIForm) -> Answer:
     if form.response_format == "url":
-        raise ServiceError(
-            400,
-            "not_offered",
-            "links are not offered, since no picture is kept here: response_format must be b64_json",
-            param="response_format",
-        )
+        raise OPENAI("url_not_offered", param="response_format")
     if form.background == "transparent" and form.output_format == "jpeg":
-        sentence = "JPEG knows no transparent background: output_format must be png or webp"
-        raise ServiceError(400, "background_format", sentence, param="background")
-    compression = form.output_compression  # PNG loses nothing, whatever it says
+        raise OPENAI("background_format", param="background")
+    # PNG loses nothing, whatever it says.
+    compression = form.output_compression
     if compression is not None and not 0 <= compression <= 100:
-        sentence = f"output_compression is {shown(compression)}; it must be 0 to 100"
-        raise ServiceError(400, "compression_range", sentence, param="output_compression")
+        raise OPENAI("compression_range", param="output_compression", value=shown(compression))
     if not 0 <= form.partial_images <= PARTIAL_IMAGES:
-        sentence = f"partial_images is {shown(form.partial_images)}; it must be 0 to {PARTIAL_IMAGES}"
-        raise ServiceError(400, "count_range", sentence, param="partial_images")
+        value = shown(form.partial_images)
+        raise OPENAI("partial_images_range", param="partial_images", value=value, most=PARTIAL_IMAGES)
     if form.partial_images and not form.stream:
-        raise ServiceError(400, "not_offered", "partial_images need stream=true", param="partial_images")
+        raise OPENAI("partial_images_unstreamed", param="partial_images")
     quality = _QUALITIES.get(form.quality, form.quality)
     return Answer(
         stream=form.stream,

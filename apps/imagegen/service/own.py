@@ -20,10 +20,10 @@ from apps.imagegen.service.bodies import form_body, is_form, json_body
 from apps.imagegen.service.failures import failure_of
 from apps.imagegen.service.forms import Upload, read
 from apps.imagegen.service.generation import GenerationService
+from apps.imagegen.service.reasons import FIELD
 from apps.imagegen.service.request import GenerationRequest, note_headers
 from core.serving.errors import json_response
 from core.serving.events import event_stream
-from core.serving.service_error import ServiceError
 from core.serving.statuses import statuses
 
 _REPLAY_PREVIEWS = 12
@@ -79,14 +79,14 @@ def own_routes(service: GenerationService) -> APIRouter:
         """Take up the events of a drawing whose request said `keep`, from where it stands."""
         drawing = service.request(name)
         if drawing is None:
-            raise ServiceError(404, "work_unknown", "there is no such drawing under way")
+            raise FIELD("work_unknown")
         return _events(drawing, request)
 
     @routes.delete("/work/{name}", status_code=204, responses=statuses(404, ok=204, kinds=()))
     async def cancel(name: str) -> Response:
         """Cancel a drawing by the id that its stream began with."""
         if not service.cancel(name):
-            raise ServiceError(404, "work_unknown", "there is no such drawing under way")
+            raise FIELD("work_unknown")
         return Response(status_code=204)
 
     return routes
@@ -140,9 +140,7 @@ def _model(service: GenerationService) -> dict[str, Any]:
 
 def _given(files: dict[str, bytes]) -> bytes:
     if "picture" not in files:
-        raise ServiceError(
-            400, "field_missing", "picture is missing: send a file that was made here", param="picture"
-        )
+        raise FIELD("field_missing", param="picture")
     return files["picture"]
 
 

@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from apps.imagegen.data.recipe import Limits, Recipe
+from apps.imagegen.reasons import RECIPE
 from apps.imagegen.service.forms import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
-from core.serving.service_error import ServiceError
+from apps.imagegen.service.reasons import FIELD
 
 PREVIEWS = 20  # the most of one picture
 KEEP_S = 60.0
@@ -44,25 +45,25 @@ def read_request(
     """
     form = read(OwnForm, values, strict=strict)
     if not 0 <= form.previews <= PREVIEWS:
-        sentence = f"previews is {shown(form.previews)}; it must be 0 to {PREVIEWS}"
-        raise ServiceError(400, "count_range", sentence, param="previews")
+        raise FIELD("previews_range", param="previews", value=shown(form.previews), most=PREVIEWS)
     if not 0 <= form.keep <= KEEP_S:
-        sentence = f"keep is {shown(form.keep)}; it must be 0 to {KEEP_S:g} seconds"
-        raise ServiceError(400, "keep_range", sentence, param="keep")
+        raise FIELD("keep_range", param="keep", value=shown(form.keep), most=KEEP_S)
     return recipe_of_form(form, defaults, upload), form.n, form.previews, form.keep
 
 
 def check_replay(recipe: Recipe, upload: Upload) -> None:
-    """Raise ServiceError 400 where a recipe needs a picture or mask that was not sent, or one was sent for nothing."""
-    wanted = {"image": recipe.image_sha256, "mask": recipe.mask_sha256}
-    for name, given in (("image", upload.image), ("mask", upload.mask)):
-        if wanted[name] is not None and given is None:
-            sentence = f"this picture was drawn from another one: send its {name} too"
-            raise ServiceError(400, f"{name}_missing", sentence, param=name)
-        if wanted[name] is None and given is not None:
-            raise ServiceError(
-                400, f"{name}_unwanted", f"this picture was drawn without {name}: leave it out", param=name
-            )
+    """Check that the pictures that a recipe needs were sent, and no others.
+
+    Raises RecipeError (image_missing, mask_missing), ServiceError 400 (image_unwanted, mask_unwanted).
+    """
+    if recipe.image_sha256 is not None and upload.image is None:
+        raise RECIPE("image_missing", param="image")
+    if recipe.mask_sha256 is not None and upload.mask is None:
+        raise RECIPE("mask_missing", param="mask")
+    if recipe.image_sha256 is None and upload.image is not None:
+        raise FIELD("image_unwanted", param="image")
+    if recipe.mask_sha256 is None and upload.mask is not None:
+        raise FIELD("mask_unwanted", param="mask")
 
 
 def model_info(

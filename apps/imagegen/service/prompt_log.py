@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apps.imagegen.data.recipe import Recipe
-from core.serving.service_error import ServiceError
+from apps.imagegen.service.reasons import SERVICE
 
 
 def log_prompts(path: Path, request: str, recipes: Sequence[Recipe]) -> None:
@@ -24,9 +24,4 @@ def log_prompts(path: Path, request: str, recipes: Sequence[Recipe]) -> None:
                 stream.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-        raise ServiceError(
-            507,
-            "prompt_log_unwritable",
-            f"nothing is drawn, since the log of prompts cannot be written ({error.strerror}): free its disk, or "
-            "start the service without serve.log_prompts",
-        ) from error
+        raise SERVICE("prompt_log_unwritable", cause=error.strerror) from error

@@ -11,8 +11,8 @@ import numpy as np
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.job import Event, Job
 from apps.imagegen.report.recipe_png import png_bytes
+from apps.imagegen.service.reasons import SERVICE
 from core.serving.errors import new_request_id
-from core.serving.service_error import ServiceError
 
 NOTES = "X-Notes"
 ENDS = ("done", "failed", "cancelled")
@@ -64,9 +64,7 @@ class GenerationRequest:
                     index, event = await self._events.get()
             except TimeoutError:
                 if self._events.empty() and all(job.done() for job in self.jobs):
-                    raise ServiceError(
-                        503, "engine_ended", "the engine has ended; ask again in a moment"
-                    ) from None
+                    raise SERVICE("engine_ended") from None
                 continue
             self._seen[index, event.kind] = event
             if reader == self._readers:

@@ -52,20 +52,22 @@ def test_a_json_object_arrives(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "sentence"),
+    ("body", "code", "sentence"),
     [
-        (b"", "the body is no JSON that can be read"),
-        (b"{", "the body is no JSON that can be read"),
-        (b"[" * 200_000, "the body is no JSON that can be read"),
-        (b'{"seed": ' + b"9" * 5000 + b"}", "the body is no JSON that can be read"),
-        (b"\xff\xfe", "the body is not UTF-8"),
-        (b"[1]", 'the body must be a JSON object such as {"prompt": "red apple"}'),
-        (b"null", 'the body must be a JSON object such as {"prompt": "red apple"}'),
+        (b"", "body_not_json", "the body is not valid JSON"),
+        (b"{", "body_not_json", "the body is not valid JSON"),
+        (b"[" * 200_000, "body_not_json", "the body is not valid JSON"),
+        (b'{"seed": ' + b"9" * 5000 + b"}", "body_not_json", "the body is not valid JSON"),
+        (b"\xff\xfe", "body_not_utf8", "the body is not UTF-8"),
+        (b"[1]", "body_not_object", 'the body must be a JSON object such as {"prompt": "red apple"}'),
+        (b"null", "body_not_object", 'the body must be a JSON object such as {"prompt": "red apple"}'),
     ],
 )
-def test_what_is_no_json_object_is_refused(client: TestClient, body: bytes, sentence: str) -> None:
+def test_what_is_not_a_json_object_is_refused(
+    client: TestClient, body: bytes, code: str, sentence: str
+) -> None:
     reply = post_json(client, body)
-    assert (reply.status_code, reply.json()) == (400, ["body_unreadable", None, sentence])
+    assert (reply.status_code, reply.json()) == (400, [code, None, sentence])
 
 
 @pytest.mark.parametrize(
@@ -94,8 +96,13 @@ def test_a_form_arrives_as_texts_and_files(client: TestClient, name: str) -> Non
             "image",
             "image is given twice; one file is taken",
         ),
-        ({"data": {"image": "x"}, "files": {"image": b""}}, "field_type", "image", "image must be a file"),
-        ({"files": {"prompt": b"x"}}, "field_type", "prompt", "prompt must be a text, not a file"),
+        (
+            {"data": {"image": "x"}, "files": {"image": b""}},
+            "field_type",
+            "image",
+            "image is a text; it must be a file",
+        ),
+        ({"files": {"prompt": b"x"}}, "field_type", "prompt", "prompt is a file; it must be a text"),
         (
             {"data": {"n": ["1", "2"]}, "files": {"image": b"1"}},
             "field_twice",

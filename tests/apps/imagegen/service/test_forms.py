@@ -110,12 +110,12 @@ def test_a_refusal_names_the_field(values: dict[str, Any], code: str, param: str
 def test_an_unknown_field_is_refused_by_name() -> None:
     error = refusal({"prompt": "a", "setps": 3})
     assert (error.status, error.code, error.param) == (400, "field_unknown", "setps")
-    assert error.sentence.startswith('there is no field "setps"; the fields are prompt, n, size, ')
+    assert error.sentence.startswith('"setps" is not a valid field; the fields are prompt, n, size, ')
 
 
 def test_a_field_without_a_readable_name_is_refused_too() -> None:
     assert refusal({"prompt": "a", "\ud800": 3}).sentence.startswith(
-        'there is no field "\\ud800"; the fields are '
+        '"\\ud800" is not a valid field; the fields are '
     )
 
 

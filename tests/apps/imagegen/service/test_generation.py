@@ -159,6 +159,8 @@ def test_nothing_is_drawn_before_the_engine_has_started(running: Service) -> Non
 
 
 def test_a_mask_without_a_picture_is_refused(running: Service) -> None:
-    with pytest.raises(ServiceError, match="a mask lies on a picture: send image too") as caught:
+    with pytest.raises(
+        ServiceError, match="a mask says where to paint in an image: give the image too"
+    ) as caught:
         asyncio.run(running.generation.draw(Recipe(prompt="cat"), 1, Upload(mask=b"x"), 0))
     assert (caught.value.status, caught.value.param) == (400, "image")

@@ -112,7 +112,7 @@ def test_what_todays_clients_send_is_taken(client: OpenAI) -> None:
     ]
     assert reply.background == "opaque"
     refused = httpx.post(f"{client.base_url}images/variations", files={"image": start_png()})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "not_offered")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "variations_not_offered")
     assert "send the image to /v1/images/edits" in refused.json()["error"]["message"]
 
 
@@ -199,7 +199,7 @@ def test_models_are_listed_with_what_they_offer(client: OpenAI, running: Service
     assert extra["sizes"] == ["32x32", "48x32", "32x48", "48x48"]
     assert extra["digest"] == running.generation.pipeline.digest
     assert client.models.retrieve("tiny") == model
-    with pytest.raises(openai.NotFoundError, match="there is no such model; this service has tiny"):
+    with pytest.raises(openai.NotFoundError, match='there is no model "gpt-image-2"; this service has tiny'):
         client.models.retrieve("gpt-image-2")
 
 

@@ -93,7 +93,7 @@ def test_quality_means_steps(quality: str, steps: int) -> None:
         (
             {"background": "transparent", "output_format": "jpeg"},
             "background",
-            "JPEG knows no transparent background: output_format must be png or webp",
+            "JPEG has no transparent background: output_format must be png or webp",
         ),
         ({"style": "cubist"}, "style", 'style is "cubist"; it must be one of vivid, natural'),
         ({"partial_images": 2}, "partial_images", "partial_images need stream=true"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from apps.imagegen.data.recipe import Limits, Recipe
+from apps.imagegen.errors import RecipeError
 from apps.imagegen.service import own_forms as forms
 from apps.imagegen.service.forms import Defaults, Upload
 from core.serving.service_error import ServiceError
@@ -44,23 +45,30 @@ def test_a_drawing_is_not_kept_for_ever(keep: float) -> None:
             {"image_sha256": "a"},
             Upload(),
             "image_missing",
-            "this picture was drawn from another one: send its image too",
+            "the recipe starts from a picture: give it too",
         ),
         (
             {"image_sha256": "a", "mask_sha256": "b"},
             Upload(b"i"),
             "mask_missing",
-            "this picture was drawn from another one: send its mask too",
+            "the recipe paints inside a mask: give it too",
         ),
         ({}, Upload(b"i"), "image_unwanted", "this picture was drawn without image: leave it out"),
+        (
+            {"image_sha256": "a"},
+            Upload(b"i", b"m"),
+            "mask_unwanted",
+            "this picture was drawn without mask: leave it out",
+        ),
     ],
 )
 def test_a_replay_needs_what_the_picture_was_drawn_from(
     needs: dict[str, Any], upload: Upload, code: str, sentence: str
 ) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises((ServiceError, RecipeError)) as caught:
         forms.check_replay(Recipe(prompt="cat", **needs), upload)
-    assert (caught.value.status, caught.value.code, caught.value.sentence) == (400, code, sentence)
+    assert (caught.value.code, caught.value.sentence) == (code, sentence)
+    assert caught.value.param == code.partition("_")[0]
 
 
 def test_a_finished_picture_comes_with_recipe_digest_and_an_exact_seed() -> None:
