@@ -170,7 +170,7 @@ class _Body:
 
 
 class _Answer:
-    """The way back: an answer to a body that was not read ends the connection, after the sender could hear it."""
+    """The way back: an answer to a body that was not read ends the connection, after the sender could read it."""
 
     def __init__(self, send: Send, body: _Body, send_s: float) -> None:
         self._send = send

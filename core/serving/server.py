@@ -88,10 +88,10 @@ def served(app: FastAPI, *, grace_s: float = 5.0) -> Iterator[str]:
 def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket; raise InputError where the address cannot be had."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         raise _refusal(errno.EADDRNOTAVAIL, "", host, port) from error
-    family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    family, kind, protocol, _, address = min(addresses, key=lambda entry: entry[0] != socket.AF_INET)
     listening = socket.socket(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -153,7 +153,7 @@ class Server(uvicorn.Server):
         self.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and tell where."""
+        """Start, and announce where."""
         await super().startup(sockets)
         if self.started and not self.should_exit:
             self._on_ready(self._url)
@@ -187,18 +187,18 @@ class Server(uvicorn.Server):
 class _Connection(H11Protocol):
     """Uvicorn's connection, with a bound on the time that a request's head may take."""
 
-    _patience: asyncio.TimerHandle | None = None
+    _head_timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._patience = self.loop.call_later(_HEAD_S, transport.close)
+        self._head_timeout = self.loop.call_later(_HEAD_S, transport.close)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_waiting()
-        elif self._patience is None:
-            self._patience = self.loop.call_later(_HEAD_S, self.transport.close)
+        elif self._head_timeout is None:
+            self._head_timeout = self.loop.call_later(_HEAD_S, self.transport.close)
 
     def on_response_complete(self) -> None:
         self._stop_waiting()  # from here on uvicorn's own timer of idle connections counts
@@ -209,9 +209,9 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
 
     def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._head_timeout is not None:
+            self._head_timeout.cancel()
+            self._head_timeout = None
 
 
 @contextlib.contextmanager

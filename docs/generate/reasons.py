@@ -9,6 +9,7 @@ from types import ModuleType
 
 from core.errors import ExitCode, ItemRefused, TriptychError
 from core.reasons import Reasons
+from core.serving.service_error import ServiceReasons
 from docs.generate.markdown import code, escaped, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +40,7 @@ def reasons_page() -> str:
             continue
         parts.append(f"## {_title(module)}\n")
         for reasons in tables.values():
-            parts += [f"### {_heading(reasons)}\n", table(("code", "sentence"), _rows(reasons.sentences))]
+            parts += [f"### {_heading(reasons)}\n", _table(reasons)]
         for title, sentences in verdicts.items():
             parts += [f"### {title}\n", table(("code", "sentence"), _rows(sentences))]
     return "\n".join(parts)
@@ -56,8 +57,19 @@ def sentence_tables(module: ModuleType) -> dict[str, dict[str, str]]:
     return {title: getattr(module, name) for name, title in titles.items() if hasattr(module, name)}
 
 
+def _table(reasons: Reasons[TriptychError]) -> str:
+    if isinstance(reasons, ServiceReasons):
+        rows = [
+            (name, str(reasons.statuses[name]), reasons.sentences[name]) for name in sorted(reasons.sentences)
+        ]
+        return table(("code", "status", "sentence"), [(code(a), b, escaped(c)) for a, b, c in rows])
+    return table(("code", "sentence"), _rows(reasons.sentences))
+
+
 def _heading(reasons: Reasons[TriptychError]) -> str:
     about = reasons.about[:1].upper() + reasons.about[1:].removesuffix(".")
+    if isinstance(reasons, ServiceReasons):
+        return f"{about}: answered over HTTP"
     if issubclass(reasons.error, ItemRefused):
         return f"{about}: one item is set aside, exit code {int(ExitCode.QUARANTINED)}"
     return f"{about}: exit code {int(reasons.error.exit_code)}"

@@ -45,9 +45,8 @@ class DenoisingState:
         if rgb_HWC is not None and recipe.strength is not None:
             # as StableDiffusionImg2ImgPipeline.get_timesteps, but at least one step is taken
             first = recipe.steps - max(1, min(int(recipe.steps * recipe.strength), recipe.steps))
-            if hasattr(
-                self._scheduler, "set_begin_index"
-            ):  # DDIM and DDPM find their place by the time alone
+            # DDIM and DDPM find their step by the time alone.
+            if hasattr(self._scheduler, "set_begin_index"):
                 self._scheduler.set_begin_index(first)
         self._times = self._scheduler.timesteps[first:]
         self.done = 0
@@ -74,15 +73,14 @@ class DenoisingState:
         """Return its latents as the U-Net wants them next, (1, L, h, w)."""
         return self._scheduler.scale_model_input(self.latent_1Lhw, self._times[self.done])
 
-    def advance(self, found_GLhw: Tensor) -> None:
-        """Take one step. found_GLhw: the U-Net's answer, (rows, L, h, w)."""
-        found = found_GLhw[-1:]
-        if (
-            self.rows == 2
-        ):  # classifier-free guidance, Ho & Salimans 2022, arXiv:2207.12598, as diffusers computes it
-            found = found_GLhw[:1] + self.recipe.guidance * (found - found_GLhw[:1])
+    def advance(self, predicted_GLhw: Tensor) -> None:
+        """Take one step. predicted_GLhw: the U-Net's answer, (rows, L, h, w)."""
+        predicted = predicted_GLhw[-1:]
+        if self.rows == 2:
+            # Classifier-free guidance, Ho & Salimans 2022, arXiv:2207.12598, as diffusers computes it
+            predicted = predicted_GLhw[:1] + self.recipe.guidance * (predicted - predicted_GLhw[:1])
         now = self._times[self.done]
-        taken, self.foreseen_1Lhw = step(self._scheduler, found, now, self.latent_1Lhw, self._generator)
+        taken, self.foreseen_1Lhw = step(self._scheduler, predicted, now, self.latent_1Lhw, self._generator)
         self.done += 1
         self.latent_1Lhw = taken if self._mask_11hw is None else self._outside_kept(taken)
 
@@ -152,12 +150,12 @@ def predict(pipeline: Pipeline, drawings: Sequence[DenoisingState], sizes: Seque
     )
     time_R = torch.tensor([d.time for d in drawings for _ in range(d.rows)] + [drawings[0].time] * empty)
     state_RTD = torch.cat([d.state_GTD for d in drawings] + [drawings[0].state_GTD[:1]] * empty)
-    found_RLhw = answer(pipeline, input_RLhw, time_R, state_RTD)
-    return list(found_RLhw[: sum(rows)].split(rows))
+    predicted_RLhw = answer(pipeline, input_RLhw, time_R, state_RTD)
+    return list(predicted_RLhw[: sum(rows)].split(rows))
 
 
 def answer(pipeline: Pipeline, input_RLhw: Tensor, time_R: Tensor, state_RTD: Tensor) -> Tensor:
     """Return what the U-Net says to rows of its own times and texts, (R, L, h, w) float32 on the CPU."""
-    place = pipeline.device
-    laid_out = input_RLhw.to(place).contiguous(memory_format=torch.channels_last)
-    return pipeline.unet(laid_out, time_R.to(place), state_RTD.to(place)).sample.float().cpu().contiguous()
+    device = pipeline.device
+    laid_out = input_RLhw.to(device).contiguous(memory_format=torch.channels_last)
+    return pipeline.unet(laid_out, time_R.to(device), state_RTD.to(device)).sample.float().cpu().contiguous()

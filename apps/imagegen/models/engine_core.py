@@ -1,4 +1,4 @@
-"""The engine's step, without its thread: admit, predict, advance, tell, release.
+"""The engine's step, without its thread: admit, predict, advance, send events, release.
 
 Images of different steps, guidance, sampler and seed share a batch of the U-Net, and join or leave it between steps;
 `batch_scheduler` decides which. An image's bytes depend on its recipe alone; `self_test` says how.
@@ -153,7 +153,7 @@ class EngineCore:
     def _end(
         self, job: Job, *, rgb_HWC: np.ndarray | None = None, error: Exception | None = None, steps: int = 0
     ) -> None:
-        """Free a job's place, tell of its end, and let its result be had."""
+        """Free a job's place, send its last event, and set its result."""
         self._scheduler.release(job)
         self._states.pop(job, None)
         if self._events.finish(job, rgb_HWC, error, steps):

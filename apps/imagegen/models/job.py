@@ -27,7 +27,7 @@ class Probe(Protocol):
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a job, told in the engine's thread. seconds: since it was submitted. steps: its own in all.
+    """What happened to a job, sent in the engine's thread. seconds: since it was submitted. steps: its own in all.
 
     rgb_HWC: of "preview" and "done". error: of "failed" and "cancelled".
     """
@@ -109,5 +109,5 @@ def preview_steps(previews: int, steps: int) -> tuple[int, ...]:
     Never after the last, so images of few steps may have fewer previews than wanted.
     """
     spread = (1 - _FIRST_PREVIEW) / max(previews, 1)
-    places = (max(1, int(steps * (_FIRST_PREVIEW + spread * one))) for one in range(previews))
-    return tuple(dict.fromkeys(place for place in places if place < steps))
+    numbers = (max(1, int(steps * (_FIRST_PREVIEW + spread * one))) for one in range(previews))
+    return tuple(dict.fromkeys(number for number in numbers if number < steps))

@@ -1,4 +1,4 @@
-"""How whoever submitted a job, and whoever observes the engine, hears of its events and its end."""
+"""Events of jobs, for the listener of each job and the observer of the engine."""
 
 from __future__ import annotations
 

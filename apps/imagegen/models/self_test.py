@@ -2,8 +2,8 @@
 
 Kernels choose how to add up by the number of rows, and by that of threads: with two threads and more, batches of 4, 8
 and 16 give a row the same bits, batches of 1 and 2 others; with one thread, PyTorch takes another convolution from 16
-rows on (as measured for this house's denoiser). So what holds here is found out, not assumed. The number of threads
-must stay what it was when this was found out.
+rows on (as measured for the embedded denoiser). So what holds here is measured, not assumed. The number of threads
+must stay what it was when this was measured.
 Legend: R rows of the greatest batch, L latent channels, h, w rows and columns of latents, T tokens, D of their states.
 """
 
@@ -51,10 +51,10 @@ class Proofs:
 def prove(
     pipeline: Pipeline, sizes: Sequence[int] = SIZES, picture: tuple[int, int] | None = None
 ) -> tuple[int, ...]:
-    """Return the most batch sizes that give each row equal bits, at any place and beside any others; ascending.
+    """Return the most batch sizes that give each row equal bits, at any position and beside any others; ascending.
 
     sizes: even, ascending. picture: (width, height) in pixels, None: the model's own. Where no two agree, the greatest
-    alone; () where a row's bits depend on its place or neighbours in any batch: images must then be drawn one by one.
+    alone; () where a row's bits depend on its position or neighbours in any batch: images are then drawn one by one.
     """
     width, height = pipeline.own_size if picture is None else picture
     R = sizes[-1]
@@ -68,7 +68,7 @@ def prove(
     def rows(chosen: list[int]) -> Tensor:
         return answer(pipeline, input_RLhw[chosen], time_R[chosen], state_RTD[chosen])
 
-    found: dict[int, Tensor] = {}
+    outputs: dict[int, Tensor] = {}
     for size in sizes:
         half = size // 2
         first_RLhw = rows(list(range(size)))
@@ -76,17 +76,17 @@ def prove(
             [*reversed(range(half)), *reversed(range(R - half, R))]
         )  # half of them elsewhere, beside others
         if torch.equal(moved[:half].flip(0), first_RLhw[:half]):
-            found[size] = first_RLhw
-    return most_alike(found)
+            outputs[size] = first_RLhw
+    return most_alike(outputs)
 
 
-def most_alike(found: dict[int, Tensor]) -> tuple[int, ...]:
+def most_alike(outputs: dict[int, Tensor]) -> tuple[int, ...]:
     """Return the largest group of batches whose common rows are equal, by size; of two such, the one of more rows."""
     groups: list[tuple[int, ...]] = []
-    for size in sorted(found):
-        for place, group in enumerate(groups):
-            if torch.equal(found[group[0]], found[size][: group[0]]):
-                groups[place] = (*group, size)
+    for size in sorted(outputs):
+        for index, group in enumerate(groups):
+            if torch.equal(outputs[group[0]], outputs[size][: group[0]]):
+                groups[index] = (*group, size)
                 break
         else:
             groups.append((size,))

@@ -41,20 +41,20 @@ async def form_body(request: Request, files: Sequence[str]) -> tuple[dict[str, s
     """
     _check_kind(request, (MULTIPART,))
     texts: dict[str, str] = {}
-    found: dict[str, bytes] = {}
+    received: dict[str, bytes] = {}
     async with request.form(max_files=2 * len(files) + 2, max_fields=_FIELDS) as form:
         for key, value in form.multi_items():
             name = key.removesuffix("[]")
-            if name in texts or name in found:
+            if name in texts or name in received:
                 raise BODY("field_twice", param=name, type="file" if name in files else "value")
             if isinstance(value, UploadFile) != (name in files):
                 given, wanted = ("a text", "a file") if name in files else ("a file", "a text")
                 raise FIELD("field_type", param=name[:100], value=given, wanted=wanted)
             if isinstance(value, UploadFile):
-                found[name] = await value.read()
+                received[name] = await value.read()
             else:
                 texts[name] = value
-    return texts, found
+    return texts, received
 
 
 def is_form(request: Request) -> bool:

@@ -71,8 +71,8 @@ def own_routes(service: GenerationService) -> APIRouter:
         """Return the recipe inside a PNG, JPEG or WebP."""
         values, files = await form_body(request, ("picture",))
         read(forms.ReplayForm, values, strict=False)
-        found = await asyncio.to_thread(recipe_of, _given(files))
-        return json_response({"recipe": found.as_json(), "seed": str(found.seed)})
+        inside = await asyncio.to_thread(recipe_of, _given(files))
+        return json_response({"recipe": inside.as_json(), "seed": str(inside.seed)})
 
     @routes.get("/work/{name}", responses=statuses(404, kinds=("text/event-stream",)))
     async def follow(request: Request, name: str) -> Response:

@@ -1,4 +1,4 @@
-"""The service's own API on the wire: requests to draw and to replay, and the events that tell how it goes.
+"""The service's own API on the wire: requests to draw and to replay, and their events.
 
 Events, in the order in which they come: accepted (id of the work, recipes), then for each picture step, preview,
 and one of done, failed, cancelled; end closes the stream. Pictures in events are PNG files as base64. A seed is also

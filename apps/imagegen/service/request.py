@@ -1,4 +1,4 @@
-"""The pictures of one HTTP request: their jobs in the engine, and their events for whoever reads them."""
+"""The pictures of one HTTP request: their jobs in the engine, and their events for their reader."""
 
 from __future__ import annotations
 

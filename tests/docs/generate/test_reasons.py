@@ -5,6 +5,7 @@ from types import ModuleType
 from apps.nodule import reasons as nodule
 from core.errors import InputError, ItemRefused
 from core.reasons import Reasons
+from core.serving.service_error import ServiceReasons
 from docs.generate import reasons
 from docs.generate.reasons import reason_modules, reason_tables, reasons_page, sentence_tables
 
@@ -29,6 +30,15 @@ def test_a_table_names_what_is_refused_and_the_exit_code(monkeypatch) -> None:
     assert "### The input of a command: exit code 2" in page
     assert "| `gone` | \\{path\\} is gone |" in page
     assert "### A row: one item is set aside, exit code 4" in page
+
+
+def test_answers_over_http_have_their_status(monkeypatch) -> None:
+    module = ModuleType("apps.one.service.reasons")
+    module.BODY = ServiceReasons("the body of a request", {"body_odd": (415, "the body is {kind}")})
+    monkeypatch.setattr(reasons, "reason_modules", lambda: [module])
+    page = reasons_page()
+    assert "### The body of a request: answered over HTTP" in page
+    assert "| `body_odd` | 415 | the body is \\{kind\\} |" in page
 
 
 def test_the_verdicts_on_a_series_are_grouped_by_status() -> None:
