@@ -97,14 +97,13 @@ def score_table(
     own = table_of(table, columns)
     columns = with_zone(own, columns)
     model = load_model() if model is None else model
-    trained = model.described.get("event") or {}
     cfg = DataConfig(sample=None, calendar=calendar, max_age=max_age)
     asked, marks = (
         ModelConfig(horizon=horizon, paths=paths),
         ScoreConfig(alert_share=alert_share, var_limit=var_limit),
     )
     holdings = None if portfolios is None else holdings_of(portfolios)
-    loaded = load_table(own, columns, cfg, as_of, trained.get("categories"), fresh=True)
+    loaded = load_table(own, columns, cfg, as_of, model.described.categories, fresh=True)
     require_few(loaded.checked, max_rejected)
     require_fit("champion", model, columns)
     frame, tally = _rows(model, loaded, settings_of(model, asked, marks, seed), holdings)

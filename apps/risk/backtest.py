@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 from apps.risk.config import RiskConfig
 from apps.risk.data.comparable import FEWEST_BEFORE, comparable, whole
 from apps.risk.data.history import first_date
-from apps.risk.data.holdings import read_holdings
+from apps.risk.data.holdings import Holdings, read_holdings
 from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.panel import Panel
 from apps.risk.data.set_aside import report_rejected
@@ -41,11 +42,12 @@ from apps.risk.report import page
 from apps.risk.report.backtest_page import backtest_page
 from apps.risk.report.input_notes import input_notes
 from core.errors import ExitCode
+from core.reports.page import Page
 from core.runs.files import write_csv, write_json, write_text
 from core.runs.folder import Run
 from core.terminal.notes import print_note
 
-Found = dict[Asked, Judged]
+ByQuestion = dict[Asked, Judged]
 
 
 class Walked(NamedTuple):
@@ -54,6 +56,19 @@ class Walked(NamedTuple):
     walks: dict[str, Walk]
     outcome_ND: np.ndarray
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """What a backtest shows.
+
+    metrics: the content of metrics.json, its figures by target, kind of series and horizon, and model. rows: those of
+    backtest.csv, "target" and the columns of `judged.COLUMNS`. page: the report.
+    """
+
+    metrics: dict[str, Any]
+    rows: list[list[Any]]
+    page: Page
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
@@ -75,9 +90,34 @@ def run(cfg: RiskConfig, run: Run) -> int:
     if not set(cfg.backtest.models) <= set(BASELINES):
         first = first_date(loaded.panel, cfg.backtest.days)
         seen = warn_of_seen(describe(folder), "targets", first, run.log)
-    output = Path(str(cfg.output))
     holdings = read_holdings(Path(cfg.score.portfolios)) if cfg.score.portfolios is not None else None
-    found, rows, pages = {}, [], []
+    result = backtest(cfg, loaded, models, holdings, seen)
+    output = Path(str(cfg.output))
+    write_csv(output / "backtest.csv", ("target", *COLUMNS), result.rows)
+    write_json(output / "metrics.json", result.metrics)
+    write_text(output / "report.html", result.page.render())
+    run.write_metrics(result.metrics)
+    run.log.event(
+        "evaluated", items=len(result.rows), count=len(models), name="days", value=cfg.backtest.days
+    )
+    refused = result.metrics["rejected_rows"] or result.metrics["refused"]
+    return ExitCode.QUARANTINED if refused else ExitCode.DONE
+
+
+def backtest(
+    cfg: RiskConfig,
+    loaded: Loaded,
+    models: Mapping[str, TargetModel],
+    holdings: Holdings | None = None,
+    seen: Mapping[str, str] | None = None,
+) -> Backtest:
+    """Walk all models through the last `cfg.backtest.days` dates of a table's targets, and judge them.
+
+    holdings: portfolios; None is one of equal weights. seen: of `warn_of_seen`, shown on the page. Raises InputError,
+    backtest_short or backtest_empty, where there is too little past to walk through.
+    """
+    seen = seen or {}
+    figures, rows, pages = {}, [], []
     refused: Counter[str] = Counter()
     for label in loaded.columns.targets:
         panels, aside = comparable(loaded, label, cfg.backtest.days)
@@ -89,7 +129,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
             else:
                 divided.refused.append((PortfolioSum(share.holdings, ()).names, "backtest_short"))
         judged = judged_of(walked, cfg.seed)
-        found[label] = {
+        figures[label] = {
             f"{asked.kind}_{asked.steps}": {name: overall(one, name, cfg.seed) for name in models}
             for asked, one in judged.items()
         }
@@ -102,25 +142,25 @@ def run(cfg: RiskConfig, run: Run) -> int:
         ]
         shown = walked[0][Asked("entity", 1)].walks
         pages.append(
-            backtest_page(panels, label, judged, found[label], shown, cfg.backtest.days, seen.get("targets"))
+            backtest_page(
+                panels, label, judged, figures[label], shown, cfg.backtest.days, seen.get("targets")
+            )
         )
         refused = refused or Counter(aside.values())
-    rejected = len(loaded.checked.rejected)
-    metrics = {**_protocol(cfg, loaded, models), "targets": found, "rejected_rows": rejected}
-    metrics["refused"] = dict(sorted(refused.items()))
-    metrics["seen_in_training"] = seen
-    write_csv(output / "backtest.csv", ("target", *COLUMNS), rows)
-    write_json(output / "metrics.json", metrics)
-    write_text(output / "report.html", page.joined(pages).render())
-    run.write_metrics(metrics)
-    run.log.event("evaluated", items=len(rows), count=len(models), name="days", value=cfg.backtest.days)
-    return ExitCode.QUARANTINED if rejected or refused else ExitCode.DONE
+    metrics = {
+        **_protocol(cfg, loaded, models),
+        "targets": figures,
+        "rejected_rows": len(loaded.checked.rejected),
+        "refused": dict(sorted(refused.items())),
+        "seen_in_training": dict(seen),
+    }
+    return Backtest(metrics, rows, page.joined(pages))
 
 
 def walk(
     cfg: RiskConfig, panel: Panel, label: str, models: Mapping[str, TargetModel]
-) -> tuple[Found, dict[str, Walk]]:
-    """Return what was found of a panel of one calendar, and the one-day walks of its entities.
+) -> tuple[ByQuestion, dict[str, Walk]]:
+    """Return the figures of a panel of one calendar, and the one-day walks of its entities.
 
     Of entities one day ahead, of one portfolio of equal weights where there are several, and of the horizon.
     """
@@ -162,26 +202,26 @@ def walk_calendar(
                 by_asked[one][name] = far[one]
         if entities:
             by_asked[asked[0]][name] = walk_days(model, panel, label, days)
-    found = {}
+    walked = {}
     for one, walks in by_asked.items():
         outcome_ND = outcomes(panel, label, days, one.steps)
         if one.kind == "portfolio":
             outcome_ND = held(outcome_ND, weight_PN)
-        found[one] = Walked(walks, outcome_ND, panel.entities if one.kind == "entity" else names)
-    return found
+        walked[one] = Walked(walks, outcome_ND, panel.entities if one.kind == "entity" else names)
+    return walked
 
 
-def judged_of(walked: Sequence[Mapping[Asked, Walked]], seed: int) -> Found:
+def judged_of(walked: Sequence[Mapping[Asked, Walked]], seed: int) -> ByQuestion:
     """Judge the walks of one or several calendars together; day d is that of each as far before its end."""
-    found = {}
+    judged = {}
     for one in sorted(
         {asked for part in walked for asked in part}, key=lambda asked: (asked.kind, asked.steps)
     ):
         parts = [part[one] for part in walked if one in part]
         walks = {name: joined([part.walks[name] for part in parts]) for name in parts[0].walks}
         names = tuple(name for part in parts for name in part.names)
-        found[one] = judge(walks, np.concatenate([part.outcome_ND for part in parts]), names, one, seed)
-    return found
+        judged[one] = judge(walks, np.concatenate([part.outcome_ND for part in parts]), names, one, seed)
+    return judged
 
 
 def portfolios(shares: Sequence[Share], panel: Panel) -> tuple[tuple[str, ...], np.ndarray]:

@@ -112,7 +112,7 @@ def walked(panel: Panel) -> list[Figure | Table]:
     models = candidates(list(dict.fromkeys(names)), DEFAULT, "cpu", every=_NEVER)
     settings = BacktestConfig(days=DAYS, models=list(models))
     cfg = RiskConfig("backtest", output="", model=ModelConfig(horizon=1), backtest=settings)
-    found, walks = walk(cfg, alone, label, models)
+    judged, walks = walk(cfg, alone, label, models)
     end = steps_known(alone)
     level = [0.01, 0.025, 0.05].index(LEVEL)
     figure = page.walk(
@@ -122,7 +122,7 @@ def walked(panel: Panel) -> list[Figure | Table]:
         walks[champion.name].var_NDL[0, :, level],
         LEVEL,
     )
-    rows = [row for row in found[Asked("entity", 1)].rows if row.figures.level == LEVEL]
+    rows = [row for row in judged[Asked("entity", 1)].rows if row.figures.level == LEVEL]
     caption = (
         f"{ASSET}, {DAYS} days, VaR at {100 * LEVEL:g} %. Mean loss with a 95 % interval over blocks of days; p-values "
         "exact or simulated: below 0.05 the days below the VaR are too many, too few, foreseeable, or too deep."

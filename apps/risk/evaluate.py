@@ -6,29 +6,47 @@ The rules: apps.risk.evaluation.target_evaluation and apps.risk.evaluation.event
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from apps.risk.config import RiskConfig
 from apps.risk.data.comparable import comparable
 from apps.risk.data.history import first_date
-from apps.risk.data.load import load_panel
+from apps.risk.data.load import Loaded, load_panel
 from apps.risk.data.set_aside import report_rejected
 from apps.risk.evaluation.event_evaluation import events, least_log_loss
 from apps.risk.evaluation.seen_in_training import warn_of_seen
 from apps.risk.evaluation.target_evaluation import chosen, targets
 from apps.risk.models.baselines import BASELINES
-from apps.risk.models.candidates import candidates, trained_names
+from apps.risk.models.candidates import candidates
 from apps.risk.models.champions import CHAMPIONS
-from apps.risk.models.interface import EventModel
-from apps.risk.models.risk_model import RiskModel
+from apps.risk.models.description import Description
+from apps.risk.models.interface import EventModel, TargetModel
+from apps.risk.models.risk_model import DEFAULT, RiskModel, load_event
 from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.report import page
 from apps.risk.report.evaluation_page import event_page, targets_page
 from apps.risk.report.input_notes import input_notes, unseen_notes
 from core.errors import ExitCode
+from core.reports.page import Page
 from core.runs.files import write_json, write_text
 from core.runs.folder import Run
 from core.terminal.notes import print_note
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What an evaluation shows.
+
+    metrics: the content of metrics.json, figures by label, part (development, test) and model. champions: label →
+    the champion and the rule that chose it, as in champion.json. page: the report.
+    """
+
+    metrics: dict[str, Any]
+    champions: dict[str, dict[str, Any]]
+    page: Page
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
@@ -40,23 +58,56 @@ def run(cfg: RiskConfig, run: Run) -> int:
     folder = None if cfg.weights is None else Path(cfg.weights)
     model = RiskModel.from_pretrained(folder)
     described = model.described
-    loaded = load_panel(cfg.data, cfg.as_of, (described.get("event") or {}).get("categories"))
+    loaded = load_panel(cfg.data, cfg.as_of, described.categories)
     report_rejected(loaded.checked, loaded.columns, cfg.data.max_rejected, run)
     require_suited(cfg.model.name, loaded.columns)
     require_group_used(loaded.columns, [model.targets])
     model.require(loaded.columns)
-    output, metrics, champions, pages = Path(str(cfg.output)), {}, {}, []
-    refused: Counter[str] = Counter()
     seen: dict[str, str] = {}
+    models: dict[str, TargetModel] = {}
+    event_models: dict[str, EventModel] = {}
     if loaded.columns.targets:
         first = first_date(loaded.panel, 2 * cfg.backtest.days)
         seen |= warn_of_seen(described, "targets", first, run.log)
-    for label in loaded.columns.targets:
-        names = [*trained_names(described, "targets"), *BASELINES]
+        names = [*described.names("targets"), *BASELINES]
         models = candidates(names, folder, cfg.model.device, cfg.backtest.refit_every)
-        if label == loaded.columns.targets[0]:
-            for note in input_notes(loaded, models.values()):
-                print_note(note)
+        for note in input_notes(loaded, models.values()):
+            print_note(note)
+    if loaded.columns.event:
+        seen |= warn_of_seen(described, "event", loaded.as_of.wall, run.log)
+        event_models = {name: _event_model(folder, described, name) for name in described.names("event")}
+        for note in unseen_notes(loaded.unseen, ", ".join(event_models)):
+            print_note(note)
+    horizon = 1 if described.event is None else described.event.horizon
+    result = evaluate(cfg, loaded, models, event_models, horizon, seen)
+    output = Path(str(cfg.output))
+    write_json(output / "metrics.json", result.metrics)
+    write_json(output / CHAMPIONS, result.champions)
+    write_text(output / "report.html", result.page.render())
+    run.write_metrics({**result.metrics, "champion": result.champions})
+    run.log.event("evaluated", items=len(loaded.panel.entities), count=len(result.champions))
+    refused = result.metrics["rejected_rows"] or result.metrics["refused"]
+    return ExitCode.QUARANTINED if refused else ExitCode.DONE
+
+
+def evaluate(
+    cfg: RiskConfig,
+    loaded: Loaded,
+    models: Mapping[str, TargetModel],
+    event_models: Mapping[str, EventModel],
+    horizon: int,
+    seen: Mapping[str, str],
+) -> Evaluation:
+    """Judge models on development dates, where the champion of each label is chosen, and on the test.
+
+    models, event_models: by name, of the targets and the event of a table. horizon: of the event, in steps. seen: of
+    `warn_of_seen`, shown on the page. Raises InputError where there is too little past, or one outcome only.
+    """
+    metrics: dict[str, Any] = {}
+    champions: dict[str, dict[str, Any]] = {}
+    pages: list[Page] = []
+    refused: Counter[str] = Counter()
+    for label in loaded.columns.targets:
         panels, aside = comparable(loaded, label, 2 * cfg.backtest.days)
         refused.update(aside.values())
         parts, judged = targets(cfg, panels, label, models)
@@ -65,33 +116,23 @@ def run(cfg: RiskConfig, run: Run) -> int:
         pages.append(targets_page(label, parts, champions[label], judged, seen.get("targets")))
     if loaded.columns.event:
         label = loaded.columns.event
-        seen |= warn_of_seen(described, "event", loaded.as_of.wall, run.log)
-        models_of_event = {name: _event_model(folder, name) for name in trained_names(described, "event")}
-        for note in unseen_notes(loaded.unseen, ", ".join(models_of_event)):
-            print_note(note)
-        found = events(cfg, loaded, models_of_event, int((described.get("event") or {}).get("horizon", 1)))
-        metrics[label] = {**found.parts._asdict(), "stability": found.stability}
-        champions[label] = least_log_loss(found.parts.development)
-        pages.append(event_page(label, champions[label], found, seen.get("event")))
-    rejected = len(loaded.checked.rejected)
-    told = {
+        evaluated = events(cfg, loaded, event_models, horizon)
+        metrics[label] = {**evaluated.parts._asdict(), "stability": evaluated.stability}
+        champions[label] = least_log_loss(evaluated.parts.development)
+        pages.append(event_page(label, champions[label], evaluated, seen.get("event")))
+    content = {
         "as_of": loaded.as_of.text,
         "input_digest": loaded.digest,
         "labels": metrics,
         "refused": dict(sorted(refused.items())),
-        "rejected_rows": rejected,
+        "rejected_rows": len(loaded.checked.rejected),
         "seed": cfg.seed,
-        "seen_in_training": seen,
+        "seen_in_training": dict(seen),
     }
-    write_json(output / "metrics.json", told)
-    write_json(output / CHAMPIONS, champions)
-    write_text(output / "report.html", page.joined(pages).render())
-    run.write_metrics({**told, "champion": champions})
-    run.log.event("evaluated", items=len(loaded.panel.entities), count=len(pages))
-    return ExitCode.QUARANTINED if rejected or refused else ExitCode.DONE
+    return Evaluation(content, champions, page.joined(pages))
 
 
-def _event_model(folder: Path | None, name: str) -> EventModel:
-    model = RiskModel.from_pretrained(folder, event=name).event
+def _event_model(folder: Path | None, described: Description, name: str) -> EventModel:
+    model = load_event(folder or DEFAULT, described.event, name)
     assert model is not None  # the folder's description names it
     return model

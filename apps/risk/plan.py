@@ -52,62 +52,67 @@ class Launch(NamedTuple):
     spread: Spread
 
 
-def run(config: RiskConfig, run: Run) -> int:
-    """Foretell the step, show it, and write it down. Raises InputError for a model without a size."""
-    if config.model.name not in ("champion", "riskformer"):
-        raise INPUTS("plan_model", model=config.model.name, sizes=", ".join(SIZES))
-    figures = plan(config)
+def run(cfg: RiskConfig, run: Run) -> int:
+    """Predict the memory and work of a step, print them, and write them down.
+
+    Raises InputError for a model without a size.
+    """
+    if cfg.model.name not in ("champion", "riskformer"):
+        raise INPUTS("plan_model", model=cfg.model.name, sizes=", ".join(SIZES))
+    figures = plan(cfg)
     text = table(figures)
     run.write_metrics(figures)
-    if config.output:
-        write_json(Path(config.output) / "plan.json", figures)
-        write_text(Path(config.output) / "plan.txt", text)
+    if cfg.output:
+        write_json(Path(cfg.output) / "plan.json", figures)
+        write_text(Path(cfg.output) / "plan.txt", text)
     run.log.event("planned", count=figures["parameters"], value=figures["gib_per_rank"]["total"])
     with contextlib.suppress(BrokenPipeError):
         print(text, end="", flush=True)
     return ExitCode.DONE
 
 
-def plan(config: RiskConfig) -> dict[str, Any]:
+def plan(cfg: RiskConfig) -> dict[str, Any]:
     """Return all figures as plain JSON types. GiB are those of the fullest rank.
 
     launch_gib_per_rank: without activations where it does not fit even so.
     """
-    wish = config.plan
-    spread = Spread(wish.strategy, wish.ranks, wish.precision, wish.optimizer, wish.checkpointing)
-    memory = _memory(config, spread)
-    tokens, flop = tokens_of(config), forward_flop(config)
-    launch = launch_of(config)
-    launched = memory if launch.spread == spread else kept_memory(step_of(config), launch.spread)
-    if launch.spread != spread and launched.total <= wish.memory_gib * GIB:
-        launched = _memory(config, launch.spread)
+    requested = cfg.plan
+    spread = Spread(
+        requested.strategy, requested.ranks, requested.precision, requested.optimizer, requested.checkpointing
+    )
+    memory = _memory(cfg, spread)
+    tokens, flop = tokens_of(cfg), forward_flop(cfg)
+    launch = launch_of(cfg)
+    launched = memory if launch.spread == spread else kept_memory(step_of(cfg), launch.spread)
+    if launch.spread != spread and launched.total <= requested.memory_gib * GIB:
+        launched = _memory(cfg, launch.spread)
     return {
-        "size": config.model.size,
-        "context": config.model.context,
-        "horizon": config.model.horizon,
-        "batch_size": wish.batch_size,
-        "ranks": wish.ranks,
-        **{name: getattr(wish, name) for name in PLANNED},
+        "size": cfg.model.size,
+        "context": cfg.model.context,
+        "horizon": cfg.model.horizon,
+        "batch_size": requested.batch_size,
+        "ranks": requested.ranks,
+        **{name: getattr(requested, name) for name in PLANNED},
         "parameters": memory.parameters,
         "gib_per_rank": _gib(memory),
-        "memory_gib": wish.memory_gib,
-        "fits": memory.total <= wish.memory_gib * GIB,
-        "headroom_gib": round(wish.memory_gib - memory.total / GIB, 6),
+        "memory_gib": requested.memory_gib,
+        "fits": memory.total <= requested.memory_gib * GIB,
+        "headroom_gib": round(requested.memory_gib - memory.total / GIB, 6),
         "tokens_per_series": tokens,
-        "tokens_per_step": tokens * wish.batch_size * wish.ranks,
+        "tokens_per_step": tokens * requested.batch_size * requested.ranks,
         # a backward pass costs two forward passes
-        "tflop_per_step": round(3 * flop * wish.ranks / 1e12, 6),
+        "tflop_per_step": round(3 * flop * requested.ranks / 1e12, 6),
         "tflop_per_step_with_recomputation": round(
-            (4 if wish.checkpointing == "full" else 3) * flop * wish.ranks / 1e12, 6
+            (4 if requested.checkpointing == "full" else 3) * flop * requested.ranks / 1e12, 6
         ),
         "launch": launch.command,
         "launch_lacks": list(launch.lacks),
         "launch_gib_per_rank": round(launched.total / GIB, 6),
-        "launch_fits": launched.total <= wish.memory_gib * GIB,
+        "launch_fits": launched.total <= requested.memory_gib * GIB,
     }
 
 
-def step_of(config: RiskConfig) -> Callable[[], Step]:
+def step_of(cfg: RiskConfig) -> Callable[[], Step]:
     """Return what builds riskformer and one step of its training on targets.
 
     Every series is a group of its own: the number of groups is read out of a tensor, which here has no content;
@@ -115,7 +120,7 @@ def step_of(config: RiskConfig) -> Callable[[], Step]:
     """
 
     def make() -> Step:
-        size, model, B = SIZES[config.model.size], config.model, config.plan.batch_size
+        size, model, B = SIZES[cfg.model.size], cfg.model, cfg.plan.batch_size
         net = RiskFormer(size)
         past_BC = torch.zeros(B, model.context)
         rows = target_rows(past_BC, torch.ones_like(past_BC, dtype=torch.bool), model.horizon, None)
@@ -131,57 +136,57 @@ def step_of(config: RiskConfig) -> Callable[[], Step]:
     return make
 
 
-def tokens_of(config: RiskConfig) -> int:
+def tokens_of(cfg: RiskConfig) -> int:
     """Return the tokens of one series: itself, patches of the past, patches of the horizon."""
-    patch = SIZES[config.model.size].patch
-    return 1 + math.ceil(config.model.context / patch) + math.ceil(config.model.horizon / patch)
+    patch = SIZES[cfg.model.size].patch
+    return 1 + math.ceil(cfg.model.context / patch) + math.ceil(cfg.model.horizon / patch)
 
 
-def forward_flop(config: RiskConfig) -> int:
+def forward_flop(cfg: RiskConfig) -> int:
     """Return the floating-point operations of matrix products in one rank's forward pass, two a multiplication."""
     counter = FlopCounterMode(display=False)
     with FakeTensorMode(), _plain_attention():
-        step = step_of(config)()
+        step = step_of(cfg)()
         with counter:
             step.loss()
     return int(counter.get_total_flops())
 
 
-def launch_of(config: RiskConfig) -> Launch:
+def launch_of(cfg: RiskConfig) -> Launch:
     """Return the command nearest to the plan that this version's stage=train can run.
 
     It trains on generated series (data=mixture), keeps no moving average of the weights, which the plan does not
     count, and leaves the host of a training on several machines to be filled in.
     """
-    wish = config.plan
+    requested = cfg.plan
     known = {field.name: field.metadata.get("choices", ()) for field in dataclasses.fields(TrainerConfig)}
-    found, lacks = {}, []
+    options, lacks = {}, []
     for name in PLANNED:
-        value = getattr(wish, name)
+        value = getattr(requested, name)
         if value in known.get(name, (ALWAYS.get(name),)):
-            found[name] = value
+            options[name] = value
         else:
             lacks.append(f"{name}={value}")
-            found[name] = ALWAYS.get(name, "ddp" if wish.ranks > 1 else "single")
-    machines = machines_of(wish.ranks)
-    here = wish.ranks // machines
+            options[name] = ALWAYS.get(name, "ddp" if requested.ranks > 1 else "single")
+    machines = machines_of(requested.ranks)
+    here = requested.ranks // machines
     start = ["torchrun", f"--nproc-per-node={here}"]
     if machines > 1:
         start += [f"--nnodes={machines}", "--rdzv-backend=c10d", "--rdzv-endpoint=HOST:29500"]
     words = [
         "stage=train",
-        f"model={config.model.size}",
+        f"model={cfg.model.size}",
         "data=mixture",
-        f"model.context={config.model.context}",
-        f"model.horizon={config.model.horizon}",
+        f"model.context={cfg.model.context}",
+        f"model.horizon={cfg.model.horizon}",
         f"trainer.devices={here}",
-        f"trainer.batch_size={wish.batch_size}",
+        f"trainer.batch_size={requested.batch_size}",
         "trainer.ema_decay=0",
-        *(f"trainer.{name}={value}" for name, value in found.items() if name in known),
-        f"run_dir=runs/risk/train/{_name_of(config, found)}",
+        *(f"trainer.{name}={value}" for name, value in options.items() if name in known),
+        f"run_dir=runs/risk/train/{_name_of(cfg, options)}",
     ]
     command = shlex.join([*start, "-m", "pipelines.risk", *words])
-    return Launch(command, tuple(lacks), Spread(ranks=wish.ranks, **found))
+    return Launch(command, tuple(lacks), Spread(ranks=requested.ranks, **options))
 
 
 def machines_of(ranks: int) -> int:
@@ -190,11 +195,16 @@ def machines_of(ranks: int) -> int:
     return next(count for count in range(fewest, ranks + 1) if ranks % count == 0)
 
 
-def _name_of(config: RiskConfig, found: dict[str, str]) -> str:
+def _name_of(cfg: RiskConfig, options: dict[str, str]) -> str:
     """Return a folder name with all that decides the weights: a run folder takes one training."""
-    model, wish = config.model, config.plan
-    words = [model.size, f"context-{model.context}", f"horizon-{model.horizon}", f"batch-{wish.batch_size}"]
-    return "_".join([*words, found["precision"], found["strategy"], f"ranks-{wish.ranks}"])
+    model, requested = cfg.model, cfg.plan
+    words = [
+        model.size,
+        f"context-{model.context}",
+        f"horizon-{model.horizon}",
+        f"batch-{requested.batch_size}",
+    ]
+    return "_".join([*words, options["precision"], options["strategy"], f"ranks-{requested.ranks}"])
 
 
 def table(figures: dict[str, Any]) -> str:
@@ -235,9 +245,9 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _memory(config: RiskConfig, spread: Spread) -> StepMemory:
+def _memory(cfg: RiskConfig, spread: Spread) -> StepMemory:
     with _plain_attention():
-        return step_memory(step_of(config), spread)
+        return step_memory(step_of(cfg), spread)
 
 
 def _plain_attention() -> contextlib.AbstractContextManager[Any]:

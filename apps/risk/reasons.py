@@ -38,6 +38,8 @@ OPTIONS = Reasons(
         # the model
         "group_unused": "data.group={group} is of use to a riskformer of series alone, and no such model is asked: "
         "leave it out, or add model=riskformer",
+        "model_not_in_part": "model={model} cannot forecast {kind}, for which {folder} was trained: models of {kind} "
+        "are {models}",
         "model_size": "model={size} names a size to train or to plan, and stage={stage} takes that of the weights: "
         "name them by weights=…, with model=riskformer",
         "model_cannot_forecast": 'model={model} cannot forecast "{label}": models of {kind} are {models}; name one of '
@@ -135,6 +137,9 @@ INPUTS = Reasons(
         "portfolios_unreadable": "{path} is not valid CSV in UTF-8 with a header line",
         "portfolios_value": "{path}, line {line}: wanted a portfolio, an entity and a finite weight",
         # the weights
+        "description_field_missing": '{path} has no field "{field}": copy the model\'s folder anew, or train it again',
+        "description_field_unknown": '{path} has an unknown field "{field}": copy the model\'s folder anew, or train '
+        "it again",
         "description_unreadable": "{path} cannot be read as the description of a model",
         "horizon_too_long": "{model} was trained for {trained} steps ahead, not {horizon}: train it with "
         "model.horizon={horizon}",

@@ -88,8 +88,8 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
     champions = read_champions(Path(cfg.score.champion)) if cfg.score.champion else None
     model = load_model(cfg.weights, cfg.model.name, device=cfg.model.device) if champions is None else None
     ready = time.monotonic()
-    trained = describe(None if cfg.weights is None else Path(cfg.weights)).get("event") or {}
-    loaded = load_panel(cfg.data, now or cfg.as_of, trained.get("categories"), fresh=True)
+    trained = describe(None if cfg.weights is None else Path(cfg.weights))
+    loaded = load_panel(cfg.data, now or cfg.as_of, trained.categories, fresh=True)
     listed_in = set_aside_path(output, _item(loaded))
     report_rejected(loaded.checked, loaded.columns, cfg.data.max_rejected, run, listed_in)
     if champions is not None:

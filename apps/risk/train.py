@@ -21,9 +21,10 @@ from apps.risk.data.mixture import FINETUNE, OWN, PRETRAIN, UNTIL, Material, Mix
 from apps.risk.data.panel import fill_gaps
 from apps.risk.data.set_aside import report_rejected
 from apps.risk.data.windows import Windows
+from apps.risk.models.description import Description, EventPart, TargetsPart, write_description
 from apps.risk.models.feed import code_counts, learn_levels
 from apps.risk.models.learning import Forecasting, WindowLessons, begin
-from apps.risk.models.risk_model import EVENT, RiskModel, model_digest, save_riskformer, write_description
+from apps.risk.models.risk_model import EVENT, RiskModel, model_digest, save_riskformer
 from apps.risk.models.riskformer import MOST_FITTED, SHORTEST, RiskformerTargets, fit_residuals
 from apps.risk.models.riskformer_covariates import RiskformerCovariates, covered
 from apps.risk.models.sizes import SIZES
@@ -71,12 +72,12 @@ def run(cfg: RiskConfig, run: Run) -> int:
         report_rejected(loaded.checked, loaded.columns, cfg.data.max_rejected, run)
         parts, rejected = _of_a_table(cfg, run, folder, loaded, training), len(loaded.checked.rejected)
     if run.rank == 0:
-        write_description(folder, {kind: part[0] for kind, part in parts.items()})
+        write_description(folder, Description(**{kind: part[0] for kind, part in parts.items()}))
     run.write_metrics({**{kind: part[1] for kind, part in parts.items()}, "rejected_rows": rejected})
     return ExitCode.DONE
 
 
-Part = tuple[dict[str, Any], dict[str, Any]]  # what model.json says, and what metrics.json says
+Part = tuple[Any, dict[str, Any]]  # a TargetsPart or EventPart of model.json, and what metrics.json says
 
 
 def _of_a_table(
@@ -102,7 +103,7 @@ def _of_a_table(
     if has_event:
         parts["event"] = _event(cfg, run, folder, loaded, checkpoints)
     until = str(last_date(loaded.everyone).astype("datetime64[D]"))
-    return {kind: ({**told, "until": until}, figures) for kind, (told, figures) in parts.items()}
+    return {kind: (replace(described, until=until), figures) for kind, (described, figures) in parts.items()}
 
 
 def _pretrained(cfg: RiskConfig, run: Run, folder: Path, training: Training) -> Part:
@@ -123,8 +124,8 @@ def _pretrained(cfg: RiskConfig, run: Run, folder: Path, training: Training) -> 
         if fitted:
             part = part.begun_from(weights_digest(net.state_dict()))
         fitted[name] = _fit(net, mixture, trainer, run, part, cfg.seed + place)
-    told = _riskformer(net, cfg.model.context, material.returns_NT, folder)
-    return {**told, "until": UNTIL}, {"rounds": _asdicts(fitted), "missing": missing, "until": UNTIL}
+    described = _riskformer(net, cfg.model.context, material.returns_NT, folder)
+    return replace(described, until=UNTIL), {"rounds": _asdicts(fitted), "missing": missing, "until": UNTIL}
 
 
 def _network(
@@ -140,7 +141,7 @@ def _network(
             name, panel, label, cfg.model, cfg.trainer, checkpoints / name, run.log, cfg.seed
         )
         other.save(folder / name)
-        return {"champion": name, "models": {name: {"label": label}}}, {"importance": importance}
+        return TargetsPart(name, {name: {}}), {"importance": importance}
     before = RiskModel.from_pretrained(
         Path(cfg.weights) if cfg.weights else None, targets="riskformer"
     ).targets
@@ -152,8 +153,7 @@ def _network(
     own_NT = histories_NT(panel, label)
     mixture = Mixture(Material(own_NT, own_NT=own_NT), OWN, before.context, cfg.model.horizon)
     fitted = _fit(net.train(), mixture, cfg.trainer, run, checkpoints / OWN_ROUND, cfg.seed)
-    told = _riskformer(net, before.context, own_NT, folder)
-    return told, {"rounds": _asdicts({OWN_ROUND: fitted})}
+    return _riskformer(net, before.context, own_NT, folder), {"rounds": _asdicts({OWN_ROUND: fitted})}
 
 
 def _covariates(
@@ -178,8 +178,9 @@ def _covariates(
     model = RiskformerCovariates(
         net.eval(), before.context, horizon, panel.columns, panel.categories, levels
     ).with_fitted_tails(panel, TAIL_STEPS, min(horizon, AHEAD), LEAST_RESIDUALS)
-    told = {"champion": "riskformer", "models": {"riskformer": model.save(folder)}}
-    return told, {"rounds": _asdicts({OWN_ROUND: fitted})}
+    return TargetsPart("riskformer", {"riskformer": model.save(folder)}), {
+        "rounds": _asdicts({OWN_ROUND: fitted})
+    }
 
 
 def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, checkpoints: Checkpoints) -> Part:
@@ -192,14 +193,14 @@ def _event(cfg: RiskConfig, run: Run, folder: Path, loaded: Loaded, checkpoints:
     fitted = fit_event_models(
         loaded.everyone, cfg.model.horizon, names, cfg.trainer, checkpoints / EVENT, run.log, cfg.seed
     )
-    told = {
-        "champion": fitted.champion,
-        "models": {name: model.save(folder / EVENT) for name, model in fitted.models.items()},
-        "horizon": cfg.model.horizon,
-        "columns": asdict(loaded.columns),
-        "categories": dict(loaded.panel.categories),
-    }
-    return told, fitted.figures
+    described = EventPart(
+        champion=fitted.champion,
+        models={name: model.save(folder / EVENT) for name, model in fitted.models.items()},
+        horizon=cfg.model.horizon,
+        columns=loaded.columns,
+        categories=loaded.panel.categories,
+    )
+    return described, fitted.figures
 
 
 def _fit(
@@ -208,14 +209,14 @@ def _fit(
     return fit_soundly(Forecasting(net, trainer), data, trainer, checkpoints, run.log, seed)
 
 
-def _riskformer(net: RiskFormer, context: int, value_NT: np.ndarray, folder: Path) -> dict[str, Any]:
+def _riskformer(net: RiskFormer, context: int, value_NT: np.ndarray, folder: Path) -> TargetsPart:
     """Fit the tails on the material's last steps, and write the network."""
     model = RiskformerTargets(net.eval(), context)
     some_NT = value_NT[:MOST_FITTED, -(TAIL_STEPS + context + AHEAD) :]
     if np.isfinite(some_NT[:, context:]).sum() > LEAST_RESIDUALS:
         residual_HQ, shapes = fit_residuals(model, some_NT, AHEAD)
         model = replace(model, residual_KQ=residual_HQ, shapes=shapes)
-    return {"champion": "riskformer", "models": {"riskformer": save_riskformer(model, folder)}}
+    return TargetsPart("riskformer", {"riskformer": save_riskformer(model, folder)})
 
 
 def _asdicts(fitted: Mapping[str, Fitted]) -> dict[str, Any]:

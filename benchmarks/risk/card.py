@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.risk.data.mixture import FINETUNE, PRETRAIN
 from apps.risk.models.residual_tails import RECENT, WORTH
-from apps.risk.models.risk_model import RiskModel
+from apps.risk.models.risk_model import describe
 from benchmarks.page import card_environment, device_words
 from benchmarks.record import newest
 from core.errors import InputError
@@ -25,7 +25,8 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
         raise InputError(
             "record_missing", f"no record of {', '.join(missing)}: run python -m benchmarks.risk for each"
         )
-    described = RiskModel.from_pretrained().described
+    targets = describe().targets
+    assert targets is not None  # the embedded folder forecasts targets
     environment = card_environment(Path(__file__).parent)
     environment.filters.update(figure=figure_words, percent=percent_words, device=device_words)
     return environment.get_template(TEMPLATE).render(
@@ -33,7 +34,7 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
         first_look=first_look(records),
         worth=WORTH,
         recent=RECENT,
-        champion=described["targets"]["champion"],
+        champion=targets.champion,
         shares={"pretrain": PRETRAIN, "finetune": FINETUNE},
     )
 

@@ -32,7 +32,7 @@ PAST = 24  # times of the calendar whose features are compared, as many as model
 
 
 class Evaluated(NamedTuple):
-    """What was found of an event.
+    """The evaluation of an event.
 
     parts: credit figures of both parts with intervals over clients. tables: each model's calibration on the test.
     stability: feature → PSI from the clients of development to those of the test, largest first.
@@ -56,7 +56,7 @@ def events(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], ho
     missing = outcomes_missing(panel)
     if missing or not len(origins):
         raise missing or INPUTS("outcome_unknown", horizon=horizon, as_of=loaded.as_of.text)
-    found: list[Figures] = []
+    parts: list[Figures] = []
     tables: dict[str, CalibrationTable] = {}
     features = []
     both = event_parts(panel, origins, horizon)
@@ -65,7 +65,7 @@ def events(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], ho
         seen = _seen(panel, part)
         features.append(features_of(Windows(fill_gaps(seen), past, horizon).latest(), panel.columns))
         pd_by_model, event_B = _pds(seen, part, models)
-        found.append(
+        parts.append(
             {
                 name: _credit(pd_B, event_B, cfg.score.alert_share, cfg.seed)
                 for name, pd_B in pd_by_model.items()
@@ -75,7 +75,7 @@ def events(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], ho
     stability = {
         name: number(psi) for name, psi in feature_stability(features[0], features[1], panel.columns).items()
     }
-    return Evaluated(Parts(*found), tables, stability)
+    return Evaluated(Parts(*parts), tables, stability)
 
 
 def event_parts(panel: Panel, origins: Origins, horizon: int) -> tuple[Origins, Origins]:
@@ -92,7 +92,7 @@ def event_parts(panel: Panel, origins: Origins, horizon: int) -> tuple[Origins, 
 
 def least_log_loss(development: Figures) -> dict[str, Any]:
     """Return the champion of an event, the rule, and what it was chosen by."""
-    losses = {name: told["log_loss"] for name, told in development.items()}
+    losses = {name: figures["log_loss"] for name, figures in development.items()}
     best = min(losses, key=lambda name: (losses[name], name))
     return {"champion": best, "rule": "least log loss on development", "log_loss": losses}
 
@@ -109,16 +109,16 @@ def _pds(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the PD of each client of one date by each model, and what came, (B,), of those that all models know."""
     event_B = origins.event_B[np.argsort(origins.entity_B)]
-    found = {name: model.forecast_event(seen).pd_N for name, model in models.items()}
-    known_B = ~np.any([np.isnan(pd_B) for pd_B in found.values()], axis=0)
+    pds = {name: model.forecast_event(seen).pd_N for name, model in models.items()}
+    known_B = ~np.any([np.isnan(pd_B) for pd_B in pds.values()], axis=0)
     if not 0.0 < event_B[known_B].mean() < 1.0:
         raise INPUTS("event_rare", clients=known_B.sum())
-    return {name: pd_B[known_B] for name, pd_B in found.items()}, event_B[known_B]
+    return {name: pd_B[known_B] for name, pd_B in pds.items()}, event_B[known_B]
 
 
 def _credit(pd_B: np.ndarray, event_B: np.ndarray, alert_share: float, seed: int) -> dict[str, Any]:
     figures = credit_figures_with_intervals(pd_B, event_B, alert_share, seed=seed)
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         name: [number(one.value), number(one.lower), number(one.upper)] for name, one in figures.items()
     }
-    return {**told, "log_loss": number(float(log_loss(event_B, pd_B))), "clients": len(pd_B)}
+    return {**content, "log_loss": number(float(log_loss(event_B, pd_B))), "clients": len(pd_B)}

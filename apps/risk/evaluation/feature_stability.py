@@ -21,7 +21,7 @@ def feature_stability(reference: Features, current: Features, columns: Columns) 
     if reference.names != current.names:
         raise ValueError(f"features are {reference.names} and {current.names}, wanted the same")
     names = telling(Features(reference.names, np.concatenate([reference.x_BW, current.x_BW])))
-    found = {}
+    psi = {}
     before_WB, now_WC = pick(reference, names).T, pick(current, names).T
     for name, before_B, now_C in zip(names, before_WB, now_WC, strict=True):
         if name in columns.statics:
@@ -30,5 +30,5 @@ def feature_stability(reference: Features, current: Features, columns: Columns) 
             index = categorical_stability(np.isnan(before_B), np.isnan(now_C))
         else:
             index = numeric_stability(before_B, now_C)
-        found[name] = index.psi
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        psi[name] = index.psi
+    return dict(sorted(psi.items(), key=lambda item: (-item[1], item[0])))

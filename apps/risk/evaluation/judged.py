@@ -113,12 +113,12 @@ def overall(judged: Judged, model: str, seed: int = 0) -> dict[str, Any]:
     means = _means(judged, model, seed)
     for place, level in enumerate(TAIL_LEVELS.tolist()):
         mine = [row for row in judged.rows if row.model == model and row.figures.level == level]
-        told = [row.figures for row in mine if row.figures.test_days]
+        figures = [row.figures for row in mine if row.figures.test_days]
         out[f"{level:g}"] = {
-            **{name: found[place] for name, found in means.items()},
-            "passed": {test: _passed(told, test) for test in TESTS},
-            "share": _ratio(sum(one.exceedances for one in told), sum(one.test_days for one in told)),
-            "too_few": sum(bool(_too_few(one)) for one in told),
+            **{name: mean[place] for name, mean in means.items()},
+            "passed": {test: _passed(figures, test) for test in TESTS},
+            "share": _ratio(sum(one.exceedances for one in figures), sum(one.test_days for one in figures)),
+            "too_few": sum(bool(_too_few(one)) for one in figures),
             "refused": sum(row.figures.days == 0 for row in mine),
             "entities": len(mine),
         }
@@ -176,8 +176,8 @@ def _too_few(figures: TailFigures) -> str:
     return "too_few_expected" if few else ""
 
 
-def _passed(told: Sequence[TailFigures], test: str) -> float | None:
-    p_values = [getattr(one, f"{test}_p") for one in told]
+def _passed(figures: Sequence[TailFigures], test: str) -> float | None:
+    p_values = [getattr(one, f"{test}_p") for one in figures]
     known = [p for p in p_values if not math.isnan(p)]
     return _ratio(sum(p > SIZE for p in known), len(known))
 

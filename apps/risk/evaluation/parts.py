@@ -1,4 +1,4 @@
-"""What an evaluation found: figures by model, of development and of the test."""
+"""Figures of an evaluation by model, of development and of the test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Figures = dict[str, dict[str, Any]]  # model → figure → value
 
 
 class Parts(NamedTuple):
-    """What was found on development dates, and on the test, which is looked at once."""
+    """Figures on development dates, and on the test, which is used once."""
 
     development: Figures
     test: Figures

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from apps.risk.models.description import Description
 from core.runs.log import RunLog
 
 
-def warn_of_seen(
-    described: Mapping[str, Any], part: str, first: np.datetime64, log: RunLog
-) -> dict[str, str]:
+def warn_of_seen(described: Description, part: str, first: np.datetime64, log: RunLog) -> dict[str, str]:
     """Return {part: last date of the training} where the models of a part have seen the first day, else {}.
 
-    Then print a line to stderr and log it, too. described: model.json; a part ("targets", "event") without `until` is
+    Then print a line to stderr and log it, too. described: of the model; a part ("targets", "event") without `until` is
     not known to have seen anything. first: the first day that is forecast.
     """
     until = seen_until(described, part, first)
@@ -29,9 +26,9 @@ def warn_of_seen(
     return {part: until}
 
 
-def seen_until(described: Mapping[str, Any], part: str, first: np.datetime64) -> str | None:
+def seen_until(described: Description, part: str, first: np.datetime64) -> str | None:
     """Return the last date of the training of a part, where it lies on or after the first day that is forecast."""
-    until: str | None = (described.get(part) or {}).get("until")
+    until = described.until(part)
     seen = until is not None and first.astype("datetime64[D]") <= np.datetime64(until, "D")
     return until if seen else None
 

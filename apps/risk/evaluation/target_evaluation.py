@@ -50,7 +50,7 @@ def targets(
     }
     outcome_ND = np.concatenate([outcomes(panel, label, 2 * days) for panel in panels])
     names = tuple(name for panel in panels for name in panel.entities)
-    found: list[Figures] = []
+    parts: list[Figures] = []
     judged: Judged | None = None
     for first in (0, days):
         part = slice(first, first + days)
@@ -58,9 +58,9 @@ def targets(
         judged = judge(cut, outcome_ND[:, part], names, Asked("entity", 1), cfg.seed)
         back = 2 * days - first
         ahead = horizons(cfg, panels, label, models, (back, back - days))
-        found.append({name: {**overall(judged, name, cfg.seed), "horizon": ahead[name]} for name in models})
+        parts.append({name: {**overall(judged, name, cfg.seed), "horizon": ahead[name]} for name in models})
     assert judged is not None
-    return Parts(*found), judged
+    return Parts(*parts), judged
 
 
 def horizons(
@@ -186,5 +186,5 @@ def chosen(development: Figures) -> dict[str, Any]:
     return {"champion": names[winner(loss_MK)], "rule": rule, "mean_rank": ranks}
 
 
-def _value(found: list[float | None] | None) -> float:
-    return float("nan") if found is None or found[0] is None else found[0]
+def _value(interval: list[float | None] | None) -> float:
+    return float("nan") if interval is None or interval[0] is None else interval[0]

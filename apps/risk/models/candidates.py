@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from apps.risk.models.baselines import BASELINES, GjrGarch
 from apps.risk.models.interface import TargetModel
-from apps.risk.models.risk_model import RiskModel, on_device
+from apps.risk.models.risk_model import DEFAULT, describe, load_targets, to_device
 from apps.risk.reasons import INPUTS
 
 
@@ -21,18 +20,15 @@ def candidates(
     folder: of trained models; None takes the embedded one. every: steps of a walk between two fits of a GARCH.
     Raises InputError as RiskModel.from_pretrained does, for a name that is neither a baseline nor in the folder.
     """
-    found: dict[str, TargetModel] = {}
-    for name in names:
+    models: dict[str, TargetModel] = {}
+    for name in dict.fromkeys(names):
         if name in BASELINES:
             model: TargetModel | None = BASELINES[name]()
         else:
-            model = on_device(RiskModel.from_pretrained(folder, targets=name), device).targets
+            path = folder or DEFAULT
+            model = load_targets(path, describe(path).targets, name)
         if model is None:
             raise INPUTS("model_of_event_only", folder=folder, model=name)
-        found[name] = dataclasses.replace(model, every=every) if isinstance(model, GjrGarch) else model
-    return found
-
-
-def trained_names(described: Mapping[str, Any], part: str) -> tuple[str, ...]:
-    """Return the models that a folder's description has for "targets" or "event", in its order."""
-    return tuple((described.get(part) or {}).get("models", {}))
+        to_device(model, device)
+        models[name] = dataclasses.replace(model, every=every) if isinstance(model, GjrGarch) else model
+    return models

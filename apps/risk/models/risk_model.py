@@ -1,16 +1,12 @@
-"""A trained model as a folder: `model.json` says what is in it, and which of its models is the champion.
+"""A trained model as a folder: `model.json` (apps.risk.models.description) says what is in it.
 
-model.json: format; targets and event: {champion, models: {name: what its files need, context and horizon of each
-among it}, until: the last date of the training}; event too: columns, categories, horizon. Format 2 has a riskformer of
-targets that was trained on the columns of one table (covariates), 1 has none. Weights lie beside it as safetensors;
-nothing is a pickle. Baselines need no file.
+Weights lie beside it as safetensors; nothing is a pickle. Baselines need no file.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,23 +17,17 @@ import numpy as np
 from apps.risk.config import EVENT_MODELS, TARGET_MODELS
 from apps.risk.data.columns import Columns
 from apps.risk.models.baselines import BASELINES
+from apps.risk.models.description import Description, EventPart, TargetsPart, read_description
 from apps.risk.models.interface import EventModel, TargetModel
 from apps.risk.models.network_file import load_weights, read_network, write_network
 from apps.risk.models.riskformer import RiskformerTargets
-from apps.risk.models.riskformer_covariates import (
-    RiskformerCovariates,
-    columns_of,
-    require_same,
-)
+from apps.risk.models.riskformer_covariates import RiskformerCovariates, require_same
 from apps.risk.models.sizes import Size
 from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import RiskFormer
-from apps.risk.reasons import INPUTS
+from apps.risk.reasons import INPUTS, OPTIONS
 from core.compute.devices import choose_device
-from core.runs.files import make_folder, write_json
 
-FORMAT = 2
-DESCRIPTION = "model.json"
 EMBEDDED = Path(__file__).parents[1] / "weights"
 DEFAULT = EMBEDDED / "series"
 EVENT = "event"  # folder of the files of its models
@@ -49,7 +39,7 @@ class RiskModel:
 
     targets: TargetModel | None
     event: EventModel | None
-    described: Mapping[str, Any]
+    described: Description
     digest: str
 
     @classmethod
@@ -58,20 +48,20 @@ class RiskModel:
     ) -> RiskModel:
         """Load a folder that stage=train left, by default the embedded one; of its models the named ones.
 
-        Raises InputError: weights_missing, weights_unreadable, weights_newer, or model_unknown for one that is not
-        in the folder and needs training.
+        A part for which a model of the other one is named is not loaded: no other model takes its place. Raises
+        InputError: weights_missing, description_unreadable, weights_newer, weights_unreadable, or model_unknown for
+        one that is not in the folder and needs training.
         """
-        place = folder or DEFAULT
-        described = describe(place)
-        model = cls(
-            targets=_targets(place, described.get("targets"), targets),
-            event=_event(place, described.get("event"), event),
+        path = folder or DEFAULT
+        described = describe(path)
+        if described.targets is None and described.event is None:
+            raise INPUTS("model_missing", folder=path)
+        return cls(
+            targets=load_targets(path, described.targets, targets),
+            event=load_event(path, described.event, event),
             described=described,
-            digest=model_digest(place, targets, event),
+            digest=model_digest(path, targets, event),
         )
-        if model.targets is None and model.event is None:
-            raise INPUTS("model_missing", folder=place)
-        return model
 
     def require(self, columns: Columns) -> None:
         """Raise InputError, schema_differs, where a table lacks what a model that forecasts it was trained on.
@@ -80,8 +70,8 @@ class RiskModel:
         """
         if isinstance(self.targets, RiskformerCovariates) and columns.targets:
             self.targets.require(columns)
-        if self.event is not None and columns.event is not None:
-            require_same(columns_of(self.described["event"]["columns"]), columns)
+        if self.described.event is not None and self.event is not None and columns.event is not None:
+            require_same(self.described.event.columns, columns)
 
 
 def load_model(
@@ -96,14 +86,21 @@ def load_model(
     folder: what stage=train left in `run_dir/model`; None is the embedded model of daily returns.
     name: "champion", the winner on development data, or one of its models or of the baselines, such as "gjr_garch".
     event: the model of the event, where it is another one. device: "auto" (a GPU if there is one), "cpu" or "cuda".
-    Raises InputError: weights_missing, weights_unreadable, weights_newer, model_unknown; ConfigError no_gpu.
+    Raises InputError: weights_missing, description_unreadable, weights_newer, weights_unreadable, model_unknown;
+    ConfigError: no_gpu, and model_not_in_part for a name that is none of what the folder was trained for.
 
     >>> from apps import risk
     >>> risk.load_model(name="gjr_garch").targets.name
     'gjr_garch'
     """
     path = None if folder is None else Path(folder)
-    return on_device(RiskModel.from_pretrained(path, targets=name, event=event or name), device)
+    model = RiskModel.from_pretrained(path, targets=name, event=event or name)
+    if model.targets is None and model.event is None:
+        kind, names = ("targets", TARGET_MODELS) if model.described.targets else ("an event", EVENT_MODELS)
+        raise OPTIONS(
+            "model_not_in_part", model=name, kind=kind, folder=path or DEFAULT, models=", ".join(names)
+        )
+    return on_device(model, device)
 
 
 def save_riskformer(model: RiskformerTargets, folder: Path) -> dict[str, Any]:
@@ -117,77 +114,65 @@ def save_riskformer(model: RiskformerTargets, folder: Path) -> dict[str, Any]:
     }
 
 
-def write_description(folder: Path, described: Mapping[str, Any]) -> None:
-    """Write model.json; the last thing to be written of a folder."""
-    models = (described.get("targets") or {}).get("models", {})
-    version = FORMAT if any("covariates" in told for told in models.values()) else 1
-    write_json(make_folder(folder) / DESCRIPTION, {"format": version, **described})
+def describe(folder: Path | None = None) -> Description:
+    """Return what model.json of a folder says, by default the embedded one's. Raises as `read_description`."""
+    return read_description(folder or DEFAULT)
 
 
-def describe(folder: Path | None = None) -> dict[str, Any]:
-    """Return what model.json of a folder says, by default the embedded one's.
-
-    Raises InputError: weights_missing, weights_unreadable, weights_newer.
-    """
-    folder = folder or DEFAULT
-    path = folder / DESCRIPTION
-    try:
-        described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = int(described["format"])
-    except FileNotFoundError as error:
-        raise INPUTS("weights_missing", folder=folder, file=DESCRIPTION) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise INPUTS("description_unreadable", path=path) from error
-    if version > FORMAT:
-        raise INPUTS("weights_newer", path=path, format=version, newest=FORMAT)
-    return described
-
-
-def _targets(folder: Path, part: Mapping[str, Any] | None, wish: str) -> TargetModel | None:
-    if part is None:
+def load_targets(folder: Path, part: TargetsPart | None, name: str) -> TargetModel | None:
+    """Load a model of targets from a folder; None where it has none, or the name is one of models of an event."""
+    if part is None or name not in ("champion", *TARGET_MODELS):
         return None
-    name = part["champion"] if wish == "champion" or wish not in TARGET_MODELS else wish
+    name = part.champion if name == "champion" else name
     if name in BASELINES:
         return BASELINES[name]()
-    told = _told(folder, part, name)
+    needs = _needs(folder, part.models, name)
     if name == "riskformer":
         return (
-            RiskformerCovariates.load(folder, told) if "covariates" in told else load_riskformer(folder, told)
+            RiskformerCovariates.load(folder, needs)
+            if "covariates" in needs
+            else load_riskformer(folder, needs)
         )
     from apps.risk.models.forecasting_models import load_forecasting  # an extra, and slow to import
 
     return load_forecasting(folder / name)
 
 
-def _event(folder: Path, part: Mapping[str, Any] | None, wish: str) -> EventModel | None:
-    if part is None:
+def load_event(folder: Path, part: EventPart | None, name: str) -> EventModel | None:
+    """Load a model of the event from a folder; None where it has none, or the name is one of models of targets."""
+    if part is None or name not in ("champion", *EVENT_MODELS):
         return None
     from apps.risk.models.event_models import load_event_model  # scikit-learn is slow to import
 
-    name = part["champion"] if wish == "champion" or wish not in EVENT_MODELS else wish
-    return load_event_model(name, folder / EVENT, _told(folder, part, name))
+    name = part.champion if name == "champion" else name
+    return load_event_model(name, folder / EVENT, _needs(folder, part.models, name))
 
 
-def load_riskformer(folder: Path, told: Mapping[str, Any]) -> RiskformerTargets:
+def load_riskformer(folder: Path, needs: Mapping[str, Any]) -> RiskformerTargets:
     """Load the network of a folder. Raises InputError where its file is missing or of another shape."""
-    net = RiskFormer(Size(**told["size"]))
+    net = RiskFormer(Size(**needs["size"]))
     load_weights(net, read_network(folder), folder)
     require_sound(net, str(folder))
-    lower, upper = told["shapes"]
-    residual_KQ = None if told["residuals"] is None else np.array(told["residuals"])
-    return RiskformerTargets(net.eval(), int(told["context"]), residual_KQ, (float(lower), float(upper)))
+    lower, upper = needs["shapes"]
+    residual_KQ = None if needs["residuals"] is None else np.array(needs["residuals"])
+    return RiskformerTargets(net.eval(), int(needs["context"]), residual_KQ, (float(lower), float(upper)))
 
 
 def on_device(model: RiskModel, device: str) -> RiskModel:
     """Move networks to a device: auto, cpu or cuda. Raises ConfigError, no_gpu."""
-    chosen = choose_device(device)
-    if isinstance(model.targets, RiskformerTargets | RiskformerCovariates):
-        model.targets.net.to(chosen)
+    to_device(model.targets, device)
     return model
 
 
-def _told(folder: Path, part: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    models: Mapping[str, Any] = part["models"]
+def to_device(model: TargetModel | None, device: str) -> None:
+    """Move the network of a model to a device, where it has one that may. Raises ConfigError, no_gpu."""
+    chosen = choose_device(device)
+    if isinstance(model, RiskformerTargets | RiskformerCovariates):
+        model.net.to(chosen)
+
+
+def _needs(folder: Path, models: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """Return what a model's files need, as model.json says."""
     if name not in models:
         raise INPUTS("model_unknown", folder=folder, model=name, models=", ".join(models))
     return models[name]

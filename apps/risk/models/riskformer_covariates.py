@@ -21,6 +21,7 @@ from apps.risk.data.columns import Columns
 from apps.risk.data.history import history_NT, steps_known
 from apps.risk.data.panel import UNSEEN, Categories, Panel, by_calendar, fill_gaps
 from apps.risk.data.windows import Windows
+from apps.risk.models.description import columns_of
 from apps.risk.models.feed import Levels, counts_of, rows_of
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import REFIT, Walk
@@ -242,12 +243,6 @@ def require_same(trained: Columns, found: Columns) -> None:
         wanted, there = getattr(trained, role), getattr(found, role)
         if wanted != there:
             raise INPUTS("schema_differs", role=role, trained=_shown(wanted), given=_shown(there))
-
-
-def columns_of(content: Mapping[str, Any]) -> Columns:
-    """Return Columns from what JSON made of them."""
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
-    return Columns(**values)
 
 
 def recoded(panel: Panel, categories: Categories) -> Panel:

@@ -83,10 +83,12 @@ def _tiles(panels: Sequence[Panel], models: Mapping[str, Any], best: str | None,
         Tile("Days", str(days), "out of sample"),
     ]
     if best is not None:
-        told = models[best][f"{LEVEL:g}"]
+        figures = models[best][f"{LEVEL:g}"]
         tiles += [
             Tile("Least pinball loss at 2.5 %", page.words(best), "one day ahead"),
-            Tile("Days below its 1 % VaR", f"{100.0 * (told['share'] or 0.0):.2f} %", "1 % would be right"),
+            Tile(
+                "Days below its 1 % VaR", f"{100.0 * (figures['share'] or 0.0):.2f} %", "1 % would be right"
+            ),
         ]
     return tiles
 
@@ -104,12 +106,12 @@ def _side_by_side(judged: Mapping[Asked, Judged], overall: Mapping[str, Mapping[
     if shown:
         blocks.append(Gallery(shown))
     for asked in judged:
-        found = overall[f"{asked.kind}_{asked.steps}"]
+        models = overall[f"{asked.kind}_{asked.steps}"]
         whose = "series" if asked.kind == "entity" else "portfolios"
         first = asked == Asked("entity", 1)
         for level in (0.01, 0.025) if first else (0.025,):
             caption = f"{_of(asked)}, at {100 * level:g} %. {page.PASSED.format(whose=whose)}"
-            blocks.append(page.models_table(found, level, caption))
+            blocks.append(page.models_table(models, level, caption))
     return PageSection("Models side by side", blocks)
 
 

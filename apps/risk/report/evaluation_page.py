@@ -38,23 +38,25 @@ def targets_page(
     caption = "The test at 1 %, the first 60 rows." if len(rows) > 60 else "The test at 1 %."
     sections.append(PageSection("Each series", [page.rows_table(rows[:60], caption)]))
     sections.append(_end())
-    told = parts.test[best]["0.025"]["pinball"]
+    loss = parts.test[best]["0.025"]["pinball"]
     return Page(
         title=f"{page.words(label)}: {page.words(best)} is the champion",
         subtitle=f"By the {champion['rule']}.",
         eyebrow="Triptych \N{MIDDLE DOT} risk",
         tiles=[
             Tile("Champion", page.words(best), f"of {len(parts.test)} models"),
-            Tile("Pinball loss at 2.5 %", page.plain(told[0] if told else None, 4), "one day ahead, test"),
+            Tile("Pinball loss at 2.5 %", page.plain(loss[0] if loss else None, 4), "one day ahead, test"),
         ],
         sections=sections,
         footer=page.DISCLAIMER,
     )
 
 
-def event_page(label: str, champion: Mapping[str, Any], found: Evaluated, seen: str | None = None) -> Page:
+def event_page(
+    label: str, champion: Mapping[str, Any], evaluated: Evaluated, seen: str | None = None
+) -> Page:
     """Return the page of an event. seen: last date of a training that saw the as-of date."""
-    parts, tables, stability = found
+    parts, tables, stability = evaluated
     best = str(champion["champion"])
     figures = [page.calibration(table, page.words(name)) for name, table in tables.items()]
     sections = [
@@ -76,15 +78,15 @@ def event_page(label: str, champion: Mapping[str, Any], found: Evaluated, seen: 
         PageSection("Have the clients changed", [_stability_table(stability)]),
         _end(),
     ]
-    told = parts.test[best]
+    best_figures = parts.test[best]
     return Page(
         title=f"{page.words(label)}: {page.words(best)} is the champion",
         subtitle=f"By the {champion['rule']}.",
         eyebrow="Triptych \N{MIDDLE DOT} risk",
         tiles=[
             Tile("Champion", page.words(best), f"of {len(parts.test)} models"),
-            Tile("AUROC", page.plain(told["auroc"][0]), "test"),
-            Tile("Clients", str(told["clients"]), "test"),
+            Tile("AUROC", page.plain(best_figures["auroc"][0]), "test"),
+            Tile("Clients", str(best_figures["clients"]), "test"),
         ],
         sections=sections,
         footer=page.DISCLAIMER,

@@ -46,8 +46,8 @@ def input_notes(loaded: Loaded, targets: Iterable[Any], event: Any = None) -> li
 
 def trained_on(model: Any) -> Trained:
     """Return the columns and categories of a model of targets."""
-    told = model.net.description if hasattr(getattr(model, "net", None), "description") else model
-    return Trained(model.name, getattr(told, "columns", None), getattr(told, "categories", {}))
+    description = model.net.description if hasattr(getattr(model, "net", None), "description") else model
+    return Trained(model.name, getattr(description, "columns", None), getattr(description, "categories", {}))
 
 
 def level_note(panel: Panel, label: str) -> str:
@@ -57,11 +57,11 @@ def level_note(panel: Panel, label: str) -> str:
     """
     level_N = looks_like_level(panel, label)
     judged = int((level_N >= 0).sum())
-    found = int((level_N == 1).sum())
-    if 2 * found <= judged or not found:
+    levels = int((level_N == 1).sum())
+    if 2 * levels <= judged or not levels:
         return ""
     return (
-        f"{label} looks like a level, such as a price, in {found} of {judged} series (always above 0, and each value "
+        f"{label} looks like a level, such as a price, in {levels} of {judged} series (always above 0, and each value "
         "near the one before): value at risk and shortfall of several steps add its values up, which is meant for "
         "changes; give returns, such as changes of the logarithm, if a loss is meant"
     )
@@ -106,15 +106,15 @@ def unread_notes(columns: Columns, models: Iterable[Trained]) -> list[str]:
 
 def unseen_words(panel: Panel, categories: Categories) -> dict[str, tuple[int, tuple[str, ...]]]:
     """Return static → number of entities whose category training did not have, and those categories."""
-    found = {}
+    unseen = {}
     for place, name in enumerate(panel.columns.statics):
         code_N = panel.code_NS[:, place]
         words = np.array(panel.categories[name], dtype=object)
         is_new = np.array([word not in categories.get(name, ()) for word in words], dtype=bool)
         new_N = (code_N != UNSEEN) & np.append(False, is_new)[code_N]
         if new_N.any():
-            found[name] = (int(new_N.sum()), tuple(words[np.unique(code_N[new_N]) - 1]))
-    return found
+            unseen[name] = (int(new_N.sum()), tuple(words[np.unique(code_N[new_N]) - 1]))
+    return unseen
 
 
 def unseen_notes(unseen: Mapping[str, tuple[int, tuple[str, ...]]], model: str) -> list[str]:

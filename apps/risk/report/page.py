@@ -56,11 +56,11 @@ def plain(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def interval(found: Sequence[float | None] | None, digits: int = 4) -> str:
+def interval(value_and_bounds: Sequence[float | None] | None, digits: int = 4) -> str:
     """Return value and bounds as '0.063 (0.060 to 0.067)'; a dash for none."""
-    if found is None or found[0] is None or math.isnan(found[0]):
+    if value_and_bounds is None or value_and_bounds[0] is None or math.isnan(value_and_bounds[0]):
         return DASH
-    value, low, high = (plain(one, digits) for one in found)
+    value, low, high = (plain(one, digits) for one in value_and_bounds)
     return f"{value} ({low} to {high})"
 
 
@@ -70,7 +70,7 @@ def percent(value: float | None) -> str:
 
 
 def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption: str) -> Table:
-    """Return models, a row each, at one level; what `report.judged.overall` found of them.
+    """Return models, a row each, at one level; the figures of `evaluation.judged.overall`.
 
     Tests passed: of the share of exceedances, independence, dynamic quantile and shortfall, in this order.
     """
@@ -83,14 +83,14 @@ def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption
     ]
     rows = []
     for name, by_level in overall.items():
-        told = by_level[f"{level:g}"]
+        figures = by_level[f"{level:g}"]
         rows.append(
             [
                 words(name),
-                interval(told["pinball"]),
-                interval(told["fz"], 3),
-                DASH if told["share"] is None else f"{100.0 * told['share']:.2f} %",
-                _passed(told),
+                interval(figures["pinball"]),
+                interval(figures["fz"], 3),
+                DASH if figures["share"] is None else f"{100.0 * figures['share']:.2f} %",
+                _passed(figures),
             ]
         )
     return Table(caption, columns, rows)
@@ -122,13 +122,13 @@ def series_table(rows: Sequence[Row], caption: str) -> Table:
         Column("Zone"),
         *(Column(title, numeric=True) for title in ("Share, p", "DQ, p", "ES, p")),
     ]
-    found = []
+    body = []
     for row in rows:
-        told = row.figures
-        loss = interval([told.pinball, told.pinball_low, told.pinball_high])
+        figures = row.figures
+        loss = interval([figures.pinball, figures.pinball_low, figures.pinball_high])
         _, model, below, zone, share, _, _, quantile, shortfall, _ = _row(row)
-        found.append([model, loss, below, zone, share, quantile, shortfall])
-    return Table(caption, columns, found)
+        body.append([model, loss, below, zone, share, quantile, shortfall])
+    return Table(caption, columns, body)
 
 
 def clients_table(clients: Sequence[Client], caption: str) -> Table:
@@ -192,11 +192,11 @@ def calibration(table: CalibrationTable, title: str) -> Figure:
         return Figure(to_svg(made, f"{title}: default rates seen beside those predicted"))
 
 
-def losses(found: Mapping[str, Sequence[float | None] | None], title: str) -> Figure | None:
+def losses(intervals: Mapping[str, Sequence[float | None] | None], title: str) -> Figure | None:
     """Return models' losses with their intervals as a figure of a page; None where no model has one."""
     bars = {
         name: (one[0], one[1], one[2])
-        for name, one in found.items()
+        for name, one in intervals.items()
         if one is not None and None not in (one[0], one[1], one[2])
     }
     if not bars:
@@ -228,26 +228,30 @@ def joined(pages: Sequence[Page]) -> Page:
     return dataclasses.replace(pages[0], sections=sections)
 
 
-def _passed(told: Mapping[str, Any]) -> str:
-    shares = [told["passed"][test] for test in ("kupiec", "independence", "dq", "z2")]
-    if told["too_few"] and not any(share is not None for share in shares):
+def _passed(figures: Mapping[str, Any]) -> str:
+    shares = [figures["passed"][test] for test in ("kupiec", "independence", "dq", "z2")]
+    if figures["too_few"] and not any(share is not None for share in shares):
         return TOO_FEW
     return "/".join(percent(share) for share in shares)
 
 
 def _row(row: Row) -> list[str | Bar]:
-    told = row.figures
-    if not told.test_days:
+    figures = row.figures
+    if not figures.test_days:
         return [row.entity, words(row.model), row.reason or DASH, *[DASH] * 7]
-    expected = told.level * told.test_days
-    few = too_few_expected(told.level, told.test_days)
-    independence = TOO_FEW if told.exceedances < FEWEST_SEEN else plain(told.independence_p)
-    tests = [plain(told.kupiec_p), independence, *map(plain, (told.conditional_p, told.dq_p, told.z2_p))]
+    expected = figures.level * figures.test_days
+    few = too_few_expected(figures.level, figures.test_days)
+    independence = TOO_FEW if figures.exceedances < FEWEST_SEEN else plain(figures.independence_p)
+    tests = [
+        plain(figures.kupiec_p),
+        independence,
+        *map(plain, (figures.conditional_p, figures.dq_p, figures.z2_p)),
+    ]
     return [
         words(row.entity),
         words(row.model),
-        f"{told.exceedances} / {expected:.1f}",
-        TOO_FEW if few else _ZONES[told.zone],
+        f"{figures.exceedances} / {expected:.1f}",
+        TOO_FEW if few else _ZONES[figures.zone],
         *([TOO_FEW] * len(tests) if few else tests),
-        plain(told.dm_pinball_p),
+        plain(figures.dm_pinball_p),
     ]

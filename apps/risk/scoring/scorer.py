@@ -63,6 +63,6 @@ def scored_rows(
 ) -> Iterator[Scored]:
     """Yield the rows of all labels of a table that `require_fit` has passed, a slice at a time."""
     event = None
-    if model.event is not None:
-        event = (model.event, int(model.described["event"]["horizon"]))
+    if model.event is not None and model.described.event is not None:
+        event = (model.event, model.described.event.horizon)
     return score_rows(loaded, model.targets, event, settings, holdings)

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from apps.risk.config import DataConfig, ModelConfig, RiskConfig, ScoreConfig
-from apps.risk.models.risk_model import write_description
+from apps.risk.models.description import Description, TargetsPart, write_description
 from apps.risk.score import run
 from core.runs.folder import Run
 
@@ -33,7 +33,7 @@ def returns(entities: int = 4, days: int = DAYS, seed: int = 0) -> pd.DataFrame:
 
 def model_folder(folder: Path, targets: str = "historical_simulation") -> Path:
     """A folder whose champion needs no weights."""
-    write_description(folder, {"targets": {"champion": targets, "models": {}}})
+    write_description(folder, Description(TargetsPart(targets, {})))
     return folder
 
 

@@ -14,7 +14,8 @@ import pytest
 from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, RiskConfig
 from apps.risk.evaluate import run
 from apps.risk.models.baselines import BASELINES
-from apps.risk.models.risk_model import EMBEDDED, write_description
+from apps.risk.models.description import Description, TargetsPart, write_description
+from apps.risk.models.risk_model import EMBEDDED
 from core.errors import InputError
 from core.runs.folder import Run
 
@@ -24,7 +25,7 @@ NAMES = ["filtered_historical_simulation", "historical_simulation"]  # the cheap
 def config(folder: Path, frame: pd.DataFrame, **roles: Any) -> RiskConfig:
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / "table.csv", index=False)
-    write_description(folder / "model", {"targets": {"champion": NAMES[0], "models": {}}, "event": None})
+    write_description(folder / "model", Description(TargetsPart(NAMES[0], {})))
     return RiskConfig(
         stage="evaluate",
         output=str(folder / "out"),

@@ -5,7 +5,6 @@ The models here make their numbers of a digest of all that they are shown, so th
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 from apps.risk.data.columns import Columns
 from apps.risk.data.load import panel_digest
 from apps.risk.data.panel import Panel
+from apps.risk.models.description import Description, EventPart
 from apps.risk.models.forecast import EventForecast, PathForecast, Reason
 from apps.risk.models.risk_model import RiskModel
 from apps.risk.score import run
@@ -74,7 +74,7 @@ class Looking:
 
 @pytest.fixture(scope="module", autouse=True)
 def looking() -> Iterator[None]:
-    described = {"event": {"horizon": 2, "columns": dataclasses.asdict(COLUMNS)}}
+    described = Description(event=EventPart("looking", {}, 2, COLUMNS, {}))
     model = RiskModel(Looking(), Looking(), described, "digest")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RiskModel, "from_pretrained", lambda *_, **__: model)

@@ -21,7 +21,8 @@ from apps.risk.data import load, mixture
 from apps.risk.data.loan_book import COLUMNS
 from apps.risk.models import risk_model
 from apps.risk.models.baselines import HistoricalSimulation
-from apps.risk.models.risk_model import RiskModel, save_riskformer, write_description
+from apps.risk.models.description import Description, TargetsPart, write_description
+from apps.risk.models.risk_model import RiskModel, save_riskformer
 from apps.risk.models.riskformer import RiskformerTargets
 from apps.risk.models.riskformer_covariates import RiskformerCovariates
 from apps.risk.models.sizes import QUANTILE_LEVELS
@@ -67,7 +68,7 @@ def _mixture() -> RiskConfig:
 def test_pretraining_goes_in_two_rounds_and_leaves_a_model(tmp_path: Path) -> None:
     model = _train(_mixture(), tmp_path)
     assert isinstance(model.targets, RiskformerTargets)
-    assert model.described["targets"]["until"] == mixture.UNTIL
+    assert model.described.until("targets") == mixture.UNTIL
     assert model.targets.context == 64
     metrics = json.loads((tmp_path / "metrics.json").read_text())["targets"]
     assert {name: told["steps"] for name, told in metrics["rounds"].items()} == {"pretrain": 3, "finetune": 1}
@@ -129,9 +130,7 @@ def test_a_table_of_ones_own_is_gone_on_with(tmp_path: Path, monkeypatch: pytest
 def _before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a small network be the embedded one."""
     told = save_riskformer(untrained(64), folder / "before")
-    write_description(
-        folder / "before", {"targets": {"champion": "riskformer", "models": {"riskformer": told}}}
-    )
+    write_description(folder / "before", Description(TargetsPart("riskformer", {"riskformer": told})))
     monkeypatch.setattr(risk_model, "DEFAULT", folder / "before")
 
 
@@ -167,7 +166,7 @@ def test_a_table_with_covariates_is_learned_and_all_stages_take_the_model(
     assert trained.targets.columns.known == ("due.sum",)
     assert trained.targets.horizon == 3
     assert trained.targets.context == 64
-    assert trained.described["targets"]["until"] == "2024-03-20"
+    assert trained.described.until("targets") == "2024-03-20"
     monkeypatch.setattr("apps.risk.evaluate.BASELINES", {"historical_simulation": HistoricalSimulation})
     found: dict[str, dict[str, Any]] = {}
     for stage, verb in (("score", score), ("backtest", backtest), ("evaluate", evaluate)):

@@ -46,6 +46,7 @@ def test_probabilities_are_near_the_true_ones(name: str) -> None:
 
 def test_the_folder_is_small_and_holds_all_models() -> None:
     assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 1_500_000
-    described = RiskModel.from_pretrained(FOLDER).described["event"]
-    assert set(described["models"]) == set(EVENT_MODELS)
-    assert described["horizon"] == 12
+    described = RiskModel.from_pretrained(FOLDER).described.event
+    assert described is not None
+    assert set(described.models) == set(EVENT_MODELS)
+    assert described.horizon == 12

@@ -11,7 +11,8 @@ import torch
 
 from apps.risk.data.columns import Columns
 from apps.risk.data.samples import SAMPLES, Sample
-from apps.risk.models.risk_model import save_riskformer, write_description
+from apps.risk.models.description import Description, TargetsPart, write_description
+from apps.risk.models.risk_model import save_riskformer
 from apps.risk.models.riskformer import RiskformerTargets
 from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import RiskFormer
@@ -44,8 +45,8 @@ def weights(tmp_path: Path) -> str:
     torch.manual_seed(0)
     net = RiskFormer(Size(width=16, layers=1, heads=2, kv_heads=1, hidden=16, patch=8, group_every=2))
     model = RiskformerTargets(net, context=32)
-    part = {"champion": "riskformer", "models": {"riskformer": save_riskformer(model, tmp_path)}}
-    write_description(tmp_path, {"context": 32, "horizon": HORIZON, "targets": part})
+    part = TargetsPart("riskformer", {"riskformer": save_riskformer(model, tmp_path)})
+    write_description(tmp_path, Description(part))
     return str(tmp_path)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from apps.risk.models.risk_model import save_riskformer, write_description
+from apps.risk.models.description import Description, TargetsPart, write_description
+from apps.risk.models.risk_model import save_riskformer
 from benchmarks.risk.training import EXPERIMENT, command_of, run
 from core.errors import InputError
 from core.runs.files import write_json, write_text
@@ -24,11 +25,8 @@ def test_a_run_folder_tells_what_it_cost(tmp_path: Path) -> None:
     told = {"rounds": rounds, "missing": [], "until": "2008-01-01"}
     write_json(tmp_path / "metrics.json", {"targets": told})
     write_json(tmp_path / "provenance.json", {"device": {"cpu": "a"}})
-    described = {
-        "champion": "riskformer",
-        "models": {"riskformer": save_riskformer(untrained(), tmp_path / "model")},
-    }
-    write_description(tmp_path / "model", {"targets": described})
+    part = TargetsPart("riskformer", {"riskformer": save_riskformer(untrained(), tmp_path / "model")})
+    write_description(tmp_path / "model", Description(part))
     record = run(run=str(tmp_path))
     assert record["minutes"] == 1.5
     assert record["headline"]["steps"] == "9"

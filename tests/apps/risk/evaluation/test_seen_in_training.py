@@ -6,7 +6,6 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from apps.risk.data.load import load_panel
 from apps.risk.data.mixture import UNTIL
 from apps.risk.evaluate import run as evaluate
 from apps.risk.evaluation.seen_in_training import warn_of_seen
+from apps.risk.models.description import Description, TargetsPart
 from apps.risk.models.risk_model import EMBEDDED, describe
 from apps.risk.score import run as score
 from core.runs.folder import open_run
@@ -25,6 +25,7 @@ from core.runs.log import RunLog
 from core.terminal.silence import silenced
 from tests.apps.risk.score_inputs import config, returns
 
+SEEN = TargetsPart("tft", {}, until="2024-03-20")
 VERBS = {"score": score, "evaluate": evaluate, "backtest": backtest}
 
 
@@ -39,17 +40,17 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 @pytest.mark.parametrize(
     ("part", "first", "warned"),
     [
-        ({"until": "2024-03-20"}, "2024-03-20T00:00:00", True),
-        ({"until": "2024-03-20"}, "2024-03-21T12:00:00", False),
-        ({}, "2024-01-01", False),
+        (SEEN, "2024-03-20T00:00:00", True),
+        (SEEN, "2024-03-21T12:00:00", False),
+        (TargetsPart("tft", {}), "2024-01-01", False),
         (None, "2024-01-01", False),
     ],
 )
 def test_a_warning_is_of_days_that_were_seen(
-    part: dict[str, Any] | None, first: str, warned: bool, tmp_path: Path, terminal: io.StringIO
+    part: TargetsPart | None, first: str, warned: bool, tmp_path: Path, terminal: io.StringIO
 ) -> None:
     with RunLog(tmp_path / "log.jsonl") as log:
-        seen = warn_of_seen({"targets": part}, "targets", np.datetime64(first, "us"), log)
+        seen = warn_of_seen(Description(part), "targets", np.datetime64(first, "us"), log)
     assert seen == ({"targets": "2024-03-20"} if warned else {})
     assert terminal.getvalue().count("\n") == int(warned)
     if warned:
@@ -62,16 +63,16 @@ def test_the_line_is_not_withheld_while_a_stage_runs(
 ) -> None:
     with RunLog(tmp_path / "log.jsonl") as log, silenced():
         print("a third party's words", file=sys.stderr)
-        warn_of_seen({"targets": {"until": "2024-03-20"}}, "targets", np.datetime64("2024-03-20"), log)
+        warn_of_seen(Description(SEEN), "targets", np.datetime64("2024-03-20"), log)
     told = capfd.readouterr().err
     assert told.startswith("warning: models of targets were trained")
     assert "third party" not in told
 
 
 def test_the_embedded_weights_say_until_when_they_were_trained() -> None:
-    assert describe()["targets"]["until"] == UNTIL
+    assert describe().until("targets") == UNTIL
     book = load_panel(DataConfig(sample="loan_book"))
-    assert describe(EMBEDDED / "loan_book")["event"]["until"] == str(book.as_of.wall.astype("datetime64[D]"))
+    assert describe(EMBEDDED / "loan_book").until("event") == str(book.as_of.wall.astype("datetime64[D]"))
 
 
 @pytest.mark.parametrize("verb", list(VERBS))

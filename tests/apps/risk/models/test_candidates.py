@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from apps.risk.models.baselines import FilteredHistoricalSimulation, GjrGarch, HistoricalSimulation
-from apps.risk.models.candidates import candidates, trained_names
+from apps.risk.models.candidates import candidates
 from core.errors import InputError
 
 
@@ -31,9 +31,3 @@ def test_a_folder_without_the_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="name a folder of a trained model") as caught:
         candidates(["riskformer"], tmp_path)
     assert caught.value.code == "weights_missing"
-
-
-def test_names_of_a_folder_are_those_that_it_describes() -> None:
-    described = {"targets": {"champion": "tft", "models": {"tft": {}, "deepar": {}}}}
-    assert trained_names(described, "targets") == ("tft", "deepar")
-    assert trained_names(described, "event") == trained_names({"event": None}, "event") == ()

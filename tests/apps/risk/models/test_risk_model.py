@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +10,18 @@ import torch
 
 from apps.risk.data.columns import Columns
 from apps.risk.models.baselines import BASELINES
+from apps.risk.models.description import Description, TargetsPart, write_description
 from apps.risk.models.risk_model import (
     DEFAULT,
-    DESCRIPTION,
+    EMBEDDED,
     RiskModel,
+    load_model,
     on_device,
     save_riskformer,
-    write_description,
 )
 from apps.risk.models.riskformer import RiskformerTargets
 from apps.risk.models.riskformer_covariates import RiskformerCovariates
-from core.errors import InputError
+from core.errors import ConfigError, InputError
 from tests.apps.risk.models import covariates
 from tests.apps.risk.models.driven import COLUMNS
 from tests.apps.risk.models.networks import untrained
@@ -29,8 +29,7 @@ from tests.apps.risk.models.networks import untrained
 
 def _folder(path: Path, champion: str = "riskformer") -> Path:
     told = save_riskformer(untrained(), path)
-    described = {"targets": {"champion": champion, "models": {"riskformer": told}}}
-    write_description(path, {"context": 32, "horizon": 5, **described})
+    write_description(path, Description(TargetsPart(champion, {"riskformer": told})))
     return path
 
 
@@ -53,7 +52,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_the_embedded_folder_is_the_default() -> None:
     model = RiskModel.from_pretrained()
     assert model.targets is not None
-    assert model.targets.name == model.described["targets"]["champion"]
+    assert model.described.targets is not None
+    assert model.targets.name == model.described.targets.champion
     assert sum(path.stat().st_size for path in DEFAULT.iterdir()) < 10 * 2**20
     assert model.digest == RiskModel.from_pretrained(DEFAULT).digest
 
@@ -81,36 +81,22 @@ def test_the_digest_is_of_files_and_choice(tmp_path: Path) -> None:
     assert RiskModel.from_pretrained(folder).digest != first
 
 
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [(None, "weights_missing"), ("{", "description_unreadable"), ('{"format": 99}', "weights_newer")],
-)
-def test_a_folder_that_is_none_is_told(content: str | None, code: str, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / DESCRIPTION).write_text(content)
-    error = _refused(tmp_path)
-    assert error.code == code
-    assert str(tmp_path) in error.sentence
-
-
 def test_damaged_weights_and_unknown_models_are_told(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
     assert "it has riskformer; train it by stage=train model=tft" in _refused(folder, targets="tft").sentence
     (folder / "riskformer.safetensors").write_bytes(b"no weights")
     assert _refused(folder).code == "weights_damaged"
-    described = json.loads((folder / DESCRIPTION).read_text())
-    write_description(folder, {key: value for key, value in described.items() if key != "targets"})
+    write_description(folder, Description())
     assert "holds no model" in _refused(folder).sentence
 
 
 def test_a_model_of_a_table_comes_back_and_asks_for_its_columns(tmp_path: Path) -> None:
     panel = covariates.whole()
     model = covariates.untrained(panel)
-    part = {"champion": "riskformer", "models": {"riskformer": model.save(tmp_path)}}
-    write_description(tmp_path, {"targets": part})
+    write_description(tmp_path, Description(TargetsPart("riskformer", {"riskformer": model.save(tmp_path)})))
     loaded = RiskModel.from_pretrained(tmp_path)
     assert isinstance(loaded.targets, RiskformerCovariates)
-    assert loaded.described["format"] == 2  # a program that knows 1 alone is told to be updated
+    assert loaded.described.format == 2  # a program that knows 1 alone is told to be updated
     assert on_device(loaded, "auto") is loaded
     paths = [one.forecast(panel, "target", 2, 80, 0).path_SNH for one in (loaded.targets, model)]
     np.testing.assert_array_equal(paths[0], paths[1])
@@ -123,5 +109,19 @@ def test_a_model_of_a_table_comes_back_and_asks_for_its_columns(tmp_path: Path) 
 
 def test_a_model_of_series_is_of_the_first_format_and_takes_any_table(tmp_path: Path) -> None:
     model = RiskModel.from_pretrained(_folder(tmp_path))
-    assert model.described["format"] == 1
+    assert model.described.format == 1
     model.require(COLUMNS)
+
+
+def test_a_part_that_the_named_model_does_not_serve_is_not_given_another_one(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    assert RiskModel.from_pretrained(folder, targets="scorecard", event="scorecard").targets is None
+    with pytest.raises(
+        ConfigError, match=r"model=scorecard cannot forecast targets, for which .* riskformer, tft"
+    ) as caught:
+        load_model(folder, "scorecard")
+    assert (caught.value.code, caught.value.exit_code) == ("model_not_in_part", 2)
+    with pytest.raises(
+        ConfigError, match=r"model=gjr_garch cannot forecast an event, .* riskformer, scorecard"
+    ):
+        load_model(EMBEDDED / "loan_book", "gjr_garch")

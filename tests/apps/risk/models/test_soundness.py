@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from apps.risk.models.risk_model import DEFAULT, RiskModel, save_riskformer, write_description
+from apps.risk.models.description import Description, TargetsPart, write_description
+from apps.risk.models.risk_model import DEFAULT, RiskModel, save_riskformer
 from apps.risk.models.riskformer import RiskformerTargets
 from apps.risk.models.soundness import FAR, implausible, require_sound
 from core.errors import InputError
@@ -45,7 +46,7 @@ def test_a_forecast_far_beyond_the_history_is_implausible() -> None:
 def test_a_folder_of_a_diverged_network_is_refused(how: str, tmp_path: Path) -> None:
     model = damaged(CHANGES[how])
     told = save_riskformer(model, tmp_path)
-    write_description(tmp_path, {"targets": {"champion": "riskformer", "models": {"riskformer": told}}})
+    write_description(tmp_path, Description(TargetsPart("riskformer", {"riskformer": told})))
     with pytest.raises(InputError, match="holds a network that forecasts nonsense") as caught:
         RiskModel.from_pretrained(tmp_path)
     assert (caught.value.code, caught.value.exit_code) == ("weights_unsound", 2)
