@@ -222,7 +222,7 @@ def test_a_table_without_a_window_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     run = Run(tmp_path / "run")
     with (
         run.log,
-        pytest.raises(InputError, match="no series has 8 steps and a horizon of 80 behind them: take a"),
+        pytest.raises(InputError, match="no series has 8 rows of past and 80 steps ahead to learn from"),
     ):
         train.run(cfg, run)
 
