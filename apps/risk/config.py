@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from apps.risk.reasons import OPTIONS
 from core.compute.devices import ABOUT_DEVICE, DEVICES
-from core.errors import ConfigError
 from core.settings.schema import EVERY, MISSING, Section, check_value, free_text, path_text, section, setting
 from core.settings.zones import check_zone
 from core.training.config import TrainerConfig
@@ -280,20 +279,15 @@ class RiskConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.data.path is None) == (self.data.sample is None):
-            cure = "leave data.sample null" if self.data.path else "add data=SAMPLE, or data.path=…"
-            raise ConfigError("config_choice", f"one table is scored, a sample or data.path: {cure}")
+        if self.data.path is None and self.data.sample is None:
+            raise OPTIONS("data_no_table")
+        if self.data.path is not None and self.data.sample is not None:
+            raise OPTIONS("data_two_tables")
         check_zone("data.zone", self.data.zone)
         check_zone("zone", self.zone)
         if self.score.champion is not None and self.model.name != "champion":
-            raise ConfigError(
-                "config_choice",
-                f"score.champion= lets an evaluation name the model, and model={self.model.name} names one, too: "
-                "leave one of them out",
-            )
+            raise OPTIONS("champion_and_model", model=self.model.name)
         if self.model.size != EMBEDDED_SIZE and self.stage not in (*SIZED, MISSING):
             raise OPTIONS("model_size", size=self.model.size, stage=self.stage)
         if self.data.sample == "mixture" and self.stage != "train":
-            raise ConfigError(
-                "config_choice", "data=mixture is generated series to train on: it has no date to score"
-            )
+            raise OPTIONS("mixture_not_scored")

@@ -24,25 +24,30 @@ OPTIONS = Reasons(
         "role_several_names": "{role} takes one name, not {count}",
         "role_unknown": '{where} has no "{name}": {hint}',
         # the data
+        "data_no_table": "one table is scored, a sample or data.path: add data=SAMPLE, or data.path=…",
+        "data_two_tables": "one table is scored, a sample or data.path: leave data.sample null",
         "max_age_value": "data.max_age={text} is not a valid age: wanted steps or time such as '3 steps', '2 days', "
         "'36 h' or '90 min', {off} for any age, or null for a few of each series' own steps",
         "outcome_without_event": "data.outcome_after= is for a table with an event: name it by data.event=",
         "sample_columns": "data.{option} describes a table of your own, and the sample {sample} has its own columns: "
         "leave data.{option} out, or add data=table data.path=…",
         # the stages
+        "mixture_not_scored": "data=mixture is generated series to train on: it has no date to score",
         "outcome_horizon": "data.outcome_after= puts the outcome one step of the calendar ahead: add model.horizon=1",
         "registered_option_unknown": "the registered scoring has an {sentence}, of an earlier release: register it "
         "again",
         "schedule_as_of": "schedule= scores as of the time at which each scoring is due: leave as_of out",
         "training_not_needed": "model={model} needs no training for this table: score with it at once",
         # the model
+        "champion_and_model": "score.champion= lets an evaluation name the model, and model={model} names one, too: "
+        "leave one of them out",
         "group_unused": "data.group={group} is of use to a riskformer of series alone, and no such model is asked: "
         "leave it out, or add model=riskformer",
         "model_not_in_part": "model={model} cannot forecast {kind}, for which {folder} was trained: models of {kind} "
         "are {models}",
         "model_size": "model={size} names a size to train or to plan, and stage={stage} takes that of the weights: "
         "name them by weights=…, with model=riskformer",
-        "model_cannot_forecast": 'model={model} cannot forecast "{label}": models of {kind} are {models}; name one of '
+        "model_cannot_forecast": 'model={model} cannot forecast "{label}": models of {what} are {models}; name one of '
         "them, or leave {option} out",
         "weights_without_riskformer": "weights={weights} holds no riskformer of targets to go on from",
     },

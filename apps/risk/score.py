@@ -177,7 +177,7 @@ def _facts(
 
 
 def _digest(holdings: Holdings) -> str:
-    places = (holdings.place_H.tolist(), holdings.weight_H.tolist())
+    places = (holdings.portfolio_H.tolist(), holdings.weight_H.tolist())
     return hashlib.sha256(repr((holdings.portfolios, holdings.entity_H, *places)).encode()).hexdigest()
 
 

@@ -21,9 +21,9 @@ from apps.risk.metrics.coverage_tests import (
 from apps.risk.metrics.diebold_mariano import diebold_mariano
 from apps.risk.metrics.dynamic_quantile import dynamic_quantile_p_values
 from apps.risk.metrics.es_tests import acerbi_szekely_z1, acerbi_szekely_z2
-from apps.risk.metrics.simulated_size import DAYS, SAMPLES, SizeTable, simulated_size
 from apps.risk.metrics.tail_scores import pinball_loss
 from apps.risk.metrics.traffic_light import traffic_light
+from benchmarks.risk.simulated_size import DAYS, SAMPLES, SizeTable, simulated_size
 
 LEVELS = (0.01, 0.025, 0.05)
 NOMINAL = 0.05

@@ -75,7 +75,7 @@ def view(table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None = No
 
     table: accepted by the contract. as_of: as `moments` has times; None knows everything. Rows ahead of the date
     stay where something in them is known in advance, with labels and observed values blank. Danger: without known_at,
-    rows ahead that end where an entity ends (a closed account) tell its future: give known_at, or rows to the same
+    rows ahead that end where an entity ends (a closed account) reveal its future: give known_at, or rows to the same
     end for all.
     Raises InputError where nothing was known yet.
     """
@@ -101,12 +101,12 @@ def view(table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None = No
 def trim(values: pd.Categorical) -> pd.Categorical:
     """Forget categories that no row has; as pandas does it, without sorting all rows."""
     used = np.zeros(len(values.categories) + 1, dtype=bool)
-    used[values.codes] = True  # code -1, a missing value, marks the last place
+    used[values.codes] = True  # code -1, a missing value, marks the last position
     used = used[:-1]
     if used.all():
         return values
-    place = np.append(np.cumsum(used) - 1, -1).astype(values.codes.dtype)
-    return pd.Categorical.from_codes(place[values.codes], values.categories[used])
+    position = np.append(np.cumsum(used) - 1, -1).astype(values.codes.dtype)
+    return pd.Categorical.from_codes(position[values.codes], values.categories[used])
 
 
 def last_in_step(time_R: np.ndarray) -> np.datetime64:
@@ -156,7 +156,7 @@ def _last_versions(keep_R: np.ndarray, code_R: np.ndarray, time_R: np.ndarray) -
 
 
 def _blank(table: pd.DataFrame, ahead_R: np.ndarray, columns: Columns) -> pd.DataFrame:
-    """Blank what rows ahead may not tell, and forget categories that no row has (they may be news)."""
+    """Blank what rows ahead may not reveal, and forget categories that no row has (they may be news)."""
     changed = {}
     hidden = hidden_ahead(columns) if ahead_R.any() else ()
     for name in (columns.entity, *columns.features, *columns.words, *columns.static_numbers):

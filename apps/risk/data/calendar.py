@@ -221,7 +221,7 @@ OWN_TIMES = OwnTimes()
 
 
 def ordinals(time_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each row's place among the times that occur, (R,) int64, and those times, sorted."""
+    """Return each row's index among the times that occur, (R,) int64, and those times, sorted."""
     code_R, times = pd.factorize(time_R, size_hint=SIZE_HINT)
     order = np.argsort(times, kind="stable")
     rank = np.empty(len(times), dtype=np.int64)

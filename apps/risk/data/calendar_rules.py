@@ -129,8 +129,8 @@ def _put(
     out: list[Calendar], pasts: Pasts, which_N: np.ndarray, rule: Callable[[Pasts], list[Calendar]]
 ) -> None:
     if which_N.any():
-        found = pasts if which_N.all() else pasts.some(which_N)
-        for number, calendar in zip(np.flatnonzero(which_N).tolist(), rule(found), strict=True):
+        selected = pasts if which_N.all() else pasts.some(which_N)
+        for number, calendar in zip(np.flatnonzero(which_N).tolist(), rule(selected), strict=True):
             out[number] = calendar
 
 
@@ -155,12 +155,12 @@ def _masks(open_N7: np.ndarray) -> list[Days]:
 
 def _days(pasts: Pasts, named: Days | None) -> list[Calendar]:
     open_N7 = _open_weekdays(pasts)
-    found: list[Calendar] = list(_masks(open_N7))
+    calendars: list[Calendar] = list(_masks(open_N7))
     if named is not None:
         keeps_N = pasts.share(named.is_open(pasts.wall_P.astype("datetime64[us]"))) >= MOST
         keeps_N &= (open_N7 <= np.array(named.open_7)).all(axis=1)
-        found = [named if keeps else one for keeps, one in zip(keeps_N, found, strict=True)]
-    return found
+        calendars = [named if keeps else one for keeps, one in zip(keeps_N, calendars, strict=True)]
+    return calendars
 
 
 def _some_weekdays(pasts: Pasts) -> list[Calendar]:
@@ -219,11 +219,11 @@ def _sessions(pasts: Pasts, gap_N: np.ndarray) -> list[Calendar]:
     slots_N = DAY_US // gap_N
     slot_P = (pasts.clock_P - phase_N[pasts.owner_P] + gap_N[pasts.owner_P] // 2) // gap_N[pasts.owner_P]
     slot_P %= slots_N[pasts.owner_P]
-    found: list[Calendar] = []
+    calendars: list[Calendar] = []
     for n, days in enumerate(_masks(_open_weekdays(pasts))):
         own_P = slot_P[pasts.start_N[n] : pasts.last_N[n] + 1]
         often_Z = np.bincount(own_P, minlength=int(slots_N[n]))
         open_K = np.flatnonzero(often_Z >= RARE * often_Z.max())
         slots = (open_K * gap_N[n] + phase_N[n]).tolist()
-        found.append(Sessions(days, int(gap_N[n]), tuple(slots)))
-    return found
+        calendars.append(Sessions(days, int(gap_N[n]), tuple(slots)))
+    return calendars

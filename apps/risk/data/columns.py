@@ -36,10 +36,10 @@ class Columns:
     default) happens. observed: numbers known up to the forecast's date. known: numbers known in advance (planned
     payments, holidays). statics: categories of the entity; static_numbers: numbers of the entity; of both the last
     value known counts. group: a word that related entities share, however many they are, so that a model may look at
-    them together; an entity without one is looked at alone.
+    them together; an entity without one is forecast alone.
     zone: time zone into which times with an offset are converted; without it times are taken as written and one
     table has one offset. time_format: how times are written where they are not ISO 8601, as for strptime. decimal:
-    "point" or "comma", the mark before fractions, where a table's numbers do not tell (apps.risk.data.numerals).
+    "point" or "comma", the decimal mark, where a table's numbers do not show it (apps.risk.data.numerals).
     Raises ConfigError where a column has two roles or nothing is to be forecast.
 
     >>> from apps import risk
@@ -95,9 +95,9 @@ class Columns:
         keys = (self.entity, self.time, *((self.known_at,) if self.known_at else ()))
         return (*keys, *self.features, *self.words, *self.static_numbers)
 
-    def require(self, found: Iterable[str], where: str = "the table") -> None:
+    def require(self, names: Iterable[str], where: str = "the table") -> None:
         """Raise InputError, naming the nearest column there is, where one is missing."""
-        present = [str(name) for name in found]
+        present = [str(name) for name in names]
         missing = [name for name in self.all if name not in present]
         if missing:
             raise INPUTS(
@@ -108,9 +108,9 @@ class Columns:
                 hint=did_you_mean(missing[0], present),
             )
 
-    def require_once(self, found: Iterable[str], where: str) -> None:
+    def require_once(self, names: Iterable[str], where: str) -> None:
         """Raise InputError, column_doubled, where a table has one of the columns more than once."""
-        present = [str(name) for name in found]
+        present = [str(name) for name in names]
         doubled = [name for name in self.all if present.count(name) > 1]
         if doubled:
             raise INPUTS("column_doubled", where=where, column=doubled[0])

@@ -110,14 +110,14 @@ def _panel(
 def _values(panel: Panel, row_R: np.ndarray, first_X: np.ndarray) -> np.ndarray:
     """Return the sums of targets and the last known values of all else, (X, F)."""
     value_XF = np.empty((len(first_X), panel.value_RF.shape[1]), dtype=panel.value_RF.dtype)
-    for place, name in enumerate(panel.columns.features):
-        value_R = panel.value_RF[row_R, place]
+    for index, name in enumerate(panel.columns.features):
+        value_R = panel.value_RF[row_R, index]
         known_R = ~np.isnan(value_R)
         last_X = np.maximum.reduceat(np.where(known_R, np.arange(len(value_R)), -1), first_X)
-        found_X = value_R[last_X]
+        result_X = value_R[last_X]
         if name in panel.columns.targets:
-            found_X = np.add.reduceat(np.where(known_R, value_R, 0.0), first_X)
-        value_XF[:, place] = np.where(last_X < first_X, np.nan, found_X)
+            result_X = np.add.reduceat(np.where(known_R, value_R, 0.0), first_X)
+        value_XF[:, index] = np.where(last_X < first_X, np.nan, result_X)
     return value_XF
 
 

@@ -1,4 +1,4 @@
-"""Which entities can be looked at side by side, step by step, and those of one calendar together."""
+"""Which entities can be compared side by side, step by step, and those of one calendar together."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Checked:
 
 @dataclass(eq=False)
 class _Rows:
-    """The rows of a table, read. code_R: place in `entities`, -1 where none. known: when each became known.
+    """The rows of a table, read. code_R: number in `entities`, -1 where none. known: when each became known.
 
     written: of each column of numbers, how it was read.
     """
@@ -214,11 +214,11 @@ def value_schema(columns: Columns, bound: float = BOUND) -> pandera.DataFrameSch
             return True  # a pass over all rows at once; which rows fail is asked only where some do
         return ~(values.abs() > bound)
 
-    def told(values: pd.Series) -> pd.Series:
+    def is_event(values: pd.Series) -> pd.Series:
         return values.isin([0.0, 1.0]) | values.isna()
 
     size = pandera.Check(plausible, name="size", ignore_na=False)
-    event = pandera.Check(told, name="event", ignore_na=False)
+    event = pandera.Check(is_event, name="event", ignore_na=False)
     return pandera.DataFrameSchema(
         {
             name: pandera.Column(float, [size, event] if name == columns.event else [size], nullable=True)

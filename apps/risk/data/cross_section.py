@@ -1,6 +1,6 @@
 """Tables of one row for each entity: what was known of it, and beside it whether the event came some months later.
 
-Such a row tells of two times at once. The event is moved to a row of its own, at the time at which it became known, so
+Such a row describes two times at once. The event is moved to a row of its own, at the time at which it became known, so
 that an as-of date before it does not see it.
 """
 

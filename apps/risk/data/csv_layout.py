@@ -60,14 +60,14 @@ def csv_layout(path: Path, columns: Columns, encoding: str | None = None) -> Lay
     first: Layout | None = None
     separator, above = "", 0
     for number, line in enumerate(lines[:MOST_ABOVE]):
-        told = _SEP_LINE.fullmatch(line)
-        if told is not None:
-            separator = told[1]
+        match = _SEP_LINE.fullmatch(line)
+        if match is not None:
+            separator = match[1]
         elif line.strip():
-            found = _header_at(lines, number, separator or _most_frequent(line), above, codec)
-            if set(columns.all) <= set(found.names):
-                return found
-            first = first or (None if line.startswith("#") else found)
+            layout = _header_at(lines, number, separator or _most_frequent(line), above, codec)
+            if set(columns.all) <= set(layout.names):
+                return layout
+            first = first or (None if line.startswith("#") else layout)
             above += 1
     if first is None:
         raise INPUTS("header_missing", path=path)
@@ -95,16 +95,16 @@ def _most_frequent(line: str) -> str:
 
 def _known(encoding: str) -> str:
     try:
-        found = codecs.lookup(encoding)
+        codec = codecs.lookup(encoding)
     except (LookupError, ValueError):
-        found = None
-    if found is None or not found._is_text_encoding:  # zip and base64 are codecs, too
+        codec = None
+    if codec is None or not codec._is_text_encoding:  # zip and base64 are codecs, too
         raise INPUTS("encoding_unknown", encoding=shortened(encoding))
-    return found.name
+    return codec.name
 
 
 def _shown(head: bytes) -> str:
-    """Return what a byte-order mark says, or every other byte of Latin text in UTF-16, which is nought."""
+    """Return what a byte-order mark says, or every other byte of Latin text in UTF-16, which is 0."""
     for bom, name in _BOMS:
         if head.startswith(bom):
             return name

@@ -23,15 +23,15 @@ def event_numbers(values: pd.Series, counts_R: np.ndarray, decimal: str | None =
     -1 is 0 in a column that has no 0 in the rows that count (counts_R: bool, those known by the as-of date): the
     labels of classifiers; beside a 0 it may as well mean that nothing is known, and is left for the contract to refuse.
     """
-    found = numbers(_spelled(values) if values.dtype.kind not in "biuf" else values, decimal)
-    minus_R = found.value_R == -1.0
-    if not minus_R.any() or (found.value_R[counts_R] == 0.0).any():
-        return found
+    read = numbers(_spelled(values) if values.dtype.kind not in "biuf" else values, decimal)
+    minus_R = read.value_R == -1.0
+    if not minus_R.any() or (read.value_R[counts_R] == 0.0).any():
+        return read
     return Numbers(
-        np.where(minus_R, 0.0, found.value_R),
-        found.bad_R,
-        found.unclear_R,
-        np.where(minus_R, found.style_R | Style.MINUS_ONE, found.style_R).astype(found.style_R.dtype),
+        np.where(minus_R, 0.0, read.value_R),
+        read.bad_R,
+        read.unclear_R,
+        np.where(minus_R, read.style_R | Style.MINUS_ONE, read.style_R).astype(read.style_R.dtype),
     )
 
 

@@ -19,17 +19,17 @@ REJECTED = ("row", "code", "column", "sentence", "entity", "content")
 
 
 class Faults:
-    """The first fault of each row. number_R: 0 where there is none, else a place in `kinds`."""
+    """The first fault of each row. number_R: 0 where there is none, else a number of `causes`."""
 
     def __init__(self, size: int) -> None:
         self.number_R = np.zeros(size, dtype=np.int16)
-        self.kinds: list[tuple[str, str]] = [("", "")]
+        self.causes: list[tuple[str, str]] = [("", "")]
 
     def add(self, code: str, column: str, mask_R: np.ndarray) -> None:
         """Note a fault where the mask says so and no earlier one was found."""
         if mask_R.any():
-            self.number_R[mask_R & (self.number_R == 0)] = len(self.kinds)
-            self.kinds.append((code, column))
+            self.number_R[mask_R & (self.number_R == 0)] = len(self.causes)
+            self.causes.append((code, column))
 
     def rejected(
         self,
@@ -46,19 +46,19 @@ class Faults:
         rows, (R,) bool, of which some columns do not exist yet: those are left out of the content.
         """
         row_J = np.flatnonzero((self.number_R > 0) & ~later_R)
-        kinds = [self.kinds[number] for number in self.number_R[row_J]]
+        causes = [self.causes[number] for number in self.number_R[row_J]]
         earlier_J = np.cumsum(later_R)[row_J] if len(row_J) else row_J
         names = [*columns.all, *([FAULT] if FAULT in table else [])]
         written = table[names].iloc[row_J].to_dict(orient="records")
         if unread is not None:
-            for place in np.flatnonzero(unread[0][row_J]):
-                written[place] = {
-                    name: value for name, value in written[place].items() if name not in unread[1]
+            for index in np.flatnonzero(unread[0][row_J]):
+                written[index] = {
+                    name: value for name, value in written[index].items() if name not in unread[1]
                 }
         texts = {
-            "code": [code for code, _ in kinds],
-            "column": [column for _, column in kinds],
-            "sentence": [ROWS.sentence(code, column=column) for code, column in kinds],
+            "code": [code for code, _ in causes],
+            "column": [column for _, column in causes],
+            "sentence": [ROWS.sentence(code, column=column) for code, column in causes],
             "entity": np.array([*entity[1], None], dtype=object)[entity[0][row_J]],
             "content": [_json(row) for row in written],
         }

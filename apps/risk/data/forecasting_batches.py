@@ -27,10 +27,10 @@ ForecastingBatch = tuple[dict[str, Tensor], tuple[Tensor, Tensor | None]]
 class Layout:
     """Which variable stands where, and how covariates are scaled.
 
-    target: place of the target among the labels. static_numbers, known, observed: names in order; of the labels
+    target: index of the target among the labels. static_numbers, known, observed: names in order; of the labels
     all but the target count as observed. center_F, scale_F: of the features; center_M, scale_M: of the static
-    numbers. step_R: place of each row in the calendar. end_N: where the rows of each entity end. context: C, by which
-    relative time and length are scaled.
+    numbers. step_R: position of each row in the calendar. end_N: where the rows of each entity end. context: C, by
+    which relative time and length are scaled.
     """
 
     target: int
@@ -114,7 +114,7 @@ def float64_batch(batch: Batch, layout: Layout) -> ForecastingBatch:
     ahead_BHK = (batch.ahead_BHK - layout.center_F[ahead:]) / layout.scale_F[ahead:]
     ahead_BHK = torch.where(batch.ahead_known_BHK, ahead_BHK, 0.0)
     number_BM = torch.nan_to_num((batch.number_BM - layout.center_M) / layout.scale_M, nan=0.0)
-    order = [target, *(place for place in range(labels) if place != target), *range(labels, ahead)]
+    order = [target, *(index for index in range(labels) if index != target), *range(labels, ahead)]
 
     static_BV = [number_BM]
     if layout.length:
@@ -128,8 +128,8 @@ def float64_batch(batch: Batch, layout: Layout) -> ForecastingBatch:
     past.append(scaled_BCF[..., order])
     future.append(past_BCF.new_zeros(len(lengths_B), H, len(order)))
     code_B1S = batch.code_BS[:, None]
-    label_BH, told_BH = batch.label_BHT[..., target], batch.label_known_BHT[..., target]
-    y_BH = torch.where(told_BH, label_BH, center_B[:, None])
+    label_BH, label_known_BH = batch.label_BHT[..., target], batch.label_known_BHT[..., target]
+    y_BH = torch.where(label_known_BH, label_BH, center_B[:, None])
     encoder_target_BC = torch.where(known_BCF[..., target], past_BCF[..., target], center_B[:, None])
     x = {
         "encoder_cat": code_B1S * inside_BC[..., None],
@@ -144,20 +144,20 @@ def float64_batch(batch: Batch, layout: Layout) -> ForecastingBatch:
         "groups": batch.entity_B[:, None],
         "target_scale": torch.stack([center_B, scale_B], dim=1),
     }
-    return x, (y_BH, None if bool(told_BH.all()) else told_BH.to(y_BH.dtype))
+    return x, (y_BH, None if bool(label_known_BH.all()) else label_known_BH.to(y_BH.dtype))
 
 
 def _standard(value_RV: np.ndarray, weight_R: np.ndarray) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of what is known of each column; 0 and 1 where that is nothing or flat."""
     center_V, scale_V = np.zeros(value_RV.shape[1]), np.ones(value_RV.shape[1])
-    for place in range(value_RV.shape[1]):
-        known_R = ~np.isnan(value_RV[:, place])
-        value_R = value_RV[known_R, place].astype(np.float64)
+    for index in range(value_RV.shape[1]):
+        known_R = ~np.isnan(value_RV[:, index])
+        value_R = value_RV[known_R, index].astype(np.float64)
         weight_K = weight_R[known_R].astype(np.float64)
         if weight_K.any():
-            center_V[place] = np.average(value_R, weights=weight_K)
-            spread = np.sqrt(np.average((value_R - center_V[place]) ** 2, weights=weight_K))
-            scale_V[place] = spread if spread > 0 else 1.0
+            center_V[index] = np.average(value_R, weights=weight_K)
+            spread = np.sqrt(np.average((value_R - center_V[index]) ** 2, weights=weight_K))
+            scale_V[index] = spread if spread > 0 else 1.0
     return torch.from_numpy(center_V), torch.from_numpy(scale_V)
 
 
@@ -169,8 +169,8 @@ def _to_the_left(batch: Batch, lengths_B: Tensor, size: int) -> tuple[Tensor, Te
         return past_BCF, known_BCF
     step_BC = torch.arange(size) + (C - lengths_B)[:, None]
     inside_BC = step_BC < C
-    place_BCF = step_BC.clamp(max=C - 1)[..., None].expand(-1, -1, past_BCF.shape[2])
-    return past_BCF.gather(1, place_BCF), known_BCF.gather(1, place_BCF) & inside_BC[..., None]
+    index_BCF = step_BC.clamp(max=C - 1)[..., None].expand(-1, -1, past_BCF.shape[2])
+    return past_BCF.gather(1, index_BCF), known_BCF.gather(1, index_BCF) & inside_BC[..., None]
 
 
 def _window_scale(past_BC: Tensor, known_BC: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,7 +185,7 @@ def _window_scale(past_BC: Tensor, known_BC: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _first_step(batch: Batch, layout: Layout) -> Tensor:
-    """Return the place in the calendar of the first step ahead; beyond a series' rows it follows the last one."""
+    """Return the position in the calendar of the first step ahead; beyond a series' rows it follows the last one."""
     origin_B = batch.origin_B
     before_B = layout.step_R[(origin_B - 1).clamp(min=0)] + 1
     at_B = layout.step_R[origin_B.clamp(max=len(layout.step_R) - 1)]

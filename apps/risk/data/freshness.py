@@ -56,11 +56,12 @@ def ages(panel: Panel, label: str, as_of: np.datetime64, max_age: MaxAge | None)
     return Ages(last_N, _limits(owner_K, time_K, len(panel.entities), max_age), as_of)
 
 
-def age_refusals(panel: Panel, label: str, found: Ages) -> dict[str, tuple[str, str]]:
+def age_refusals(panel: Panel, label: str, label_ages: Ages) -> dict[str, tuple[str, str]]:
     """Return entity → (code, sentence) of the series that end too long before the as-of time."""
     what = "row" if label == panel.columns.event else f"value of {label}"
     return {
-        panel.entities[n]: ("too_old", _sentence(what, found, int(n))) for n in np.flatnonzero(found.old_N)
+        panel.entities[n]: ("too_old", _sentence(what, label_ages, int(n)))
+        for n in np.flatnonzero(label_ages.old_N)
     }
 
 
@@ -77,10 +78,10 @@ def require_fresh(by_label: Mapping[str, Ages], shown: str) -> None:
     raise INPUTS("data_too_old", as_of=shown, sentence=_sentence("value", newest, n))
 
 
-def _sentence(what: str, found: Ages, n: int) -> str:
-    last, limit = found.last_N[n], np.timedelta64(int(found.limit_N[n]), "us")
+def _sentence(what: str, label_ages: Ages, n: int) -> str:
+    last, limit = label_ages.last_N[n], np.timedelta64(int(label_ages.limit_N[n]), "us")
     return SERIES.sentence(
-        "too_old", what=what, last=_day(last), age=_span(found.as_of - last), limit=_span(limit)
+        "too_old", what=what, last=_day(last), age=_span(label_ages.as_of - last), limit=_span(limit)
     )
 
 

@@ -32,7 +32,7 @@ def together(group_N: np.ndarray | None, entities: int) -> list[np.ndarray]:
 
 
 def slices(panel: Panel, chunk: int) -> Iterator[Panel]:
-    """Yield a panel in parts of `chunk` entities or, where a group has more, of that whole group: none is parted."""
+    """Yield a panel in parts of `chunk` entities or, where a group has more, of that whole group: none is split."""
     count = len(panel.entities)
     if panel.group_N is None:
         for first in range(0, count, chunk):

@@ -91,8 +91,8 @@ def steps_known(panel: Panel) -> int:
 def first_date(panel: Panel, steps: int) -> np.datetime64:
     """Return the earliest of the times at which each calendar's last `steps` steps up to the as-of date begin."""
     ruled = [axis for axis in panel.axes if axis.known and axis.calendar != OWN_TIMES]
-    found = [axis.times_T[max(axis.known - steps, 0)] for axis in ruled]
-    return np.datetime64(min(found, default=panel.wall_R.min()), "us")
+    starts = [axis.times_T[max(axis.known - steps, 0)] for axis in ruled]
+    return np.datetime64(min(starts, default=panel.wall_R.min()), "us")
 
 
 def last_date(panel: Panel) -> np.datetime64:
@@ -103,7 +103,7 @@ def last_date(panel: Panel) -> np.datetime64:
 def known_until(panel: Panel, step: int) -> Panel:
     """Return a panel of one calendar with its as-of date moved back: rows from `step` on lie ahead.
 
-    Values of those rows stay in their place, where no model looks (but at columns known in advance). For a table
+    Values of those rows stay where they are, and no model uses them (but in columns known in advance). For a table
     with restated values (known_at) make a view of the table instead: here the last version of each value is seen.
     """
     before_R = (panel.step_R < step) & panel.past_R

@@ -19,10 +19,10 @@ COLUMNS = ("portfolio", "entity", "weight")
 
 @dataclass(frozen=True, eq=False)
 class Holdings:
-    """portfolios: names, sorted. place_H, entity_H, weight_H: of each holding its portfolio, entity and weight."""
+    """portfolios: names, sorted. portfolio_H, entity_H, weight_H: of each holding its portfolio, entity and weight."""
 
     portfolios: tuple[str, ...]
-    place_H: np.ndarray
+    portfolio_H: np.ndarray
     entity_H: tuple[str, ...]
     weight_H: np.ndarray
 
@@ -31,21 +31,21 @@ class Holdings:
         column_H = pd.Index(entities).get_indexer(pd.Index(self.entity_H))
         weight_PN = np.zeros((len(self.portfolios), len(entities)))
         held_H = column_H >= 0
-        weight_PN[self.place_H[held_H], column_H[held_H]] = self.weight_H[held_H]
+        weight_PN[self.portfolio_H[held_H], column_H[held_H]] = self.weight_H[held_H]
         return weight_PN
 
     def lacks(self, entities: Sequence[str]) -> np.ndarray:
         """Return which portfolios hold, with a weight other than 0, something not among the entities, (P,) bool."""
         gone_H = (pd.Index(entities).get_indexer(pd.Index(self.entity_H)) < 0) & (self.weight_H != 0.0)
-        return np.bincount(self.place_H[gone_H], minlength=len(self.portfolios)) > 0
+        return np.bincount(self.portfolio_H[gone_H], minlength=len(self.portfolios)) > 0
 
     def some(self, keep_P: np.ndarray) -> Holdings:
         """Return some of the portfolios, (P,) bool."""
-        keep_H = keep_P[self.place_H]
+        keep_H = keep_P[self.portfolio_H]
         number_P = np.cumsum(keep_P) - 1
         return Holdings(
             tuple(name for name, keep in zip(self.portfolios, keep_P, strict=True) if keep),
-            number_P[self.place_H[keep_H]],
+            number_P[self.portfolio_H[keep_H]],
             tuple(name for name, keep in zip(self.entity_H, keep_H, strict=True) if keep),
             self.weight_H[keep_H],
         )
@@ -77,8 +77,8 @@ def read_holdings(path: Path) -> Holdings:
     if doubled_H.any():
         line = int(np.flatnonzero(doubled_H)[0]) + 2
         raise INPUTS("portfolios_doubled", path=path, line=line)
-    place_H, names = pd.factorize(text["portfolio"], sort=True)
-    return Holdings(tuple(names), place_H, tuple(text["entity"]), weight_H)
+    portfolio_H, names = pd.factorize(text["portfolio"], sort=True)
+    return Holdings(tuple(names), portfolio_H, tuple(text["entity"]), weight_H)
 
 
 def holdings_of(portfolios: Mapping[str, Mapping[str, float]]) -> Holdings:
@@ -88,14 +88,14 @@ def holdings_of(portfolios: Mapping[str, Mapping[str, float]]) -> Holdings:
     """
     names = tuple(sorted(portfolios))
     held = [
-        (place, entity, float(weight))
-        for place, name in enumerate(names)
+        (number, entity, float(weight))
+        for number, name in enumerate(names)
         for entity, weight in portfolios[name].items()
     ]
     weight_H = np.array([weight for _, _, weight in held], dtype=np.float64)
     bad_H = np.flatnonzero(~np.isfinite(weight_H))
     if len(bad_H):
-        place, entity, weight = held[bad_H[0]]
-        raise INPUTS("portfolio_weight", entity=entity, portfolio=names[place], weight=weight)
-    place_H = np.array([place for place, _, _ in held], dtype=np.int64)
-    return Holdings(names, place_H, tuple(entity for _, entity, _ in held), weight_H)
+        number, entity, weight = held[bad_H[0]]
+        raise INPUTS("portfolio_weight", entity=entity, portfolio=names[number], weight=weight)
+    portfolio_H = np.array([number for number, _, _ in held], dtype=np.int64)
+    return Holdings(names, portfolio_H, tuple(entity for _, entity, _ in held), weight_H)

@@ -54,13 +54,13 @@ def _factor(draw: np.random.Generator, steps: int) -> np.ndarray:
 
 
 def _part(draw: np.random.Generator, time_T: np.ndarray, gap_TT: np.ndarray) -> np.ndarray:
-    kind = draw.integers(5)
+    shape = draw.integers(5)
     steps = len(time_T)
-    if kind == 0:  # smooth
+    if shape == 0:  # smooth
         return np.exp(-0.5 * (gap_TT / (steps * 10.0 ** draw.uniform(-1.5, 0.0))) ** 2)
-    if kind == 1:  # rough at several scales
+    if shape == 1:  # rough at several scales
         return (1.0 + (gap_TT / (steps * 10.0 ** draw.uniform(-1.5, 0.0))) ** 2 / 2.0) ** -1.0
-    if kind in (2, 3):  # periodic
+    if shape in (2, 3):  # periodic
         period = draw.choice(PERIODS) if draw.uniform() < 0.8 else draw.uniform(4, steps / 2)
         return np.exp(-2.0 * (np.sin(np.pi * gap_TT / period) / draw.uniform(0.4, 2.0)) ** 2)
     scaled_T = time_T / steps - draw.uniform(0, 1)

@@ -120,23 +120,25 @@ def load_table(
         }
         require_fresh(by_age, now.text)
         by_label = {
-            name: dict(sorted({**age_refusals(panel, name, by_age[name]), **found}.items()))
-            for name, found in by_label.items()
+            name: dict(sorted({**age_refusals(panel, name, by_age[name]), **refused}.items()))
+            for name, refused in by_label.items()
         }
     first = by_label[columns.labels[0]]
-    hopeless = {
-        name: told for name, told in first.items() if all(name in found for found in by_label.values())
+    unscorable = {
+        name: reason
+        for name, reason in first.items()
+        if all(name in refused for refused in by_label.values())
     }
     lost = refused_entities(checked, columns)
     return Loaded(
-        panel=without(panel, hopeless),
+        panel=without(panel, unscorable),
         columns=columns,
         as_of=now,
         checked=checked,
-        refused=dict(sorted({**lost, **hopeless}.items())),
+        refused=dict(sorted({**lost, **unscorable}.items())),
         digest=panel_digest(panel),
         everyone=panel,
-        refused_by={label: dict(sorted({**lost, **found}.items())) for label, found in by_label.items()},
+        refused_by={label: dict(sorted({**lost, **refused}.items())) for label, refused in by_label.items()},
         unseen=_unseen(seen, columns, trained),
     )
 
@@ -164,8 +166,8 @@ def known_since(checked: Checked, columns: Columns) -> np.ndarray:
     """Return when each row with a label became known; of all rows where none has one."""
     table = checked.accepted
     since_R = table[columns.known_at].to_numpy() if columns.known_at else moments(table, columns)
-    told_R = table[list(columns.labels)].notna().any(axis=1).to_numpy()
-    return np.asarray(since_R[told_R] if told_R.any() else since_R)
+    labelled_R = table[list(columns.labels)].notna().any(axis=1).to_numpy()
+    return np.asarray(since_R[labelled_R] if labelled_R.any() else since_R)
 
 
 def event_refusals(panel: Panel, oldest: int | None = None) -> dict[str, tuple[str, str]]:
@@ -288,12 +290,12 @@ def _judge(cfg: DataConfig, table: pd.DataFrame, columns: Columns, as_of: np.dat
 def _unseen(
     seen: pd.DataFrame, columns: Columns, trained: Categories
 ) -> dict[str, tuple[int, tuple[str, ...]]]:
-    found = {}
+    unseen = {}
     for name in columns.statics:
         words = tuple(word for word in seen[name].cat.categories if word not in trained.get(name, (word,)))
         if words:
-            found[name] = (int(seen.loc[seen[name].isin(words), columns.entity].nunique()), words)
-    return found
+            unseen[name] = (int(seen.loc[seen[name].isin(words), columns.entity].nunique()), words)
+    return unseen
 
 
 def _any_after(table: pd.DataFrame, columns: Columns, moment: np.datetime64) -> bool:

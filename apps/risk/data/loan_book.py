@@ -26,7 +26,7 @@ COLUMNS = Columns(
     time="month",
     targets=(),
     event="default",
-    # the instalment due is planned, yet it counts as observed: rows that end with a default would tell of it
+    # the instalment due is planned, yet it counts as observed: rows that end with a default would reveal it
     observed=("days_late", "utilisation", "balance", "due", "unemployment", "rate"),
     statics=("segment", "region"),
     static_numbers=("score", "limit"),

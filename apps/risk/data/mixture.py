@@ -35,7 +35,7 @@ OWN = {
 }  # a table of one's own, and what keeps the rest from being lost
 FINETUNE = {"simulated": 0.4, "returns": 0.5, "kernels": 0.03, "hourly": 0.05, "rates": 0.02}
 _LEVELS = 0.12  # share of simulated groups that are summed up to levels
-_SHORT, _GAPS, _ALONE = 0.2, 0.1, 0.5  # shares of series cut short, with gaps, and of groups parted
+_SHORT, _GAPS, _ALONE = 0.2, 0.1, 0.5  # shares of series cut short, with gaps, and of groups split
 
 
 class Lesson(NamedTuple):
@@ -53,7 +53,7 @@ class Material:
     """Real series, float64, NaN where nothing is known.
 
     returns_NT, own_NT: on one calendar; the first are returns, of which portfolios and sums over days are made, the
-    second, a table of the user's, is taken as it is. levels: by kind, each (T,).
+    second, a table of the user's, is taken as it is. levels: by name, each (T,).
     """
 
     returns_NT: np.ndarray
@@ -88,7 +88,7 @@ def load_material(until: str = UNTIL) -> tuple[Material, list[str]]:
 
 
 class Mixture:
-    """A source of training batches. shares: of the kinds of PRETRAIN; a kind without material falls to simulated."""
+    """A source of training batches. shares: of the sources of PRETRAIN; without material, simulated."""
 
     def __init__(
         self,
@@ -105,11 +105,11 @@ class Mixture:
             "simulated": self._simulated,
             "kernels": self._kernels,
             "returns": partial(self._calendar, material.returns_NT, mixed=True),
-            **{kind: partial(self._levels, series) for kind, series in material.levels.items()},
+            **{name: partial(self._levels, series) for name, series in material.levels.items()},
         }
         if material.own_NT is not None:
             makers["own"] = partial(self._calendar, material.own_NT, mixed=False)
-        self._makers = [(share, makers.get(kind, self._simulated)) for kind, share in shares.items()]
+        self._makers = [(share, makers.get(name, self._simulated)) for name, share in shares.items()]
 
     def stream(self, seed: int, batch_size: int, first_step: int, rank: int, world: int) -> MixtureStream:
         """Return the endless stream of one process."""
@@ -159,7 +159,7 @@ class Mixture:
         return _cut(np.concatenate(rows), self.ahead, _groups(draw, size))
 
     def _levels(self, series: list[np.ndarray], draw: np.random.Generator, size: int) -> Lesson:
-        """Series of levels at any place; a quarter of them as changes from step to step."""
+        """Series of levels from any position; a quarter of them as changes from step to step."""
         rows = np.full((size, self.context + LONG), np.nan)
         for row, number in zip(rows, draw.integers(len(series), size=size), strict=True):
             value = series[number]
@@ -200,7 +200,7 @@ def _series(sample: Sample, hold_out: int = 0, share: float = 1.0) -> list[np.nd
 
 
 def _groups(draw: np.random.Generator, size: int) -> np.ndarray:
-    """Return groups of MEMBERS; a share of them parted into series alone."""
+    """Return groups of MEMBERS; a share of them split into single series."""
     group_B = np.arange(size) // MEMBERS
     alone_B = np.repeat(draw.uniform(size=size // MEMBERS) < _ALONE, MEMBERS)
     return np.where(alone_B, size + np.arange(size), group_B)

@@ -33,7 +33,7 @@ class Style(IntFlag):
     PERCENT = 2
     CURRENCY = 4
     GROUPED = 8
-    COMMA = 16  # a decimal comma, or groups parted by points
+    COMMA = 16  # a decimal comma, or groups separated by points
     POINT_OR_GROUP = 32  # 1.234: read as a decimal point, though groups would look the same
     MINUS_ONE = 64  # of an event
 
@@ -146,12 +146,12 @@ def numbers(values: pd.Series, decimal: str | None = None) -> Numbers:
 
     Infinity is a number here; the contract refuses it. Dates are none, and words (true, yes) are none.
     """
-    size, kind = len(values), values.dtype.kind
+    size, dtype_kind = len(values), values.dtype.kind
     none_R, plain_R = np.zeros(size, dtype=bool), np.zeros(size, dtype=np.uint8)
-    if kind in "biuf":
+    if dtype_kind in "biuf":
         value_R = np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
         return Numbers(positive_zero(value_R), none_R, none_R, plain_R)
-    if kind in "mM":
+    if dtype_kind in "mM":
         return Numbers(np.full(size, np.nan), values.notna().to_numpy(dtype=bool), none_R, plain_R)
     if isinstance(values.dtype, pd.StringDtype) and decimal != "comma":
         try:
@@ -172,28 +172,28 @@ def _by_value(values: pd.Series, decimal: str | None) -> Numbers:
     code_R, objects = distinct(values)
     value_U, style_U = np.full(len(objects) + 1, np.nan), np.zeros(len(objects) + 1, dtype=np.uint8)
     bad_U, unclear_U = np.zeros((2, len(objects) + 1), dtype=bool)
-    for place in _read_plain(objects, decimal, value_U, style_U):
-        value_U[place], style_U[place], bad_U[place], unclear_U[place] = _cell(objects[place], decimal)
+    for index in _read_plain(objects, decimal, value_U, style_U):
+        value_U[index], style_U[index], bad_U[index], unclear_U[index] = _cell(objects[index], decimal)
     return Numbers(positive_zero(value_U)[code_R], bad_U[code_R], unclear_U[code_R], style_U[code_R])
 
 
 def _read_plain(
     objects: list[Any], decimal: str | None, value_U: np.ndarray, style_U: np.ndarray
 ) -> list[int]:
-    """Read at once what is written as computers do; return the places of all else."""
+    """Read at once what is written as computers do; return the positions of all else."""
     if decimal == "comma":
         return list(range(len(objects)))
     text_U = pa.array(
         [value if isinstance(value, str) else None for value in objects], type=pa.large_string()
     )
     plain_U = pc.match_substring_regex(text_U, _PLAIN).fill_null(fill_value=False)
-    text_P, place_P = text_U.filter(plain_U), np.flatnonzero(plain_U.to_numpy(zero_copy_only=False))
-    value_U[place_P] = text_P.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    text_P, index_P = text_U.filter(plain_U), np.flatnonzero(plain_U.to_numpy(zero_copy_only=False))
+    value_U[index_P] = text_P.cast(pa.float64()).to_numpy(zero_copy_only=False)
     if decimal is None:
         doubtful_P = pc.match_substring_regex(text_P, _POINT_OR_GROUP).to_numpy(zero_copy_only=False)
-        style_U[place_P[doubtful_P]] = Style.POINT_OR_GROUP
+        style_U[index_P[doubtful_P]] = Style.POINT_OR_GROUP
     rest_U = np.ones(len(objects), dtype=bool)
-    rest_U[place_P] = False
+    rest_U[index_P] = False
     return np.flatnonzero(rest_U).tolist()
 
 
@@ -215,24 +215,24 @@ def _written(cell: str, decimal: str | None) -> _Cell:
         return _Cell()
     if word.lower().lstrip("+-") in ("inf", "infinity", "nan"):
         return _Cell(float(word))
-    found = _WRITTEN.fullmatch(word)
-    if found is None:
+    match = _WRITTEN.fullmatch(word)
+    if match is None:
         return _NO_NUMBER
-    enclosed = found["open"] is not None
-    signs = [found[name] for name in ("sign", "inner", "last") if found[name]]
-    marks = [found[name] for name in ("mark", "unit", "after") if found[name]]
-    if enclosed != (found["close"] is not None) or len(signs) + enclosed > 1 or len(marks) > 1:
+    enclosed = match["open"] is not None
+    signs = [match[name] for name in ("sign", "inner", "last") if match[name]]
+    marks = [match[name] for name in ("mark", "unit", "after") if match[name]]
+    if enclosed != (match["close"] is not None) or len(signs) + enclosed > 1 or len(marks) > 1:
         return _NO_NUMBER  # of two signs nobody can say which holds
-    digits = _digits(found["digits"].rstrip(), decimal)
+    digits = _digits(match["digits"].rstrip(), decimal)
     if digits is None:
         return _NO_NUMBER
     negative, percent = enclosed or signs == ["-"], marks == ["%"]
     style = digits.style
-    if negative and (enclosed or found["last"] or "-" not in cell):
+    if negative and (enclosed or match["last"] or "-" not in cell):
         style |= Style.NEGATIVE
     if marks:
         style |= Style.PERCENT if percent else Style.CURRENCY
-    power = int((found["power"] or "e0")[1:]) - (2 if percent else 0)
+    power = int((match["power"] or "e0")[1:]) - (2 if percent else 0)
     value = float(f"{'-' if negative else ''}{digits.text}e{power}")
     return _Cell(math.nan if digits.unclear else value, int(style), unclear=digits.unclear)
 

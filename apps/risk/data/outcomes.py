@@ -1,4 +1,4 @@
-"""From when on an event is foretold, and whether it came: the places of a panel that a model of it learns from.
+"""From when on an event is predicted, and whether it came: the positions in a panel that a model of it learns from.
 
 At each row of an entity at which the event does not happen it is asked whether it comes within the next H times of
 the calendar. It is asked everywhere alike, so that those who left early, by the event or not, are not sorted out.
@@ -18,9 +18,9 @@ from core.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Origins:
-    """B places whose outcome is known, by entity and time.
+    """B positions whose outcome is known, by entity and time.
 
-    origin_B: int64, first row that is not known yet. entity_B: int64. step_B: int64, place in the calendar of the
+    origin_B: int64, first row that is not known yet. entity_B: int64. step_B: int64, position in the calendar of the
     last row that is known. event_B: float64, 1 the event came within the horizon, 0 it did not.
     """
 
@@ -43,7 +43,7 @@ def event_origins(panel: Panel, horizon: int) -> Origins:
     """Return all origins in the past of the as-of date whose outcome is known. panel: of one calendar.
 
     The outcome is unknown where the horizon ends after the panel's last known time (whatever came until then, or
-    early events would count and late ones not), and where a row within it, before any event, does not tell of it; it
+    early events would count and late ones not), and where a row within it, before any event, says nothing of it; it
     is 0 for an entity that left. No origin is a row at which the event happens. Raises ValueError for a horizon
     below 1 or a panel without an event.
     """

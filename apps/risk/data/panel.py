@@ -1,4 +1,4 @@
-"""A long table as flat arrays: rows of one entity after another, with the place where each begins.
+"""A long table as flat arrays: rows of one entity after another, with the position where each begins.
 
 Legend: N entities, R rows, F features (labels, observed, known), T times of the calendar, S statics (categories),
 M static numbers. A series may be short, have gaps, or end before the others: nothing is padded.
@@ -82,8 +82,8 @@ class Panel:
     @property
     def past_R(self) -> np.ndarray:
         """Which rows are the past of the as-of date, (R,) bool."""
-        place_R = np.arange(len(self.step_R)) - np.repeat(self.offset_N1[:-1], self.length_N)
-        return place_R < np.repeat(self.past_N, self.length_N)
+        index_R = np.arange(len(self.step_R)) - np.repeat(self.offset_N1[:-1], self.length_N)
+        return index_R < np.repeat(self.past_N, self.length_N)
 
 
 def build_panel(
@@ -240,12 +240,12 @@ def fill_gaps(panel: Panel, most: float = 4.0) -> Panel:
         return panel
     offset_N1 = np.append(0, np.cumsum(length_N))
     entity_R = panel.entity_R
-    place_R = np.where(
+    index_R = np.where(
         fill_N[entity_R],
         panel.step_R - first_N[entity_R],
         np.arange(len(entity_R)) - panel.offset_N1[entity_R],
     )
-    row_R = offset_N1[entity_R] + place_R
+    row_R = offset_N1[entity_R] + index_R
     value_RF = np.full((offset_N1[-1], panel.value_RF.shape[1]), np.nan, dtype=np.float64)
     value_RF[row_R] = panel.value_RF
     owner_R = np.repeat(np.arange(len(length_N)), length_N)
@@ -258,7 +258,7 @@ def fill_gaps(panel: Panel, most: float = 4.0) -> Panel:
     instant_R, wall_R = np.full((2, len(step_R)), np.datetime64("NaT", "us"))
     instant_R[row_R], wall_R[row_R] = panel.instant_R, panel.wall_R
     last_past_N = np.maximum(panel.offset_N1[:-1] + panel.past_N - 1, 0)
-    past_N = np.where(panel.past_N > 0, place_R[last_past_N] + 1, 0)
+    past_N = np.where(panel.past_N > 0, index_R[last_past_N] + 1, 0)
     return replace(
         panel,
         offset_N1=offset_N1,

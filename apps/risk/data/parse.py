@@ -21,7 +21,7 @@ import pandas as pd
 # Words that mean "no value" in a number or a time; in a text, only nothing at all does.
 MISSING_WORDS = ("", "-", "NA", "N/A", "#N/A", "NaN", "nan", "NaT", "null", "NULL", "None", "none", "<NA>")
 NAIVE = -32768  # offset of a time written without one; others are in minutes
-SIZE_HINT = 1 << 14  # distinct values to expect; without it pandas makes room for as many as there are rows
+SIZE_HINT = 1 << 14  # distinct values to expect; without it pandas allocates as many as there are rows
 _OFFSET = re.compile(
     r"^(.*(?::\d\d(?:[.,]\d+)?|[T ]\d\d(?:\d\d){0,2}(?:[.,]\d+)?))\s*(Z|z|UTC|[+-]\d\d(?::?\d\d)?)$"
 )
@@ -68,8 +68,8 @@ def texts(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     code_R, objects = distinct(values)
     words = [_text(value) for value in objects]
     names = sorted({word for word in words if word})
-    place = {word: number for number, word in enumerate(names)}
-    renamed = np.array([place.get(word, -1) for word in words] + [-1], dtype=np.int32)
+    index = {word: number for number, word in enumerate(names)}
+    renamed = np.array([index.get(word, -1) for word in words] + [-1], dtype=np.int32)
     return renamed[code_R], names
 
 
@@ -152,7 +152,7 @@ def _distinct_times(
 
 
 def distinct(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
-    """Return the place of each row's cell among the distinct ones, (R,), -1 where nothing is written, and those."""
+    """Return the index of each row's cell among the distinct ones, (R,), -1 where nothing is written, and those."""
     plain = _unified(values) if values.dtype == object else values
     code_R, uniques = pd.factorize(plain, size_hint=SIZE_HINT)
     return code_R, list(uniques.to_numpy(dtype=object)) if hasattr(uniques, "to_numpy") else uniques.tolist()

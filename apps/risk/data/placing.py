@@ -68,8 +68,8 @@ def place(
     """
     length_N = np.diff(offset_N1)
     entity_R = np.repeat(np.arange(len(length_N)), length_N)
-    place_R = np.arange(len(wall_R)) - np.repeat(offset_N1[:-1], length_N)
-    slot_R = place_R - np.repeat(past_N, length_N)  # of times of their own
+    index_R = np.arange(len(wall_R)) - np.repeat(offset_N1[:-1], length_N)
+    slot_R = index_R - np.repeat(past_N, length_N)  # of times of their own
     past_R = slot_R < 0
     looked_N = np.where(past_N > 0, past_N, length_N)
     looked_R = past_R | np.repeat(past_N == 0, length_N)
@@ -80,7 +80,7 @@ def place(
         which_R = slice(None) if which_N.all() else np.flatnonzero(which_N[entity_R])
         raw_X = calendar.steps((instant_R if calendar.instants else wall_R)[which_R])
         owner_X, looked_X = entity_R[which_R], looked_R[which_R]
-        own_X = _apart(raw_X, owner_X, place_R[which_R], looked_X)
+        own_X = _apart(raw_X, owner_X, index_R[which_R], looked_X)
         fits_N = _fits(raw_X[looked_X], own_X[looked_X], owner_X[looked_X], len(length_N))
         slot_R[which_R] = np.where(fits_N[owner_X], own_X, slot_R[which_R])
         number_N[which_N & ~fits_N] = 0
@@ -127,7 +127,7 @@ def last_over(calendar: Calendar, clock: int, time: np.datetime64) -> int:
 def _distinct(pasts: Pasts, named: Days | None) -> tuple[list[Calendar], np.ndarray, np.ndarray]:
     """Return the calendars that occur, OWN_TIMES first, the number of each series' own, and the clocks, (N,).
 
-    Each list of times is looked at once, however many series have it.
+    Each list of times is processed once, however many series have it.
     """
     mixed_P = _mixed(_mixed(pasts.wall_P) + pasts.instant_P.astype(np.uint64))
     digest_N = _mixed(np.add.reduceat(mixed_P, pasts.start_N) + pasts.count_N.astype(np.uint64))
@@ -149,7 +149,7 @@ def _mixed(value: np.ndarray) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
-def _apart(raw_X: np.ndarray, owner_X: np.ndarray, place_X: np.ndarray, past_X: np.ndarray) -> np.ndarray:
+def _apart(raw_X: np.ndarray, owner_X: np.ndarray, index_X: np.ndarray, past_X: np.ndarray) -> np.ndarray:
     """Return steps of which none of a series comes twice; rows rise in each series.
 
     Rows of the past move back, those ahead move on.
@@ -159,13 +159,13 @@ def _apart(raw_X: np.ndarray, owner_X: np.ndarray, place_X: np.ndarray, past_X: 
         return raw_X
     _, first_K, number_X = np.unique(owner_X, return_index=True, return_inverse=True)
     base_X = raw_X[first_K][number_X]
-    free_X = raw_X - base_X - place_X
+    free_X = raw_X - base_X - index_X
     wide = int(np.abs(free_X).max()) + 1
     lane_X = number_X * (2 * wide)  # so that the extremes of one series never reach another
     back_X = np.where(past_X, free_X, wide) + lane_X
     back_X = np.minimum.accumulate(back_X[::-1])[::-1]
     on_X = np.maximum.accumulate(np.where(past_X, back_X, free_X + lane_X))
-    return np.where(past_X, back_X, on_X) - lane_X + place_X + base_X
+    return np.where(past_X, back_X, on_X) - lane_X + index_X + base_X
 
 
 def _fits(raw_X: np.ndarray, own_X: np.ndarray, owner_X: np.ndarray, entities: int) -> np.ndarray:

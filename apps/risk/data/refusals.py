@@ -1,6 +1,6 @@
 """Which series cannot be scored, and why: entity → reason code and a sentence. Nothing is dropped silently.
 
-Legend: N entities, R rows. Only the past of the as-of date is looked at.
+Legend: N entities, R rows. Only the past of the as-of date counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def refusals(
     """Return entity → (code, sentence) of the series that cannot be scored, sorted by entity.
 
     shortest: values that a series needs. oldest: steps of its own calendar by which its last value may lie before
-    the as-of date; None allows all. label: the column looked at, by default the first. An event that
+    the as-of date; None allows all. label: the column that is judged, by default the first. An event that
     never happened is no constant series.
     """
     name = label or panel.columns.labels[0]

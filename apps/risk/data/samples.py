@@ -205,8 +205,8 @@ def load_exchange_rate() -> Sample:
     days = pd.bdate_range("1990-01-01", periods=len(wide))
     table = pd.concat(
         [
-            pd.DataFrame({"series": name, "time": days, "value": wide[place]})
-            for place, name in enumerate(_CURRENCIES)
+            pd.DataFrame({"series": name, "time": days, "value": wide[index]})
+            for index, name in enumerate(_CURRENCIES)
         ],
         ignore_index=True,
     )
@@ -241,15 +241,15 @@ def _long(table: pd.DataFrame) -> pd.DataFrame:
 def _to_the_right(value: np.ndarray) -> np.ndarray:
     """Move each row's values, which stand at its left, to its right end."""
     length = np.sum(~np.isnan(value), axis=1)
-    place = np.arange(value.shape[1]) - (value.shape[1] - length)[:, None]
-    moved = np.take_along_axis(value, np.maximum(place, 0), axis=1)
-    return np.where(place >= 0, moved, np.nan)
+    index = np.arange(value.shape[1]) - (value.shape[1] - length)[:, None]
+    moved = np.take_along_axis(value, np.maximum(index, 0), axis=1)
+    return np.where(index >= 0, moved, np.nan)
 
 
 def _dated(package: str, path: str, date_format: str = "%m/%d/%Y") -> pd.DataFrame:
     """Read a package's CSV by date; the package itself, which may be slow or want others, is not imported."""
-    found = importlib.util.find_spec(package)
-    folders = [] if found is None else list(found.submodule_search_locations or [])
+    spec = importlib.util.find_spec(package)
+    folders = [] if spec is None else list(spec.submodule_search_locations or [])
     files = [Path(folder) / path for folder in folders if (Path(folder) / path).exists()]
     if not files:
         raise INPUTS("sample_package", package=package)

@@ -23,14 +23,14 @@ def select(panel: Panel, columns: Columns, categories: Categories) -> Panel:
     Raises InputError, schema_differs, naming the first column that is missing or has another role.
     """
     has = panel.columns
-    feature_F = _places("label or feature", columns.features, has.features)
-    static_S = _places("static", columns.statics, has.statics)
-    number_M = _places("static number", columns.static_numbers, has.static_numbers)
+    feature_F = _positions("label or feature", columns.features, has.features)
+    static_S = _positions("static", columns.statics, has.statics)
+    number_M = _positions("static number", columns.static_numbers, has.static_numbers)
     code_NS = np.full((len(panel.entities), len(static_S)), UNSEEN, dtype=np.int64)
-    for place, (name, found) in enumerate(zip(columns.statics, static_S, strict=True)):
+    for index, (name, position) in enumerate(zip(columns.statics, static_S, strict=True)):
         number = {word: code for code, word in enumerate(categories[name], start=UNSEEN + 1)}
         renamed = np.array([UNSEEN, *(number.get(word, UNSEEN) for word in panel.categories[name])])
-        code_NS[:, place] = renamed[panel.code_NS[:, found]]
+        code_NS[:, index] = renamed[panel.code_NS[:, position]]
     return replace(
         panel,
         columns=replace(columns, entity=has.entity, time=has.time),
@@ -43,8 +43,8 @@ def select(panel: Panel, columns: Columns, categories: Categories) -> Panel:
     )
 
 
-def _places(role: str, wanted: Sequence[str], found: Sequence[str]) -> list[int]:
+def _positions(role: str, wanted: Sequence[str], given: Sequence[str]) -> list[int]:
     for name in wanted:
-        if name not in found:
+        if name not in given:
             raise INPUTS("schema_lacks", column=name, role=role)
-    return [found.index(name) for name in wanted]
+    return [given.index(name) for name in wanted]

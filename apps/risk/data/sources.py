@@ -77,17 +77,17 @@ def _read_parquet(path: Path, columns: Columns) -> pd.DataFrame:
     if path.is_dir() and not any(file.suffix in PARQUET_ENDINGS for file in path.rglob("*")):
         raise INPUTS("folder_empty", path=path, endings=" or ".join(PARQUET_ENDINGS))
     files = sorted(str(file) for file in path.rglob("*") if file.suffix in PARQUET_ENDINGS)
-    found = pa.dataset.dataset(
+    dataset = pa.dataset.dataset(
         files if path.is_dir() else str(path),
         format="parquet",
         partitioning=pa.dataset.partitioning(flavor="hive"),
     )
-    columns.require(found.schema.names, str(path))
-    content = found.to_table(columns=list(dict.fromkeys(columns.all)))
+    columns.require(dataset.schema.names, str(path))
+    content = dataset.to_table(columns=list(dict.fromkeys(columns.all)))
     for name in (columns.entity, *columns.words):
-        place = content.schema.get_field_index(name)
-        if pa.types.is_integer(content.schema.field(place).type):  # pandas would make floats of ids with gaps
-            content = content.set_column(place, name, content[name].cast(pa.string()))
+        index = content.schema.get_field_index(name)
+        if pa.types.is_integer(content.schema.field(index).type):  # pandas would make floats of ids with gaps
+            content = content.set_column(index, name, content[name].cast(pa.string()))
     return content.to_pandas(date_as_object=False, ignore_metadata=True)
 
 
@@ -115,7 +115,7 @@ def _read_csv(path: Path, columns: Columns, encoding: str | None) -> pd.DataFram
         as_text += [*columns.features, *columns.static_numbers]
     content = pa.csv.read_csv(
         path,
-        # one thread: only then is a line that cannot be split told with its number
+        # one thread: only then is a line that cannot be split reported with its number
         read_options=pa.csv.ReadOptions(
             column_names=_distinct(names),
             skip_rows=layout.skip,
@@ -144,14 +144,14 @@ def _read_csv(path: Path, columns: Columns, encoding: str | None) -> pd.DataFram
 
 
 def _with_faults(frame: pd.DataFrame, bad: Sequence[tuple[int, str]]) -> pd.DataFrame:
-    """Put lines that could not be split back at their places, empty but for their text."""
-    place_B = np.array([number for number, _ in bad])
+    """Put lines that could not be split back in their rows, empty but for their text."""
+    row_B = np.array([number for number, _ in bad])
     good_R = np.ones(len(frame) + len(bad), dtype=bool)
-    good_R[place_B] = False
+    good_R[row_B] = False
     frame.index = pd.Index(np.flatnonzero(good_R))
     whole = frame.reindex(np.arange(len(good_R)))
     text_R = np.full(len(good_R), None, dtype=object)
-    text_R[place_B] = [text for _, text in bad]
+    text_R[row_B] = [text for _, text in bad]
     return whole.assign(**{FAULT: text_R})
 
 

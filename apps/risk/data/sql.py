@@ -35,7 +35,7 @@ def read_sql(
         with engine.connect() as connection:
             return _fetch(connection, columns, table, query, shown, address)
     except SQLAlchemyError as error:
-        raise INPUTS("sql_unreachable", database=shown, cause=told(error, address)) from None
+        raise INPUTS("sql_unreachable", database=shown, cause=driver_message(error, address)) from None
     finally:
         engine.dispose()
 
@@ -57,7 +57,7 @@ def _fetch(
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
-        raise INPUTS("sql_failed", database=shown, cause=told(error, address)) from None
+        raise INPUTS("sql_failed", database=shown, cause=driver_message(error, address)) from None
     # as objects first: pandas would make floats of ids beside a gap
     return pd.DataFrame(rows, columns=list(result.keys()), dtype=object).infer_objects()
 
@@ -122,13 +122,13 @@ def _select(connection: sa.Connection, columns: Columns, table: str, shown: str)
     if not inspector.has_table(name, schema=schema or None):
         tables = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
         raise INPUTS("sql_table_missing", database=shown, table=table, hint=did_you_mean(name, tables))
-    found = [str(column["name"]) for column in inspector.get_columns(name, schema=schema or None)]
-    columns.require(found, f"table {table}")
+    existing = [str(column["name"]) for column in inspector.get_columns(name, schema=schema or None)]
+    columns.require(existing, f"table {table}")
     wanted: list[sa.ColumnClause[object]] = [sa.column(column) for column in columns.all]
     return sa.select(*wanted).select_from(sa.table(name, schema=schema or None))
 
 
-def told(error: SQLAlchemyError, address: URL) -> str:
+def driver_message(error: SQLAlchemyError, address: URL) -> str:
     """Return the first line of what the driver said; what opens the database is struck out.
 
     User, password and values of options are masked where they stand as a whole: quoted, or as a part of a URL or of

@@ -82,8 +82,8 @@ class Windows:
             entity_B = torch.searchsorted(self.offset_N1, origin_B, right=True) - 1
         length_B = (origin_B - self.offset_N1[entity_B]).clamp(max=C)
         left_B = self.offset_N1[entity_B + 1] - origin_B
-        place_W = torch.arange(-C, H)
-        inside_BW = (place_W >= -length_B[:, None]) & (place_W < left_B[:, None])
+        step_W = torch.arange(-C, H)
+        inside_BW = (step_W >= -length_B[:, None]) & (step_W < left_B[:, None])
         value_BWF = stretch(self.value_RF, origin_B - C, C + H)
         known_BWF = torch.eq(value_BWF, value_BWF).logical_and_(inside_BW[:, :, None])  # NaN is not itself
         value_BWF = value_BWF.masked_fill_(~known_BWF, 0.0)
@@ -102,11 +102,6 @@ class Windows:
             entity_B=entity_B,
             origin_B=origin_B,
         )
-
-    def in_order(self, size: int) -> Iterator[Batch]:
-        """Yield all windows once, in batches of at most `size`."""
-        for first in range(0, len(self), size):
-            yield self.gather(self.origins(np.arange(first, min(first + size, len(self)))))
 
 
 class WindowStream(IterableDataset[Any]):
@@ -153,7 +148,7 @@ def draw(seed: int, first: int, size: int, count: int) -> np.ndarray:
 
 
 def stretch(value_RF: Tensor, first_B: Tensor, length: int) -> Tensor:
-    """Return rows first … first + length - 1 for each of B places, (B, length, F).
+    """Return rows first … first + length - 1 for each of B positions, (B, length, F).
 
     Neighbouring rows lie together in memory: each window is one copy. Rows outside 0 … R - 1 are any other rows.
     """

@@ -1,4 +1,4 @@
-"""Can today's exceedance be foretold from past ones and from the VaR itself: Engle & Manganelli's test.
+"""Can today's exceedance be predicted from past ones and from the VaR itself: Engle & Manganelli's test.
 
 Legend: T days, L lags, K regressors (constant, L lagged hits, VaR), B samples of hits.
 """

@@ -41,7 +41,7 @@ def numeric_stability(reference_N: np.ndarray, current_M: np.ndarray, bins: int 
     """Return the index of a numeric feature over quantile bins of the reference.
 
     bins: at most; values shared by many (ties) fall in one bin and make fewer. A reference that piles up at its
-    least value has a bin below it, so that values never seen there are told apart. NaN is missing.
+    least value has a bin below it, so that values never seen there are distinguished. NaN is missing.
     Raises ValueError for infinities, a side without values, a reference that is missing throughout, bins < 2.
     """
     check_at_least("bins", bins, 2)
@@ -82,8 +82,8 @@ def _check_sides(reference_N: np.ndarray, current_M: np.ndarray) -> None:
 def _numeric_counts(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Return numbers in (−∞, e0], (e0, e1], …, (e last, ∞), and of missing values."""
     missing = np.isnan(values)
-    place = np.searchsorted(edges, values[~missing], side="left")
-    return np.append(np.bincount(place, minlength=len(edges) + 1), missing.sum()).astype(np.float64)
+    index = np.searchsorted(edges, values[~missing], side="left")
+    return np.append(np.bincount(index, minlength=len(edges) + 1), missing.sum()).astype(np.float64)
 
 
 def _category_counts(values: np.ndarray) -> dict[Hashable, int]:

@@ -46,11 +46,11 @@ def draws_from_tail(
         middle_T = (level_L[low + 1] * es_TL[:, low + 1] - level_L[low] * es_TL[:, low]) / weight
         width_T = var_TL[:, low + 1] - var_TL[:, low]
         wide_T = width_T > 0.0
-        place_T = np.where(wide_T, (middle_T - var_TL[:, low]) / np.where(wide_T, width_T, 1.0), 0.5)
-        place_T = np.clip(place_T, 0.02, 0.98)  # forecasts of another family may imply a mean outside
+        share_T = np.where(wide_T, (middle_T - var_TL[:, low]) / np.where(wide_T, width_T, 1.0), 0.5)
+        share_T = np.clip(share_T, 0.02, 0.98)  # forecasts of another family may imply a mean outside
         inside_ST = (uniform_ST >= level_L[low]) & (uniform_ST < level_L[low + 1])
         within_ST = np.where(inside_ST, (uniform_ST - level_L[low]) / weight, 0.0)
-        power_T = 1.0 / place_T - 1.0
+        power_T = 1.0 / share_T - 1.0
         draw_ST = np.where(inside_ST, var_TL[:, low] + width_T * within_ST**power_T, draw_ST)
     above_T = var_TL[:, -1] + (var_TL[:, -1] - es_TL[:, -1])
     draw_ST = np.where(uniform_ST >= level_L[-1], above_T, draw_ST)

@@ -31,7 +31,7 @@ FEWEST_DAYS = 20
 # year of 250 days at 1 %, expects 2.5 (Basel Committee 1996, publication 22), and is judged with some days left out,
 # too. With 0.2 expected hardly any outcome speaks against it.
 FEWEST_EXPECTED = 2.0
-# Exceedances without which their independence cannot be looked at: the p-value is 1 whatever they did.
+# Exceedances without which their independence cannot be tested: the p-value is 1 whatever they did.
 FEWEST_SEEN = 2
 DRAWS = 999
 _NAN = math.nan
@@ -98,11 +98,11 @@ def tail_losses(
     counts_T = ~(np.isnan(return_T) | np.isnan(var_TL).any(axis=1) | np.isnan(es_TL).any(axis=1))
     pinball_TL, fz_TL = np.full((2, *var_TL.shape), np.nan)
     if counts_T.any():
-        for place, level in enumerate(level_L):
-            var_T, es_T = var_TL[:, place], es_TL[:, place]
-            pinball_TL[:, place] = pinball_loss(return_T, var_T, float(level), counts_T)
+        for index, level in enumerate(level_L):
+            var_T, es_T = var_TL[:, index], es_TL[:, index]
+            pinball_TL[:, index] = pinball_loss(return_T, var_T, float(level), counts_T)
             if np.all(es_T[counts_T] < 0.0):
-                fz_TL[:, place] = fissler_ziegel_loss(return_T, var_T, es_T, float(level), counts_T)
+                fz_TL[:, index] = fissler_ziegel_loss(return_T, var_T, es_T, float(level), counts_T)
     return TailLosses(pinball_TL, fz_TL)
 
 
@@ -133,22 +133,22 @@ def tail_figures(
         both = mean_losses(losses.pinball_TL[counts_T], losses.fz_TL[counts_T], horizon, seed)
         means = [_named(pinball_3, fz_3) for pinball_3, fz_3 in zip(*both, strict=True)]
     rows = []
-    for place, level in enumerate(level_L.tolist()):
-        found: dict[str, float | int | str] = {"days": days, "test_days": tested}
+    for index, level in enumerate(level_L.tolist()):
+        figures: dict[str, float | int | str] = {"days": days, "test_days": tested}
         if days >= FEWEST_DAYS:
-            found |= means[place]
+            figures |= means[index]
             if first is not None:
                 pairs = ((losses.pinball_TL, first.pinball_TL), (losses.fz_TL, first.fz_TL))
                 for name, (mine_TL, other_TL) in zip(("pinball", "fz"), pairs, strict=True):
-                    found |= _compared(name, mine_TL[:, place], other_TL[:, place], horizon)
+                    figures |= _compared(name, mine_TL[:, index], other_TL[:, index], horizon)
         if tested >= FEWEST_DAYS:
-            found |= _tested(return_T[test_T], var_TL[test_T, place], level, seed)
+            figures |= _tested(return_T[test_T], var_TL[test_T, index], level, seed)
         if draw_ST is not None and not too_few_expected(level, tested):
-            es_T = es_TL[test_T, place]
-            one = acerbi_szekely_z1(return_T[test_T], var_TL[test_T, place], es_T, draw_ST)
-            two = acerbi_szekely_z2(return_T[test_T], var_TL[test_T, place], es_T, level, draw_ST)
-            found |= {"z1": one.statistic, "z1_p": one.p_value, "z2": two.statistic, "z2_p": two.p_value}
-        rows.append(TailFigures(level=level, **found))  # type: ignore[arg-type]
+            es_T = es_TL[test_T, index]
+            one = acerbi_szekely_z1(return_T[test_T], var_TL[test_T, index], es_T, draw_ST)
+            two = acerbi_szekely_z2(return_T[test_T], var_TL[test_T, index], es_T, level, draw_ST)
+            figures |= {"z1": one.statistic, "z1_p": one.p_value, "z2": two.statistic, "z2_p": two.p_value}
+        rows.append(TailFigures(level=level, **figures))  # type: ignore[arg-type]
     return rows
 
 

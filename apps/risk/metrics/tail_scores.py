@@ -45,7 +45,7 @@ def fissler_ziegel_loss(
         )
     crossed = int(np.sum(counts & (es > var)))
     if crossed:
-        raise ValueError(f"es lies above var {crossed} times, wanted es ≤ var in every place")
+        raise ValueError(f"es lies above var {crossed} times, wanted es ≤ var everywhere")
     depth = np.where(counts, -es, 1.0)
     threshold = np.where(counts, var, 0.0)
     shortfall = np.maximum(threshold - np.where(counts, returns, 0.0), 0.0)

@@ -8,7 +8,7 @@ usual_paths: so many that the 1 % VaR of a sum over ten steps varies by at most 
 over 30 seeds on the S&P 500, the Nasdaq and WTI); more only where the VaR itself is near zero, since the last season
 was good (seasonal naive at the end of 2018: -1.5 with a deviation of 0.1); of one step there is no such error.
 Thousands of series take minutes with so many:
-a smaller model.paths is quicker, and the scores tell the error that it leaves. GJR-GARCH besides fits each series by
+a smaller model.paths is quicker, and the scores state the error that it leaves. GJR-GARCH besides fits each series by
 maximum likelihood, a tenth of a second or more each.
 Legend: S paths, N entities, H steps of the horizon, T past steps, W days drawn from, K known values, L levels.
 Missing values count for nothing: the last known ones are drawn; fewer than SHORTEST of them are refused, too_short.
@@ -36,16 +36,16 @@ from apps.risk.models.garch import (
     last_known,
     walk_gjr,
 )
-from apps.risk.models.historical_simulation import (
+from apps.risk.models.interface import TargetModel
+from apps.risk.models.joint_days import JointDays
+from apps.risk.models.seasonal_naive import seasonal_naive
+from apps.risk.models.volatility import (
     DECAY,
     RESIDUALS,
     SHORTEST,
     WINDOW,
     checked,
 )
-from apps.risk.models.interface import TargetModel
-from apps.risk.models.joint_days import JointDays
-from apps.risk.models.seasonal_naive import seasonal_naive
 
 _REFUSED = ("all_missing", "too_short")
 WARM_UP = 250  # steps over which the variance settles before residuals count
@@ -53,7 +53,7 @@ WARM_UP = 250  # steps over which the variance settles before residuals count
 
 @dataclass(frozen=True)
 class HistoricalSimulation:
-    """The last `window` values, each as likely as any other (models/historical_simulation.py)."""
+    """The last `window` values, each as likely as any other."""
 
     window: int = WINDOW
     name: str = "historical_simulation"
@@ -82,8 +82,8 @@ class HistoricalSimulation:
 class FilteredHistoricalSimulation:
     """Past days brought to today's volatility, an exponentially weighted one about the history's mean.
 
-    Source: Hull & White 1998, doi:10.21314/JOR.1998.001; as models/historical_simulation.py does it, all entities
-    at once. window: steps whose standardised residuals are drawn.
+    Source: Hull & White 1998, doi:10.21314/JOR.1998.001; all entities at once. window: steps whose
+    standardised residuals are drawn.
     """
 
     window: int = RESIDUALS
@@ -182,7 +182,7 @@ class GjrGarch:
 
 @dataclass(frozen=True, eq=False)
 class FittedGjr:
-    """GJR-GARCH with parameters found before: the variance alone follows what came since."""
+    """GJR-GARCH with parameters fitted before: the variance alone follows what came since."""
 
     gjr_by_entity: Mapping[str, Gjr]
     name: str = "gjr_garch"
@@ -314,8 +314,8 @@ def _walk(
     reason_ND = np.full((N, T - begin), "", dtype=object)
     for step in range(begin, T):
         column_NW = before_NT[:, step - 1, None] + np.arange(longest)
-        found, reason_ND[:, step - begin] = tail(np.take_along_axis(value_NK, column_NW, axis=1))
-        var_NDL[:, step - begin], es_NDL[:, step - begin] = found
+        figures, reason_ND[:, step - begin] = tail(np.take_along_axis(value_NK, column_NW, axis=1))
+        var_NDL[:, step - begin], es_NDL[:, step - begin] = figures
     return Walk(var_NDL, es_NDL, reason_ND)
 
 

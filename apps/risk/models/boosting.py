@@ -55,15 +55,15 @@ def fit_boosting(
 
     event_N: 1 happened, 0 did not, NaN not known yet and left out. owner_N: rows of one owner stay in one fold; give
     it where a client has several rows. calibration: sigmoid (Platt 1999) keeps the ranks, isotonic (Zadrozny & Elkan
-    2002, doi:10.1145/775047.775151) fits any rising curve and ties some. folds: fewer where the rarer kind has fewer
+    2002, doi:10.1145/775047.775151) fits any rising curve and ties some. folds: fewer where the rarer outcome has fewer
     clients. The same seed gives the same model. Raises InputError where the event always or never happened or only
-    one owner has a kind, ValueError for shapes and infinities.
+    one owner has an outcome, ValueError for shapes and infinities.
     """
     known_N = ~np.isnan(event_N.astype(np.float64))
     x_NF, event_N = known_events(x_NF, event_N)
     _check_finite(x_NF)
     owner_N = np.arange(len(x_NF)) if owner_N is None else owner_N[known_N]
-    fewest = min(len(np.unique(owner_N[event_N == kind])) for kind in (0, 1))
+    fewest = min(len(np.unique(owner_N[event_N == outcome])) for outcome in (0, 1))
     if fewest < 2:
         raise INPUTS("event_few_clients", fewest=fewest)
     parts = min(folds, fewest)

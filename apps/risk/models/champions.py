@@ -11,32 +11,32 @@ from apps.risk.reasons import INPUTS
 CHAMPIONS = "champion.json"
 
 
-def read_champions(place: Path) -> dict[str, str]:
-    """Return label → model's name. place: the file, or the folder that stage=evaluate wrote.
+def read_champions(source: Path) -> dict[str, str]:
+    """Return label → model's name. source: the file, or the folder that stage=evaluate wrote.
 
     Raises InputError champion_unreadable.
     """
-    path = place / CHAMPIONS if place.is_dir() else place
+    path = source / CHAMPIONS if source.is_dir() else source
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return {str(label): str(one["champion"]) for label, one in told.items()}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {str(label): str(one["champion"]) for label, one in content.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise INPUTS("champion_unreadable", path=path, name=CHAMPIONS) from error
 
 
-def champion_of(champions: Mapping[str, str], labels: Sequence[str], kind: Sequence[str]) -> str:
-    """Return the one model, of a kind, that was chosen for all these labels; "champion" where there is no label.
+def champion_of(champions: Mapping[str, str], labels: Sequence[str], models: Sequence[str]) -> str:
+    """Return the one of `models` that was chosen for all these labels; "champion" where there is no label.
 
-    Raises InputError champion_missing for a label that was not evaluated, champion_unreadable for a model of another
-    kind, champion_differs where labels have different ones.
+    Raises InputError champion_missing for a label that was not evaluated, champion_unknown for a model that is not
+    among `models`, champion_differs where labels have different ones.
     """
     if not labels:
         return "champion"
     for label in labels:
         if label not in champions:
             raise INPUTS("champion_missing", labels=", ".join(champions), label=label)
-        if champions[label] not in kind:
-            raise INPUTS("champion_unknown", model=champions[label], label=label, models=", ".join(kind))
+        if champions[label] not in models:
+            raise INPUTS("champion_unknown", model=champions[label], label=label, models=", ".join(models))
     names = dict.fromkeys(champions[label] for label in labels)
     if len(names) > 1:
         listed = ", ".join(f'{champions[label]} of "{label}"' for label in labels)

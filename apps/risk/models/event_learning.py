@@ -74,15 +74,15 @@ class EventBatches:
         """Return the batches of one rank from a step on; that of step k depends on seed and k alone."""
         return _EventStream(self, seed, batch_size, first_step, rank, world)
 
-    def lesson(self, seed: int, number_B: np.ndarray, place: int) -> Lesson:
-        """Return the lesson of some origins; place: of the batch among all."""
+    def lesson(self, seed: int, number_B: np.ndarray, batch: int) -> Lesson:
+        """Return the lesson of some origins; batch: its number among all."""
         rows = kept_rows(
             gather(self.windows, self.origins.where(number_B)),
             self.windows.panel.columns,
             self.levels,
             self.keep_V,
         )
-        draw = np.random.default_rng([seed, 1, place])
+        draw = np.random.default_rng([seed, 1, batch])
         hidden_R = torch.from_numpy(draw.random(len(rows.past_BC)) < self.hidden)
         event_B = torch.from_numpy(self.origins.event_B[number_B].astype(np.float32))
         return Lesson(without(rows, hidden_R), event_B)
@@ -99,8 +99,8 @@ class _EventStream(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Lesson]:
         deck = Deck(len(self.source.origins), self.seed)
         for step in steps_of_worker(self.first_step):
-            place = step * self.world + self.rank
-            yield self.source.lesson(self.seed, deck.draw(place * self.batch_size, self.batch_size), place)
+            batch = step * self.world + self.rank
+            yield self.source.lesson(self.seed, deck.draw(batch * self.batch_size, self.batch_size), batch)
 
 
 class Deck:
@@ -114,16 +114,16 @@ class Deck:
         """Return draws number first … first + size - 1, (size,) int64; they depend on seed and number alone."""
         parts = []
         while size > 0:
-            turn, place = divmod(first, self.count)
+            turn, offset = divmod(first, self.count)
             if turn != self._round:
                 self._round = turn
                 self._order = np.random.default_rng([self.seed, 0, turn]).permutation(self.count)
-            parts.append(self._order[place : place + size])
+            parts.append(self._order[offset : offset + size])
             first, size = first + len(parts[-1]), size - len(parts[-1])
         return np.concatenate(parts)
 
 
-class Foretelling(pl.LightningModule):
+class EventTraining(pl.LightningModule):
     """Training of the event's log-odds."""
 
     def __init__(self, net: EventNetwork, trainer: TrainerConfig, variables: int) -> None:
@@ -153,7 +153,7 @@ def fit_riskformer_event(
 
     trainer: of all members together; each takes its share of the steps. start: a trained network to begin from;
     what depends on the table (categories, the event's head) begins anew. folder: checkpoints; a training that was
-    cut off goes on from there.
+    cut off resumes from there.
     """
     columns, panel = windows.panel.columns, windows.panel
     some = np.unique(np.linspace(0, len(origins) - 1, min(LEVELS_FROM, len(origins))).astype(np.int64))
@@ -168,7 +168,7 @@ def fit_riskformer_event(
         net = begin(counts, start)
         seen = origins.where(part_N != number)
         share = share_of(trainer, MEMBERS)
-        module = Foretelling(net, share, sum(keep_V))
+        module = EventTraining(net, share, sum(keep_V))
         source = EventBatches(windows, seen, levels, keep_V)
         fit_soundly(module, source, share, folder / f"member-{number}", log, seed + number)
         net.eval()
@@ -234,6 +234,6 @@ def _telling(batch: Batch, windows: Windows) -> tuple[bool, ...]:
 
 def _parts(entity_N: np.ndarray, seed: int) -> np.ndarray:
     """Return of each origin the member that does not learn from it: entities are dealt out evenly, (N,) int64."""
-    entity, place_N = np.unique(entity_N, return_inverse=True)
+    entity, index_N = np.unique(entity_N, return_inverse=True)
     dealt = np.random.default_rng([seed, 2]).permutation(len(entity)) % MEMBERS
-    return np.asarray(dealt[place_N])
+    return np.asarray(dealt[index_N])

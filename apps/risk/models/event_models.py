@@ -81,14 +81,14 @@ class ScorecardEvent(OfLatest):
     @classmethod
     def load(cls, folder: Path, described: Mapping[str, Any]) -> ScorecardEvent:
         """Read what `save` wrote; raises InputError weights_unreadable."""
-        told = read_tensors(folder / "scorecard.safetensors")
+        tensors = read_tensors(folder / "scorecard.safetensors")
         bins = np.array(described["bounds"])
         card = Scorecard(
             names=tuple(described["features"]),
-            edges=tuple(np.split(told["edges"].numpy(), np.cumsum(bins)[:-1])),
-            points=tuple(np.split(told["points"].numpy(), np.cumsum(bins + 2)[:-1])),
-            reference_F=told["reference"].numpy(),
-            intercept=float(told["intercept"][0]),
+            edges=tuple(np.split(tensors["edges"].numpy(), np.cumsum(bins)[:-1])),
+            points=tuple(np.split(tensors["points"].numpy(), np.cumsum(bins + 2)[:-1])),
+            reference_F=tensors["reference"].numpy(),
+            intercept=float(tensors["intercept"][0]),
         )
         return cls(past_of(described), card)
 

@@ -20,7 +20,7 @@ class EventNetwork(RiskFormer):
     """
 
     def logits(self, rows: Rows, variables: int) -> Tensor:
-        """Return the event's log-odds, (G,): those of `self(rows).event_G`. variables: V; group_B is not looked at."""
+        """Return the event's log-odds, (G,): those of `self(rows).event_G`. variables: V; group_B is not used."""
         return self._met(self._alone(rows), variables)
 
     def logits_without(self, rows: Rows, hidden_KV: Tensor) -> Tensor:

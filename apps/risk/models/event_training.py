@@ -30,11 +30,11 @@ from core.runs.log import RunLog
 from core.runs.training import Checkpoints
 from core.training.config import TrainerConfig
 
-CONTEXT = 24  # times of the past that are looked at
+CONTEXT = 24  # times of the past that are used
 MOST = 100_000  # origins that are learned from
 DEVELOPMENT = 0.25  # share of dates
 PARTS = 5  # one of so many entities is development where dates do not serve
-FEWEST = 20  # events of either kind that a part needs
+FEWEST = 20  # events, and non-events, that a part needs
 STRENGTHS = (1.0, 0.1, 0.01)  # of the scorecard; the first is its own usual one
 STRENGTH_FOLDS = 3
 
@@ -48,7 +48,7 @@ class FittedEvents(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """Which origins are learned from and which are chosen by, (N,) bool each, and by what they were parted."""
+    """Which origins are learned from and which are chosen by, (N,) bool each, and by what they were split."""
 
     learn_N: np.ndarray
     choose_N: np.ndarray
@@ -90,14 +90,14 @@ def fit_event_models(
         name: learn(name, windows, origins, trainer, folder / "final" / name, log, seed, start=start)
         for name in names
     }
-    told = {
+    metadata = {
         "champion": champion,
         "rule": "least log loss on the development part",
         "development": {"by": parts.by, **_counts(chosen, windows), "models": figures},
         "learned_for_development": _counts(learned, windows),
         "learned": _counts(origins, windows),
     }
-    return FittedEvents(models, champion, told)
+    return FittedEvents(models, champion, metadata)
 
 
 def known_origins(windows: Windows, seed: int) -> Origins:
@@ -113,7 +113,7 @@ def known_origins(windows: Windows, seed: int) -> Origins:
 
 
 def part(origins: Origins, panel: Panel, horizon: int) -> Parts:
-    """Part origins by date where that leaves FEWEST events of either kind on both sides, else by entity."""
+    """Split origins by date where that leaves FEWEST events and non-events on both sides, else by entity."""
     steps = np.unique(origins.step_B)
     from_step = steps[len(steps) - max(round(len(steps) * DEVELOPMENT), 1)]
     by_date = Parts(origins.step_B + horizon <= from_step, origins.step_B >= from_step, "date")
@@ -159,10 +159,10 @@ def learn(
 def strength_of(x_NF: np.ndarray, origins: Origins, names: Sequence[str], seed: int) -> float:
     """Return of STRENGTHS the one of least log loss on clients that the scorecard did not see; the usual for few.
 
-    Clients of many dates tell less than as many clients of one, and want a stronger penalty.
+    Clients of many dates carry less information than as many clients of one, and want a stronger penalty.
     """
     event_N, owner_N = origins.event_B, origins.entity_B
-    if min(len(np.unique(owner_N[event_N == kind])) for kind in (0.0, 1.0)) < FEWEST:
+    if min(len(np.unique(owner_N[event_N == outcome])) for outcome in (0.0, 1.0)) < FEWEST:
         return STRENGTHS[0]
     folds = StratifiedGroupKFold(STRENGTH_FOLDS, shuffle=True, random_state=seed)
     splits = list(folds.split(x_NF, event_N, owner_N))
@@ -185,7 +185,7 @@ def log_loss(pd_N: np.ndarray, event_N: np.ndarray) -> float:
 
 
 def _enough(event_N: np.ndarray) -> bool:
-    return min(int((event_N == kind).sum()) for kind in (0.0, 1.0)) >= FEWEST
+    return min(int((event_N == outcome).sum()) for outcome in (0.0, 1.0)) >= FEWEST
 
 
 def _counts(origins: Origins, windows: Windows) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from apps.risk.models.scaling import scale_of
 from apps.risk.models.transformer import Kind, Rows
 
 KNOTS = 65
-MOST = 20_000  # windows that levels are learned from: quantiles of more tell nothing new
+MOST = 20_000  # windows that levels are learned from: quantiles of more add nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +95,8 @@ def rows_of(
         size_BV, spread_BV, any_BV = _sizes(value_BVC, known_BVC)
         level_BV2 = levels.level_BV2(size_BV, spread_BV).masked_fill(~any_BV[..., None], 0.0)
         rows = rows._replace(level_B2=level_BV2.reshape(B * V, 2))
-    place_BT = V * torch.arange(B)[:, None] + torch.arange(len(columns.labels))
-    return rows, place_BT
+    position_BT = V * torch.arange(B)[:, None] + torch.arange(len(columns.labels))
+    return rows, position_BT
 
 
 def code_counts(panel: Panel, *, latest: bool = False) -> tuple[int, ...]:
@@ -131,8 +131,8 @@ def levels_of(batch: Batch, columns: Columns, *, latest: bool = False) -> Levels
 def latest_of(value_BVC: Tensor, known_BVC: Tensor) -> tuple[Tensor, Tensor]:
     """Return the last known value of each variable, (B, V), 0 where there is none, and whether there is one."""
     C = value_BVC.shape[-1]
-    place_C = torch.arange(1, C + 1)
-    last_BV = (known_BVC * place_C).amax(dim=-1)
+    step_C = torch.arange(1, C + 1)
+    last_BV = (known_BVC * step_C).amax(dim=-1)
     value_BV = value_BVC.gather(-1, (last_BV - 1).clamp(min=0)[..., None])[..., 0]
     is_BV = last_BV > 0
     return value_BV.masked_fill(~is_BV, 0.0), is_BV

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,17 +26,6 @@ class Tail(NamedTuple):
 
     var_NL: np.ndarray
     es_NL: np.ndarray
-
-
-class QuantileForecast(Protocol):
-    """What all models have: quantiles of each entity at each step, and the reasons."""
-
-    @property
-    def reason_N(self) -> tuple[str, ...]:
-        """Of each entity '' or the code of what stood in the way: a fallback, or a refusal (NaN)."""
-
-    def quantile_NHQ(self, level_Q: np.ndarray) -> np.ndarray:
-        """Return quantiles, (N, H, Q), rising along Q if the levels do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +72,7 @@ class PathForecast:
 
         weight_PN: shares held, any sign and sum, at each step the same: exact for simple returns rebalanced at each
         step, to first order for log returns. A portfolio that holds an entity without forecast has none, for the
-        reason `holds_refused`; an entity of weight 0 is not looked at.
+        reason `holds_refused`; an entity of weight 0 does not count.
         """
         if weight_PN.ndim != 2 or weight_PN.shape[1] != self.path_SNH.shape[1]:
             raise ValueError(
@@ -163,12 +152,12 @@ def tail_errors(draw_SN: np.ndarray, level_L: np.ndarray = TAIL_LEVELS) -> Tail:
     """
     S, sorted_XN, tail = len(draw_SN), _lowest(draw_SN, level_L), tail_of(draw_SN, level_L)
     var_LN, es_LN = [], []
-    for place, level in enumerate(level_L.tolist()):
+    for index, level in enumerate(level_L.tolist()):
         rank, off = rank_of(level, S), max(round(math.sqrt(S * level * (1.0 - level))), 1)
         above_N, below_N = sorted_XN[rank + off - 1], sorted_XN[max(rank - off, 1) - 1]
         var_LN.append((above_N - below_N) / 2.0)
         spread_N = np.var(sorted_XN[:rank], axis=0)
-        beyond_N = (tail.es_NL[:, place] - tail.var_NL[:, place]) ** 2
+        beyond_N = (tail.es_NL[:, index] - tail.var_NL[:, index]) ** 2
         es_LN.append(np.sqrt((spread_N + (1.0 - level) * beyond_N) / (level * S)))
     return Tail(np.stack(var_LN, axis=1), np.stack(es_LN, axis=1))
 

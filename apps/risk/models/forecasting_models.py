@@ -75,12 +75,12 @@ class ForecastingModel:
         seen = self._seen(panel, label, horizon)
         past_NT = history_NT(panel, label, BLOCKS + horizon)
         self.net.eval()
-        found = spread(
+        parts = spread(
             lambda first: self._part(seen, first, horizon, past_NT, paths),
             range(0, len(seen.entities), _CHUNK[self.name]),
         )
-        value = np.concatenate([some for some, _ in found])
-        reason_N = tuple(reason for _, reasons in found for reason in reasons)
+        value = np.concatenate([some for some, _ in parts])
+        reason_N = tuple(reason for _, reasons in parts for reason in reasons)
         if self.name == "tft":
             return paths_from_quantiles(value, np.array(QUANTILE_LEVELS), past_NT, paths, reason_N)
         return PathForecast(value.transpose(1, 0, 2), reason_N)
@@ -92,22 +92,26 @@ class ForecastingModel:
         1, averaged over windows of the panel's past drawn by the seed. deepar, which has no such weights: growth of
         the loss when a column is shuffled (apps.risk.models.importance), as `permutation`.
         """
-        told = self.net.description
+        description = self.net.description
         if self.name == "deepar":
-            return {"permutation": permutation_importance(self, panel, told.label, told.horizon, seed=seed)}
-        seen = self._seen(panel, told.label, told.horizon)
-        windows = learning_windows(seen, told)
+            return {
+                "permutation": permutation_importance(
+                    self, panel, description.label, description.horizon, seed=seed
+                )
+            }
+        seen = self._seen(panel, description.label, description.horizon)
+        windows = learning_windows(seen, description)
         origin_B = windows.origins(draw(seed, 0, _EXPLAINED, len(windows)))
-        x, _ = network_batch(windows.gather(origin_B), self.net.layout(seen), told)
+        x, _ = network_batch(windows.gather(origin_B), self.net.layout(seen), description)
         sums = variable_shares(self.net.eval(), self._moved(x))
-        names = variable_names(told)
+        names = variable_names(description)
         return {
-            kind: dict(zip(names[kind], (sum_V / sum_V.sum()).round(6).tolist(), strict=True))
-            for kind, sum_V in sums.items()
+            group: dict(zip(names[group], (sum_V / sum_V.sum()).round(6).tolist(), strict=True))
+            for group, sum_V in sums.items()
         }
 
     def save(self, folder: Path) -> None:
-        """Write the two files; raises InputError where the place cannot be written."""
+        """Write the two files; raises InputError where the folder cannot be written."""
         write_bytes(folder / WEIGHTS, save(plain_tensors(self.net)))
         write_json(folder / DESCRIPTION, asdict(self.net.description))
 
@@ -115,12 +119,12 @@ class ForecastingModel:
         self, panel: Panel, first: int, horizon: int, past_NT: np.ndarray, paths: int
     ) -> tuple[np.ndarray, tuple[str, ...]]:
         """Return quantiles (N, H, Q) or paths (N, S, H) of some entities, and their reasons."""
-        told = self.net.description
+        description = self.net.description
         some = slice(first, min(first + _CHUNK[self.name], len(panel.entities)))
         chunk = part(panel, some.start, some.stop)
-        batch = Windows(chunk, told.context, told.horizon).latest()
-        center_N, scale_N, reason_N = _past(batch, told)
-        x, _ = network_batch(batch, self.net.layout(chunk), told)
+        batch = Windows(chunk, description.context, description.horizon).latest()
+        center_N, scale_N, reason_N = _past(batch, description)
+        x, _ = network_batch(batch, self.net.layout(chunk), description)
         with torch.inference_mode():
             if self.name == "tft":
                 z = self.net(self._moved(x)).double().cpu().numpy()[:, :horizon]
@@ -145,12 +149,12 @@ class ForecastingModel:
 
     def _seen(self, panel: Panel, label: str, horizon: int) -> Panel:
         """Return the panel with the model's columns and codes alone."""
-        told = self.net.description
-        if label != told.label:
-            raise INPUTS("label_differs", model=self.name, trained=told.label, label=label)
-        if horizon > told.horizon:
-            raise INPUTS("horizon_too_long", model=self.name, trained=told.horizon, horizon=horizon)
-        return select(panel, told.columns, told.categories)
+        description = self.net.description
+        if label != description.label:
+            raise INPUTS("label_differs", model=self.name, trained=description.label, label=label)
+        if horizon > description.horizon:
+            raise INPUTS("horizon_too_long", model=self.name, trained=description.horizon, horizon=horizon)
+        return select(panel, description.columns, description.categories)
 
 
 def load_forecasting(folder: Path) -> ForecastingModel:
@@ -167,20 +171,20 @@ def load_forecasting(folder: Path) -> ForecastingModel:
     return ForecastingModel(net)
 
 
-def learning_windows(panel: Panel, told: Description) -> Windows:
+def learning_windows(panel: Panel, description: Description) -> Windows:
     """Return the windows of a panel's past. Raises InputError, too_short, where there is none."""
-    shortest = min(SHORTEST, told.context)
-    windows = Windows(panel, told.context, told.horizon, shortest=shortest)
+    shortest = min(SHORTEST, description.context)
+    windows = Windows(panel, description.context, description.horizon, shortest=shortest)
     if not len(windows):
-        raise INPUTS("training_too_short", shortest=shortest, horizon=told.horizon)
+        raise INPUTS("training_too_short", shortest=shortest, horizon=description.horizon)
     return windows
 
 
-def _past(batch: Batch, told: Description) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def _past(batch: Batch, description: Description) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return mean and standard deviation of what is known of each past, (N,) each, and reasons."""
-    place, enough = told.columns.labels.index(told.label), min(SHORTEST, told.context)
-    value_NC = batch.past_BCF[..., place].double().numpy()
-    known_NC = batch.past_known_BCF[..., place].numpy()
+    index, enough = description.columns.labels.index(description.label), min(SHORTEST, description.context)
+    value_NC = batch.past_BCF[..., index].double().numpy()
+    known_NC = batch.past_known_BCF[..., index].numpy()
     count_N = known_NC.sum(axis=1)
     center_N = value_NC.sum(axis=1) / np.maximum(count_N, 1)  # what is not known is 0
     square_NC = np.where(known_NC, value_NC - center_N[:, None], 0.0) ** 2
@@ -200,6 +204,6 @@ def _scores(past_NT: np.ndarray, horizon: int, paths: int) -> Tensor:
     """
     rank_NHW = block_ranks(past_NT, horizon)
     copies = -(-paths // rank_NHW.shape[2])
-    place_NHS = rank_NHW[..., None] * copies + np.arange(copies)
-    place_NSH = place_NHS.reshape(*rank_NHW.shape[:2], -1).transpose(0, 2, 1)
-    return torch.from_numpy(ndtri((place_NSH + 0.5) / place_NSH.shape[1]).astype(np.float32))
+    index_NHS = rank_NHW[..., None] * copies + np.arange(copies)
+    index_NSH = index_NHS.reshape(*rank_NHW.shape[:2], -1).transpose(0, 2, 1)
+    return torch.from_numpy(ndtri((index_NSH + 0.5) / index_NSH.shape[1]).astype(np.float32))

@@ -103,31 +103,31 @@ class ForecastingNet(nn.Module):
     def __init__(self, description: Description) -> None:
         super().__init__()
         columns = description.columns
-        for kind, size in (("F", len(columns.features)), ("M", len(columns.static_numbers))):
-            self.register_buffer(f"center_{kind}", torch.zeros(size, dtype=torch.float64))
-            self.register_buffer(f"scale_{kind}", torch.ones(size, dtype=torch.float64))
+        for suffix, size in (("F", len(columns.features)), ("M", len(columns.static_numbers))):
+            self.register_buffer(f"center_{suffix}", torch.zeros(size, dtype=torch.float64))
+            self.register_buffer(f"scale_{suffix}", torch.ones(size, dtype=torch.float64))
         self.description = description
         self.network: Any = _build(description)
 
     def learn_scales(self, panel: Panel) -> None:
         """Learn how covariates are scaled, from a panel's past."""
-        found = layout_of(panel, self.description.context, self.description.label)
-        state = {name: getattr(found, name) for name in ("center_F", "scale_F", "center_M", "scale_M")}
+        layout = layout_of(panel, self.description.context, self.description.label)
+        state = {name: getattr(layout, name) for name in ("center_F", "scale_F", "center_M", "scale_M")}
         self.load_state_dict(state, strict=False)
 
     def layout(self, panel: Panel) -> Layout:
         """Return where each variable stands in a panel of the description's columns."""
-        told = self.description
+        description = self.description
         scales: dict[str, Any] = {name: buffer.cpu() for name, buffer in self.named_buffers(recurse=False)}
         return Layout(
-            target=told.columns.labels.index(told.label),
-            static_numbers=told.columns.static_numbers,
-            known=told.columns.known,
-            observed=told.others,
+            target=description.columns.labels.index(description.label),
+            static_numbers=description.columns.static_numbers,
+            known=description.columns.known,
+            observed=description.others,
             **scales,
             step_R=torch.from_numpy(panel.step_R),
             end_N=torch.from_numpy(panel.offset_N1[1:]),
-            context=told.context,
+            context=description.context,
         )
 
     def forward(self, x: dict[str, Tensor]) -> Tensor:
@@ -141,15 +141,15 @@ class ForecastingNet(nn.Module):
     def sample(self, x: dict[str, Tensor], score_BSH: Tensor) -> Tensor:
         """Return deepar's paths, (B, S, H): at each step the law's quantile at the normal score that is given."""
         net, (B, S, H) = self.network, score_BSH.shape
-        place = net.target_positions[0]
-        last_B1 = x["encoder_cont"][torch.arange(B), x["encoder_lengths"] - 1, place][:, None]
+        position = net.target_positions[0]
+        last_B1 = x["encoder_cont"][torch.arange(B), x["encoder_lengths"] - 1, position][:, None]
         input_BHV = net.construct_input_vector(x["decoder_cat"], x["decoder_cont"], one_off_target=last_B1)
         hidden = net.rnn.repeat_interleave(net.encode(x), S)
         scale_X2 = x["target_scale"].repeat_interleave(S, 0)
         value_X, out = last_B1.repeat_interleave(S, 0)[:, 0], []
         for h in range(H):
             step_XV = input_BHV[:, h].repeat_interleave(S, 0)
-            step_XV[:, place] = value_X
+            step_XV[:, position] = value_X
             law_X1L, hidden = net.decode_all(step_XV[:, None], hidden)
             law_X4 = net.loss.rescale_parameters(law_X1L, scale_X2, net.output_transformer)[:, 0]
             value_X = law_X4[:, 2] + law_X4[:, 3] * score_BSH[:, :, h].reshape(-1)
@@ -180,19 +180,21 @@ def network_batch(batch: Batch, layout: Layout, description: Description) -> For
     return single(({name: x[name] for name in _READ}, (y_BH, weight_BH)))
 
 
-def _build(told: Description) -> Any:
+def _build(description: Description) -> Any:
     """Build the library's network; names of its own, as PyTorch takes no column name with a dot."""
-    if told.name not in NAMES:
-        raise ValueError(f"name is {told.name!r}, wanted one of {', '.join(NAMES)}")
-    short = {name: f"real_{place}" for place, name in enumerate(told.reals)}
-    static = [f"static_{place}" for place in range(len(told.categories))]
-    words = [len(known) + 1 for known in told.categories.values()]  # and UNSEEN
+    if description.name not in NAMES:
+        raise ValueError(f"name is {description.name!r}, wanted one of {', '.join(NAMES)}")
+    short = {name: f"real_{index}" for index, name in enumerate(description.reals)}
+    static = [f"static_{index}" for index in range(len(description.categories))]
+    words = [len(known) + 1 for known in description.categories.values()]  # and UNSEEN
     shared = {
-        "hidden_size": told.hidden,
+        "hidden_size": description.hidden,
         "static_categoricals": static,
-        "static_reals": [short[name] for name in told.static_names],
-        "time_varying_reals_encoder": [short[name] for name in (*told.known_names, *told.seen_names)],
-        "time_varying_reals_decoder": [short[name] for name in told.known_names],
+        "static_reals": [short[name] for name in description.static_names],
+        "time_varying_reals_encoder": [
+            short[name] for name in (*description.known_names, *description.seen_names)
+        ],
+        "time_varying_reals_decoder": [short[name] for name in description.known_names],
         "x_reals": list(short.values()),
         "x_categoricals": static,
         "embedding_sizes": {name: (count, min(count, 8)) for name, count in zip(static, words, strict=True)},
@@ -202,10 +204,10 @@ def _build(told: Description) -> Any:
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on modules among its arguments
-        if told.name == "deepar":
-            return library.DeepAR(target=short[told.label], loss=_Normal(), **shared)
+        if description.name == "deepar":
+            return library.DeepAR(target=short[description.label], loss=_Normal(), **shared)
         return library.TemporalFusionTransformer(
-            max_encoder_length=told.context,
+            max_encoder_length=description.context,
             output_size=len(QUANTILE_LEVELS),
             loss=metrics.QuantileLoss(list(QUANTILE_LEVELS)),
             **shared,
@@ -233,10 +235,10 @@ def variable_shares(net: ForecastingNet, x: dict[str, Tensor]) -> dict[str, np.n
     }
 
 
-def variable_names(told: Description) -> dict[str, list[str]]:
+def variable_names(description: Description) -> dict[str, list[str]]:
     """Return the columns behind the shares of `variable_shares`."""
     return {
-        "encoder": [*told.known_names, *told.seen_names],
-        "decoder": told.known_names,
-        "static": [*told.categories, *told.static_names],
+        "encoder": [*description.known_names, *description.seen_names],
+        "decoder": description.known_names,
+        "static": [*description.categories, *description.static_names],
     }

@@ -34,12 +34,12 @@ class WindowSource:
         self, seed: int, batch_size: int, first_step: int, rank: int, world: int
     ) -> IterableDataset[ForecastingBatch]:
         """Return the endless stream of one rank's batches."""
-        layout, told = self.net.layout(self.windows.panel), self.net.description
+        layout, description = self.net.layout(self.windows.panel), self.net.description
         return WindowStream(
             self.windows,
             batch_size,
             seed,
-            convert=lambda batch: network_batch(batch, layout, told),
+            convert=lambda batch: network_batch(batch, layout, description),
             first_step=first_step,
             rank=rank,
             world=world,
@@ -76,10 +76,10 @@ def train_forecasting(
     folder: checkpoints; a training that was cut off is resumed. Raises InputError, too_short, where no series has a
     window: SHORTEST steps (or a shorter context) and the horizon.
     """
-    told = description_of(name, panel, label, model_cfg.context, model_cfg.horizon)
-    windows = learning_windows(panel, told)
+    description = description_of(name, panel, label, model_cfg.context, model_cfg.horizon)
+    windows = learning_windows(panel, description)
     torch.manual_seed(seed)
-    net = ForecastingNet(told)
+    net = ForecastingNet(description)
     net.learn_scales(panel)
     fit_soundly(Learning(net, trainer), WindowSource(windows, net), trainer, folder, log, seed)
     model = ForecastingModel(net)

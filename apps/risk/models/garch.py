@@ -25,7 +25,9 @@ import numpy as np
 from scipy.special import gammaln, stdtrit
 
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast, tail_of
-from apps.risk.models.historical_simulation import (
+from apps.risk.models.joint_days import JointDays
+from apps.risk.models.strata import strata
+from apps.risk.models.volatility import (
     DECAY,
     PATHS,
     RESIDUALS,
@@ -37,14 +39,12 @@ from apps.risk.models.historical_simulation import (
     residuals,
     simulated,
 )
-from apps.risk.models.joint_days import JointDays
-from apps.risk.models.strata import strata
 
 if TYPE_CHECKING:
     from arch.univariate import SkewStudent
 
 SHORTEST_FIT = 250  # known values from which seven parameters are estimated
-LONGEST_FIT = 2500  # the last known values that a fit looks at
+LONGEST_FIT = 2500  # the last known values that a fit uses
 REFIT = 20  # steps between fits
 _SMALLEST = (
     1e-12  # standard deviation relative to the size of the values: below it a series counts as constant
@@ -213,11 +213,11 @@ def walk_gjr(
             with np.errstate(over="ignore", invalid="ignore"):
                 variance_K1 = gjr.variances(past_NT[n, :until][known_T])
                 sd_K1 = np.where(np.isfinite(variance_K1), np.sqrt(variance_K1), np.nan)
-            sd_D, place = sd_K1[before_D], slice(first - begin, until - begin)
+            sd_D, span = sd_K1[before_D], slice(first - begin, until - begin)
             if drawn is None:
                 shape_12 = np.array([[gjr.eta, gjr.skew]])
                 step = SkewedT(np.full(len(sd_D), gjr.mean), sd_D, shape_12)
-                var_NDL[n, place], es_NDL[n, place] = step.quantile_NQ(level_L), step.es_NL(level_L)
+                var_NDL[n, span], es_NDL[n, span] = step.quantile_NQ(level_L), step.es_NL(level_L)
             else:
                 shock_K = past_NT[n, :until][known_T] - gjr.mean
                 z_K = np.divide(shock_K, sd_K1[:-1], out=np.zeros_like(shock_K), where=sd_K1[:-1] != 0.0)
@@ -226,7 +226,7 @@ def walk_gjr(
                         tail = tail_of(z_K[max(before - drawn, 0) : before, None], level_L)
                         var_NDL[n, d] = gjr.mean + sd_K1[before] * tail.var_NL[0]
                         es_NDL[n, d] = gjr.mean + sd_K1[before] * tail.es_NL[0]
-            reason_ND[n, place] = np.where(np.isnan(sd_D), gjr.reason or "too_large", gjr.reason)
+            reason_ND[n, span] = np.where(np.isnan(sd_D), gjr.reason or "too_large", gjr.reason)
     return Walk(var_NDL, es_NDL, reason_ND)
 
 

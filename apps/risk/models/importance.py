@@ -28,13 +28,13 @@ def permutation_importance(
     seed: int = 0,
     most: int = 200,
 ) -> dict[str, float]:
-    """Return for each covariate by how much of itself the loss grows when its values change places.
+    """Return for each covariate by how much of itself the loss grows when its values are permuted.
 
     Source: Breiman 2001, doi:10.1023/A:1010933404324; Fisher, Rudin & Dominici 2019, JMLR 20(177).
     The loss is the mean pinball loss of the panel's last H steps before the as-of date, forecast from what lies
     before them, each series in units of its spread. A column of the rows is shuffled over all rows, a static over
     entities. 0: the model does not look at it; below 0: chance. Empty where no outcome can be judged, or all are hit
-    exactly. most: entities looked at, drawn by the seed, and of those the ones of the most frequent calendar.
+    exactly. most: entities used, drawn by the seed, and of those the ones of the most frequent calendar.
     """
     drawn = np.random.default_rng([seed, 0]).permutation(len(panel.entities))[:most]
     some = max(
@@ -43,9 +43,9 @@ def permutation_importance(
     )
     before = known_until(some, steps_known(some) - horizon)
     answers = Windows(before, 1, horizon).latest()
-    place = some.columns.labels.index(label)
-    actual_NH = answers.label_BHT[..., place].double().numpy()
-    known_NH = answers.label_known_BHT[..., place].numpy()
+    index = some.columns.labels.index(label)
+    actual_NH = answers.label_BHT[..., index].double().numpy()
+    known_NH = answers.label_known_BHT[..., index].numpy()
     spread_N = _spread(history_NT(before, label, 250))
 
     def loss(seen: Panel) -> float:
@@ -71,15 +71,15 @@ def _shuffled(panel: Panel, name: str, rng: np.random.Generator) -> Panel:
     """Return the panel with the known values of one column in another order; what is missing stays so."""
     columns = panel.columns
     if name in columns.statics:
-        code_NS, place = panel.code_NS.copy(), columns.statics.index(name)
-        code_NS[:, place] = rng.permutation(code_NS[:, place])
+        code_NS, index = panel.code_NS.copy(), columns.statics.index(name)
+        code_NS[:, index] = rng.permutation(code_NS[:, index])
         return replace(panel, code_NS=code_NS)
     if name in columns.static_numbers:
-        number_NM, place = panel.number_NM.copy(), columns.static_numbers.index(name)
-        _shuffle(number_NM[:, place], rng)
+        number_NM, index = panel.number_NM.copy(), columns.static_numbers.index(name)
+        _shuffle(number_NM[:, index], rng)
         return replace(panel, number_NM=number_NM)
-    value_RF, place = panel.value_RF.copy(), columns.features.index(name)
-    _shuffle(value_RF[:, place], rng)
+    value_RF, index = panel.value_RF.copy(), columns.features.index(name)
+    _shuffle(value_RF[:, index], rng)
     return replace(panel, value_RF=value_RF)
 
 

@@ -1,7 +1,7 @@
 """Past days drawn for many series together: the same days for all that have them, and each series' own days evenly.
 
-A day is known by the step of its calendar's rule. A ring of as many places as the window has days holds each series'
-last values, each at its step modulo the window; places are drawn for all series alike. So two series share the days
+A day is known by the step of its calendar's rule. A ring of as many slots as the window has days holds each series'
+last values, each at its step modulo the window; slots are drawn for all series alike. So two series share the days
 that both have, whenever they start and end, and what a series draws depends on no other series.
 Legend: N series, W days of the window, S paths, H steps, K values of a series.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from apps.risk.models.historical_simulation import draw_strata
+from apps.risk.models.volatility import draw_strata
 
 OFTEN = 10  # paths for each value from which on exact quantiles cost next to nothing of the dependence
 
@@ -18,8 +18,8 @@ OFTEN = 10  # paths for each value from which on exact quantiles cost next to no
 class JointDays:
     """Draws of the values of N windows. paths: their number, rounded up to a multiple of the window.
 
-    value_NW: flush right, NaN where there is none. slot_NW: int64, the step of each. Where all places hold a value each
-    is drawn equally often at each step. A place that no value of a series has is drawn from its K own values in turn.
+    value_NW: flush right, NaN where there is none. slot_NW: int64, the step of each. Where all slots hold a value each
+    is drawn equally often at each step. A slot that no value of a series has is drawn from its K own values in turn.
     Of OFTEN K paths or more the k least values are drawn ⌊k S / K⌋ times, so that quantiles of the draws are theirs.
     """
 
@@ -55,7 +55,7 @@ class JointDays:
         return len(self._place_SH)
 
     def at(self, step: int) -> np.ndarray:
-        """Return the places in the window that are drawn at a step, (N, S) int64; -1 of a series without values."""
+        """Return the positions in the window that are drawn at a step, (N, S) int64; -1 of a series without values."""
         column_NS = self._ring_NW[:, self._place_SH[:, step]]
         if len(self._short_N):
             turn_S, own_KS = self._turn_HS[step], column_NS[self._short_N]
@@ -70,7 +70,7 @@ class JointDays:
         return column_NS
 
     def strata_at(self, step: int) -> np.ndarray:
-        """Return at a step each path's place among the S equally likely strata of a series, (N, S) int64, none twice.
+        """Return at a step each path's rank among the S equally likely strata of a series, (N, S) int64, none twice.
 
         A path lies within the share of its value's rank.
         """
@@ -82,28 +82,28 @@ class JointDays:
         return out_NS
 
     def _shuffled(self, step: int) -> np.ndarray:
-        """Return the order of a step's paths within a value, (S,): that of their copies, then of their places."""
+        """Return the order of a step's paths within a value, (S,): that of their copies, then of their slots."""
         W = self._ring_NW.shape[1]
         return self._copy_SH[:, step] * W + self._place_SH[:, step]
 
 
 def _ring(known_NW: np.ndarray, slot_NW: np.ndarray) -> np.ndarray:
-    """Return which value of a window each place of the ring holds, (N, W) int64, -1 for none.
+    """Return which value of a window each slot of the ring holds, (N, W) int64, -1 for none.
 
-    Of values at one place the latest has it, the others fill places that are empty, in their order.
+    Of values at one slot the latest has it, the others fill slots that are empty, in their order.
     """
     N, W = known_NW.shape
     entity_K, column_K = np.nonzero(known_NW)
-    place_K = slot_NW[entity_K, column_K] % W
+    slot_K = slot_NW[entity_K, column_K] % W
     ring_NW = np.full((N, W), -1, dtype=np.int64)
-    ring_NW[entity_K, place_K] = column_K  # of several the last one counts
+    ring_NW[entity_K, slot_K] = column_K  # of several the last one counts
     left_NW = np.zeros((N, W), dtype=bool)
-    out_K = ring_NW[entity_K, place_K] != column_K
+    out_K = ring_NW[entity_K, slot_K] != column_K
     left_NW[entity_K[out_K], column_K[out_K]] = True
     crowded_N = np.flatnonzero(left_NW.any(axis=1))
     if len(crowded_N):
-        empty_CW = np.argsort(ring_NW[crowded_N] >= 0, axis=1, kind="stable")  # empty places first
-        left_CW = np.argsort(~left_NW[crowded_N], axis=1, kind="stable")  # values without a place first
+        empty_CW = np.argsort(ring_NW[crowded_N] >= 0, axis=1, kind="stable")  # empty slots first
+        left_CW = np.argsort(~left_NW[crowded_N], axis=1, kind="stable")  # values without a slot first
         row_C, rank_C = np.nonzero(np.arange(W) < left_NW[crowded_N].sum(axis=1)[:, None])
         ring_NW[crowded_N[row_C], empty_CW[row_C, rank_C]] = left_CW[row_C, rank_C]
     return ring_NW

@@ -32,11 +32,11 @@ CUT = 0.2  # share of windows of which less than the whole horizon is known in a
 
 
 class WindowLesson(NamedTuple):
-    """Rows of some windows, V of each; the rows to forecast, place_L; what came, label_LH, where counts_LH is True."""
+    """Rows of some windows, V of each; rows to forecast, position_L; outcomes, label_LH, where counts_LH is True."""
 
     rows: Rows
     variables: int
-    place_L: Tensor
+    position_L: Tensor
     label_LH: Tensor
     counts_LH: Tensor
 
@@ -56,8 +56,8 @@ class Forecasting(pl.LightningModule):
         if isinstance(batch, WindowLesson):
             forecast = self.net(batch.rows, batch.variables)
             z_BHQ, scale = (
-                forecast.z_BHQ[batch.place_L],
-                Scale(*(part[batch.place_L] for part in forecast.scale)),
+                forecast.z_BHQ[batch.position_L],
+                Scale(*(part[batch.position_L] for part in forecast.scale)),
             )
             label_BKH, counts_BKH = batch.label_LH[:, None], batch.counts_LH[:, None]
         else:
@@ -102,12 +102,12 @@ class WindowLessons:
         B, H, _ = batch.ahead_BHK.shape
         unseen_BS = torch.from_numpy(draw.random(tuple(batch.code_BS.shape)) < self.hidden)
         until_B = np.where(draw.random(B) < self.cut, draw.integers(0, H + 1, size=B), H)
-        told_BH = torch.from_numpy(np.arange(H) < until_B[:, None])
+        visible_BH = torch.from_numpy(np.arange(H) < until_B[:, None])
         batch = batch._replace(
             code_BS=batch.code_BS.masked_fill(unseen_BS, UNSEEN),
-            ahead_known_BHK=batch.ahead_known_BHK & told_BH[..., None],
+            ahead_known_BHK=batch.ahead_known_BHK & visible_BH[..., None],
         )
-        rows, place_BT = rows_of(batch, columns, levels=self.levels)
+        rows, position_BT = rows_of(batch, columns, levels=self.levels)
         hidden_R = torch.from_numpy(draw.random(len(rows.kind_B)) < self.hidden)
         T = len(columns.targets)
         known_BT = batch.past_known_BCF[:, :, :T].sum(dim=1) >= SHORTEST
@@ -115,7 +115,7 @@ class WindowLessons:
         return WindowLesson(
             without(rows, hidden_R & (rows.kind_B != Kind.TARGET)),
             len(rows.kind_B) // B,
-            place_BT[:, :T].reshape(-1),
+            position_BT[:, :T].reshape(-1),
             batch.label_BHT[:, :, :T].transpose(1, 2).reshape(B * T, H),
             counts_BHT.transpose(1, 2).reshape(B * T, H),
         )

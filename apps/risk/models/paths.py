@@ -17,8 +17,8 @@ import numpy as np
 from scipy.signal import lfilter
 
 from apps.risk.models.forecast import PathForecast
-from apps.risk.models.historical_simulation import DECAY
 from apps.risk.models.quantile_curve import curve_weights, shortfall_weights, strata_weights
+from apps.risk.models.volatility import DECAY
 
 BLOCKS = 500
 PATHS = 1000  # futures where nobody says how many: two of each block

@@ -72,7 +72,9 @@ def _by_calendars(panel: Panel, holdings: Holdings | None) -> list[tuple[np.ndar
         return [(np.ones(len(panel.entities), dtype=bool), None)]
     held_PN = holdings.weight_PN(panel.entities) != 0.0
     has_PA = held_PN @ (panel.axis_N[:, None] == np.arange(len(panel.axes))) > 0
-    has_PA[~has_PA.any(axis=1), 0] = True  # it holds nothing that is there, which is told where it is summed
+    has_PA[~has_PA.any(axis=1), 0] = (
+        True  # it holds nothing that is there, which is reported where it is summed
+    )
     out: list[tuple[np.ndarray, Holdings | None]] = []
     for has_A in np.unique(has_PA, axis=0):
         which_P = (has_PA == has_A).all(axis=1)

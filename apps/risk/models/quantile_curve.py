@@ -36,14 +36,14 @@ def below_weights(level_Q: np.ndarray, at_S: np.ndarray, shapes: tuple[float, fl
     excess_S = _integral(deep_S, level_Q[0], level_Q[low], shapes[0])
     below_QS[low] += deep_S - excess_S
     below_QS[0] += excess_S
-    for place in range(len(level_Q) - 1):
-        until_S = np.clip(at_S, level_Q[place], level_Q[place + 1])
-        width_S = until_S - level_Q[place]
+    for index in range(len(level_Q) - 1):
+        until_S = np.clip(at_S, level_Q[index], level_Q[index + 1])
+        width_S = until_S - level_Q[index]
         # the integral of the normal score is minus the normal density
-        score_S = _density(score_Q[place]) - _density(ndtri(until_S)) - score_Q[place] * width_S
-        above_S = score_S / (score_Q[place + 1] - score_Q[place])
-        below_QS[place] += width_S - above_S
-        below_QS[place + 1] += above_S
+        score_S = _density(score_Q[index]) - _density(ndtri(until_S)) - score_Q[index] * width_S
+        above_S = score_S / (score_Q[index + 1] - score_Q[index])
+        below_QS[index] += width_S - above_S
+        below_QS[index + 1] += above_S
     rest_S = np.minimum(1.0 - at_S, 1.0 - level_Q[-1])
     outer = (1.0 - level_Q[-1], 1.0 - level_Q[high], shapes[1])
     excess_S = _integral(np.array([outer[0]]), *outer) - _integral(rest_S, *outer)
@@ -139,12 +139,12 @@ def _excess(level: np.ndarray, first: float, anchor: float, shape: float) -> np.
 def _between(level_Q: np.ndarray, at_S: np.ndarray) -> np.ndarray:
     """Return (Q, S) weights of linear interpolation in normal scores; the outermost quantile beyond it."""
     score_Q, score_S = ndtri(level_Q), ndtri(at_S)
-    place_S = np.clip(np.searchsorted(score_Q, score_S, side="right") - 1, 0, len(level_Q) - 2)
-    step_S = np.clip((score_S - score_Q[place_S]) / (score_Q[place_S + 1] - score_Q[place_S]), 0.0, 1.0)
+    index_S = np.clip(np.searchsorted(score_Q, score_S, side="right") - 1, 0, len(level_Q) - 2)
+    step_S = np.clip((score_S - score_Q[index_S]) / (score_Q[index_S + 1] - score_Q[index_S]), 0.0, 1.0)
     weight_QS = np.zeros((len(level_Q), len(at_S)))
     column_S = np.arange(len(at_S))
-    weight_QS[place_S, column_S] = 1.0 - step_S
-    weight_QS[place_S + 1, column_S] = step_S
+    weight_QS[index_S, column_S] = 1.0 - step_S
+    weight_QS[index_S + 1, column_S] = step_S
     return weight_QS
 
 

@@ -125,18 +125,18 @@ def _shape(value_NT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     value_NT = np.where(level_N[:, None], change_NT, distance_NT)
     z_NT = value_NT[:, 1:] / volatility_of(value_NT)[:, :-1]
     sorted_NT, count_N = np.sort(z_NT, axis=1), np.isfinite(z_NT).sum(axis=1)  # NaN comes last
-    place_NQ = np.maximum(count_N - 1, 0)[:, None] * LEVELS
-    low_NQ = np.floor(place_NQ).astype(np.int64)
+    index_NQ = np.maximum(count_N - 1, 0)[:, None] * LEVELS
+    low_NQ = np.floor(index_NQ).astype(np.int64)
     high_NQ = np.minimum(low_NQ + 1, np.maximum(count_N - 1, 0)[:, None])
     below_NQ, above_NQ = (np.take_along_axis(sorted_NT, at_NQ, axis=1) for at_NQ in (low_NQ, high_NQ))
-    return np.nan_to_num(below_NQ + (place_NQ - low_NQ) * (above_NQ - below_NQ)), count_N
+    return np.nan_to_num(below_NQ + (index_NQ - low_NQ) * (above_NQ - below_NQ)), count_N
 
 
 def _medians(value_NT: np.ndarray) -> np.ndarray:
     """Return the median of what is known of each series, (N,); NaN where nothing is."""
     sorted_NT, count_N1 = np.sort(value_NT, axis=1), np.isfinite(value_NT).sum(axis=1, keepdims=True)
-    place_N2 = np.hstack([np.maximum(count_N1 - 1, 0) // 2, count_N1 // 2])
-    return np.asarray(np.take_along_axis(sorted_NT, place_N2, axis=1).sum(axis=1) / 2.0)
+    index_N2 = np.hstack([np.maximum(count_N1 - 1, 0) // 2, count_N1 // 2])
+    return np.asarray(np.take_along_axis(sorted_NT, index_N2, axis=1).sum(axis=1) / 2.0)
 
 
 def _median_and_width(quantile_Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

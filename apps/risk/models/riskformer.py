@@ -1,6 +1,6 @@
 """riskformer as a model of targets: from a panel to joint futures, and a walk over days for backtests.
 
-Each series is looked at alone, unless the table names groups of related ones (data.group): those see each other. What
+Each series is forecast alone, unless the table names groups of related ones (data.group): those see each other. What
 else is in the table, how much of it is scored at once and in what order changes no number of a series. The tails are
 filtered residuals of the training and the series' own last values (models/residual_tails.py).
 Legend: N entities, T past steps, C steps that the network sees, H steps ahead, Q quantile levels, D days of a walk,

@@ -1,7 +1,7 @@
 """riskformer of one table: forecasts of its targets that take its observed and known columns and statics into account.
 
 The rows of an entity (apps.risk.models.feed) see each other; entities do not, so that slices answer as the whole does.
-What lies ahead is looked at in columns known in advance alone, as far as they are known.
+What lies ahead is used in columns known in advance alone, as far as they are known.
 Legend: N entities, D dates, B windows, C steps that the network sees, H steps ahead, Q quantile levels, V rows of a
 window, K steps ahead that residuals were taken of.
 """
@@ -105,15 +105,15 @@ class RiskformerCovariates:
     def with_fitted_tails(self, panel: Panel, steps: int, ahead: int, least: int) -> RiskformerCovariates:
         """Return the model with tails of each target of which `steps` last steps leave `least` residuals or more.
 
-        About twice as many are looked at.
+        About twice as many are computed.
         """
-        found = {}
+        tails = {}
         for label in self.columns.targets:
             parts = [self.residuals(part, label, steps, ahead, 2 * least) for part in by_calendar(panel)]
-            residual_HR = [np.concatenate(found_P) for found_P in zip(*parts, strict=True)]
+            residual_HR = [np.concatenate(residual_P) for residual_P in zip(*parts, strict=True)]
             if min(len(residual_R) for residual_R in residual_HR) >= least:
-                found[label] = fit_tails(residual_HR)
-        return replace(self, tails=found)
+                tails[label] = fit_tails(residual_HR)
+        return replace(self, tails=tails)
 
     def residuals(self, panel: Panel, label: str, steps: int, ahead: int, most: int) -> list[np.ndarray]:
         """Return what is left over of forecasts from the last `steps` dates whose next `ahead` steps are past.
@@ -125,9 +125,9 @@ class RiskformerCovariates:
         date_D = np.arange(last, max(last - steps, 0), -every)[::-1]
         if not len(date_D):
             return [np.zeros(0)] * ahead
-        found = self._ask(panel, label, some_N, date_D, ahead)
-        network_BHQ = np.where((found.known_B < SHORTEST)[:, None, None], np.nan, found.quantile_BHQ)
-        return by_step(residuals_of(network_BHQ, found.came_BH))
+        answers = self._ask(panel, label, some_N, date_D, ahead)
+        network_BHQ = np.where((answers.known_B < SHORTEST)[:, None, None], np.nan, answers.quantile_BHQ)
+        return by_step(residuals_of(network_BHQ, answers.came_BH))
 
     def walk_panel(
         self, panel: Panel, label: str, days: int, level_L: np.ndarray = TAIL_LEVELS, every: int = REFIT
@@ -138,11 +138,11 @@ class RiskformerCovariates:
         """
         end, N = steps_known(panel), len(panel.entities)
         first = max(end - days - RECENT - 1, 0)
-        found = self._ask(panel, label, np.arange(N), np.arange(first, end), 1)
+        answers = self._ask(panel, label, np.arange(N), np.arange(first, end), 1)
         return walk_of(
-            found.quantile_BHQ[:, 0].reshape(N, end - first, -1),
-            found.came_BH.reshape(N, -1),
-            found.known_B.reshape(N, -1),
+            answers.quantile_BHQ[:, 0].reshape(N, end - first, -1),
+            answers.came_BH.reshape(N, -1),
+            answers.known_B.reshape(N, -1),
             end - days - first,
             level_L,
             every,
@@ -167,7 +167,7 @@ class RiskformerCovariates:
         origin_ND = origins_at(seen, np.asarray(step_D))[entity_N]
         origin_B, end_B = origin_ND.ravel(), np.repeat(end_N, origin_ND.shape[1])
         entity_B = np.repeat(entity_N, origin_ND.shape[1])
-        place, device = self.columns.targets.index(label), next(self.net.parameters()).device
+        index, device = self.columns.targets.index(label), next(self.net.parameters()).device
         count = max(ROWS // self._variables, 1)
         out = Answers(
             np.empty((len(origin_B), horizon, len(self.net.levels))),
@@ -178,14 +178,14 @@ class RiskformerCovariates:
         def ask(first: int) -> None:
             some = slice(first, first + count)
             batch = windows.gather(torch.from_numpy(origin_B[some]), torch.from_numpy(entity_B[some]))
-            rows, place_BT = rows_of(batch, self.columns, levels=self.levels)
+            rows, position_BT = rows_of(batch, self.columns, levels=self.levels)
             with torch.inference_mode():
-                found = self.net(to(rows, device), self._variables).quantile_BHQ()
-                out.quantile_BHQ[some] = found[place_BT[:, place], :horizon].cpu().numpy()
-            out.known_B[some] = batch.past_known_BCF[:, :, place].sum(dim=1).numpy()
+                quantile_RHQ = self.net(to(rows, device), self._variables).quantile_BHQ()
+                out.quantile_BHQ[some] = quantile_RHQ[position_BT[:, index], :horizon].cpu().numpy()
+            out.known_B[some] = batch.past_known_BCF[:, :, index].sum(dim=1).numpy()
             past_BH = origin_B[some, None] + np.arange(horizon) < end_B[some, None]
-            known_BH = batch.label_known_BHT[:, :horizon, place].numpy() & past_BH
-            out.came_BH[some] = np.where(known_BH, batch.label_BHT[:, :horizon, place].numpy(), np.nan)
+            known_BH = batch.label_known_BHT[:, :horizon, index].numpy() & past_BH
+            out.came_BH[some] = np.where(known_BH, batch.label_BHT[:, :horizon, index].numpy(), np.nan)
 
         spread(ask, range(0, len(origin_B), count))
         return out
@@ -207,12 +207,12 @@ class RiskformerCovariates:
         }
 
     @classmethod
-    def load(cls, folder: Path, told: Mapping[str, Any]) -> RiskformerCovariates:
+    def load(cls, folder: Path, metadata: Mapping[str, Any]) -> RiskformerCovariates:
         """Read what `save` wrote. Raises InputError, weights_unreadable."""
-        tensors, trained = read_network(folder), told["covariates"]
+        tensors, trained = read_network(folder), metadata["covariates"]
         columns = columns_of(trained["columns"])
         categories = {name: tuple(words) for name, words in trained["categories"].items()}
-        net = RiskFormer(Size(**told["size"]), counts_of(columns, categories))
+        net = RiskFormer(Size(**metadata["size"]), counts_of(columns, categories))
         try:
             levels = Levels(tensors.pop("levels.knot"), tensors.pop("levels.score"))
         except KeyError as error:
@@ -222,12 +222,12 @@ class RiskformerCovariates:
         require_sound(net, str(folder))
         return cls(
             net=net.eval(),
-            context=int(told["context"]),
+            context=int(metadata["context"]),
             horizon=int(trained["horizon"]),
             columns=columns,
             categories=categories,
             levels=levels,
-            tails={label: _tails_of(tails) for label, tails in told["tails"].items()},
+            tails={label: _tails_of(tails) for label, tails in metadata["tails"].items()},
         )
 
 
@@ -237,10 +237,10 @@ def covered(columns: Columns) -> bool:
     return len(columns.targets) > 1 or any(more)
 
 
-def require_same(trained: Columns, found: Columns) -> None:
+def require_same(trained: Columns, given: Columns) -> None:
     """Raise InputError, schema_differs, where columns of a role are not those of the training."""
     for role in ROLES:
-        wanted, there = getattr(trained, role), getattr(found, role)
+        wanted, there = getattr(trained, role), getattr(given, role)
         if wanted != there:
             raise INPUTS("schema_differs", role=role, trained=_shown(wanted), given=_shown(there))
 
@@ -250,10 +250,10 @@ def recoded(panel: Panel, categories: Categories) -> Panel:
     if dict(panel.categories) == dict(categories):
         return panel
     code_NS = panel.code_NS.copy()
-    for place, name in enumerate(panel.columns.statics):
+    for index, name in enumerate(panel.columns.statics):
         number = {word: code for code, word in enumerate(categories[name], start=UNSEEN + 1)}
         renamed = [UNSEEN, *(number.get(word, UNSEEN) for word in panel.categories[name])]
-        code_NS[:, place] = np.array(renamed)[panel.code_NS[:, place]]
+        code_NS[:, index] = np.array(renamed)[panel.code_NS[:, index]]
     return replace(panel, categories=categories, code_NS=code_NS)
 
 
@@ -288,9 +288,9 @@ def _described(tails: Tails) -> dict[str, Any]:
     return {"residuals": residuals, "shapes": list(tails.shapes)}
 
 
-def _tails_of(told: Mapping[str, Any]) -> Tails:
-    lower, upper = told["shapes"]
-    residual_KQ = None if told["residuals"] is None else np.array(told["residuals"])
+def _tails_of(metadata: Mapping[str, Any]) -> Tails:
+    lower, upper = metadata["shapes"]
+    residual_KQ = None if metadata["residuals"] is None else np.array(metadata["residuals"])
     return Tails(residual_KQ, (float(lower), float(upper)))
 
 

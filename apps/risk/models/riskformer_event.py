@@ -34,7 +34,7 @@ from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import Rows
 from core.compute.threads import spread
 
-CHUNK = 512  # clients that the network looks at together
+CHUNK = 512  # clients that the network processes together
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,10 @@ class RiskformerEvent(OfLatest):
             return tuple(() for _ in panel.entities)
         # the first set hides nothing
         hidden_KV = torch.tensor([[one == name for one in origin] for name in (None, *names)])
-        told_KN = self._log_odds(
+        log_odds_KN = self._log_odds(
             self.past.latest(panel), columns, lambda net, rows: net.logits_without(rows, hidden_KV)
         )
-        return largest(names, (told_KN[:1] - told_KN[1:]).T)
+        return largest(names, (log_odds_KN[:1] - log_odds_KN[1:]).T)
 
     def log_odds(self, batch: Batch, columns: Columns) -> np.ndarray:
         """Return those of each window, calibrated, (N,)."""
@@ -113,11 +113,11 @@ class RiskformerEvent(OfLatest):
     def load(cls, folder: Path, described: Mapping[str, Any]) -> RiskformerEvent:
         """Read what `save` wrote; raises InputError weights_unreadable."""
         path = folder / "riskformer_event.safetensors"
-        told, counts, members = read_tensors(path), tuple(described["counts"]), []
+        tensors, counts, members = read_tensors(path), tuple(described["counts"]), []
         for number in range(described["members"]):
             net = EventNetwork(Size(**described["size"]), counts).eval()
             first = f"{number}."
-            state = {name.removeprefix(first): v for name, v in told.items() if name.startswith(first)}
+            state = {name.removeprefix(first): v for name, v in tensors.items() if name.startswith(first)}
             try:
                 net.load_state_dict(state)
             except RuntimeError as error:
@@ -128,7 +128,7 @@ class RiskformerEvent(OfLatest):
             past=past_of(described),
             members=tuple(members),
             counts=counts,
-            levels=Levels(told["levels.knot"], told["levels.score"]),
+            levels=Levels(tensors["levels.knot"], tensors["levels.score"]),
             keep_V=tuple(described["keep"]),
             slope=described["calibration"]["slope"],
             intercept=described["calibration"]["intercept"],

@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 @dataclass(frozen=True, eq=False)
 class SeasonalNaive:
-    """A QuantileForecast. point_NH: median; sd_NH: of its error, in the series' unit; NaN where refused.
+    """Quantiles of each step. point_NH: median; sd_NH: of its error, in the series' unit; NaN where refused.
 
     reason_N: '' or all_missing (refused), season_missing (some step of the season never had a value and takes the
     last value known), no_errors (nothing is one season behind something: sd 0, quantiles are the point).
@@ -33,7 +33,7 @@ class SeasonalNaive:
 
 
 def seasonal_naive(history_NT: np.ndarray, horizon: int, season: int = 1) -> SeasonalNaive:
-    """Forecast each step by the last known value at the same place of the season.
+    """Forecast each step by the last known value at the same phase of the season.
 
     season: steps, 1 for none (the last value repeated), 24 for hours of a day. Histories end together, at the as-of
     date; NaN where missing, shorter ones are filled with NaN on the left. The error of one season is the root mean
@@ -59,10 +59,10 @@ def seasonal_naive(history_NT: np.ndarray, horizon: int, season: int = 1) -> Sea
     holes_N = np.asarray(np.isnan(value_NP).any(axis=1))
     sd_N = _rms_change(padded_NT, season)
     value_NP = np.where(np.isnan(value_NP), last_N1, value_NP)
-    place_H = np.arange(horizon) % season
-    seasons_NH = np.arange(horizon) // season + 1 + age_NP[:, place_H]
+    phase_H = np.arange(horizon) % season
+    seasons_NH = np.arange(horizon) // season + 1 + age_NP[:, phase_H]
     return SeasonalNaive(
-        value_NP[:, place_H],
+        value_NP[:, phase_H],
         np.where(empty_N, np.nan, np.nan_to_num(sd_N))[:, None] * np.sqrt(seasons_NH),
         tuple(
             "all_missing" if empty else "season_missing" if holes else "no_errors" if np.isnan(sd) else ""
@@ -72,7 +72,7 @@ def seasonal_naive(history_NT: np.ndarray, horizon: int, season: int = 1) -> Sea
 
 
 def _last_known(value_NKP: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many seasons ago each place last had a value, and that value, (N, P) each; NaN, K - 1 for never."""
+    """Return how many seasons ago each phase last had a value, and that value, (N, P) each; NaN, K - 1 for never."""
     known_NKP = ~np.isnan(value_NKP[:, ::-1])
     age_NP = np.where(known_NKP.any(axis=1), known_NKP.argmax(axis=1), value_NKP.shape[1] - 1)
     return age_NP, np.take_along_axis(value_NKP[:, ::-1], age_NP[:, None], axis=1)[:, 0]

@@ -8,7 +8,7 @@ QUANTILE_LEVELS = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4),
     0.5,
     *(0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99, 0.995),
-)  # 21: the deciles, and both tails down to the levels that risk is told at
+)  # 21: the deciles, and both tails down to the levels that risk is reported at
 
 
 @dataclass(frozen=True)

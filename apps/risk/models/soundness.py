@@ -48,5 +48,5 @@ def _probe(net: RiskFormer) -> np.ndarray:
     noise[::2] = noise[::2].cumsum(axis=1)
     past = torch.from_numpy(noise)
     with torch.inference_mode():
-        found = net(target_rows(past, torch.isfinite(past), net.size.patch, None)).quantile_BHQ()
-    return implausible(found.numpy(), noise)
+        quantile_BHQ = net(target_rows(past, torch.isfinite(past), net.size.patch, None)).quantile_BHQ()
+    return implausible(quantile_BHQ.numpy(), noise)

@@ -31,11 +31,11 @@ def strata(quantile: Law, below: Law, count: int) -> np.ndarray:
     value_S = count * np.diff(below(edge_S1), axis=-1)
     end_K = [*level_by_rank, count + 1]
     first, sum_before = 1, np.zeros(value_S.shape[:-1])  # of the values between two levels, counted from 1
-    for place, rank in enumerate(end_K):
+    for index, rank in enumerate(end_K):
         if rank <= count:
             # as many values lie below the level's own as make `forecast.tail_of` say what the law does
-            over = count * level_K[place] - (rank - 1)
-            wanted = count * below_K[..., place] - over * quantile_K[..., place]
+            over = count * level_K[index] - (rank - 1)
+            wanted = count * below_K[..., index] - over * quantile_K[..., index]
         else:
             wanted = count * below(np.ones(1))[..., 0]
         free = slice(first - 1, rank - 1)
@@ -44,8 +44,8 @@ def strata(quantile: Law, below: Law, count: int) -> np.ndarray:
             value_S[..., free] += (missing / (rank - first))[..., None]
         sum_before = wanted
         if rank <= count:
-            value_S[..., rank - 1] = quantile_K[..., place]
-            sum_before = wanted + quantile_K[..., place]
+            value_S[..., rank - 1] = quantile_K[..., index]
+            sum_before = wanted + quantile_K[..., index]
         first = rank + 1
     return value_S
 
@@ -56,13 +56,13 @@ def _levels_by_rank(count: int) -> dict[int, float]:
     A mirror image is what somebody who has sold the series is asked for. Those of VaR come first; another level needs
     a stratum between it and them.
     """
-    found: dict[int, float] = {}
+    level_by_rank: dict[int, float] = {}
     sides = (*TAIL_LEVELS.tolist(), *(1.0 - TAIL_LEVELS).tolist())
     for level in (*sides, *REPORTED_LEVELS.tolist()):
         ranks = {rank_of(level, count), count + 1 - rank_of(1.0 - level, count)}
         near = {rank + step for rank in ranks for step in (-1, 0, 1)} - ranks
         if 1 in ranks or count in ranks:
             continue  # an outermost stratum stands for a whole tail: its mean counts
-        if level in sides or not (near | ranks) & found.keys():
-            found |= dict.fromkeys(ranks - found.keys(), level)
-    return dict(sorted(found.items()))
+        if level in sides or not (near | ranks) & level_by_rank.keys():
+            level_by_rank |= dict.fromkeys(ranks - level_by_rank.keys(), level)
+    return dict(sorted(level_by_rank.items()))

@@ -12,8 +12,8 @@ from apps.risk.reasons import OPTIONS
 
 
 def require_suited(name: str, columns: Columns) -> None:
-    """Raise ConfigError where a model, by its name, forecasts no label of one of the kinds that a table has."""
-    for labels, option, models, kind in (
+    """Raise ConfigError where a model, by its name, forecasts neither the targets nor the event that a table has."""
+    for labels, option, models, what in (
         (columns.targets, "data.targets", TARGET_MODELS, "targets"),
         ((columns.event,) if columns.event else (), "data.event", EVENT_MODELS, "an event"),
     ):
@@ -22,13 +22,13 @@ def require_suited(name: str, columns: Columns) -> None:
                 "model_cannot_forecast",
                 model=name,
                 label=labels[0],
-                kind=kind,
+                what=what,
                 models=", ".join(models),
                 option=option,
             )
 
 
 def require_group_used(columns: Columns, models: Iterable[TargetModel | None]) -> None:
-    """Raise ConfigError where a table names groups, and every model looks at each series alone."""
+    """Raise ConfigError where a table names groups, and every model forecasts each series alone."""
     if columns.group is not None and not any(isinstance(model, RiskformerTargets) for model in models):
         raise OPTIONS("group_unused", group=columns.group)

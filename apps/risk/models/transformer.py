@@ -151,8 +151,8 @@ class RiskFormer(nn.Module):
     def _row(self, rows: Rows) -> Tensor:
         level_BD = among_enough(self.level, rows.level_B2.to(self.level.weight.dtype))
         x_BD = self.kind(rows.kind_B) + level_BD
-        for place, embedding in enumerate(self.statics):
-            x_BD = x_BD + embedding(rows.code_BS[:, place])
+        for index, embedding in enumerate(self.statics):
+            x_BD = x_BD + embedding(rows.code_BS[:, index])
         return x_BD
 
     def _patches(self, z: Tensor, known: Tensor, *, left: bool, ahead: bool) -> Patches:

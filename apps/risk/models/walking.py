@@ -39,7 +39,7 @@ class Walking(Protocol):
 
 @runtime_checkable
 class WalkingPanels(Protocol):
-    """The same of a model that looks at more than one column, or at groups of entities."""
+    """The same of a model that uses more than one column, or groups of entities."""
 
     def walk_panel(self, panel: Panel, label: str, days: int) -> Walk:
         """Return VaR and ES of the calendar's last `days` known steps, each from what came before it alone."""
@@ -139,19 +139,19 @@ def walk_paths(
     asked = [Asked("entity", step) for step in steps]
     asked += [Asked("portfolio", step) for step in steps] if P else []
     shape = {"entity": N, "portfolio": P}
-    found = {one: _blank(shape[one.kind], days) for one in asked}
+    walks = {one: _blank(shape[one.kind], days) for one in asked}
     current = model
     for day in progress(range(days), f"{model.name}, day by day"):
         seen = known_until(panel, begin + day)
         if isinstance(model, Fitting) and day % every == 0:
             current = model.fitted(seen, label)
         forecast = current.forecast(seen, label, max(steps), paths, seed + begin + day)
-        kinds = {"entity": forecast}
+        forecasts = {"entity": forecast}
         if P:
-            kinds["portfolio"] = forecast.portfolios(weight_PN)
-        for one, walk in found.items():
-            _put(walk, day, kinds[one.kind], one.steps)
-    return found
+            forecasts["portfolio"] = forecast.portfolios(weight_PN)
+        for one, walk in walks.items():
+            _put(walk, day, forecasts[one.kind], one.steps)
+    return walks
 
 
 def _blank(rows: int, days: int) -> Walk:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from apps.risk.data.as_of_time import AsOf
-from apps.risk.data.sql import open_engine, parse_url, show, told
+from apps.risk.data.sql import driver_message, open_engine, parse_url, show
 from apps.risk.reasons import INPUTS
 from apps.risk.scoring.layout import Layout
 from apps.risk.scoring.sql_migration import OLD_SCORING, is_of_old_layout, migration
@@ -61,10 +61,13 @@ def upsert(
     except SQLAlchemyError as error:
         if isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False):
             raise INPUTS(
-                "sql_write_interrupted", database=show(address), table=table, cause=told(error, address)
+                "sql_write_interrupted",
+                database=show(address),
+                table=table,
+                cause=driver_message(error, address),
             ) from None
         raise INPUTS(
-            "sql_write_failed", database=show(address), table=table, cause=told(error, address)
+            "sql_write_failed", database=show(address), table=table, cause=driver_message(error, address)
         ) from None
     finally:
         engine.dispose()

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom, chi2
 from scipy.stats import t as student_t
 
-from apps.risk.metrics.simulated_size import SizeTable
+from benchmarks.risk.simulated_size import SizeTable
 from benchmarks.risk.tests_size import FREEDOM, NOMINAL, backtests, cells, run, true_tail
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from apps.risk.data.panel import Panel
+from apps.risk.data.windows import Batch, Windows
 
 
 def plain_window(panel: Panel, entity: int, origin: int, context: int, horizon: int) -> dict[str, np.ndarray]:
@@ -13,12 +16,12 @@ def plain_window(panel: Panel, entity: int, origin: int, context: int, horizon: 
     labels, known = len(panel.columns.labels), len(panel.columns.known)
     value = np.full((context + horizon, features), np.nan, dtype=np.float64)
     mask = np.zeros((context + horizon, features), dtype=bool)
-    for place in range(context + horizon):
-        row = origin - context + place
+    for index in range(context + horizon):
+        row = origin - context + index
         for feature in range(features):
             inside = panel.offset_N1[entity] <= row < panel.offset_N1[entity + 1]
-            mask[place, feature] = inside and not np.isnan(panel.value_RF[row, feature])
-            value[place, feature] = panel.value_RF[row, feature] if mask[place, feature] else 0.0
+            mask[index, feature] = inside and not np.isnan(panel.value_RF[row, feature])
+            value[index, feature] = panel.value_RF[row, feature] if mask[index, feature] else 0.0
     return {
         "past_BCF": value[:context],
         "past_known_BCF": mask[:context],
@@ -46,3 +49,9 @@ def plain_origins(panel: Panel, horizon: int, shortest: int) -> list[int]:
             if first + shortest <= origin <= past_end - horizon
         ]
     return out
+
+
+def in_order(windows: Windows, size: int) -> Iterator[Batch]:
+    """Yield all windows once, in batches of at most `size`."""
+    for first in range(0, len(windows), size):
+        yield windows.gather(windows.origins(np.arange(first, min(first + size, len(windows)))))

@@ -144,8 +144,8 @@ YEARS = pd.date_range("2000-12-31", "2019-12-31", freq="YE").to_numpy()
 )
 def test_a_time_out_of_all_proportion_is_not_the_last_one(slips: list[str], last: str) -> None:
     time = np.concatenate([WORKDAYS, np.array(slips, dtype="datetime64[us]")])
-    found = last_in_step(np.random.default_rng(0).permutation(np.tile(time, 2)))
-    assert found == np.datetime64(last)
+    result = last_in_step(np.random.default_rng(0).permutation(np.tile(time, 2)))
+    assert result == np.datetime64(last)
 
 
 def test_a_placeholder_of_long_ago_hides_no_slip() -> None:

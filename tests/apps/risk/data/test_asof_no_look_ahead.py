@@ -48,13 +48,13 @@ CONTENT = {
 PLACES = st.tuples(st.one_of(day, st.just("x"), st.none()), st.one_of(day, st.none(), st.just("x")))
 
 
-def _row(content: dict[str, Any], place: tuple[Any, Any]) -> dict[str, Any]:
-    time, known = (f"2024-01-0{part}" if isinstance(part, int) else part for part in place)
+def _row(content: dict[str, Any], index: tuple[Any, Any]) -> dict[str, Any]:
+    time, known = (f"2024-01-0{part}" if isinstance(part, int) else part for part in index)
     return {**content, "time": time, "at": known}
 
 
-def _known_later(place: tuple[Any, Any]) -> bool:
-    time, known = place
+def _known_later(index: tuple[Any, Any]) -> bool:
+    time, known = index
     since = known if isinstance(known, int) else time
     return isinstance(since, int) and since > TODAY
 
@@ -96,13 +96,13 @@ def test_what_is_known_later_changes_no_byte(
     early: list[Any], later: list[Any], other: list[Any], known: bool, order: Any
 ) -> None:
     columns = Columns(**ROLES, known=("due",) if known else (), known_at="at")
-    now = [_row(GOOD, (1, 1))] + [_row(content, place) for content, place in early if not _known_later(place)]
+    now = [_row(GOOD, (1, 1))] + [_row(content, index) for content, index in early if not _known_later(index)]
     worlds = []
     for future in (later, other):
         mixed = list(now)
-        for content, place in future:
-            assert _known_later(place)
-            mixed.insert(order.randint(0, len(mixed)), _row(content, place))
+        for content, index in future:
+            assert _known_later(index)
+            mixed.insert(order.randint(0, len(mixed)), _row(content, index))
         worlds.append(pd.DataFrame(mixed, columns=[*CONTENT, "time", "at"], dtype=object))
     first, second = (_output(table, columns) for table in worlds)
     event(f"output: {first is not None}, worlds differ: {not worlds[0].equals(worlds[1])}")

@@ -34,8 +34,8 @@ def names(*each: pd.DatetimeIndex) -> list[str]:
 
 
 def test_each_kind_is_recognised_in_the_company_of_all_others() -> None:
-    found = names(*(times(kind, 300 if kind != "quarterly" else 80, END, seed=1) for kind in KINDS))
-    assert found == [NAMES[kind] for kind in KINDS]
+    result = names(*(times(kind, 300 if kind != "quarterly" else 80, END, seed=1) for kind in KINDS))
+    assert result == [NAMES[kind] for kind in KINDS]
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_seconds_at_random_are_times_of_their_own() -> None:
 def test_a_named_calendar_takes_daily_series_that_keep_to_it() -> None:
     named = Days(WEEKDAYS.open_7, (np.datetime64("2024-07-04"),), "mine")
     daily, weekly = times("weekdays", 100, END, 0), times("weekly", 100, END, 0)
-    found = calendars_of(pasts(daily, weekly, times("every_day", 100, END, 0)), named)
-    assert [str(one) for one in found] == ["mine", "weekly on Friday", "every day"]
+    result = calendars_of(pasts(daily, weekly, times("every_day", 100, END, 0)), named)
+    assert [str(one) for one in result] == ["mine", "weekly on Friday", "every day"]
 
 
 def test_the_clock_is_the_most_frequent_time_of_the_day() -> None:

@@ -58,9 +58,9 @@ def test_days_are_summed_to_the_weeks_in_which_they_lie() -> None:
     panel = summed_to(panel_of(daily, weekly), FRIDAYS)
     assert (str(panel.axis.calendar), panel.entities) == ("weekly on Friday", ("d", "w"))
     wanted = daily.set_index(pd.to_datetime(daily["time"]))["gain"].resample("W-FRI").sum()
-    found_NK = last_values(panel, "gain", 15).value_NK
-    np.testing.assert_allclose(found_NK[0], wanted.iloc[-15:], rtol=1e-12)
-    np.testing.assert_array_equal(found_NK[1], weekly["gain"].iloc[-15:])
+    result_NK = last_values(panel, "gain", 15).value_NK
+    np.testing.assert_allclose(result_NK[0], wanted.iloc[-15:], rtol=1e-12)
+    np.testing.assert_array_equal(result_NK[1], weekly["gain"].iloc[-15:])
 
 
 def test_weekends_are_summed_to_the_monday_after_them() -> None:

@@ -35,11 +35,11 @@ def test_a_series_with_times_of_its_own_and_one_without_risk_stand_aside(
 
 
 def test_where_nobody_is_left_it_says_why(tmp_path_factory: pytest.TempPathFactory) -> None:
-    found = loaded(tmp_path_factory, series("flat", 1, 2.0), targets="gain")
+    result = loaded(tmp_path_factory, series("flat", 1, 2.0), targets="gain")
     with pytest.raises(
         InputError, match="no series of gain can be walked through its past: constant"
     ) as caught:
-        comparable(found, "gain", days=10)
+        comparable(result, "gain", days=10)
     assert caught.value.code == "backtest_empty"
 
 
@@ -47,9 +47,9 @@ def test_each_calendar_is_walked_by_itself_and_a_short_one_stands_aside(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     daily, weekly = series("daily", 1), series("weekly", 5)
-    found = loaded(tmp_path_factory, pd.concat([daily, weekly]), targets="gain")
-    panels, aside = comparable(found, "gain", days=20)
+    result = loaded(tmp_path_factory, pd.concat([daily, weekly]), targets="gain")
+    panels, aside = comparable(result, "gain", days=20)
     assert [panel.entities for panel in panels] == [("daily",)]
     assert aside == {"weekly": "backtest_short"}
-    (longest,), nobody = comparable(found, "gain", days=100)
+    (longest,), nobody = comparable(result, "gain", days=100)
     assert (longest.entities, nobody) == (("daily",), {})  # the walk itself says how many days there are

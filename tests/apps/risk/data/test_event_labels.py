@@ -16,8 +16,8 @@ NAN = float("nan")
 def read(
     cells: list[Any], dtype: Any = object, counts: list[bool] | None = None
 ) -> tuple[list[float], list[bool]]:
-    found = event_numbers(pd.Series(cells, dtype=dtype), np.array(counts or [True] * len(cells)))
-    return found.value_R.tolist(), found.bad_R.tolist()
+    result = event_numbers(pd.Series(cells, dtype=dtype), np.array(counts or [True] * len(cells)))
+    return result.value_R.tolist(), result.bad_R.tolist()
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_the_first_fault_of_a_row_counts() -> None:
     faults.add("entity_missing", "entity", _mask())
     faults.add("infinite", "target", _mask(1, 2))
     assert faults.number_R.tolist() == [0, 1, 2, 0]
-    assert faults.kinds == [("", ""), ("row_shape", ""), ("infinite", "target")]
+    assert faults.causes == [("", ""), ("row_shape", ""), ("infinite", "target")]
 
 
 def test_refused_rows_hold_what_was_written() -> None:

@@ -26,12 +26,12 @@ def test_values_of_one_window() -> None:
     features, entities = of_ragged()
     assert entities == ("a", "b", "d")
     # a as of day 4, three days back: target 2, missing, 4; seen 20, 30, missing
-    told = {
+    metadata = {
         name: value(features, name, 0)
         for name in features.names
         if name.startswith(("target", "seen", "age"))
     }
-    assert told == pytest.approx(
+    assert metadata == pytest.approx(
         {
             "target[-1]": 4.0,
             "target[-2]": NAN,

@@ -15,6 +15,7 @@ from apps.risk.data.forecasting_batches import ForecastingBatch, Layout, forecas
 from apps.risk.data.panel import Panel
 from apps.risk.data.windows import Windows, WindowStream
 from tests.apps.risk.data.panels import panel_of, ragged
+from tests.apps.risk.data.plain_windows import in_order
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -70,8 +71,8 @@ def ours(panel: Panel, layout: Layout, number_B: list[int], shortest: int = 2) -
     return forecasting_batch(windows.gather(windows.origins(np.array(number_B))), layout)
 
 
-def key(x: dict[str, torch.Tensor], place: int) -> tuple[int, int]:
-    return int(x["groups"][place, 0]), int(x["decoder_time_idx"][place, 0])
+def key(x: dict[str, torch.Tensor], index: int) -> tuple[int, int]:
+    return int(x["groups"][index, 0]), int(x["decoder_time_idx"][index, 0])
 
 
 def test_batches_are_those_of_their_own_data_set() -> None:
@@ -81,26 +82,26 @@ def test_batches_are_those_of_their_own_data_set() -> None:
     assert dataset.reals == [*layout.static_reals, *layout.known_reals, "target", *layout.observed]
     windows = Windows(panel, CONTEXT, HORIZON, shortest=2)
     x, _ = ours(panel, layout, list(range(len(windows))))
-    number = {key(x, place): place for place in range(len(windows))}
+    number = {key(x, index): index for index in range(len(windows))}
     assert len(number) == len(windows) == 10 + 5 + 7
-    items = [dataset[place] for place in range(len(dataset))]
+    items = [dataset[index] for index in range(len(dataset))]
     collated, _ = dataset._collate_fn(items)
     # theirs has windows with part of the past, too; those with all of it are the ones that there are here
     whole = [
-        place
-        for place in range(len(items))
-        if collated["encoder_lengths"][place] == x["encoder_lengths"][number[key(collated, place)]]
+        index
+        for index in range(len(items))
+        if collated["encoder_lengths"][index] == x["encoder_lengths"][number[key(collated, index)]]
     ]
-    assert sorted(key(collated, place) for place in whole) == sorted(number)
-    items = [items[place] for place in whole]
+    assert sorted(key(collated, index) for index in whole) == sorted(number)
+    items = [items[index] for index in whole]
     collated, _ = dataset._collate_fn(items)
     # batches in which all windows are whole, none is, and some are
     lengths = collated["encoder_lengths"]
     for chosen in (lengths == CONTEXT, lengths < 4, lengths > 0):
-        places = chosen.nonzero()[:, 0].tolist()
-        assert len(places) > 3
-        wanted, (y, weight) = dataset._collate_fn([items[place] for place in places])
-        x, (our_y, our_weight) = ours(panel, layout, [number[key(wanted, i)] for i in range(len(places))])
+        indices = chosen.nonzero()[:, 0].tolist()
+        assert len(indices) > 3
+        wanted, (y, weight) = dataset._collate_fn([items[index] for index in indices])
+        x, (our_y, our_weight) = ours(panel, layout, [number[key(wanted, i)] for i in range(len(indices))])
         assert set(x) == set(wanted)
         for name, value in wanted.items():
             assert x[name].dtype == value.dtype, name
@@ -146,7 +147,7 @@ def test_it_takes_what_their_data_set_refuses() -> None:
     rows = [ragged().assign(entity=lambda t, n=n: t["entity"] + str(n)) for n in range(2)]
     panel = panel_of(pd.concat(rows), as_of="2024-01-04", categories={"kind": ("x", "y")})
     layout, model = layout_of(panel, CONTEXT), network(theirs(table()))
-    for batch in (Windows(panel, CONTEXT, HORIZON).latest(), next(Windows(panel, CONTEXT, 2).in_order(9))):
+    for batch in (Windows(panel, CONTEXT, HORIZON).latest(), next(in_order(Windows(panel, CONTEXT, 2), 9))):
         x, (y, weight) = forecasting_batch(batch, layout)
         assert weight is not None
         assert weight.sum() == batch.label_known_BHT.sum()

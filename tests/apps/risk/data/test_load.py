@@ -44,8 +44,8 @@ def usual() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def value_of(loaded: Loaded, entity: str) -> list[float]:
-    place = loaded.panel.entities.index(entity)
-    begin, end = loaded.panel.offset_N1[place : place + 2]
+    index = loaded.panel.entities.index(entity)
+    begin, end = loaded.panel.offset_N1[index : index + 2]
     return [float(value) for value in loaded.panel.value_RF[begin:end, 0]]
 
 
@@ -164,13 +164,13 @@ def test_an_event_is_predicted_of_those_who_live_and_have_not_met_it() -> None:
         ]
     ).assign(told=DAYS[0], plan=1.0)
     panel = panel_of(table, columns, "2024-01-02")
-    found = event_refusals(panel, oldest=0)
-    assert {name: code for name, (code, _) in found.items()} == {
+    result = event_refusals(panel, oldest=0)
+    assert {name: code for name, (code, _) in result.items()} == {
         "gone": "event_happened",
         "next": "no_history",
         "old": "stale",
     }
-    assert found["old"][1] == "its last row lies 1 steps back, and at most 0 are allowed (data.oldest)"
+    assert result["old"][1] == "its last row lies 1 steps back, and at most 0 are allowed (data.oldest)"
     assert "old" not in event_refusals(panel)
 
 
@@ -222,8 +222,8 @@ def test_rows_of_the_future_do_not_exist_and_one_that_claims_to_be_known_is_set_
     future = rows("a", [9.0], ["2031-01-01"])
     loaded = load_panel(own(tmp_path, *usual(), future), "2024-01-04")
     assert (value_of(loaded, "a")[-1], loaded.checked.later) == (3.0, 1)
-    told = pd.concat([*usual(), future]).assign(told=DAYS[3])
-    claims = load_panel(own(tmp_path, told, known_at="told"))
+    metadata = pd.concat([*usual(), future]).assign(told=DAYS[3])
+    claims = load_panel(own(tmp_path, metadata, known_at="told"))
     assert list(claims.checked.rejected["code"]) == ["future_dated"]
 
 

@@ -116,13 +116,13 @@ def column(*cells: Any) -> pd.Series:
 
 def test_numbers_are_read_and_what_is_none_is_named() -> None:
     read = [*PLAIN, *WRITTEN]
-    found = numbers(column(*[cell for cell, _ in read], *NO_NUMBERS, *EMPTY, *UNCLEAR))
+    result = numbers(column(*[cell for cell, _ in read], *NO_NUMBERS, *EMPTY, *UNCLEAR))
     size, none, empty = len(read), len(NO_NUMBERS), len(EMPTY)
-    for place, (cell, number) in enumerate(read):
-        assert found.value_R[place] == number, cell
-    assert np.isnan(found.value_R[size:]).all()
-    assert found.bad_R.tolist() == [False] * size + [True] * none + [False] * (empty + len(UNCLEAR))
-    assert found.unclear_R.tolist() == [False] * (size + none + empty) + [True] * len(UNCLEAR)
+    for index, (cell, number) in enumerate(read):
+        assert result.value_R[index] == number, cell
+    assert np.isnan(result.value_R[size:]).all()
+    assert result.bad_R.tolist() == [False] * size + [True] * none + [False] * (empty + len(UNCLEAR))
+    assert result.unclear_R.tolist() == [False] * (size + none + empty) + [True] * len(UNCLEAR)
 
 
 @pytest.mark.parametrize(
@@ -147,18 +147,18 @@ def test_numbers_are_read_and_what_is_none_is_named() -> None:
 )
 def test_the_mark_that_is_named_holds_for_all_cells(decimal: str, wanted: dict[str, float | None]) -> None:
     for dtype in ("object", "str"):
-        found = numbers(pd.Series(list(wanted), dtype=dtype), decimal)
-        assert [None if math.isnan(value) else value for value in found.value_R] == list(wanted.values())
-        assert found.bad_R.tolist() == [value is None for value in wanted.values()]
-        assert not found.unclear_R.any()
+        result = numbers(pd.Series(list(wanted), dtype=dtype), decimal)
+        assert [None if math.isnan(value) else value for value in result.value_R] == list(wanted.values())
+        assert result.bad_R.tolist() == [value is None for value in wanted.values()]
+        assert not result.unclear_R.any()
 
 
 def test_a_point_is_doubtful_where_the_column_has_decimal_commas() -> None:
     cells = column("1.234", "0.5", "12.3456", "1,5", "-2.500", None)
     everything, none = np.ones(6, dtype=bool), np.zeros(6, dtype=bool)
-    found = numbers(cells)
-    assert found.contradicted_R(everything).tolist() == [True, False, False, False, True, False]
-    assert not found.contradicted_R(none).any()  # rows that are not there yet prove nothing
+    result = numbers(cells)
+    assert result.contradicted_R(everything).tolist() == [True, False, False, False, True, False]
+    assert not result.contradicted_R(none).any()  # rows that are not there yet prove nothing
     assert not numbers(column("1.234", "0.5", "1,234.5")).contradicted_R(np.ones(3, dtype=bool)).any()
 
 
@@ -178,24 +178,24 @@ def test_what_is_not_plain_is_counted_and_said() -> None:
     "dtype", ["int64", "Int64", "Float32", "float32", "bool", "boolean", "category", "str"]
 )
 def test_each_kind_of_column_gives_the_same_numbers(dtype: str) -> None:
-    found = numbers(pd.Series([1, 0, 1]).astype(dtype))
-    assert found.value_R.dtype == np.float64
-    assert found.value_R.tolist() == [1.0, 0.0, 1.0]
-    assert not found.bad_R.any()
+    result = numbers(pd.Series([1, 0, 1]).astype(dtype))
+    assert result.value_R.dtype == np.float64
+    assert result.value_R.tolist() == [1.0, 0.0, 1.0]
+    assert not result.bad_R.any()
 
 
 def test_missing_values_of_typed_columns_become_nan() -> None:
     for values in (pd.array([1, None], "Int64"), pd.array(["1", None], "str"), [1.0, None]):
-        found = numbers(pd.Series(values))
-        assert found.value_R[0] == 1.0
-        assert np.isnan(found.value_R[1])
-        assert not found.bad_R.any()
+        result = numbers(pd.Series(values))
+        assert result.value_R[0] == 1.0
+        assert np.isnan(result.value_R[1])
+        assert not result.bad_R.any()
 
 
 def test_dates_are_no_numbers() -> None:
-    found = numbers(pd.Series(pd.to_datetime(["2024-01-01", None])))
-    assert np.isnan(found.value_R).all()
-    assert found.bad_R.tolist() == [True, False]
+    result = numbers(pd.Series(pd.to_datetime(["2024-01-01", None])))
+    assert np.isnan(result.value_R).all()
+    assert result.bad_R.tolist() == [True, False]
 
 
 def test_nought_has_one_sign() -> None:
@@ -253,6 +253,6 @@ def test_text_columns_read_numbers_to_the_last_bit() -> None:
 
 def test_plain_cells_need_no_closer_look() -> None:
     """Of a million plain cells and one that is not, one alone is read slowly: the style of the others is plain."""
-    found = numbers(pd.Series(["1.25"] * 1000 + ["(1.25)"], dtype="str"))
-    assert found.style_R[-1] == Style.NEGATIVE
-    assert not found.style_R[:-1].any()
+    result = numbers(pd.Series(["1.25"] * 1000 + ["(1.25)"], dtype="str"))
+    assert result.style_R[-1] == Style.NEGATIVE
+    assert not result.style_R[:-1].any()

@@ -22,15 +22,15 @@ def book_of(*rows: tuple[str, int, float | None]) -> pd.DataFrame:
 def asked(table: pd.DataFrame, horizon: int, as_of: str | None = None) -> list[tuple[str, int, int, float]]:
     """(entity, row, day that is known last, whether it came)."""
     panel = panel_of(table, EVENT, as_of)
-    found = event_origins(panel, horizon)
-    days = panel.calendar_T[found.step_B].astype("datetime64[D]").astype(str)
-    names = [panel.entities[entity] for entity in found.entity_B]
+    result = event_origins(panel, horizon)
+    days = panel.calendar_T[result.step_B].astype("datetime64[D]").astype(str)
+    names = [panel.entities[entity] for entity in result.entity_B]
     return list(
         zip(
             names,
-            found.origin_B.tolist(),
+            result.origin_B.tolist(),
             [int(day[-2:]) for day in days],
-            found.event_B.tolist(),
+            result.event_B.tolist(),
             strict=True,
         )
     )
@@ -39,16 +39,16 @@ def asked(table: pd.DataFrame, horizon: int, as_of: str | None = None) -> list[t
 def test_outcomes_are_those_of_the_loan_book() -> None:
     book = generate_loan_book(borrowers=300, months=20, horizon=5, seed=3)
     panel = panel_of(book.table, book.columns)
-    found = event_origins(panel, book.horizon)
+    result = event_origins(panel, book.horizon)
     mine = pd.DataFrame(
         {
-            "borrower": np.array(panel.entities)[found.entity_B],
-            "month": panel.calendar_T[found.step_B],
-            "mine": found.event_B,
+            "borrower": np.array(panel.entities)[result.entity_B],
+            "month": panel.calendar_T[result.step_B],
+            "mine": result.event_B,
         }
     )
     both = book.truth.dropna(subset="outcome").merge(mine, on=["borrower", "month"], how="outer")
-    assert len(both) == len(found) > 3000
+    assert len(both) == len(result) > 3000
     assert (both["mine"] == both["outcome"]).all()
     assert 50 < both["mine"].sum() < 0.2 * len(both)
 
@@ -97,7 +97,7 @@ def test_the_as_of_date_ends_what_is_known() -> None:
     assert asked(table, 9) == []
 
 
-def test_impossible_wishes() -> None:
+def test_impossible_requests() -> None:
     panel = panel_of(book_of(("a", 1, 0.0)), EVENT)
     with pytest.raises(ValueError, match="wanted a horizon of 1 or more and an event, got 0, default"):
         event_origins(panel, 0)
@@ -107,9 +107,9 @@ def test_impossible_wishes() -> None:
 
 
 def test_some_of_them() -> None:
-    found = event_origins(panel_of(book_of(*(("a", day, 0.0) for day in (1, 2, 3))), EVENT), 1)
-    assert len(found) == 2
-    assert found.where(np.array([False, True])).origin_B.tolist() == [2]
+    result = event_origins(panel_of(book_of(*(("a", day, 0.0) for day in (1, 2, 3))), EVENT), 1)
+    assert len(result) == 2
+    assert result.where(np.array([False, True])).origin_B.tolist() == [2]
 
 
 def test_a_table_that_can_tell_of_no_outcome_says_why() -> None:

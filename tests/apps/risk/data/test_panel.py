@@ -56,7 +56,7 @@ def test_a_category_that_training_did_not_have_gets_the_reserved_code() -> None:
     assert panel.categories["kind"] == ("y", "x", "never")
 
 
-def test_rows_ahead_are_told_from_the_past() -> None:
+def test_rows_ahead_are_distinguished_from_the_past() -> None:
     panel = panel_of(ragged(), as_of="2024-01-03")
     assert panel.entities == ("a", "b", "d")
     assert panel.past_N.tolist() == [3, 1, 2]

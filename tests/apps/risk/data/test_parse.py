@@ -52,16 +52,16 @@ def column(*cells: Any) -> pd.Series:
 def test_times_are_read_as_written() -> None:
     parsed = times(column(*[cell for cell, _, _ in TIMES]))
     assert parsed.wall_R.dtype == np.dtype("datetime64[us]")
-    for place, (cell, wall, kind) in enumerate(TIMES):
-        assert parsed.wall_R[place] == np.datetime64(wall), cell
+    for index, (cell, wall, kind) in enumerate(TIMES):
+        assert parsed.wall_R[index] == np.datetime64(wall), cell
         offset = 0 if kind == NAIVE else 60 * kind
-        assert (parsed.aware_R[place], parsed.offset_R[place]) == (kind != NAIVE, offset), cell
-        assert parsed.instant_R[place] == np.datetime64(wall) - np.timedelta64(offset, "s"), cell
+        assert (parsed.aware_R[index], parsed.offset_R[index]) == (kind != NAIVE, offset), cell
+        assert parsed.instant_R[index] == np.datetime64(wall) - np.timedelta64(offset, "s"), cell
     assert not parsed.bad_R.any()
     assert not parsed.empty_R.any()
 
 
-def test_what_is_no_time_is_told_from_what_is_empty() -> None:
+def test_what_is_no_time_is_distinguished_from_what_is_empty() -> None:
     parsed = times(column(*NO_TIMES, *EMPTY))
     assert np.isnat(parsed.wall_R).all()
     assert parsed.bad_R.tolist() == [True] * len(NO_TIMES) + [False] * len(EMPTY)

@@ -20,36 +20,36 @@ def placed(*each: pd.DatetimeIndex, past_N: list[int] | None = None) -> Placed:
 def test_a_row_on_a_closed_day_takes_the_nearest_gap_before_it_and_none_is_lost() -> None:
     days = pd.bdate_range("2024-01-01", "2024-03-29").delete(30)  # Monday, 12 February is closed
     saturday = days.insert(39, pd.Timestamp("2024-02-24"))  # between Friday and Monday
-    found = placed(saturday)
-    assert found.axes[0].calendar == WEEKDAYS
+    result = placed(saturday)
+    assert result.axes[0].calendar == WEEKDAYS
     raw_R = WEEKDAYS.steps(saturday.to_numpy().astype("datetime64[us]"))
-    assert (np.diff(found.slot_R) > 0).all()
-    np.testing.assert_array_equal(found.slot_R[39:], raw_R[39:])  # the Saturday has Friday's step
-    np.testing.assert_array_equal(found.slot_R[30:39], raw_R[30:39] - 1)  # up to the closed Monday
-    np.testing.assert_array_equal(found.slot_R[:30], raw_R[:30])
+    assert (np.diff(result.slot_R) > 0).all()
+    np.testing.assert_array_equal(result.slot_R[39:], raw_R[39:])  # the Saturday has Friday's step
+    np.testing.assert_array_equal(result.slot_R[30:39], raw_R[30:39] - 1)  # up to the closed Monday
+    np.testing.assert_array_equal(result.slot_R[:30], raw_R[:30])
 
 
 def test_rows_ahead_move_on_and_never_touch_the_past() -> None:
     days = pd.bdate_range("2024-01-01", periods=40)
     saturday = days.insert(35, pd.Timestamp("2024-02-17"))
     past = placed(days[:30], past_N=[30])
-    found = placed(saturday, past_N=[30])
-    np.testing.assert_array_equal(found.slot_R[:30], past.slot_R)
-    assert (np.diff(found.slot_R) > 0).all()
+    result = placed(saturday, past_N=[30])
+    np.testing.assert_array_equal(result.slot_R[:30], past.slot_R)
+    assert (np.diff(result.slot_R) > 0).all()
 
 
 def test_series_of_one_calendar_agree_on_its_steps_whenever_they_begin() -> None:
     days = pd.bdate_range("2020-01-01", periods=300)
-    found = placed(days, days[100:], days[:50])
-    assert found.axis_N.tolist() == [0, 0, 0]
-    np.testing.assert_array_equal(found.slot_R[300:500], found.slot_R[100:300])
-    np.testing.assert_array_equal(found.step_R[300:500], np.arange(100, 300))
+    result = placed(days, days[100:], days[:50])
+    assert result.axis_N.tolist() == [0, 0, 0]
+    np.testing.assert_array_equal(result.slot_R[300:500], result.slot_R[100:300])
+    np.testing.assert_array_equal(result.step_R[300:500], np.arange(100, 300))
 
 
 def test_days_on_which_no_series_has_a_row_are_no_steps_of_the_axis() -> None:
     days = pd.bdate_range("2024-01-01", periods=30).delete([7, 20])
-    found = placed(days)
-    assert (len(found.axes[0].slot_T), found.axes[0].known) == (28, 28)
+    result = placed(days)
+    assert (len(result.axes[0].slot_T), result.axes[0].known) == (28, 28)
     hours = pd.date_range("2024-01-01", periods=200, freq="h").delete([7, 20])
     assert len(placed(hours).axes[0].slot_T) == 200  # a missing hour is a gap
 
@@ -64,10 +64,10 @@ def test_mostly_empty_or_crowded_rules_give_times_of_their_own() -> None:
 
 def test_a_table_of_its_own_times_lists_them() -> None:
     time_R = np.array(["2024-01-05", "2024-01-08", "2024-01-05"], dtype="datetime64[us]")
-    found = listed(time_R, time_R, np.array([True, False, True]), 2)
-    assert found.step_R.tolist() == [0, 1, 0]
-    assert found.axes[0].known == 1
-    np.testing.assert_array_equal(found.axes[0].times_T, time_R[:2])
+    result = listed(time_R, time_R, np.array([True, False, True]), 2)
+    assert result.step_R.tolist() == [0, 1, 0]
+    assert result.axes[0].known == 1
+    np.testing.assert_array_equal(result.axes[0].times_T, time_R[:2])
 
 
 def test_each_part_of_a_panel_has_one_calendar() -> None:

@@ -13,7 +13,7 @@ COLUMNS = Columns(targets=("target",), event="default", observed=("seen",), know
 
 
 def _rows(entity: str, values: list[float | None], first: int = 1) -> pd.DataFrame:
-    times = [f"2024-01-{first + place:02d}" for place in range(len(values))]
+    times = [f"2024-01-{first + index:02d}" for index in range(len(values))]
     return pd.DataFrame(
         {"entity": entity, "time": times, "target": values, "default": 0, "seen": 1.0, "due": 1.0}
     )
@@ -34,8 +34,8 @@ AS_OF = "2024-01-04"
 
 
 def test_each_reason_has_its_sentence() -> None:
-    found = refusals(panel_of(TABLE, COLUMNS, AS_OF), shortest=2, oldest=1)
-    assert found == {
+    result = refusals(panel_of(TABLE, COLUMNS, AS_OF), shortest=2, oldest=1)
+    assert result == {
         "empty": ("all_missing", "it has no value from which target could be forecast"),
         "flat": (
             "constant",
@@ -51,13 +51,13 @@ def test_each_reason_has_its_sentence() -> None:
 
 
 def test_limits_can_be_eased() -> None:
-    found = refusals(panel_of(TABLE, COLUMNS, AS_OF), shortest=1)
-    assert list(found) == ["empty", "flat", "planned"]
+    result = refusals(panel_of(TABLE, COLUMNS, AS_OF), shortest=1)
+    assert list(result) == ["empty", "flat", "planned"]
 
 
 def test_an_event_that_never_happened_is_no_constant_series() -> None:
-    found = refusals(panel_of(TABLE, COLUMNS, AS_OF), shortest=1, label="default")
-    assert list(found) == ["planned"]
+    result = refusals(panel_of(TABLE, COLUMNS, AS_OF), shortest=1, label="default")
+    assert list(result) == ["planned"]
 
 
 def test_only_the_past_counts() -> None:

@@ -31,21 +31,21 @@ def test_columns_in_another_order_and_others_beside_them_are_put_right() -> None
     )
     table = TABLE.assign(extra=7.0, more=8.0, region="r", size=9.0)
     panel = panel_of(table, wider)
-    found, wanted = select(panel, OTHER, {"kind": ("x", "y", "z")}), panel_of(TABLE)
-    assert found.columns == COLUMNS  # the key is this table's own
-    assert np.array_equal(found.value_RF, wanted.value_RF)
-    assert found.value_RF.flags.c_contiguous
-    assert np.array_equal(found.code_NS, wanted.code_NS)
-    assert np.array_equal(found.number_NM, wanted.number_NM)
-    assert found.entities == wanted.entities
+    result, wanted = select(panel, OTHER, {"kind": ("x", "y", "z")}), panel_of(TABLE)
+    assert result.columns == COLUMNS  # the key is this table's own
+    assert np.array_equal(result.value_RF, wanted.value_RF)
+    assert result.value_RF.flags.c_contiguous
+    assert np.array_equal(result.code_NS, wanted.code_NS)
+    assert np.array_equal(result.number_NM, wanted.number_NM)
+    assert result.entities == wanted.entities
 
 
 def test_codes_are_those_of_the_training() -> None:
     panel = panel_of(TABLE)  # x 1, y 2, z 3
-    found = select(panel, OTHER, {"kind": ("z", "w")})
+    result = select(panel, OTHER, {"kind": ("z", "w")})
     assert panel.code_NS[:, 0].tolist() == [2, 3]
-    assert found.code_NS[:, 0].tolist() == [0, 1]  # y was not there, z is the first
-    assert found.categories == {"kind": ("z", "w")}
+    assert result.code_NS[:, 0].tolist() == [0, 1]  # y was not there, z is the first
+    assert result.categories == {"kind": ("z", "w")}
 
 
 def test_the_rows_of_the_same_features_are_not_copied() -> None:

@@ -94,11 +94,11 @@ def test_cells_that_break_a_column_come_through_as_written(tmp_path: Path) -> No
 def test_a_word_is_read_alike_whatever_the_rows_below_it_are(tmp_path: Path) -> None:
     """True and false are words: were a column of them another type, later rows would change earlier ones."""
     rows = "a,2024-01-01,1,true,0,x\n"
-    found = [
+    result = [
         read_table(write(tmp_path / f"{len(more)}.csv", HEADER + rows + more), COLUMNS)["loss"].tolist()[:1]
         for more in ("", "b,2024-01-01,1,2.5,0,x\n")
     ]
-    assert found[0] == found[1]
+    assert result[0] == result[1]
 
 
 def test_lines_that_cannot_be_split_keep_their_places(tmp_path: Path) -> None:
@@ -140,9 +140,9 @@ def test_parquet_files_and_folders_give_the_same_rows(tmp_path: Path) -> None:
     _frame().to_parquet(tmp_path / "t.parquet")
     assert plain(read_table(str(tmp_path / "t.parquet"), COLUMNS)) == WANTED
     folder = tmp_path / "parts"
-    for place in (0, 1):
-        (folder / f"year={place}").mkdir(parents=True)
-        _frame().iloc[[place]].to_parquet(folder / f"year={place}" / "part.parquet")
+    for index in (0, 1):
+        (folder / f"year={index}").mkdir(parents=True)
+        _frame().iloc[[index]].to_parquet(folder / f"year={index}" / "part.parquet")
     (folder / "_SUCCESS").write_text("")
     frame = read_table(str(folder), COLUMNS)
     assert plain(frame) == WANTED

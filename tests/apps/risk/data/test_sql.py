@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 
 from apps.risk.data.columns import Columns
 from apps.risk.data.contracts import check
-from apps.risk.data.sql import read_sql, show, told
+from apps.risk.data.sql import driver_message, read_sql, show
 from core.errors import InputError
 from tests.apps.risk.postgres import PASSWORD, free_port, postgres_server
 
@@ -195,7 +195,7 @@ def test_credentials_are_masked_as_wholes_and_words_stay(
     user: str, password: str, said: str, shown: str
 ) -> None:
     error = sa.exc.OperationalError("select 1", {}, Exception(f"{said}\nsecond line {password}"))
-    assert told(error, URL.create("postgresql", user, password, "host")) == shown
+    assert driver_message(error, URL.create("postgresql", user, password, "host")) == shown
 
 
 def test_credentials_come_from_the_environment_a_password_file_and_a_service_file(

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from apps.risk.data.panel import Panel, take
 from apps.risk.data.windows import Batch, Windows, WindowStream, draw, stretch
 from tests.apps.risk.data.panels import frame, panel_of, ragged
-from tests.apps.risk.data.plain_windows import plain_origins, plain_window
+from tests.apps.risk.data.plain_windows import in_order, plain_origins, plain_window
 
 
 def long_panel(lengths: tuple[int, ...], as_of: str | None = None) -> Panel:
@@ -29,13 +29,13 @@ def long_panel(lengths: tuple[int, ...], as_of: str | None = None) -> Panel:
 
 
 def compare(panel: Panel, batch: Batch, context: int, horizon: int) -> None:
-    for place, (entity, origin) in enumerate(
+    for index, (entity, origin) in enumerate(
         zip(batch.entity_B.tolist(), batch.origin_B.tolist(), strict=True)
     ):
         wanted = plain_window(panel, entity, origin, context, horizon)
         assert set(wanted) == set(Batch._fields)
         for name, value in wanted.items():
-            np.testing.assert_array_equal(getattr(batch, name)[place].numpy(), value, err_msg=name)
+            np.testing.assert_array_equal(getattr(batch, name)[index].numpy(), value, err_msg=name)
 
 
 @pytest.mark.slow
@@ -54,7 +54,7 @@ def test_windows_agree_with_the_plain_twin(lengths: list[int], context: int, hor
     origins = plain_origins(panel, horizon, shortest)
     assert windows.origins(np.arange(len(windows))).tolist() == origins
     assert len(windows) == len(origins)
-    batches = list(windows.in_order(3))
+    batches = list(in_order(windows, 3))
     assert [origin for batch in batches for origin in batch.origin_B.tolist()] == origins
     for batch in batches:
         compare(panel, batch, context, horizon)
@@ -93,7 +93,7 @@ def test_a_panel_of_nobody_has_no_window() -> None:
     nobody = take(long_panel((3, 4)), np.array([False, False]))
     windows = Windows(nobody, 3, 2)
     assert len(windows) == 0
-    assert list(windows.in_order(4)) == []
+    assert list(in_order(windows, 4)) == []
     assert windows.latest().past_BCF.shape == (0, 3, 3)
 
 
@@ -108,11 +108,11 @@ def test_stretches_agree_with_rows_taken_one_by_one(length: int) -> None:
     value_RF = torch.arange(14.0).view(7, 2)
     first_B = torch.tensor([-3, 0, 2, 4, 6, -1])
     out = stretch(value_RF, first_B, length)
-    for place, first in enumerate(first_B.tolist()):
+    for index, first in enumerate(first_B.tolist()):
         for step in range(length):
             row = first + step
             if 0 <= row < 7:
-                assert torch.equal(out[place, step], value_RF[row]), (first, step)
+                assert torch.equal(out[index, step], value_RF[row]), (first, step)
 
 
 def test_draws_depend_on_seed_and_number_alone() -> None:

@@ -56,7 +56,7 @@ def test_nothing_to_judge_is_refused(actual: np.ndarray, mask: np.ndarray | None
         counted(actual, mask)
 
 
-def test_shapes_that_differ_are_told() -> None:
+def test_shapes_that_differ_are_reported() -> None:
     with pytest.raises(ValueError, match=r"wanted equal: actual \(3,\), forecast \(4,\)"):
         counted(np.ones(3), forecast=np.ones(4))
     with pytest.raises(ValueError, match=r"wanted equal: actual \(3,\), quantile \(2,\)"):

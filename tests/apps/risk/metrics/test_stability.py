@@ -27,20 +27,20 @@ def plain(reference: list[float], current: list[float]) -> float:
 def test_numeric_by_hand() -> None:
     reference = np.arange(1.0, 101.0)
     current = np.concatenate([np.full(70, 5.0), np.full(30, 1000.0)])
-    found = numeric_stability(reference, current, bins=4)
-    assert found.bins == ("≤ 25", "≤ 50", "≤ 75", "> 75")
-    assert found.psi == pytest.approx(plain([25, 25, 25, 25], [70, 0, 0, 30]))
-    assert found.psi == pytest.approx(found.part_K.sum())
-    assert found.reference_share_K == pytest.approx([0.25] * 4)
-    assert found.current_share_K == pytest.approx([70.5 / 102, 0.5 / 102, 0.5 / 102, 30.5 / 102])
+    result = numeric_stability(reference, current, bins=4)
+    assert result.bins == ("≤ 25", "≤ 50", "≤ 75", "> 75")
+    assert result.psi == pytest.approx(plain([25, 25, 25, 25], [70, 0, 0, 30]))
+    assert result.psi == pytest.approx(result.part_K.sum())
+    assert result.reference_share_K == pytest.approx([0.25] * 4)
+    assert result.current_share_K == pytest.approx([70.5 / 102, 0.5 / 102, 0.5 / 102, 30.5 / 102])
 
 
 def test_categorical_by_hand() -> None:
     reference = np.array(["a"] * 6 + ["b"] * 4, dtype=object)
     current = np.array(["b"] * 3 + ["new"] * 5 + [None, NAN], dtype=object)
-    found = categorical_stability(reference, current)
-    assert found.bins == ("a", "b", "new", MISSING)
-    assert found.psi == pytest.approx(plain([6, 4, 0, 0], [0, 3, 5, 2]))
+    result = categorical_stability(reference, current)
+    assert result.bins == ("a", "b", "new", MISSING)
+    assert result.psi == pytest.approx(plain([6, 4, 0, 0], [0, 3, 5, 2]))
 
 
 def test_categories_may_be_numbers_or_text_arrays() -> None:
@@ -54,19 +54,19 @@ def test_missing_is_a_bin_where_either_side_has_it() -> None:
     values = np.arange(20.0)
     assert MISSING not in numeric_stability(values, values).bins
     gone = np.where(values < 10, NAN, values)
-    for found in (numeric_stability(values, gone, 2), numeric_stability(gone, values, 2)):
-        assert found.bins[-1] == MISSING
-        assert found.psi > 0.25
+    for result in (numeric_stability(values, gone, 2), numeric_stability(gone, values, 2)):
+        assert result.bins[-1] == MISSING
+        assert result.psi > 0.25
     assert numeric_stability(values, gone, 2).psi == pytest.approx(plain([10, 10, 0], [0, 10, 10]))
     all_gone = numeric_stability(values, np.full(5, NAN), 2)
     assert all_gone.psi == pytest.approx(plain([10, 10, 0], [0, 0, 5]))
 
 
-def test_ties_make_fewer_bins_and_a_pile_at_the_end_is_told_from_what_lies_beyond() -> None:
+def test_ties_make_fewer_bins_and_a_pile_at_the_end_is_distinguished_from_what_lies_beyond() -> None:
     reference = np.repeat([0.0, 1.0, 7.0], [60, 20, 20])
-    found = numeric_stability(reference, reference)
-    assert found.bins[1:] == ("≤ 0", "≤ 1", "≤ 7", "> 7")
-    assert found.psi == 0.0
+    result = numeric_stability(reference, reference)
+    assert result.bins[1:] == ("≤ 0", "≤ 1", "≤ 7", "> 7")
+    assert result.psi == 0.0
     below, above = reference - 1e-9, np.where(reference == 7.0, 8.0, reference)
     assert numeric_stability(reference, np.where(reference == 0.0, below, reference)).psi > 0.25
     assert numeric_stability(reference, above).psi > 0.25
@@ -91,10 +91,10 @@ def test_it_is_never_negative_zero_for_itself_and_symmetric(reference: list[str]
 def test_without_a_move_it_is_as_large_as_its_law_says() -> None:
     # Yurdakul & Naranjo 2020: PSI / (1/N + 1/M) is chi-squared with K - 1 degrees of freedom, mean K - 1
     generator = np.random.default_rng(0)
-    found = [
+    result = [
         numeric_stability(generator.normal(size=2000), generator.normal(size=1000)).psi for _ in range(200)
     ]
-    assert np.mean(found) == pytest.approx(9 * (1 / 2000 + 1 / 1000), rel=0.15)
+    assert np.mean(result) == pytest.approx(9 * (1 / 2000 + 1 / 1000), rel=0.15)
     moved = numeric_stability(generator.normal(size=2000), generator.normal(0.5, size=1000))
     assert moved.psi > 0.2
 

@@ -12,7 +12,6 @@ from apps.risk.data.contracts import check
 from apps.risk.data.history import history_NT, known_until
 from apps.risk.data.panel import Panel, build_panel, part
 from apps.risk.data.samples import load_sample
-from apps.risk.models import historical_simulation as plain
 from apps.risk.models.baselines import (
     BASELINES,
     FilteredHistoricalSimulation,
@@ -22,6 +21,7 @@ from apps.risk.models.baselines import (
 )
 from apps.risk.models.forecast import tail_errors, tail_of
 from apps.risk.models.garch import walk_gjr
+from tests.apps.risk.models import plain_simulation as plain
 
 LEVELS = np.array([0.01, 0.05, 0.5, 0.95])
 COLUMNS = Columns(targets=("target",))
@@ -177,7 +177,9 @@ def test_the_usual_paths_leave_an_error_of_two_percent(name: str) -> None:
     """Of the ten-day 1 % VaR of real returns; it was 6.5 % with a thousand paths."""
     table = load_sample("markets").table.pivot(index="date", columns="asset", values="return")
     model = BASELINES[name]()
-    found = model.forecast(panel(table[["S&P 500"]].to_numpy()[-2000:].T), "target", 10, model.usual_paths, 0)
-    sum_SN = found.path_SNH.sum(axis=2)
+    result = model.forecast(
+        panel(table[["S&P 500"]].to_numpy()[-2000:].T), "target", 10, model.usual_paths, 0
+    )
+    sum_SN = result.path_SNH.sum(axis=2)
     assert model.drawn
     assert tail_errors(sum_SN).var_NL[0, 0] < 0.02 * abs(tail_of(sum_SN).var_NL[0, 0])

@@ -12,8 +12,8 @@ from core.errors import InputError
 
 
 def test_baselines_need_no_folder_and_keep_their_order() -> None:
-    found = candidates(["gjr_garch", "historical_simulation", "gjr_garch"], Path("nowhere"), every=5)
-    assert list(found.items()) == [
+    result = candidates(["gjr_garch", "historical_simulation", "gjr_garch"], Path("nowhere"), every=5)
+    assert list(result.items()) == [
         ("gjr_garch", GjrGarch(every=5)),
         ("historical_simulation", HistoricalSimulation()),
     ]
@@ -23,8 +23,8 @@ def test_baselines_need_no_folder_and_keep_their_order() -> None:
 
 
 def test_a_trained_model_comes_from_the_folder() -> None:
-    found = candidates(["riskformer"], None, "cpu")
-    assert found["riskformer"].name == "riskformer"
+    result = candidates(["riskformer"], None, "cpu")
+    assert result["riskformer"].name == "riskformer"
 
 
 def test_a_folder_without_the_model_is_refused(tmp_path: Path) -> None:

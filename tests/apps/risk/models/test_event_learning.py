@@ -111,7 +111,7 @@ def test_each_weight_that_is_trained_has_a_gradient() -> None:
     """Without one, processes that train together fail in their second step."""
     some = source(hidden=0.0)
     lesson = some.lesson(0, np.arange(40), 3)
-    module = event_learning.Foretelling(
+    module = event_learning.EventTraining(
         begin(code_counts(windows().panel, latest=True), None), TRAINER, sum(some.keep_V)
     )
     module.training_step(lesson, 0).backward()

@@ -74,11 +74,11 @@ def test_what_is_hidden_costs_little_and_changes_nothing_else(every: int) -> Non
     rows = rows_of_clients(7)
     hidden_KV = torch.tensor([[False, False, False], [True, False, False], [False, True, True]])
     with torch.inference_mode():
-        found_KG = net.logits_without(rows, hidden_KV)
+        result_KG = net.logits_without(rows, hidden_KV)
         plain_KG = torch.stack([net.logits(without(rows, hidden_V.repeat(7)), V) for hidden_V in hidden_KV])
-    assert found_KG.shape == (3, 7)
-    assert torch.allclose(found_KG, plain_KG, atol=1e-6)
-    assert all((found_KG[0] - found_KG[k]).abs().max() > 0.01 for k in (1, 2))
+    assert result_KG.shape == (3, 7)
+    assert torch.allclose(result_KG, plain_KG, atol=1e-6)
+    assert all((result_KG[0] - result_KG[k]).abs().max() > 0.01 for k in (1, 2))
 
 
 def test_layers_before_rows_meet_look_twice_however_much_is_hidden() -> None:

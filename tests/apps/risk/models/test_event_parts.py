@@ -50,9 +50,9 @@ class Latest(OfLatest):
 def test_each_entity_is_asked_of_its_latest_window_and_an_unknown_one_has_its_reason() -> None:
     rows = [("a", 1, 0.9, None, None, None, None), ("a", 2, 0.25, None, None, None, None)]
     panel = panel_of(frame(*rows, ("b", 2, None, None, None, None, None)))
-    found = Latest(Past(2, 1)).forecast_event(panel)
-    assert found.pd_N.tolist() == [0.25, 0.0]
-    assert found.reason_N == ("", "all_missing")
+    result = Latest(Past(2, 1)).forecast_event(panel)
+    assert result.pd_N.tolist() == [0.25, 0.0]
+    assert result.reason_N == ("", "all_missing")
 
 
 def test_one_known_value_of_any_kind_is_something() -> None:
@@ -63,9 +63,9 @@ def test_one_known_value_of_any_kind_is_something() -> None:
         (None, None, None, "x", None),
         (*nothing[:4], 30),
     ]
-    rows = [(f"e{place}", 1, *way) for place, way in enumerate([nothing, *ways])]
-    found = blank(Past(2, 1).latest(panel_of(frame(*rows))))
-    assert found == ("all_missing", "", "", "", "")
+    rows = [(f"e{index}", 1, *way) for index, way in enumerate([nothing, *ways])]
+    result = blank(Past(2, 1).latest(panel_of(frame(*rows))))
+    assert result == ("all_missing", "", "", "", "")
 
 
 def test_the_largest_reasons_come_first_and_only_what_raises_counts() -> None:
@@ -80,8 +80,8 @@ def test_tensors_are_read_as_written_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "card.safetensors"
     given = {"x": torch.tensor([1.0, torch.inf], dtype=torch.float64), "e": torch.zeros(0)}
     write_tensors(path, given)
-    found = read_tensors(path)
-    assert all(torch.equal(found[name], given[name]) for name in given)
+    result = read_tensors(path)
+    assert all(torch.equal(result[name], given[name]) for name in given)
     path.write_bytes(path.read_bytes()[:-3])
     for broken in (path, tmp_path / "absent.safetensors"):
         with pytest.raises(

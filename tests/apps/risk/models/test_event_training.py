@@ -50,7 +50,7 @@ def test_the_champion_has_the_least_loss_of_all(folder: Path) -> None:
     models, champion, figures = fitted(folder)
     assert isinstance(models["scorecard"], ScorecardEvent)
     assert isinstance(models["boosting"], BoostingEvent)
-    losses = {name: told["log_loss"] for name, told in figures["development"]["models"].items()}
+    losses = {name: metadata["log_loss"] for name, metadata in figures["development"]["models"].items()}
     assert losses[champion] == min(losses.values())
     assert losses["scorecard"] != losses["boosting"]
     assert figures["champion"] == champion
@@ -94,24 +94,24 @@ def test_parts_by_date_leave_out_what_was_not_known_yet(monkeypatch: pytest.Monk
     monkeypatch.setattr(event_training, "FEWEST", 2)
     steps = [step for step in range(8) for _ in range(4)]
     given = some(steps, [0, 1, 0, 1] * 8, [0] * 32)
-    found = part(given, whole(), horizon=3)
-    assert found.by == "date"
-    assert set(given.step_B[found.choose_N]) == {6, 7}
+    result = part(given, whole(), horizon=3)
+    assert result.by == "date"
+    assert set(given.step_B[result.choose_N]) == {6, 7}
     # what was asked on date 3 was known on date 6, what was asked later was not
-    assert set(given.step_B[found.learn_N]) == {0, 1, 2, 3}
+    assert set(given.step_B[result.learn_N]) == {0, 1, 2, 3}
 
 
 def test_parts_by_entity_where_there_is_one_date(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_training, "FEWEST", 2)
     entities = len(whole().entities)
     given = some([0] * entities, [0, 1] * (entities // 2))
-    found = part(given, whole(), horizon=1)
-    assert found.by == "entity"
-    assert (found.learn_N ^ found.choose_N).all()
-    assert found.choose_N.mean() == pytest.approx(0.2, abs=0.08)
+    result = part(given, whole(), horizon=1)
+    assert result.by == "entity"
+    assert (result.learn_N ^ result.choose_N).all()
+    assert result.choose_N.mean() == pytest.approx(0.2, abs=0.08)
     keep = np.arange(entities) % 2 == 0
     half = part(some([0] * keep.sum(), [0, 1] * (int(keep.sum()) // 2)), take(whole(), keep), horizon=1)
-    assert np.array_equal(half.choose_N, found.choose_N[keep])  # the others in the table do not matter
+    assert np.array_equal(half.choose_N, result.choose_N[keep])  # the others in the table do not matter
 
 
 def test_a_name_has_one_part() -> None:
@@ -138,9 +138,9 @@ def test_many_dates_of_few_clients_want_a_stronger_penalty() -> None:
         [0] * 1500, np.repeat(event_C, 10).astype(int).tolist(), np.repeat(np.arange(150), 10).tolist()
     )
     assert strength_of(np.repeat(x_C, 10, axis=0), dates, names, 0) == 0.01
-    # one date each, and all is told by one number
-    told = some([0] * 3000, [0, 1] * 1500)
-    assert strength_of(np.tile([[0.0], [1.0]], (1500, 1)), told, ["x"], 0) == 1.0
+    # one date each, and one number says all
+    metadata = some([0] * 3000, [0, 1] * 1500)
+    assert strength_of(np.tile([[0.0], [1.0]], (1500, 1)), metadata, ["x"], 0) == 1.0
     few = some([0] * 30, [1] * 5 + [0] * 25)
     assert strength_of(np.zeros((30, 1)), few, ["x"], 0) == 1.0
 

@@ -24,11 +24,11 @@ def batch_of_ragged() -> Batch:
 
 def test_each_variable_is_a_row_with_its_values() -> None:
     batch = batch_of_ragged()
-    rows, place_BT = rows_of(batch, COLUMNS)
+    rows, index_BT = rows_of(batch, COLUMNS)
     V = len(VARIABLES)
     assert rows.past_BC.shape == (3 * V, C)
     assert rows.kind_B.tolist() == [Kind.TARGET, Kind.OBSERVED, Kind.KNOWN, Kind.STATIC] * 3
-    assert place_BT.tolist() == [[0], [4], [8]]
+    assert index_BT.tolist() == [[0], [4], [8]]
     # c has no row yet
     # entity a as of day 4: target 1, 2, missing, 4; seen 10, 20, 30, missing; due on to day 4 and missing ahead
     assert rows.past_BC[:4].tolist() == [
@@ -74,10 +74,10 @@ def test_targets_alone_have_no_groups() -> None:
     columns = Columns()
     panel = panel_of(ragged()[["entity", "time", "target"]], columns)
     batch = Windows(panel, C, H).latest()
-    rows, place_BT = rows_of(batch, columns)
+    rows, index_BT = rows_of(batch, columns)
     assert rows.group_B is None
     assert torch.equal(rows.past_BC, batch.past_BCF[:, :, 0])
-    assert place_BT.tolist() == [[0], [1], [2], [3]]
+    assert index_BT.tolist() == [[0], [1], [2], [3]]
     related, _ = rows_of(batch, columns, torch.tensor([0, 0, 1, 1]))
     assert related.group_B is not None
     assert related.group_B.tolist() == [0, 0, 1, 1]
@@ -145,9 +145,9 @@ def test_a_network_takes_the_rows_and_hears_each_of_them() -> None:
     net = RiskFormer(size, code_counts(panel)).eval()
     levels = learn_levels(many())
     with torch.inference_mode():
-        rows, place_BT = rows_of(Windows(panel, C, H).latest(), COLUMNS, levels=levels)
-        found = net(rows)
+        rows, index_BT = rows_of(Windows(panel, C, H).latest(), COLUMNS, levels=levels)
+        result = net(rows)
         moved = net(rows._replace(level_B2=rows.level_B2 + torch.tensor([[1.0, 0.0]] + [[0.0, 0.0]] * 11)))
-    assert found.event_G.shape == (3,)
-    assert found.z_BHQ[place_BT[:, 0]].shape == (3, H, 21)
-    assert (found.event_G != moved.event_G).tolist() == [True, False, False]
+    assert result.event_G.shape == (3,)
+    assert result.z_BHQ[index_BT[:, 0]].shape == (3, H, 21)
+    assert (result.event_G != moved.event_G).tolist() == [True, False, False]

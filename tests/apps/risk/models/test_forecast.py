@@ -112,8 +112,8 @@ def test_event_probabilities_are_probabilities_or_have_a_reason() -> None:
 def test_the_error_of_a_tail_is_that_over_seeds() -> None:
     """Of independent draws of Student's t, as estimated from one set of them and as 200 sets have it."""
     draw_SN = np.random.default_rng(0).standard_t(5, size=(4000, 200))
-    seen, told = tail_of(draw_SN), tail_errors(draw_SN)
-    for values_NL, errors_NL in zip(seen, told, strict=True):
+    seen, metadata = tail_of(draw_SN), tail_errors(draw_SN)
+    for values_NL, errors_NL in zip(seen, metadata, strict=True):
         np.testing.assert_allclose(errors_NL.mean(axis=0), values_NL.std(axis=0), rtol=0.2)
     missing = tail_errors(np.full((100, 1), np.nan))
     assert np.isnan(missing.var_NL).all()

@@ -28,11 +28,11 @@ def test_paths_of_all_entities_in_order(name: str) -> None:
     panel = driven_panel()
     model = untrained(name, panel)
     assert model.name == name
-    found = model.forecast(panel, "target", 3, 100, 0)
+    result = model.forecast(panel, "target", 3, 100, 0)
     # 80 days are known: 77 blocks of three, twice
-    assert found.path_SNH.shape == (154, 6, 3)
-    assert found.reason_N == ("",) * 6
-    assert (found.path_SNH.std(axis=0) > 0).all()
+    assert result.path_SNH.shape == (154, 6, 3)
+    assert result.reason_N == ("",) * 6
+    assert (result.path_SNH.std(axis=0) > 0).all()
 
 
 @BOTH
@@ -89,9 +89,9 @@ def test_tfts_quantiles_are_kept() -> None:
     """The plain twin: the network's own output for the latest windows, sorted and brought to the series' unit."""
     panel = driven_panel()
     model = untrained("tft", panel)
-    found = model.forecast(panel, "target", 3, 100, 0)
-    first_NQ = found.quantile_NHQ(np.array(QUANTILE_LEVELS))[:, 0]
-    for entity, reason in enumerate(found.reason_N):
+    result = model.forecast(panel, "target", 3, 100, 0)
+    first_NQ = result.quantile_NHQ(np.array(QUANTILE_LEVELS))[:, 0]
+    for entity, reason in enumerate(result.reason_N):
         assert reason == ""
         begin = panel.offset_N1[entity]
         past = panel.value_RF[begin + 80 - 24 : begin + 80, 0].astype(np.float64)
@@ -106,15 +106,15 @@ def test_reasons(name: str) -> None:
     for entity, values in (("e1", np.nan), ("e2", 5.0)):
         table.loc[table["entity"] == entity, "target"] = values
     table = table[(table["entity"] != "e3") | (table["time"] > "2024-03-05")]  # 15 days
-    found = answer(name, table)
-    assert found.reason_N == ("", "all_missing", "constant", "too_short", "", "")
-    assert np.isnan(found.path_SNH).all(axis=(0, 2)).tolist() == [False, True, False, True, False, False]
-    np.testing.assert_allclose(found.path_SNH[:, 2], 5.0, rtol=1e-6)
+    result = answer(name, table)
+    assert result.reason_N == ("", "all_missing", "constant", "too_short", "", "")
+    assert np.isnan(result.path_SNH).all(axis=(0, 2)).tolist() == [False, True, False, True, False, False]
+    np.testing.assert_allclose(result.path_SNH[:, 2], 5.0, rtol=1e-6)
 
 
 def test_an_unseen_category_is_forecast_all_the_same() -> None:
-    found = answer("tft", driven().assign(kind="new"))
-    assert found.reason_N == ("",) * 6
+    result = answer("tft", driven().assign(kind="new"))
+    assert result.reason_N == ("",) * 6
 
 
 @BOTH
@@ -125,8 +125,8 @@ def test_a_loaded_model_answers_with_the_same_bytes(name: str, tmp_path: Path) -
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [DESCRIPTION, WEIGHTS]
     loaded = load_forecasting(tmp_path / "model")
     assert loaded.net.description == model.net.description
-    found = [each.forecast(panel, "target", 3, 100, 0).path_SNH for each in (model, loaded)]
-    assert np.array_equal(*found)
+    result = [each.forecast(panel, "target", 3, 100, 0).path_SNH for each in (model, loaded)]
+    assert np.array_equal(*result)
     loaded.save(tmp_path / "again")
     for file in (DESCRIPTION, WEIGHTS):
         assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "model" / file).read_bytes()
@@ -153,29 +153,29 @@ def test_what_it_was_not_trained_for_is_refused() -> None:
     model = untrained("tft", panel)
     with pytest.raises(InputError, match=r"for 3 steps ahead, not 4: train it with model\.horizon=4"):
         model.forecast(panel, "target", 4, 100, 0)
-    with pytest.raises(InputError, match="tft was trained to forecast 'target', not 'seen'"):
+    with pytest.raises(InputError, match='tft was trained to forecast "target", not "seen"'):
         model.forecast(panel, "seen", 3, 100, 0)
 
 
 def test_shares_of_tft_sum_to_one_and_come_again() -> None:
     panel = driven_panel()
     model = untrained("tft", panel)
-    found = model.importance(panel, seed=1)
-    assert list(found) == ["encoder", "decoder", "static"]
-    for shares in found.values():
+    result = model.importance(panel, seed=1)
+    assert list(result) == ["encoder", "decoder", "static"]
+    for shares in result.values():
         assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
-    assert set(found["encoder"]) == {"target", "seen", "noise", "due.sum", "relative_time_idx"}
+    assert set(result["encoder"]) == {"target", "seen", "noise", "due.sum", "relative_time_idx"}
     torch.rand(3)
-    assert model.importance(panel, seed=1) == found
-    assert model.importance(panel, seed=2) != found
+    assert model.importance(panel, seed=1) == result
+    assert model.importance(panel, seed=2) != result
 
 
 def test_deepar_is_explained_by_shuffling() -> None:
-    found = untrained("deepar", driven_panel()).importance(driven_panel())
-    assert list(found) == ["permutation"]
-    assert list(found["permutation"]) == ["seen", "noise", "due.sum", "kind", "age"]
-    assert found["permutation"]["seen"] == found["permutation"]["noise"] == 0.0  # it does not see them
-    assert found["permutation"]["due.sum"] != 0.0
+    result = untrained("deepar", driven_panel()).importance(driven_panel())
+    assert list(result) == ["permutation"]
+    assert list(result["permutation"]) == ["seen", "noise", "due.sum", "kind", "age"]
+    assert result["permutation"]["seen"] == result["permutation"]["noise"] == 0.0  # it does not see them
+    assert result["permutation"]["due.sum"] != 0.0
 
 
 @BOTH

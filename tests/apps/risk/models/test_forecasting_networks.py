@@ -39,11 +39,19 @@ def batch(name: str) -> tuple[ForecastingNet, dict[str, torch.Tensor], torch.Ten
 
 
 def test_a_description_survives_json() -> None:
-    told = description_of("tft", PANEL, "target", 24, 3)
-    assert Description.read(json.loads(json.dumps(dataclasses.asdict(told)))) == told
-    assert told.reals == ["age", "encoder_length", "due.sum", "relative_time_idx", "target", "seen", "noise"]
+    metadata = description_of("tft", PANEL, "target", 24, 3)
+    assert Description.read(json.loads(json.dumps(dataclasses.asdict(metadata)))) == metadata
+    assert metadata.reals == [
+        "age",
+        "encoder_length",
+        "due.sum",
+        "relative_time_idx",
+        "target",
+        "seen",
+        "noise",
+    ]
     with pytest.raises(TypeError):
-        Description.read({**dataclasses.asdict(told), "newer": 1})
+        Description.read({**dataclasses.asdict(metadata), "newer": 1})
 
 
 def test_an_answer_counts_in_units_of_its_windows_past() -> None:
@@ -120,8 +128,8 @@ def test_shares_belong_to_the_columns_in_order() -> None:
         assert share.sum() == pytest.approx(3, rel=1e-5)  # one a window
     # the order that the network itself goes by
     own = net.network
-    places = [own.hparams.x_reals.index(name) for name in own.hparams.time_varying_reals_encoder]
-    assert [net.description.reals[place] for place in places] == names["encoder"]
+    indices = [own.hparams.x_reals.index(name) for name in own.hparams.time_varying_reals_encoder]
+    assert [net.description.reals[index] for index in indices] == names["encoder"]
 
 
 def test_an_unknown_word_has_no_say() -> None:

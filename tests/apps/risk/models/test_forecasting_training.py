@@ -50,8 +50,8 @@ def losses(folder: Path) -> list[float]:
 def test_deepar_learns_what_drives_the_series(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model, importance = train("deepar", tmp_path, 60)
     assert capfd.readouterr() == ("", "")
-    found = losses(tmp_path)
-    assert found[-1] < found[0] - 0.3
+    result = losses(tmp_path)
+    assert result[-1] < result[0] - 0.3
     shares = importance["permutation"]
     assert shares["due.sum"] > 0.5
     assert shares["due.sum"] > 3 * max(abs(shares["kind"]), abs(shares["age"]))
@@ -66,8 +66,8 @@ def test_deepar_learns_what_drives_the_series(tmp_path: Path, capfd: pytest.Capt
 def test_tft_learns_what_drives_the_series(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model, importance = train("tft", tmp_path, 40)
     assert capfd.readouterr() == ("", "")
-    found = losses(tmp_path)
-    assert found[-1] < 0.75 * found[0]
+    result = losses(tmp_path)
+    assert result[-1] < 0.75 * result[0]
     assert importance["decoder"]["due.sum"] > 0.7
     panel = driven_panel()
     table = driven()
@@ -82,7 +82,7 @@ def test_a_training_that_was_cut_off_ends_as_an_unbroken_one(
 ) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    unbroken, told = train(name, tmp_path / "unbroken", 6)
+    unbroken, metadata = train(name, tmp_path / "unbroken", 6)
     whole = forecasting_training.network_batch
     left = iter(range(BATCHES + 4))  # those that are judged before the first step, and the prefetched ones
 
@@ -98,10 +98,10 @@ def test_a_training_that_was_cut_off_ends_as_an_unbroken_one(
     monkeypatch.undo()
     resumed, again = train(name, tmp_path / "broken", 6)
     torch.set_num_threads(before)
-    wanted, found = unbroken.net.state_dict(), resumed.net.state_dict()
-    assert wanted.keys() == found.keys()
-    assert all(torch.equal(wanted[key], found[key]) for key in wanted)
-    assert again == told
+    wanted, result = unbroken.net.state_dict(), resumed.net.state_dict()
+    assert wanted.keys() == result.keys()
+    assert all(torch.equal(wanted[key], result[key]) for key in wanted)
+    assert again == metadata
 
 
 def test_windows_are_a_source_of_batches() -> None:
@@ -115,6 +115,6 @@ def test_windows_are_a_source_of_batches() -> None:
     assert not torch.equal(first[0], first[1])
 
 
-def test_series_too_short_to_learn_from_are_told(tmp_path: Path) -> None:
+def test_series_too_short_to_learn_from_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no series has 20 rows of past and 70 steps ahead to learn from"):
         train("tft", tmp_path, 2, context=64, horizon=70)

@@ -21,7 +21,7 @@ from apps.risk.models.garch import (
     skewed_t_shortfall,
     walk_gjr,
 )
-from apps.risk.models.historical_simulation import filtered_historical_simulation
+from tests.apps.risk.models.plain_simulation import filtered_historical_simulation
 
 NAN = np.nan
 LEVEL = np.array([0.01, 0.025, 0.05])

@@ -46,22 +46,22 @@ def importance(model: Formula, entities: int = 6, **fields: int) -> dict[str, fl
 
 
 def test_a_model_that_looks_at_one_column_owes_all_to_it() -> None:
-    found = importance(Formula(due=2.0))
-    assert list(found) == NAMES
-    assert found["due.sum"] > 0.5
-    assert [found[name] for name in ("seen", "noise", "kind", "age")] == [0.0] * 4
+    result = importance(Formula(due=2.0))
+    assert list(result) == NAMES
+    assert result["due.sum"] > 0.5
+    assert [result[name] for name in ("seen", "noise", "kind", "age")] == [0.0] * 4
 
 
 def test_an_observed_column_counts_by_its_past() -> None:
-    found = importance(Formula(due=2.0, seen=1.0), entities=40)
-    assert found["due.sum"] > found["seen"] > 0.05
-    assert found["noise"] == 0.0
+    result = importance(Formula(due=2.0, seen=1.0), entities=40)
+    assert result["due.sum"] > result["seen"] > 0.05
+    assert result["noise"] == 0.0
 
 
 @pytest.mark.parametrize(("name", "model"), [("age", Formula(age=-1.0)), ("kind", Formula(kind=4.0))])
 def test_statics_are_shuffled_over_entities(name: str, model: Formula) -> None:
-    found = importance(model, seed=2)
-    assert [other for other in NAMES if found[other] != 0.0] == [name]
+    result = importance(model, seed=2)
+    assert [other for other in NAMES if result[other] != 0.0] == [name]
 
 
 def test_it_looks_at_what_came_after_the_date_to_which_it_went_back() -> None:
@@ -96,7 +96,7 @@ def test_refused_series_and_missing_outcomes_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0])
-def test_nothing_is_told_where_nothing_can_be_judged(value: float) -> None:
+def test_nothing_is_reported_where_nothing_can_be_judged(value: float) -> None:
     class Exact(Formula):
         def forecast(self, panel: Panel, label: str, horizon: int, paths: int, seed: int) -> PathForecast:
             return PathForecast(np.zeros((paths, len(panel.entities), horizon)), ("",) * len(panel.entities))

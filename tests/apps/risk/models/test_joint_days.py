@@ -107,11 +107,11 @@ def check_company(mixture: list[tuple[str, int, int, int]], name: str) -> None:
     ]
     model = BASELINES[name]()
     together = panel_of(*tables)
-    found = {}
+    result = {}
     for group in by_calendar(together):
         forecast = model.forecast(group, "gain", 3, 300, seed=1)
-        found |= dict(zip(group.entities, forecast.path_SNH.transpose(1, 0, 2), strict=True))
+        result |= dict(zip(group.entities, forecast.path_SNH.transpose(1, 0, 2), strict=True))
     for table in tables:
         (alone,) = by_calendar(panel_of(table))
         path_SH = model.forecast(alone, "gain", 3, 300, seed=1).path_SNH[:, 0]
-        np.testing.assert_allclose(found[alone.entities[0]], path_SH, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(result[alone.entities[0]], path_SH, rtol=1e-12, atol=1e-12)

@@ -58,8 +58,8 @@ def test_before_the_first_step_a_series_alone_is_forecast_as_by_the_weights_begu
     model = RiskformerCovariates(
         net, CONTEXT, HORIZON, panel.columns, panel.categories, learn_levels(windows(panel))
     )
-    found, wanted = (one.forecast(panel, "seen", 3, 80, 0) for one in (model, series))
-    np.testing.assert_allclose(found.path_SNH, wanted.path_SNH, rtol=1e-12, atol=1e-12)
+    result, wanted = (one.forecast(panel, "seen", 3, 80, 0) for one in (model, series))
+    np.testing.assert_allclose(result.path_SNH, wanted.path_SNH, rtol=1e-12, atol=1e-12)
     with_statics = begin(series.net, (3, 6))
     assert all(not weight.any() for weight in with_statics.statics.parameters())
 
@@ -69,8 +69,8 @@ def test_a_lesson_of_windows_forecasts_the_rows_of_targets_alone() -> None:
     batch = source.windows.gather(torch.tensor([20, 160]))
     lesson = source.lesson(0, batch)
     assert lesson.variables == 5  # two targets, noise, due.sum, age
-    assert lesson.place_L.tolist() == [0, 1, 5, 6]
-    assert set(lesson.rows.kind_B[lesson.place_L].tolist()) == {int(Kind.TARGET)}
+    assert lesson.position_L.tolist() == [0, 1, 5, 6]
+    assert set(lesson.rows.kind_B[lesson.position_L].tolist()) == {int(Kind.TARGET)}
     value_RF = source.windows.value_RF
     np.testing.assert_array_equal(lesson.label_LH[0], value_RF[20:23, 0])
     np.testing.assert_array_equal(lesson.label_LH[3], value_RF[160:163, 1])

@@ -1,4 +1,4 @@
-"""Weights come back from their file, and a file that is missing, damaged or of another network is told in one line."""
+"""Weights come back from their file; a file that is missing, damaged or of another network is reported in one line."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ def test_portfolios_of_several_calendars_are_summed_on_the_coarsest_or_refused()
     assert [(str(one.calendar), one.holdings.portfolios) for one in divided.own if one.holdings] == [
         ("weekdays", ("days",))
     ]
-    found = {one.holdings.portfolios: str(one.calendar) for one in divided.mixed if one.holdings}
-    assert found == {("mixed",): "weekly on Friday", ("weekend",): "weekdays", ("months",): "monthly"}
+    result = {one.holdings.portfolios: str(one.calendar) for one in divided.mixed if one.holdings}
+    assert result == {("mixed",): "weekly on Friday", ("weekend",): "weekdays", ("months",): "monthly"}
     assert divided.refused == [(("none",), NO_COMMON)]
 
 
@@ -48,7 +48,7 @@ def test_equal_weights_of_all_series_that_have_a_common_calendar() -> None:
     assert divide(panel_of(*tables), None).refused == [(("equal_weights",), NO_COMMON)]
 
 
-def test_a_portfolio_of_what_is_not_there_is_told_where_the_others_are_summed() -> None:
+def test_a_portfolio_of_what_is_not_there_is_reported_where_the_others_are_summed() -> None:
     (share,) = divide(panel_of(*table()[:2]), holdings(gone="z")).own
     assert share.holdings is not None
     assert share.holdings.lacks(share.panel.entities).tolist() == [True]

@@ -27,9 +27,9 @@ def forecast(refused: tuple[int, ...] = ()) -> PathForecast:
 
 def sliced(held: Holdings | None, whole: PathForecast, cut: int) -> PathForecast | None:
     sums = PortfolioSum(held, NAMES)
-    for place in (slice(0, cut), slice(cut, 5)):
-        if NAMES[place]:
-            sums.add(PathForecast(whole.path_SNH[:, place], whole.reason_N[place]), NAMES[place])
+    for index in (slice(0, cut), slice(cut, 5)):
+        if NAMES[index]:
+            sums.add(PathForecast(whole.path_SNH[:, index], whole.reason_N[index]), NAMES[index])
     return sums.forecast()
 
 
@@ -37,18 +37,18 @@ def sliced(held: Holdings | None, whole: PathForecast, cut: int) -> PathForecast
 def test_slices_add_up_to_the_whole(cut: int, refused: tuple[int, ...]) -> None:
     whole = forecast(refused)
     wanted = whole.portfolios(HELD.weight_PN(NAMES))
-    found = sliced(HELD, whole, cut)
-    assert found is not None
-    np.testing.assert_allclose(found.path_SNH, wanted.path_SNH, rtol=1e-12, atol=1e-12)
-    assert found.reason_N == wanted.reason_N
+    result = sliced(HELD, whole, cut)
+    assert result is not None
+    np.testing.assert_allclose(result.path_SNH, wanted.path_SNH, rtol=1e-12, atol=1e-12)
+    assert result.reason_N == wanted.reason_N
 
 
 def test_by_default_all_that_have_a_forecast_count_the_same() -> None:
     whole = forecast((1,))
-    found = sliced(None, whole, 3)
-    assert found is not None
+    result = sliced(None, whole, 3)
+    assert result is not None
     wanted_SH = np.nanmean(whole.path_SNH, axis=1)
-    np.testing.assert_allclose(found.path_SNH[:, 0], wanted_SH)
+    np.testing.assert_allclose(result.path_SNH[:, 0], wanted_SH)
     none = sliced(None, forecast((0, 1, 2, 3, 4)), 3)
     assert none is not None
     assert none.reason_N == ("holds_refused",)
@@ -58,9 +58,9 @@ def test_by_default_all_that_have_a_forecast_count_the_same() -> None:
 def test_what_is_not_there_at_all_cannot_be_held() -> None:
     sums = PortfolioSum(HELD, NAMES[:4])
     sums.add(PathForecast(forecast().path_SNH[:, :4], ("",) * 4), NAMES[:4])
-    found = sums.forecast()
-    assert found is not None
-    assert found.reason_N == ("holds_refused", "")
+    result = sums.forecast()
+    assert result is not None
+    assert result.reason_N == ("holds_refused", "")
 
 
 def test_slices_with_other_paths_are_a_defect() -> None:
@@ -75,19 +75,19 @@ def test_slices_with_other_paths_are_a_defect() -> None:
 def test_a_portfolio_of_one_asset_has_the_assets_tails(name: str, weight: float) -> None:
     """The ES of a one-asset portfolio was that of some paths, -11.33, and the asset's in closed form, -11.99."""
     model = BASELINES[name]() if name in BASELINES else untrained()
-    found = model.forecast(panel(returns(1, 320)), "target", 3, 1000, 0)
+    result = model.forecast(panel(returns(1, 320)), "target", 3, 1000, 0)
     sums = PortfolioSum(Holdings(("p",), np.array([0]), ("a",), np.array([weight])), ("a",))
-    sums.add(found, ("a",))
+    sums.add(result, ("a",))
     held = sums.forecast()
     assert held is not None
-    mine = PathForecast(weight * found.path_SNH, found.reason_N)
+    mine = PathForecast(weight * result.path_SNH, result.reason_N)
     for steps in (1, 3):
         for mine_NL, held_NL in zip(mine.tail(steps), held.tail(steps), strict=True):
             np.testing.assert_allclose(held_NL, mine_NL, rtol=1e-12)
 
 
 def test_a_portfolio_stands_on_the_least_that_it_holds() -> None:
-    sums, found = PortfolioSum(HELD, NAMES), forecast()
-    for place, known_N in ((slice(0, 3), np.array([70, 5, 300])), (slice(3, 5), np.array([1, 60]))):
-        sums.add(PathForecast(found.path_SNH[:, place], found.reason_N[place]), NAMES[place], known_N)
+    sums, result = PortfolioSum(HELD, NAMES), forecast()
+    for index, known_N in ((slice(0, 3), np.array([70, 5, 300])), (slice(3, 5), np.array([1, 60]))):
+        sums.add(PathForecast(result.path_SNH[:, index], result.reason_N[index]), NAMES[index], known_N)
     assert sums.least_P.tolist() == [60, 300], "a and e; c"

@@ -72,7 +72,7 @@ def test_the_integral_of_the_curve_is_that_of_its_quantiles() -> None:
     middle_S = (np.arange(400_000) + 0.5) / 400_000
     value_S = quantile_Q @ curve_weights(LEVELS, middle_S, shapes)
     at_K = np.array([0.001, 0.005, 0.01, 0.2, 0.5, 0.9, 0.999, 1.0])
-    found_K = quantile_Q @ below_weights(LEVELS, at_K, shapes)
+    result_K = quantile_Q @ below_weights(LEVELS, at_K, shapes)
     wanted_K = [value_S[middle_S < at].sum() / 400_000 for at in at_K]
-    np.testing.assert_allclose(found_K, wanted_K, atol=2e-5)
+    np.testing.assert_allclose(result_K, wanted_K, atol=2e-5)
     assert (quantile_Q @ below_weights(LEVELS, np.zeros(1), shapes))[0] == 0.0

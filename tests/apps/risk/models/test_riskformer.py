@@ -71,23 +71,23 @@ def test_a_series_without_a_group_is_the_same_alone_and_among_any_number(
     model = replace(untrained(), residual_KQ=np.tile(np.linspace(-1, 1, 21), (2, 1)))
     whole = replace(_grouped([ALONE] * 130), group_N=None)
     wanted = model.forecast(whole, "target", 2, 80, 0).path_SNH
-    found = model.forecast(part(whole, 130 - count, 130), "target", 2, 80, 0).path_SNH
-    np.testing.assert_allclose(found, wanted[:, 130 - count :], rtol=1e-12, atol=1e-12)
+    result = model.forecast(part(whole, 130 - count, 130), "target", 2, 80, 0).path_SNH
+    np.testing.assert_allclose(result, wanted[:, 130 - count :], rtol=1e-12, atol=1e-12)
 
 
 def test_a_group_sees_itself_whole_whoever_else_is_there(two_threads: None) -> None:
     model, wide = untrained(), 70  # more than there ever were looked at together before
     group_N = [7] * wide + [ALONE] * 5 + [2, 2, 3, 3, 3]
     panel = _grouped(group_N)
-    found = model.forecast(panel, "target", 2, 80, 0).path_SNH
+    result = model.forecast(panel, "target", 2, 80, 0).path_SNH
     alone = model.forecast(replace(panel, group_N=None), "target", 2, 80, 0).path_SNH
-    np.testing.assert_allclose(found[:, wide : wide + 5], alone[:, wide : wide + 5], rtol=1e-12, atol=1e-12)
-    assert not np.allclose(found[:, :wide], alone[:, :wide])
+    np.testing.assert_allclose(result[:, wide : wide + 5], alone[:, wide : wide + 5], rtol=1e-12, atol=1e-12)
+    assert not np.allclose(result[:, :wide], alone[:, :wide])
     for chunk in (1, 3, 71, 1000):
         for piece in slices(panel, chunk):
-            place_N = [panel.entities.index(name) for name in piece.entities]
+            index_N = [panel.entities.index(name) for name in piece.entities]
             some = model.forecast(piece, "target", 2, 80, 0).path_SNH
-            np.testing.assert_allclose(some, found[:, place_N], rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(some, result[:, index_N], rtol=1e-12, atol=1e-12)
 
 
 def test_a_walk_looks_at_groups_as_a_forecast_does() -> None:
@@ -161,8 +161,8 @@ def test_tails_are_residuals_of_the_past_and_bulk_is_the_networks() -> None:
     made = with_tails(own[:, :, None], filtered.residual_KQ)[:, :, 0]
     np.testing.assert_array_equal(made[..., 4:17], own[..., 4:17])
     assert (np.diff(made, axis=-1) >= 0).all()
-    for place, level in ((1, 0.01), (3, 0.05), (19, 0.99)):
-        share = (value_NT[:, 432:] < made[..., place]).mean()
+    for index, level in ((1, 0.01), (3, 0.05), (19, 0.99)):
+        share = (value_NT[:, 432:] < made[..., index]).mean()
         assert abs(share - level) < 2.5 * np.sqrt(level * (1 - level) / (3 * 468))
     assert abs((value_NT[:, 432:] < own[..., 1]).mean() - 0.01) > abs(
         (value_NT[:, 432:] < made[..., 1]).mean() - 0.01

@@ -55,15 +55,15 @@ def losses(columns: Columns) -> tuple[float, float]:
     """Return the mean pinball loss on dates that were not learned from, and the median's correlation."""
     model, panel = trained(columns), whole(columns)
     came_NT = panel.value_RF[:, 0].reshape(ENTITIES, DAYS)
-    found, seen = [], []
+    result, seen = [], []
     for step in range(KNOWN_STEPS, DAYS - HORIZON):
         quantile_NHQ = ask(model, known_until(panel, step)).quantile_NHQ(SHOWN)
         came_NH = came_NT[:, step : step + HORIZON]
         error = came_NH[..., None] - quantile_NHQ
-        found.append(np.maximum(SHOWN * error, (SHOWN - 1.0) * error).mean())
+        result.append(np.maximum(SHOWN * error, (SHOWN - 1.0) * error).mean())
         seen.append((quantile_NHQ[..., 2], came_NH))
-    median, came = (np.concatenate([pair[place].ravel() for pair in seen]) for place in (0, 1))
-    return float(np.mean(found)), float(np.corrcoef(median, came)[0, 1])
+    median, came = (np.concatenate([pair[index].ravel() for pair in seen]) for index in (0, 1))
+    return float(np.mean(result)), float(np.corrcoef(median, came)[0, 1])
 
 
 def test_a_target_follows_its_covariates_where_a_series_alone_cannot() -> None:
@@ -115,16 +115,16 @@ def test_statics_change_a_forecast() -> None:
 
 def test_slices_answer_as_the_whole_does() -> None:
     seen = known_until(whole(), KNOWN_STEPS)
-    found = ask(trained(), seen).path_SNH
+    result = ask(trained(), seen).path_SNH
     for first in (0, 5):
         some = ask(trained(), part(seen, first, first + 5)).path_SNH
-        np.testing.assert_allclose(some, found[:, first : first + 5], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(some, result[:, first : first + 5], rtol=1e-12, atol=1e-12)
 
 
 def test_a_horizon_may_be_shorter_or_longer_than_that_of_the_training() -> None:
     seen = known_until(whole(), KNOWN_STEPS)
-    found = median_NH(trained(), seen)
-    np.testing.assert_array_equal(median_NH(trained(), seen, 1), found[:, :1])
+    result = median_NH(trained(), seen)
+    np.testing.assert_array_equal(median_NH(trained(), seen, 1), result[:, :1])
     longer = ask(trained(), seen, 20).path_SNH
     assert longer.shape[1:] == (ENTITIES, 20)
     assert np.isfinite(longer).all()
@@ -134,8 +134,8 @@ def test_what_is_not_known_ahead_is_no_error() -> None:
     """A table that ends at its as-of date, one whose covariates are missing, and one that has none at all."""
     table = driven(ENTITIES, DAYS)
     seen = table[table["time"] <= AS_OF]
-    found = [ask(trained(), panel_of(one, COLUMNS, AS_OF)) for one in (table, seen)]
-    assert not np.array_equal(found[0].path_SNH, found[1].path_SNH)
+    result = [ask(trained(), panel_of(one, COLUMNS, AS_OF)) for one in (table, seen)]
+    assert not np.array_equal(result[0].path_SNH, result[1].path_SNH)
     nothing = dict.fromkeys(("seen", "noise", "due.sum", "age"), np.nan)
     bare = ask(trained(), panel_of(seen.assign(**nothing, kind=None), COLUMNS, AS_OF))
     assert bare.reason_N == ("",) * ENTITIES
@@ -146,8 +146,8 @@ def test_what_cannot_be_forecast_is_refused_with_a_reason() -> None:
     table, rng = driven(6, 90), np.random.default_rng(0)
     day = table.groupby("entity").cumcount() + 1
     of = {
-        name: table["entity"] == f"e{place}"
-        for place, name in enumerate(["constant", "gaps", "ended", "nothing"])
+        name: table["entity"] == f"e{index}"
+        for index, name in enumerate(["constant", "gaps", "ended", "nothing"])
     }
     table.loc[of["constant"], "target"] = 3.0
     table.loc[of["gaps"] & (rng.random(len(table)) < 0.3), "target"] = np.nan
@@ -169,19 +169,19 @@ def test_a_series_that_ended_is_forecast_from_the_as_of_date_on() -> None:
     blank.loc[late, ["target", "seen", "noise", "due.sum"]] = np.nan
     panels = [panel_of(one, COLUMNS, "2024-03-20") for one in (table[~late], blank)]
     model = untrained(panels[0])
-    found = [ask(model, panel).path_SNH for panel in panels]
-    np.testing.assert_array_equal(found[0], found[1])
+    result = [ask(model, panel).path_SNH for panel in panels]
+    np.testing.assert_array_equal(result[0], result[1])
     ahead = (table["entity"] == "e1") & (table["time"] > "2024-03-20")
     panels = [panel_of(one, COLUMNS, "2024-03-20") for one in (table[~late & ~ahead], blank[~ahead])]
-    found = [ask(model, panel).path_SNH for panel in panels]
-    np.testing.assert_array_equal(found[0], found[1])
+    result = [ask(model, panel).path_SNH for panel in panels]
+    np.testing.assert_array_equal(result[0], result[1])
 
 
 def test_rows_of_steps_of_the_calendar() -> None:
     filled = fill_gaps(panel_of(ragged()))  # a: days 1 … 5; b: 2 … 5; c: 5; d: 1, 2
     assert filled.offset_N1.tolist() == [0, 5, 9, 10, 12]
-    found_ND = origins_at(filled, np.array([0, 2, 5]))
-    assert found_ND.tolist() == [[0, 2, 5], [5, 6, 9], [9, 9, 10], [10, 12, 15]]
+    result_ND = origins_at(filled, np.array([0, 2, 5]))
+    assert result_ND.tolist() == [[0, 2, 5], [5, 6, 9], [9, 9, 10], [10, 12, 15]]
     weekly = pd.DataFrame(
         {"entity": "a", "time": pd.date_range("2024-01-05", periods=6, freq="W"), "target": 1.0}
     )
@@ -195,12 +195,12 @@ def test_a_word_that_was_not_there_in_training_counts_as_unseen() -> None:
     other = panel_of(table.assign(kind=table["kind"].map({"x": "a new one", "y": "y"})), COLUMNS, AS_OF)
     assert other.categories["kind"] == ("a new one", "y")
     assert recoded(other, model.categories).code_NS[:, 0].tolist() == [0, 2] * 6
-    found, wanted = ask(model, other).path_SNH, ask(model, panel).path_SNH
-    np.testing.assert_array_equal(found[:, 1::2], wanted[:, 1::2])
-    assert not np.allclose(found[:, ::2], wanted[:, ::2], atol=1e-3)
+    result, wanted = ask(model, other).path_SNH, ask(model, panel).path_SNH
+    np.testing.assert_array_equal(result[:, 1::2], wanted[:, 1::2])
+    assert not np.allclose(result[:, ::2], wanted[:, ::2], atol=1e-3)
 
 
-def test_a_table_of_other_columns_is_told() -> None:
+def test_a_table_of_other_columns_is_reported() -> None:
     model = trained()
     model.require(replace(COLUMNS, entity="name", time="day", known_at="since"))
     other = replace(COLUMNS, known=(), observed=("noise", "seen"))
@@ -245,8 +245,10 @@ def test_each_target_has_its_own_forecast_and_tails() -> None:
     assert residual_KQ[1] is not None
     assert residual_KQ[0].shape == (2, len(LEVELS))
     assert residual_KQ[1][0, 0] < residual_KQ[0][0, 0]  # a heavier tail
-    found = [ask(model, panel, label=label).quantile_NHQ(np.array([0.5])).mean() for label in columns.targets]
-    assert found[0] < 10 < 30 < found[1] < 70
+    result = [
+        ask(model, panel, label=label).quantile_NHQ(np.array([0.5])).mean() for label in columns.targets
+    ]
+    assert result[0] < 10 < 30 < result[1] < 70
     assert untrained(panel).with_fitted_tails(panel, 100, 2, 100_000).tails == {}
 
 
@@ -259,17 +261,17 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ask(again, seen).path_SNH, ask(model, seen).path_SNH)
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
-    told = trained().save(tmp_path)
-    other = {**told, "covariates": {**told["covariates"], "categories": {"kind": ["x"]}}}
+def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
+    metadata = trained().save(tmp_path)
+    other = {**metadata, "covariates": {**metadata["covariates"], "categories": {"kind": ["x"]}}}
     with pytest.raises(InputError, match=r"riskformer\.safetensors is missing, damaged or not what"):
         RiskformerCovariates.load(tmp_path, other)
     write_network(tmp_path, {"of": torch.zeros(1)})
     with pytest.raises(InputError, match="or train it again"):
-        RiskformerCovariates.load(tmp_path, told)
+        RiskformerCovariates.load(tmp_path, metadata)
     (tmp_path / "riskformer.safetensors").write_bytes(b"no weights")
     with pytest.raises(InputError, match="copy the folder anew"):
-        RiskformerCovariates.load(tmp_path, told)
+        RiskformerCovariates.load(tmp_path, metadata)
 
 
 def test_which_tables_have_more_to_learn_from() -> None:

@@ -61,9 +61,9 @@ def test_a_driver_is_what_its_column_adds() -> None:
         with torch.inference_mode():
             logits = [net.logits(without(rows, hidden_R), len(names)).numpy() for net in model.members]
         added[column] = whole_N - (0.9 * np.mean(logits, axis=0) - 1.5)
-    told = model.drivers(panel)
-    assert sum(map(len, told)) > 50
-    for number, reasons in enumerate(told):
+    metadata = model.drivers(panel)
+    assert sum(map(len, metadata)) > 50
+    for number, reasons in enumerate(metadata):
         assert [one.log_odds for one in reasons] == sorted((one.log_odds for one in reasons), reverse=True)
         for one in reasons:
             assert one.log_odds == pytest.approx(added[one.feature][number], abs=1e-5)

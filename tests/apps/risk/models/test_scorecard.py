@@ -65,8 +65,8 @@ def test_reasons_add_up_to_the_log_odds_and_stand_in_order() -> None:
     assert all(reason.feature == "b" and reason.log_odds > 0 for reason in reasons[1])
     everything = card.reasons(x, most=3)
     assert len(everything) == 2000
-    for found, row in zip(everything, points - card.reference_F, strict=True):
-        assert sum(reason.log_odds for reason in found) == pytest.approx(row[row > 0].sum())
+    for result, row in zip(everything, points - card.reference_F, strict=True):
+        assert sum(reason.log_odds for reason in result) == pytest.approx(row[row > 0].sum())
 
 
 def test_a_value_missing_for_the_first_time_is_the_average() -> None:

@@ -39,14 +39,14 @@ def test_is_what_a_loop_says(values: list[int | None], season: int, horizon: int
     changes = [b - a for a, b in zip(history, history[season:], strict=False) if not math.isnan(b - a)]
     sd = math.sqrt(sum(change**2 for change in changes) / len(changes)) if changes else 0.0
     for h in range(horizon):
-        place, seasons = len(history) + h, 0
-        while place >= len(history) or (place >= 0 and math.isnan(history[place])):
-            place, seasons = place - season, seasons + 1
-        if place < 0:
+        index, seasons = len(history) + h, 0
+        while index >= len(history) or (index >= 0 and math.isnan(history[index])):
+            index, seasons = index - season, seasons + 1
+        if index < 0:
             assert forecast.point_NH[0, h] == known[-1]
             assert forecast.reason_N == ("season_missing",)
         else:
-            assert forecast.point_NH[0, h] == history[place]
+            assert forecast.point_NH[0, h] == history[index]
             assert forecast.sd_NH[0, h] == pytest.approx(sd * math.sqrt(seasons))
 
 

@@ -1,4 +1,4 @@
-"""Sizes hold what their names say, and the quantile levels are those risk is told at."""
+"""Sizes hold what their names say, and the quantile levels are those risk is reported at."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ def rows(seed: int = 0, group: bool = True) -> Rows:
 
 def forecast(net: RiskFormer, given: Rows) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.inference_mode():
-        found = net(given)
-        return found.quantile_BHQ(), found.event_G
+        result = net(given)
+        return result.quantile_BHQ(), result.event_G
 
 
 def test_shapes_and_quantiles_that_rise(net: RiskFormer) -> None:
@@ -116,10 +116,10 @@ def test_what_is_known_in_advance_counts(net: RiskFormer) -> None:
     given = rows()
     known = given.known_BH.clone()
     known[2] = True
-    told, _ = forecast(net, given._replace(known_BH=known))
+    metadata, _ = forecast(net, given._replace(known_BH=known))
     untold, _ = forecast(net, given)
-    assert not torch.allclose(told[0], untold[0], atol=1e-4), "a covariate of its own group"
-    assert torch.allclose(told[3], untold[3], atol=1e-5)
+    assert not torch.allclose(metadata[0], untold[0], atol=1e-4), "a covariate of its own group"
+    assert torch.allclose(metadata[3], untold[3], atol=1e-5)
 
 
 def test_statics_level_and_kind_count(net: RiskFormer) -> None:
@@ -150,7 +150,7 @@ def test_an_untrained_head_says_about_what_a_normal_law_says() -> None:
 
 def test_every_weight_learns(net: RiskFormer) -> None:
     net.zero_grad()
-    found = net(rows())
-    (found.z_BHQ.square().mean() + found.event_G.square().mean()).backward()
+    result = net(rows())
+    (result.z_BHQ.square().mean() + result.event_G.square().mean()).backward()
     still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert still == []

@@ -54,14 +54,14 @@ def test_a_portfolio_has_an_outcome_where_all_that_it_holds_have_one() -> None:
 def test_each_day_is_forecast_from_the_days_before_it() -> None:
     value_NT = np.arange(120.0).reshape(2, 60)
     whole, model = panel(value_NT), LastValue()
-    found = walk_paths(model, whole, "target", 25, (1, 3), np.array([[0.5, 0.5]]), every=10)
-    assert list(found) == [Asked(kind, steps) for kind in ("entity", "portfolio") for steps in (1, 3)]
-    np.testing.assert_array_equal(found[Asked("entity", 1)].var_NDL[:, :, 0], value_NT[:, 34:59] - 1.0)
+    result = walk_paths(model, whole, "target", 25, (1, 3), np.array([[0.5, 0.5]]), every=10)
+    assert list(result) == [Asked(kind, steps) for kind in ("entity", "portfolio") for steps in (1, 3)]
+    np.testing.assert_array_equal(result[Asked("entity", 1)].var_NDL[:, :, 0], value_NT[:, 34:59] - 1.0)
     np.testing.assert_array_equal(
-        found[Asked("entity", 3)].var_NDL[:, :, 2], 3.0 * (value_NT[:, 34:59] - 1.0)
+        result[Asked("entity", 3)].var_NDL[:, :, 2], 3.0 * (value_NT[:, 34:59] - 1.0)
     )
     np.testing.assert_array_equal(
-        found[Asked("portfolio", 1)].es_NDL[0, :, 1], value_NT[:, 34:59].mean(axis=0) - 1.0
+        result[Asked("portfolio", 1)].es_NDL[0, :, 1], value_NT[:, 34:59].mean(axis=0) - 1.0
     )
     assert model.fits == [35, 45, 55]
     np.testing.assert_array_equal(outcomes(whole, "target", 25), value_NT[:, 35:])
@@ -118,15 +118,15 @@ def test_too_few_times_before_a_walk_are_refused() -> None:
 
 
 def test_without_portfolios_there_are_none() -> None:
-    found = walk_paths(LastValue(), panel(returns(2, 60)), "target", 20, (1, 3), np.zeros((0, 2)))
-    assert list(found) == [Asked("entity", 1), Asked("entity", 3)]
+    result = walk_paths(LastValue(), panel(returns(2, 60)), "target", 20, (1, 3), np.zeros((0, 2)))
+    assert list(result) == [Asked("entity", 1), Asked("entity", 3)]
 
 
 def test_a_model_of_many_columns_walks_over_the_panel_itself() -> None:
     whole = part(covariates.whole(), 0, 4)  # so few that no date is left out where residuals are taken
     model = covariates.untrained(covariates.whole())
-    found = walk_days(model, whole, "target", 5)
-    np.testing.assert_array_equal(found.var_NDL, model.walk_panel(whole, "target", 5).var_NDL)
+    result = walk_days(model, whole, "target", 5)
+    np.testing.assert_array_equal(result.var_NDL, model.walk_panel(whole, "target", 5).var_NDL)
     nothing = np.zeros((0, len(whole.entities)))
     slow = walk_paths(model, whole, "target", 5, (1,), nothing)[Asked("entity", 1)]
-    np.testing.assert_allclose(found.var_NDL, slow.var_NDL, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(result.var_NDL, slow.var_NDL, rtol=1e-3, atol=1e-3)

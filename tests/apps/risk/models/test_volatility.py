@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.risk.models.historical_simulation import (
+from apps.risk.models.volatility import residuals, simulated
+from tests.apps.risk.models.plain_simulation import (
     Ewma,
     draw_days,
     filtered_historical_simulation,
     historical_simulation,
-    residuals,
-    simulated,
 )
 
 NAN = np.nan

@@ -11,7 +11,7 @@ from apps.risk.metrics.coverage_tests import (
     independence_p_values,
     kupiec_p_values,
 )
-from apps.risk.metrics.simulated_size import simulated_size
+from benchmarks.risk.simulated_size import simulated_size
 
 
 def asymptotic_kupiec(hit_BT: np.ndarray, level: float) -> np.ndarray:
