@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def reason_modules() -> Iterator[ModuleType]:
     """Yield the modules that hold tables: `reasons.py` of an app, of a folder of core, and of a folder of an app."""
-    for top in ("core", "apps"):
+    for top in ("apps", "core"):
         for path in sorted((ROOT / top).rglob("reasons.py")):
             yield importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
@@ -76,7 +76,7 @@ def _heading(reasons: Reasons[TriptychError]) -> str:
 
 
 def _title(module: ModuleType) -> str:
-    return code(module.__name__.removesuffix(".reasons"))
+    return code(module.__name__.replace(".", "/") + ".py")
 
 
 def _rows(sentences: dict[str, str]) -> list[tuple[str, str]]:
