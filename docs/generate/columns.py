@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from docs.generate.markdown import code, escaped, table
 
+ROOT = Path(__file__).resolve().parents[2]
 UNITS = {"": "name", "1": "number", "target": "unit of the target"}
 
 
 def columns_page() -> str:
     """Return the page of all outputs, app by app."""
-    return "\n".join(["# Outputs and their columns\n", *_nodule(), *_risk()])
+    return "\n".join(["# Outputs and their columns\n", *_nodule(), *_risk(), *_imagegen()])
 
 
 def risk_columns() -> str:
@@ -82,12 +87,35 @@ def _risk() -> list[str]:
     ]
 
 
+def _imagegen() -> list[str]:
+    from apps.imagegen.data.recipe import Recipe
+
+    # Read, not imported: it would load torch for a docstring.
+    evaluate = ast.get_docstring(ast.parse((ROOT / "apps" / "imagegen" / "evaluate.py").read_text("utf-8")))
+    assert evaluate
+    fields = (
+        (code(field.name), code(str(field.type)), _default(field)) for field in dataclasses.fields(Recipe)
+    )
+    return [
+        "## triptych-imagegen\n",
+        "### The recipe inside each image\n",
+        _docstring(Recipe),
+        table(("field", "type", "default"), fields),
+        "### stage=evaluate\n",
+        f"```text\n{evaluate}\n```\n",
+    ]
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    return "must be given" if field.default is dataclasses.MISSING else code(json.dumps(field.default))
+
+
 def _described(columns: Mapping[str, str]) -> str:
     return table(("column", "meaning"), [(code(name), escaped(about)) for name, about in columns.items()])
 
 
 def _docstring(thing: object) -> str:
-    text = inspect.getdoc(thing)
+    text = (inspect.getdoc(thing) or "").partition("\n>>> ")[0].strip()
     assert text, thing
     return escaped(text) + "\n"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from apps.imagegen.data.recipe import Recipe
 from apps.nodule.infer import SUMMARY_COLUMNS
 from apps.risk.metrics.tail_figures import TailFigures
 from apps.risk.scoring.scores import LAYOUT
@@ -15,7 +16,10 @@ def test_every_column_of_the_scores_has_type_unit_and_meaning() -> None:
 def test_the_page_names_every_output() -> None:
     page = columns_page()
     assert all(f"| `{name}` |" in page for name in SUMMARY_COLUMNS)
-    assert all(f"`{name}`" in page for name in TailFigures.__dataclass_fields__)
+    assert all(
+        f"`{name}`" in page for name in (*TailFigures.__dataclass_fields__, *Recipe.__dataclass_fields__)
+    )
+    assert ">>> " not in page
     for name in (
         "summary.csv",
         "candidates.csv",
