@@ -126,7 +126,7 @@ def test_a_child_process_shares_the_folder_and_writes_only_its_log(
     monkeypatch.setenv("LOCAL_RANK", "1")
     child = open_run("nodule", "train", None, "b: 2\n", None)
     child.write_metrics({"wrong": 1})
-    child.log.event("started", rank=1)
+    child.log.event("started", count=1)
     assert child.path == first.path.absolute()
     assert (first.path / "config.yaml").read_text() == "a: 1\n"
     assert sorted(x.name for x in first.path.iterdir()) == [
