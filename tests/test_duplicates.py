@@ -29,14 +29,6 @@ DUTIES = {
 }
 # A branch on the wording of a sentence, or on how a code begins.
 WORDING = r"\b(code|sentence)\.(startswith|endswith|find|partition)\(|\bin \w+\.sentence\b"
-# Folders in which a duty, or such a branch, is still written a second time.
-NOT_YET = (
-    "apps/imagegen/",
-    "apps/nodule/",
-    "apps/risk/",
-    "core/cli/",
-    "core/serving/",
-)
 
 
 def _holding(pattern: str) -> set[str]:
@@ -48,9 +40,9 @@ def test_each_duty_has_one_home(duty: str) -> None:
     pattern, homes = DUTIES[duty]
     holding = _holding(pattern)
     assert homes <= holding, "the pattern no longer meets its own home"
-    assert {path for path in holding - homes if not path.startswith(NOT_YET)} == set()
+    assert holding - homes == set()
 
 
 def test_no_code_branches_on_the_wording_of_a_reason() -> None:
     assert re.search(WORDING, 'if error.sentence.startswith("the mask"):')
-    assert {path for path in _holding(WORDING) if not path.startswith(NOT_YET)} == set()
+    assert _holding(WORDING) == set()
