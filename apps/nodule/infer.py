@@ -24,7 +24,7 @@ from core.errors import ExitCode, InputError, ItemRefused, where_of
 from core.runs.files import make_folder, write_csv
 from core.runs.folder import Run, records_of
 from core.runs.log import RunLog, pseudonym
-from core.runs.quarantine import Quarantine
+from core.runs.quarantine import FOLDER, Quarantine
 from core.terminal.notes import print_set_aside
 from core.terminal.progress import progress
 
@@ -128,7 +128,7 @@ def run(cfg: NoduleConfig, run: Run) -> int:
         raise BAD_INPUT("output_is_input", path=output)
     items = _series_of(source, (output, run.path, records_of("nodule")))
     detector = build_detector(cfg.model, cfg.weights)
-    quarantine = Quarantine(output / "quarantine")
+    quarantine = Quarantine(output / FOLDER)
     rows = []
     for item in progress(items, "series"):
         result = _search_and_write(item, detector, output, run.log)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import InputError
+from core.errors import InputError, InternalFault
 from core.reasons import Reasons
 from core.serving.service_error import CLIENT_GONE, ServiceReasons
 
@@ -18,6 +18,8 @@ ADDRESS = Reasons(
         "host_unusable": "{host}:{port} cannot be opened: {cause}",
     },
 )
+
+FAULTS = Reasons(InternalFault, "a fault of a service itself", {"start_failed": "the service did not start"})
 
 LIMITS = ServiceReasons(
     "a request outside the limits of a service",

@@ -15,8 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from core.errors import InputError, InternalFault
-from core.serving.reasons import ADDRESS
+from core.errors import InputError
+from core.serving.reasons import ADDRESS, FAULTS
 
 _BACKLOG = 2048
 _HEAD_S = 20.0  # how long a request's head may take to arrive
@@ -136,9 +136,7 @@ class Server(uvicorn.Server):
             try:
                 self.run([self._listening])
             except SystemExit as error:  # uvicorn's word for a start that failed
-                raise self._app.state.fault or InternalFault(
-                    "start_failed", "the service did not start"
-                ) from error
+                raise self._app.state.fault or FAULTS("start_failed") from error
         if self._app.state.fault is not None:
             raise self._app.state.fault
 

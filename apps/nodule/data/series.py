@@ -18,9 +18,10 @@ from apps.nodule.data.select import Part, judge
 from apps.nodule.data.volume_files import Layout, judge_volume
 from apps.nodule.reasons import ACCEPTED, Note, Reason, fault, skip, verdict_of
 from core.errors import ItemRefused
+from core.runs.quarantine import FOLDER
 
 # Names that the output folder needs for itself.
-RESERVED_IDS = frozenset({"quarantine", "summary.csv", ""})
+RESERVED_IDS = frozenset({FOLDER, "summary.csv", ""})
 MAX_NAME_BYTES = 150
 # Between a SeriesInstanceUID and the number of one of several stacks of images in it.
 PART = "-part-"
