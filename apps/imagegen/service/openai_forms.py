@@ -4,7 +4,7 @@ Source: the API reference of OpenAI's images endpoints as its Python package typ
 `types/image_generate_params.py`, `types/image_edit_params.py`, `types/image_gen_stream_event.py`). Beyond it a
 request may carry the fields of `DrawingForm` (`extra_body` in OpenAI's client), and a reply says recipe and seed.
 What cannot be honoured is refused, or said in `notes` and the header X-Notes: a client that asks for an SVG or a link
-shall not get something else without a word. The README has a table of it.
+shall not get something else without a word. The page docs/images/openai.md has a table of it.
 """
 
 from __future__ import annotations
