@@ -92,7 +92,7 @@ def test_the_command_ends_with_the_code_of_what_happened(tmp_path: Path) -> None
     cfg = config(tmp_path, table, run_dir=str(tmp_path / "run"))
     code, said = ended(start(cfg, tmp_path))
     assert code == 4
-    assert said.startswith("note: 1 of 180 rows were set aside, all because day is no time")
+    assert said.startswith("note: 1 of 180 rows were set aside, all because day is not a valid time")
     assert said.endswith(few(3))
     assert said.count("\n") == 2
     assert len(scores(tmp_path / "out", LAST)) == 3 * 2 + 2
