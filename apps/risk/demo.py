@@ -25,6 +25,7 @@ from apps.risk.scoring.partition import read_batches
 from apps.risk.scoring.scores import LEVELS, QUANTILES
 from core.reports.page import Block, Figure, Gallery, Links, PageSection, Table, Text
 from core.runs.folder import Run
+from core.text.figures import DASH
 
 AS_OF = "2018-12-31"  # the last day on which all three markets have a return
 ASSET = "S&P 500"
@@ -132,4 +133,4 @@ def walked(panel: Panel) -> list[Figure | Table]:
 
 def _champion() -> str:
     targets = RiskModel.from_pretrained(DEFAULT).targets
-    return page.words(targets.name) if targets is not None else page.DASH
+    return page.words(targets.name) if targets is not None else DASH

@@ -41,15 +41,11 @@ from core.cli.stages import to_yaml
 from core.compute.threads import one_thread
 from core.errors import ConfigError, ExitCode, InputError
 from core.runs.folder import Run, open_run
-from core.settings.schema import build
+from core.settings.schema import build, with_absolute_paths
 from core.terminal.notes import print_note, print_set_aside
 
 JOB = "risk.score"
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between tries of a database that does not answer
-_PATHS = (
-    *("output", "run_dir", "weights", "data.path", "data.columns"),
-    *("score.portfolios", "score.sql", "score.champion"),
-)
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
@@ -243,33 +239,19 @@ def _send(cfg: RiskConfig, as_of: AsOf, folder: Path) -> None:
 
 def _register(cfg: RiskConfig, run: Run) -> None:
     """Register the scoring under a name that its output gives it: the same output again replaces the schedule."""
-    from core.jobs.schedule import (
-        register,
-    )  # the queue's libraries take a second that a scoring need not wait
+    # the queue's libraries take a second that a scoring need not wait
+    from core.jobs.schedule import register
     from core.jobs.store import Store
 
     if cfg.as_of is not None:
         raise OPTIONS("schedule_as_of")
-    config = dataclasses.asdict(cfg)
-    for path in _PATHS:
-        section, _, name = path.rpartition(".")
-        place = config[section] if section else config
-        place[name] = _absolute(place[name])
+    config = dataclasses.asdict(with_absolute_paths(cfg))
     name = f"{JOB}.{hashlib.sha256(config['output'].encode()).hexdigest()[:8]}"
     arguments = {"config": {**config, "schedule": None}}
     with Store() as store:
         register(store, name, str(cfg.schedule), cfg.zone, JOB, arguments, catch_up=cfg.score.catch_up)
     run.log.event("registered", name=name)
     print(f"{name} is registered; `triptych-jobs work` scores when it is due", flush=True)
-
-
-def _absolute(text: str | None) -> str | None:
-    """Return a path, or a SQLite file's URL, so that it means the same in the folder where a worker runs."""
-    if text is None or text.startswith("sqlite:////"):
-        return text
-    if text.startswith("sqlite:///"):
-        return f"sqlite:///{Path(text.removeprefix('sqlite:///')).absolute()}"
-    return text if "://" in text else str(Path(text).absolute())
 
 
 def _restored(config: Mapping[str, Any]) -> RiskConfig:

@@ -10,6 +10,7 @@ from apps.risk.evaluation.judged import Judged
 from apps.risk.evaluation.parts import Figures, Parts
 from apps.risk.report import page
 from core.reports.page import Block, Column, Gallery, Notice, Page, PageSection, Table, Text, Tile
+from core.text.figures import interval, number
 
 _CREDIT = {
     "auroc": "AUROC",
@@ -45,7 +46,7 @@ def targets_page(
         eyebrow="Triptych \N{MIDDLE DOT} risk",
         tiles=[
             Tile("Champion", page.words(best), f"of {len(parts.test)} models"),
-            Tile("Pinball loss at 2.5 %", page.plain(loss[0] if loss else None, 4), "one day ahead, test"),
+            Tile("Pinball loss at 2.5 %", number(loss[0] if loss else None, 4), "one day ahead, test"),
         ],
         sections=sections,
         footer=page.DISCLAIMER,
@@ -85,7 +86,7 @@ def event_page(
         eyebrow="Triptych \N{MIDDLE DOT} risk",
         tiles=[
             Tile("Champion", page.words(best), f"of {len(parts.test)} models"),
-            Tile("AUROC", page.plain(best_figures["auroc"][0]), "test"),
+            Tile("AUROC", number(best_figures["auroc"][0], 3), "test"),
             Tile("Clients", str(best_figures["clients"]), "test"),
         ],
         sections=sections,
@@ -122,7 +123,7 @@ def _horizon_table(figures: Figures) -> Table:
     rows = [
         [
             page.words(name),
-            *(page.interval(one["horizon"].get(figure), 3) for figure in ("wql", "mase", "coverage_80")),
+            *(interval(one["horizon"].get(figure), 3) for figure in ("wql", "mase", "coverage_80")),
         ]
         for name, one in figures.items()
     ]
@@ -132,8 +133,7 @@ def _horizon_table(figures: Figures) -> Table:
 def _credit_table(figures: Figures, caption: str) -> Table:
     columns = [Column("Model"), *(Column(title, numeric=True) for title in _CREDIT.values())]
     rows = [
-        [page.words(name), *(page.interval(one[figure], 3) for figure in _CREDIT)]
-        for name, one in figures.items()
+        [page.words(name), *(interval(one[figure], 3) for figure in _CREDIT)] for name, one in figures.items()
     ]
     return Table(caption, columns, rows)
 
@@ -147,7 +147,7 @@ def _stability_table(stability: Mapping[str, float | None]) -> Table:
     if len(stability) > len(shown):
         caption += f" The {len(shown)} largest of {len(stability)}; all are in metrics.json."
     columns = [Column("Feature"), Column("PSI", numeric=True)]
-    return Table(caption, columns, [[name, page.plain(psi)] for name, psi in shown])
+    return Table(caption, columns, [[name, number(psi, 3)] for name, psi in shown])
 
 
 def _end() -> PageSection:

@@ -6,7 +6,6 @@ Legend: D days, H steps ahead, Q levels.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from apps.risk.metrics.tail_figures import FEWEST_SEEN, too_few_expected
 from apps.risk.report import charts
 from core.reports.page import Bar, Column, Figure, Notice, Page, PageSection, Table
 from core.reports.plots import figure, to_svg
+from core.text.figures import DASH, MINUS, interval, number, percent
 
 DISCLAIMER = (
     "Triptych is research software. Figures of the past are no promise: a limit or a lending decision needs a model "
@@ -31,7 +31,6 @@ PASSED = (
     "nothing."
 )
 TOO_FEW = "too few"
-DASH = "\N{EN DASH}"
 _ZONES = {"green": "green", "yellow": "yellow", "red": "red", "": DASH}
 
 
@@ -47,26 +46,6 @@ class Client(NamedTuple):
 def words(name: str) -> str:
     """Return a name of a model, a portfolio or a column as people read it."""
     return name.replace("_", " ")
-
-
-def plain(value: float | None, digits: int = 3) -> str:
-    """Return a figure with a true minus sign; a dash for none."""
-    if value is None or math.isnan(value):
-        return DASH
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def interval(value_and_bounds: Sequence[float | None] | None, digits: int = 4) -> str:
-    """Return value and bounds as '0.063 (0.060 to 0.067)'; a dash for none."""
-    if value_and_bounds is None or value_and_bounds[0] is None or math.isnan(value_and_bounds[0]):
-        return DASH
-    value, low, high = (plain(one, digits) for one in value_and_bounds)
-    return f"{value} ({low} to {high})"
-
-
-def percent(value: float | None) -> str:
-    """Return a share as whole percent without the sign; a dash for none."""
-    return DASH if value is None else f"{100.0 * value:.0f}"
 
 
 def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption: str) -> Table:
@@ -87,9 +66,9 @@ def models_table(overall: Mapping[str, Mapping[str, Any]], level: float, caption
         rows.append(
             [
                 words(name),
-                interval(figures["pinball"]),
+                interval(figures["pinball"], 4),
                 interval(figures["fz"], 3),
-                DASH if figures["share"] is None else f"{100.0 * figures['share']:.2f} %",
+                percent(figures["share"], 2),
                 _passed(figures),
             ]
         )
@@ -125,7 +104,7 @@ def series_table(rows: Sequence[Row], caption: str) -> Table:
     body = []
     for row in rows:
         figures = row.figures
-        loss = interval([figures.pinball, figures.pinball_low, figures.pinball_high])
+        loss = interval([figures.pinball, figures.pinball_low, figures.pinball_high], 4)
         _, model, below, zone, share, _, _, quantile, shortfall, _ = _row(row)
         body.append([model, loss, below, zone, share, quantile, shortfall])
     return Table(caption, columns, body)
@@ -144,7 +123,7 @@ def clients_table(clients: Sequence[Client], caption: str) -> Table:
         [
             client.name,
             Bar(client.pd / top, f"{100.0 * client.pd:.1f} %"),
-            client.drivers.replace("-", "\N{MINUS SIGN}") or DASH,
+            client.drivers.replace("-", MINUS) or DASH,
             "marked" if client.alert else "",
         ]
         for client in clients
@@ -232,7 +211,7 @@ def _passed(figures: Mapping[str, Any]) -> str:
     shares = [figures["passed"][test] for test in ("kupiec", "independence", "dq", "z2")]
     if figures["too_few"] and not any(share is not None for share in shares):
         return TOO_FEW
-    return "/".join(percent(share) for share in shares)
+    return "/".join(number(None if share is None else 100.0 * share, 0) for share in shares)
 
 
 def _row(row: Row) -> list[str | Bar]:
@@ -241,11 +220,11 @@ def _row(row: Row) -> list[str | Bar]:
         return [row.entity, words(row.model), row.reason or DASH, *[DASH] * 7]
     expected = figures.level * figures.test_days
     few = too_few_expected(figures.level, figures.test_days)
-    independence = TOO_FEW if figures.exceedances < FEWEST_SEEN else plain(figures.independence_p)
+    independence = TOO_FEW if figures.exceedances < FEWEST_SEEN else number(figures.independence_p, 3)
     tests = [
-        plain(figures.kupiec_p),
+        number(figures.kupiec_p, 3),
         independence,
-        *map(plain, (figures.conditional_p, figures.dq_p, figures.z2_p)),
+        *(number(p, 3) for p in (figures.conditional_p, figures.dq_p, figures.z2_p)),
     ]
     return [
         words(row.entity),
@@ -253,5 +232,5 @@ def _row(row: Row) -> list[str | Bar]:
         f"{figures.exceedances} / {expected:.1f}",
         TOO_FEW if few else _ZONES[figures.zone],
         *([TOO_FEW] * len(tests) if few else tests),
-        plain(figures.dm_pinball_p),
+        number(figures.dm_pinball_p, 3),
     ]

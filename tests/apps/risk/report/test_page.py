@@ -14,12 +14,9 @@ from apps.risk.report.page import (
     calibration,
     clients_table,
     fan,
-    interval,
     joined,
     losses,
     models_table,
-    percent,
-    plain,
     rows_table,
     series_table,
     walk,
@@ -33,10 +30,8 @@ TESTED = TailFigures(
 DAYS = np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]").astype("datetime64[us]")
 
 
-def test_figures_in_words() -> None:
-    assert interval([-0.06372, -0.07, -0.05]) == "−0.0637 (−0.0700 to −0.0500)"
-    assert [interval(None), interval([None, None, None]), plain(float("nan")), percent(None)] == ["–"] * 4
-    assert (plain(-1.5, 1), percent(0.8), words("gjr_garch")) == ("−1.5", "80", "gjr garch")
+def test_names_are_shown_as_words() -> None:
+    assert words("gjr_garch") == "gjr garch"
 
 
 def test_rows_show_zone_and_p_values_and_silence_by_its_reason() -> None:
