@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing
 from collections.abc import Sequence
 from typing import Any
 
-from core.cli.choices import groups
+from core.cli.choices import Choices
 from core.cli.usage import described
 from core.settings.schema import MISSING, describe_range, stages_by_field, walk
 from docs.generate.markdown import code, escaped, table
@@ -22,7 +23,8 @@ def options_page(command: str, config_name: str, schema: type) -> str:
     stages = dict(fields)["stage"].metadata["choices"]
     parts = [
         f"# Options of {command}\n",
-        f"`{command} stage=STAGE [OPTION=VALUE ...] [GROUP=CHOICE ...]`; the same list: `{command} --help`.\n",
+        f"`{command} stage=STAGE [OPTION=VALUE ...] [GROUP=CHOICE ...]`\n",
+        f"`{command} stage=STAGE --help` lists what a stage reads.\n",
         "## Stages\n",
         table(
             ("stage", "what it does"),
@@ -31,16 +33,10 @@ def options_page(command: str, config_name: str, schema: type) -> str:
         "An option that the chosen stage does not read is refused. **Bold**: the stage needs it.\n",
     ]
     readers = stages_by_field(schema)
-    chosen = groups(config_name)
+    chosen = _group_rows(config_name)
     if chosen:
-        parts += [
-            "## Groups\n",
-            "A group sets several options at once: `GROUP=CHOICE`.\n",
-            table(
-                ("group", "choices"),
-                [(code(name), ", ".join(map(code, choices))) for name, choices in chosen.items()],
-            ),
-        ]
+        about = "A group sets several options at once: `GROUP=CHOICE`.\n"
+        parts += ["## Groups\n", about, table(("group", "choice", "sets"), chosen)]
     for section in dict.fromkeys(path.rpartition(".")[0] for path, _ in fields):
         parts.append(f"## {section or 'General'}\n")
         rows = [
@@ -50,6 +46,24 @@ def options_page(command: str, config_name: str, schema: type) -> str:
         ]
         parts.append(table(HEADER, rows))
     return "\n".join(parts)
+
+
+def _group_rows(config_name: str) -> list[tuple[str, str, str]]:
+    choices = Choices(config_name)
+    rows = []
+    for group, names in choices.by_group.items():
+        for name in names:
+            choice = choices.read(group, name)
+            assert choice, f"conf has no readable {group}/{name}.yaml"
+            settings = {**choice.groups, **choice.fields}
+            shown = (code(f"{path}={_written(value)}") for path, value in settings.items())
+            rows.append((code(group), code(name), ", ".join(shown)))
+    return rows
+
+
+def _written(value: Any) -> str:
+    """Return a value as it is typed on a command line."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def settings_page(title: str, about: str, schema: type) -> str:

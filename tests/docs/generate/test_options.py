@@ -52,6 +52,12 @@ def test_every_option_of_every_app_has_its_row(app: str, schema: type) -> None:
     assert [path for path in paths if page.count(f"| `{path}` |") != 1] == []
 
 
+def test_a_group_says_what_each_choice_sets() -> None:
+    page = options_page("triptych-nodule", "nodule", Schema)
+    assert "| `trainer` | `default` | `trainer.max_steps=10000` |" in page
+    assert "`data=phantoms`, `trainer=smoke`, `data.phantoms=1`, `data.anatomy_mm=4`" in page
+
+
 def test_the_options_of_the_queue_are_words_of_its_own_command_line() -> None:
     page = settings_page("Options", "About them.", JobsConfig)
     assert "| `--dead-after-s` |" in page
