@@ -47,7 +47,7 @@ class WindowSource:
 
 
 class Learning(pl.LightningModule):
-    """Lightning's side of the training: the library's loss, the house's optimizer."""
+    """Lightning's side of the training: the library's loss, the core's optimizer."""
 
     def __init__(self, net: ForecastingNet, trainer: TrainerConfig) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ from core.text.figures import DASH, MINUS, interval, number, percent
 
 DISCLAIMER = (
     "Triptych is research software. Figures of the past are no promise: a limit or a lending decision needs a model "
-    "validated on the data of the house that uses it."
+    "validated on your own data."
 )
 PASSED = (
     "Tests passed: percent of {whose} whose p-value lies above 5 %, of the share of exceedances, independence, dynamic "
