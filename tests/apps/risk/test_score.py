@@ -272,20 +272,3 @@ def test_a_database_that_does_not_answer_is_asked_again_and_then_told_of(
     ):
         go(cfg, tmp_path)
     assert verify(tmp_path / "out" / "scores" / f"as_of={LAST}"), "what was scored stays"
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("sqlite:///risk.db", "sqlite:///{here}/risk.db"),
-        ("sqlite:////risk.db", "sqlite:////risk.db"),
-        ("postgresql://host/db", "postgresql://host/db"),
-        ("a/b.csv", "{here}/a/b.csv"),
-        (None, None),
-    ],
-)
-def test_paths_mean_the_same_elsewhere(
-    text: str | None, kind: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert module._absolute(text) == (kind and kind.format(here=tmp_path))

@@ -157,12 +157,13 @@ def test_relative_paths_are_made_absolute_and_urls_stay(
         base: str | None = path_text("postgresql://host/db", "database")
         file: str | None = path_text("sqlite:///db.sqlite", "database in a file")
         rooted: str | None = path_text("/x", "already absolute")
+        rooted_file: str | None = path_text("sqlite:////db.sqlite", "the same, of a database in a file")
         cellar: Cellar = section(Cellar)
 
     monkeypatch.chdir(tmp_path)
     moved = with_absolute_paths(House())
     assert (moved.note, moved.base, moved.rooted) == ("a/b", "postgresql://host/db", "/x")
-    assert moved.file == f"sqlite:///{tmp_path}/db.sqlite"
+    assert (moved.file, moved.rooted_file) == (f"sqlite:///{tmp_path}/db.sqlite", "sqlite:////db.sqlite")
     assert moved.cellar == Cellar(shelf=f"{tmp_path}/a/b")
     again = with_absolute_paths(moved)
     assert again == moved
