@@ -227,7 +227,11 @@ def test_a_picture_that_was_drawn_here_brings_its_recipe(
     ("prompt", "fields", "sentence"),
     [
         ("  ", {}, "Say what to draw: the prompt is empty."),
-        ("a\ufffe\u0001", {}, "The prompt has a control character (U+0001) at place 3: leave it out."),
+        (
+            "a\ufffe\u0001",
+            {},
+            "The prompt has U+0001 at position 3, a character that is not text: leave it out.",
+        ),
         (
             "cat",
             {"seed": "9223372036854775808"},

@@ -202,7 +202,7 @@ def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture
     text = " ".join(" ".join(said(capsys, "work", "--help")).split())
     for words in ("--queues QUEUES", "(default default)", "--dead-after-s", "(default 30.0 s)", "--run-dir"):
         assert words in text
-    assert "work take up jobs until stopped" in " ".join(" ".join(said(capsys, "--help")).split())
+    assert "work work on jobs until stopped" in " ".join(" ".join(said(capsys, "--help")).split())
 
 
 def test_work_until_a_signal(

@@ -133,7 +133,7 @@ def test_a_refused_prompt_is_set_aside_and_the_others_are_drawn(model: Path, tmp
         "line-0003.json": {
             "id": "line-0003",
             "code": "prompt_unreadable",
-            "sentence": "the prompt has U+0007 at position 6, a sign that is not text: leave it out",
+            "sentence": "the prompt has U+0007 at position 6, a character that is not text: leave it out",
             "files": ["p.txt"],
         },
     }

@@ -218,7 +218,7 @@ def test_models_are_listed_with_what_they_offer(client: OpenAI, running: Service
             {"extra_body": {"negative_prompt": "\x00"}},
             "prompt_unreadable",
             "negative_prompt",
-            "the negative has U+0000 at position 1, a sign that is not text: leave it out",
+            "the negative has U+0000 at position 1, a character that is not text: leave it out",
         ),
         (
             {"extra_body": {"adapter": "../secret"}},
