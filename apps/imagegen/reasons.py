@@ -51,7 +51,9 @@ RECIPE = FieldReasons(
         "prompt_empty": "the prompt is empty: say what to draw",
         "prompt_type": "the {param} is a {type}; text is wanted",
         "prompt_too_long": "the {param} has {characters} characters; at most {most} are wanted",
-        "prompt_unreadable": "the {param} has {sign} at position {position}, a character that is not text: leave it out",
+        "prompt_unreadable": (
+            "the {param} has {sign} at position {position}, a character that is not text: leave it out"
+        ),
         "seed_range": "seed is {value}; a whole number of 0 to 2^63 - 1 is wanted",
         "count_range": "n is {value}; 1 to {most} pictures are wanted",
         "size_unknown": "size is {width}x{height}; this model draws {sizes}",
