@@ -264,13 +264,13 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     metadata = trained().save(tmp_path)
     other = {**metadata, "covariates": {**metadata["covariates"], "categories": {"kind": ["x"]}}}
-    with pytest.raises(InputError, match=r"riskformer\.safetensors is missing, damaged or not what"):
+    with pytest.raises(InputError, match=r"riskformer\.safetensors is missing, damaged or of another model"):
         RiskformerCovariates.load(tmp_path, other)
     write_network(tmp_path, {"of": torch.zeros(1)})
     with pytest.raises(InputError, match="or train it again"):
         RiskformerCovariates.load(tmp_path, metadata)
     (tmp_path / "riskformer.safetensors").write_bytes(b"no weights")
-    with pytest.raises(InputError, match="copy the folder anew"):
+    with pytest.raises(InputError, match="copy the model's folder anew"):
         RiskformerCovariates.load(tmp_path, metadata)
 
 
