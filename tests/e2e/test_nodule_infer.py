@@ -61,7 +61,7 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
             3,
             "triptych-nodule: internal fault: KeyError at apps/nodule/infer.py:",
         ),
-        (inputs.missing, ["-m", "pipelines.nodule"], 4, "1 of 1 series were quarantined, all because "),
+        (inputs.missing, ["-m", "pipelines.nodule"], 4, "note: 1 of 1 series were quarantined, all because "),
     ],
     ids=["skipped", "empty", "broken", "quarantined"],
 )
