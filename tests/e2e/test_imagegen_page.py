@@ -261,7 +261,7 @@ def test_a_full_queue_says_when_to_come_back(page: Page, running: Service) -> No
     assert text(page, "trouble").startswith("2 pictures wait already: try again in ")
 
 
-def test_a_service_that_is_away_is_told_and_found_again(page: Page) -> None:
+def test_a_service_that_is_away_is_reported_and_found_again(page: Page) -> None:
     page.offline(True)
     ask(page, "cat")
     page.until("!document.getElementById('trouble').hidden")

@@ -1,4 +1,4 @@
-"""The contract of the front doors, on the real command line: one case for each exit code."""
+"""The contract of the entry points, on the real command line: one case for each exit code."""
 
 from __future__ import annotations
 

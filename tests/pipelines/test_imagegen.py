@@ -1,4 +1,4 @@
-"""The front door of the image app: its stages, one line for each exit code, and wrong words told at once."""
+"""The entry point of the image app: its stages, one line for each exit code, and wrong words refused at once."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_prompt_is_drawn_as_typed(model: Path, capfd: pytest.CaptureFixture[st
     ]
 
 
-def test_bad_input_is_told_in_one_line(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_reported_in_one_line(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert _generate(model, "prompt=red apple", "size=33x33") == 2
     assert capfd.readouterr().err == (
         "triptych-imagegen: size is 33x33; this model draws 32x32, 48x32, 32x48, 48x48\n"
@@ -89,7 +89,7 @@ def test_the_former_name_of_weights_still_works_and_says_so(
     assert "weights= and model.path= name two folders" in capfd.readouterr().err
 
 
-def test_a_fault_of_ours_is_told_without_the_prompt(
+def test_a_fault_of_ours_is_reported_without_the_prompt(
     model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object) -> bytes:
@@ -129,18 +129,18 @@ def test_a_refused_prompt_among_others_is_four(model: Path, capfd: pytest.Captur
         (["output=o", "prompt=a", "mask=m.png"], "says where to paint in a picture: add image="),
     ],
 )
-def test_a_wrong_line_is_told_before_anything_runs(
+def test_a_wrong_line_is_reported_before_anything_runs(
     words: list[str], line: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["stage=generate", *words]) == 2
-    told = capfd.readouterr().err
-    assert told.startswith("triptych-imagegen: ")
-    assert line in told
-    assert told.count("\n") == 1
+    result = capfd.readouterr().err
+    assert result.startswith("triptych-imagegen: ")
+    assert line in result
+    assert result.count("\n") == 1
     assert list(Path().iterdir()) == []
 
 
-def test_a_wrong_word_is_told_in_two_seconds_and_loads_nothing_heavy(tmp_path: Path) -> None:
+def test_a_wrong_word_is_reported_in_two_seconds_and_loads_nothing_heavy(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom pipelines.imagegen import main\n"
         "code = main(['stage=generate', 'prompt=a', 'output=o', 'guidence=3'])\n"

@@ -1,4 +1,4 @@
-"""The front door of the risk app: its stages, its lines, and that a wrong word is told before anything is loaded."""
+"""The entry point of the risk app: its stages, its lines, and wrong words refused at once."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_what_a_schedule_reads_later_need_not_exist_yet(
         check_inputs(dataclasses.replace(job, schedule=None))
 
 
-def test_a_wrong_word_is_told_in_two_seconds_and_loads_nothing_heavy(tmp_path: Path) -> None:
+def test_a_wrong_word_is_reported_in_two_seconds_and_loads_nothing_heavy(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom pipelines.risk import main\n"
         "code = main(['stage=score', 'output=o', 'model.horizn=3'])\n"

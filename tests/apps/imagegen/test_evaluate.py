@@ -121,10 +121,10 @@ def evaluated(model: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> dic
 def test_what_is_written_and_the_same_bytes_again(
     model: Path, pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = evaluated(model, tmp_path / "one", monkeypatch)
-    assert sorted(told) == ["autoencoder", "caption_match", "drawn_by", "kid", "protocol", "scorer"]
-    assert told["protocol"] == list(PROTOCOL)
-    assert told["drawn_by"] == {
+    result = evaluated(model, tmp_path / "one", monkeypatch)
+    assert sorted(result) == ["autoencoder", "caption_match", "drawn_by", "kid", "protocol", "scorer"]
+    assert result["protocol"] == list(PROTOCOL)
+    assert result["drawn_by"] == {
         "guidance": 4.0,
         "model": pipeline.digest,
         "name": pipeline.name,
@@ -133,9 +133,9 @@ def test_what_is_written_and_the_same_bytes_again(
         "seed": 2**63 - 1,
         "steps": 1,
     }
-    assert told["kid"]["network"] == NETWORK
-    assert told["caption_match"]["drawn"] == [1.0, 1.0, 1.0]
-    assert list(told["caption_match"]["by_prompt"]) == sorted(chosen_prompts(EVERYDAY))
+    assert result["kid"]["network"] == NETWORK
+    assert result["caption_match"]["drawn"] == [1.0, 1.0, 1.0]
+    assert list(result["caption_match"]["by_prompt"]) == sorted(chosen_prompts(EVERYDAY))
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
         "metrics.json",
         "report.html",
@@ -184,13 +184,13 @@ def test_names_are_asked_of_both_sides_by_turns_and_of_no_variant() -> None:
 
 
 def test_the_autoencoder_is_judged_on_held_out_pictures_as_drawn(pipeline: Pipeline) -> None:
-    told, (before_NHWC, after_NHWC) = judged_autoencoder(pipeline, pictures_made(), 0)
-    assert told["pictures"] == len(before_NHWC) == 20
+    result, (before_NHWC, after_NHWC) = judged_autoencoder(pipeline, pictures_made(), 0)
+    assert result["pictures"] == len(before_NHWC) == 20
     error_N = np.square(before_NHWC.astype(float) - after_NHWC).mean(axis=(1, 2, 3))
     psnr_N = 20.0 * np.log10(255.0) - 10.0 * np.log10(error_N)
-    value, lower, upper = told["psnr_db"]
+    value, lower, upper = result["psnr_db"]
     assert value == pytest.approx(psnr_N.mean())
-    assert told["least_db"] == pytest.approx(psnr_N.min())
+    assert result["least_db"] == pytest.approx(psnr_N.min())
     assert lower < value < upper
 
 
@@ -199,13 +199,13 @@ def test_likeness_beside_its_references(pipeline: Pipeline) -> None:
     made = judges()
     asked = asked_of(made.pictures, 40, 0)
     black_NHWC = np.zeros((40, 32, 32, 3), dtype=np.uint8)
-    told = judged_likeness(pipeline, made, asked, black_NHWC, 0)
-    assert (told["pictures"], told["held_out"]) == (40, 20)
-    value, lower, upper = told["real"]
+    result = judged_likeness(pipeline, made, asked, black_NHWC, 0)
+    assert (result["pictures"], result["held_out"]) == (40, 20)
+    value, lower, upper = result["real"]
     assert lower < value < upper
     assert abs(value) < 0.01
-    assert told["drawn"][1] > 0.1
-    assert told["drawn_from_held_out_names"][1] > 0.1
+    assert result["drawn"][1] > 0.1
+    assert result["drawn_from_held_out_names"][1] > 0.1
     same = judged_likeness(pipeline, made, asked, made.pictures.rgb_NHWC[asked], 0)
     assert same["drawn"] == same["real"]
 
@@ -223,6 +223,6 @@ def test_caption_match_of_a_scorer_that_knows_and_of_one_that_is_blind() -> None
 
 def test_the_scorer_is_judged_on_held_out_pictures() -> None:
     assert judged_scorer(judges(), 0)["held_out"] == [1.0, 1.0, 1.0]
-    told = judged_scorer(judges(blind=True), 0)
-    assert told["held_out"] == [0.0, 0.0, 0.0]
-    assert told["pictures"] == 20
+    result = judged_scorer(judges(blind=True), 0)
+    assert result["held_out"] == [0.0, 0.0, 0.0]
+    assert result["pictures"] == 20

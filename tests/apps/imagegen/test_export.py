@@ -153,7 +153,7 @@ def test_a_folder_of_something_else_is_left_alone(model: Path, tmp_path: Path, n
     assert _bytes(tmp_path / "out") == {name: b"mine"}
 
 
-def test_wrong_places_are_told_in_one_line(model: Path, tmp_path: Path) -> None:
+def test_wrong_places_are_reported_in_one_line(model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="exists and is not a folder"):
         _export(model, tmp_path / "file", tmp_path / "run")

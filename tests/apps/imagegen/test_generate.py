@@ -166,7 +166,7 @@ def test_nothing_but_refused_prompts_is_bad_input(model: Path, tmp_path: Path) -
         ({"image": "start.png", "mask": "small.png"}, "the mask has 8x8 pixels, and the image 40x20"),
     ],
 )
-def test_what_no_prompt_can_cure_is_told_before_anything_is_drawn(
+def test_what_no_prompt_can_cure_is_reported_before_anything_is_drawn(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], sentence: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

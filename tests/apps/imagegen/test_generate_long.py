@@ -53,7 +53,7 @@ def test_the_end_of_a_long_prompt_counts_and_its_words_are_found(
     assert other.with_name(f"{other.stem}_attention.png").exists()
 
 
-def test_how_much_of_a_prompt_is_used_is_told_and_kept_with_the_picture(
+def test_how_much_of_a_prompt_is_used_is_reported_and_kept_with_the_picture(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (picture,) = _generate(tmp_path, "out", prompt=TOO_LONG)

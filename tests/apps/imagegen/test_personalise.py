@@ -84,8 +84,8 @@ def test_pictures_with_the_word_come_nearer_to_those_given(tmp_path: Path) -> No
     output = tmp_path / "output"
     assert sorted(path.name for path in output.iterdir()) == ["red-style.png", "red-style.safetensors"]
     assert (output / "red-style.safetensors").stat().st_size < 100_000
-    told = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))
-    assert {key: told[key] for key in ("pictures", "refused", "prior_pictures", "steps", "exit_code")} == {
+    result = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))
+    assert {key: result[key] for key in ("pictures", "refused", "prior_pictures", "steps", "exit_code")} == {
         "pictures": 5,
         "refused": 0,
         "prior_pictures": 2,
@@ -252,7 +252,7 @@ def test_words_that_cannot_be_learned_are_refused(tmp_path: Path, token: str, co
     assert "\n" not in caught.value.sentence
 
 
-def test_an_output_that_cannot_be_written_is_told_before_the_work(
+def test_an_output_that_cannot_be_written_is_reported_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "output").write_text("a file")

@@ -33,10 +33,13 @@ def test_training_leaves_a_pipeline_folder_and_tells_what_it_did(
     cfg = config(tmp_path)
     with closing(Run(tmp_path / "run")) as run:
         assert train.run(cfg, run) == 0
-    told = json.loads((run.path / "metrics.json").read_text("utf-8"))
-    assert {name: part["steps"] for name, part in told["rounds"].items()} == {"autoencoder": 2, "denoiser": 2}
-    assert told["pictures"] == 7
-    assert told["captions"] > 20
+    result = json.loads((run.path / "metrics.json").read_text("utf-8"))
+    assert {name: part["steps"] for name, part in result["rounds"].items()} == {
+        "autoencoder": 2,
+        "denoiser": 2,
+    }
+    assert result["pictures"] == 7
+    assert result["captions"] > 20
     weights = load_file(run.path / "model" / "unet" / "diffusion_pytorch_model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
     assert sorted(path.name for path in (run.path / "model").iterdir()) == [

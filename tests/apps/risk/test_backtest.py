@@ -95,9 +95,9 @@ def test_the_same_call_writes_the_same_bytes(tmp_path: Path) -> None:
     metrics = json.loads(first["metrics.json"])
     assert metrics == json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert (metrics["days"], metrics["models"], metrics["refused"]) == (40, MODELS, {})
-    told = metrics["targets"]["gain"]
-    assert list(told) == ["entity_1", "entity_2", "portfolio_1", "portfolio_2"]
-    value, low, high = told["entity_1"]["historical_simulation"]["0.025"]["pinball"]
+    result = metrics["targets"]["gain"]
+    assert list(result) == ["entity_1", "entity_2", "portfolio_1", "portfolio_2"]
+    value, low, high = result["entity_1"]["historical_simulation"]["0.025"]["pinball"]
     assert low < value < high
     html = first["report.html"].decode()
     assert "VaR and shortfall of gain over 40 days" in html

@@ -16,7 +16,7 @@ def test_without_settings_the_embedded_markets_are_scored_by_the_champion() -> N
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "result"),
     [
         ({"stage": "serve"}, "stage=serve is not one of train, evaluate, score, backtest, plan"),
         ({"stage": "score", "data": DataConfig(sample=None)}, "a sample or data.path: add data=SAMPLE"),
@@ -32,10 +32,10 @@ def test_without_settings_the_embedded_markets_are_scored_by_the_champion() -> N
         ),
     ],
 )
-def test_a_wrong_setting_is_told(wrong: dict[str, Any], told: str) -> None:
+def test_a_wrong_setting_is_reported(wrong: dict[str, Any], result: str) -> None:
     with pytest.raises(ConfigError) as caught:
         RiskConfig(**wrong)
-    assert told in caught.value.sentence
+    assert result in caught.value.sentence
 
 
 def test_models_of_a_backtest_are_known_ones() -> None:

@@ -65,10 +65,10 @@ def test_all_models_stand_side_by_side_and_the_same_call_writes_the_same_bytes(t
     code, files = go(cfg, tmp_path)
     assert code == 0
     assert list(files) == ["champion.json", "metrics.json", "report.html"]
-    told = json.loads(files["metrics.json"])["labels"]["gain"]
+    result = json.loads(files["metrics.json"])["labels"]["gain"]
     for part in ("development", "test"):
-        assert sorted(told[part]) == NAMES
-        for figures in told[part].values():
+        assert sorted(result[part]) == NAMES
+        for figures in result[part].values():
             value, low, high = figures["0.025"]["pinball"]
             assert low <= value <= high
             assert figures["horizon"]["wql"][0] > 0.0
@@ -89,9 +89,9 @@ def test_the_test_has_no_say_in_the_choice(tmp_path: Path) -> None:
         for name, table in (("one", gains()), ("two", other))
     ]
     assert found[0]["champion.json"] == found[1]["champion.json"]
-    told = [json.loads(files["metrics.json"])["labels"]["gain"] for files in found]
-    assert told[0]["development"] == told[1]["development"]
-    assert told[0]["test"] != told[1]["test"]
+    result = [json.loads(files["metrics.json"])["labels"]["gain"] for files in found]
+    assert result[0]["development"] == result[1]["development"]
+    assert result[0]["test"] != result[1]["test"]
 
 
 def test_a_table_of_other_columns_than_the_event_was_trained_on_is_one_line(tmp_path: Path) -> None:

@@ -79,7 +79,9 @@ def test_an_older_date_sees_no_more_than_was_known(tmp_path: Path) -> None:
     assert metrics(tmp_path)["later_rows"] == 0
 
 
-def test_what_was_set_aside_is_told_with_its_reason_and_forgotten_once_it_is_mended(tmp_path: Path) -> None:
+def test_what_was_set_aside_is_reported_with_its_reason_and_forgotten_once_it_is_mended(
+    tmp_path: Path,
+) -> None:
     table = returns()
     table["gain"] = table["gain"].astype(object)
     table.loc[5, "gain"] = "abc"
@@ -87,8 +89,8 @@ def test_what_was_set_aside_is_told_with_its_reason_and_forgotten_once_it_is_men
     table = table[~((table["asset"] == "s002") & (table["day"] < "2024-03-18"))]
     cfg = config(tmp_path, table)
     assert go(cfg, tmp_path) == 4
-    told = [(one["kind"], one["entity"], one["column"], one["code"]) for one in aside(tmp_path / "out")]
-    assert told == [
+    result = [(one["kind"], one["entity"], one["column"], one["code"]) for one in aside(tmp_path / "out")]
+    assert result == [
         ("row", "s000", "gain", "not_a_number"),
         ("entity", "s001", "gain", "constant"),
         ("entity", "s002", "gain", "too_short"),
@@ -245,7 +247,7 @@ def test_scorings_of_other_series_and_models_share_a_sql_table(tmp_path: Path) -
     assert found[2].scoring == "desk"
 
 
-def test_a_database_that_does_not_answer_is_asked_again_and_then_told_of(
+def test_a_database_that_does_not_answer_is_asked_again_and_then_reported_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[str] = []

@@ -78,8 +78,8 @@ def test_portfolios_are_summed_on_a_common_calendar_that_the_manifest_names(tmp_
     assert days(rows, "weeks", "portfolio")[:2] == ["2024-07-05", "2024-07-12"]
     assert days(rows, "days", "portfolio")[:2] == ["2024-07-01", "2024-07-02"]
     assert rows.loc[("portfolio", "none", 0), "reason"] == "no_common_calendar"
-    told = read_manifest(tmp_path / "out" / "scores" / "as_of=2024-06-28")["settings"]["calendars"]
-    assert told == {
+    result = read_manifest(tmp_path / "out" / "scores" / "as_of=2024-06-28")["settings"]["calendars"]
+    assert result == {
         "series": {"monthly": 1, "weekdays": 1, "weekly on Friday": 1},
         "portfolios": {"days": "weekdays", "weeks": "weekly on Friday"},
     }

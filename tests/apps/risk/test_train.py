@@ -71,7 +71,10 @@ def test_pretraining_goes_in_two_rounds_and_leaves_a_model(tmp_path: Path) -> No
     assert model.described.until("targets") == mixture.UNTIL
     assert model.targets.context == 64
     metrics = json.loads((tmp_path / "metrics.json").read_text())["targets"]
-    assert {name: told["steps"] for name, told in metrics["rounds"].items()} == {"pretrain": 3, "finetune": 1}
+    assert {name: result["steps"] for name, result in metrics["rounds"].items()} == {
+        "pretrain": 3,
+        "finetune": 1,
+    }
     assert all(0.02 <= shape <= 0.6 for shape in model.targets.shapes)
     assert model.targets.residual_KQ is not None
     assert model.targets.residual_KQ.shape == (train.AHEAD, len(QUANTILE_LEVELS))
@@ -98,7 +101,10 @@ def test_more_steps_train_the_first_round_on_and_the_next_anew(tmp_path: Path) -
     longer = replace(_mixture(), trainer=replace(TRAINER, max_steps=8))
     second = _train(longer, tmp_path).targets
     metrics = json.loads((tmp_path / "metrics.json").read_text())["targets"]
-    assert {name: told["steps"] for name, told in metrics["rounds"].items()} == {"pretrain": 6, "finetune": 2}
+    assert {name: result["steps"] for name, result in metrics["rounds"].items()} == {
+        "pretrain": 6,
+        "finetune": 2,
+    }
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert names == {"settings.json", "pretrain", "finetune", "finetune-2"}
     assert isinstance(first, RiskformerTargets)
@@ -129,8 +135,8 @@ def test_a_table_of_ones_own_is_gone_on_with(tmp_path: Path, monkeypatch: pytest
 
 def _before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a small network be the embedded one."""
-    told = save_riskformer(untrained(64), folder / "before")
-    write_description(folder / "before", Description(TargetsPart("riskformer", {"riskformer": told})))
+    result = save_riskformer(untrained(64), folder / "before")
+    write_description(folder / "before", Description(TargetsPart("riskformer", {"riskformer": result})))
     monkeypatch.setattr(risk_model, "DEFAULT", folder / "before")
 
 
@@ -216,7 +222,7 @@ def test_a_table_with_covariates_is_gone_on_with(tmp_path: Path, monkeypatch: py
     assert torch.equal(again.levels.knot_2VK, whole.levels.knot_2VK)
 
 
-def test_a_table_without_a_window_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_without_a_window_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _before(tmp_path, monkeypatch)
     cfg = replace(_driven(tmp_path, "train"), model=ModelConfig(name="riskformer", horizon=80))
     run = Run(tmp_path / "run")
@@ -235,11 +241,11 @@ def test_models_of_an_event_are_fitted_and_the_best_is_champion(
         stage="train", data=DataConfig(sample="loan_book"), model=ModelConfig(horizon=12), trainer=TRAINER
     )
     model = _train(cfg, tmp_path)
-    told = json.loads((tmp_path / "metrics.json").read_text())["event"]
-    losses = {name: figures["log_loss"] for name, figures in told["development"]["models"].items()}
+    result = json.loads((tmp_path / "metrics.json").read_text())["event"]
+    losses = {name: figures["log_loss"] for name, figures in result["development"]["models"].items()}
     assert model.targets is None
     assert model.event is not None
-    assert model.event.name == told["champion"] == min(losses, key=lambda name: losses[name])
+    assert model.event.name == result["champion"] == min(losses, key=lambda name: losses[name])
     assert set(losses) == {"riskformer", "scorecard", "boosting"}
     panel = load.load_panel(cfg.data).panel
     pd_N = model.event.forecast_event(panel).pd_N
@@ -250,7 +256,7 @@ def test_models_of_an_event_are_fitted_and_the_best_is_champion(
         model.require(replace(COLUMNS, observed=("days_late",)))
 
 
-def test_what_needs_no_training_is_told(tmp_path: Path) -> None:
+def test_what_needs_no_training_is_reported(tmp_path: Path) -> None:
     cfg = RiskConfig(stage="train", model=ModelConfig(name="gjr_garch"))
     run = Run(tmp_path)
     with pytest.raises(ConfigError, match="model=gjr_garch needs no training"):
@@ -272,5 +278,8 @@ def test_what_the_plan_prints_trains(tmp_path: Path, batch_size: int, context: i
     model = _train(job, tmp_path)
     assert isinstance(model.targets, RiskformerTargets)
     metrics = json.loads((tmp_path / "metrics.json").read_text())["targets"]
-    assert {name: told["steps"] for name, told in metrics["rounds"].items()} == {"pretrain": 3, "finetune": 1}
-    assert all(told["loss"] > 0 for told in metrics["rounds"].values())
+    assert {name: result["steps"] for name, result in metrics["rounds"].items()} == {
+        "pretrain": 3,
+        "finetune": 1,
+    }
+    assert all(result["loss"] > 0 for result in metrics["rounds"].values())

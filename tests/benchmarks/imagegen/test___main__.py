@@ -35,7 +35,7 @@ def test_a_measurement_leaves_a_record(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "result"),
     [
         (
             ["weather"],
@@ -46,11 +46,11 @@ def test_a_measurement_leaves_a_record(
         (["training"], "add run=DIR"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(
-    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_is_wrong_is_reported_in_one_line(
+    words: list[str], result: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*words, f"results={tmp_path}"]) == 2
-    assert capsys.readouterr().err.startswith(told)
+    assert capsys.readouterr().err.startswith(result)
 
 
 def test_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from core.errors import InputError
 from tests.apps.imagegen.tiny import tiny_pipeline
 
 
-def test_both_draw_the_same_images_and_their_ratio_is_told(tmp_path: Path) -> None:
+def test_both_draw_the_same_images_and_their_ratio_is_reported(tmp_path: Path) -> None:
     folder = tiny_pipeline(tmp_path / "tiny")
     found = run(str(folder), images="5", steps="5", repeats="2", rows="8")
     assert found["greatest_difference_grey_levels"] < 0.6, "half a grey level is rounding"

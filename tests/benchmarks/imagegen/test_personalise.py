@@ -55,14 +55,14 @@ def test_a_small_measurement_from_end_to_end(cache: Path, tmp_path: Path) -> Non
     json.dumps(record, allow_nan=False)
     assert record["adapter"]["steps"] == "2"
     assert record["bytes"] == (output / "flat-style.safetensors").stat().st_size
-    assert {name: sorted(told) for name, told in record["kid_1000"].items()} == {
+    assert {name: sorted(result) for name, result in record["kid_1000"].items()} == {
         "other style": ["after", "before", "other style, learned", "own style"],
         "own style": ["other style", "plain after", "plain before"],
     }
-    told = record["kid_1000"]["other style"]
-    assert all(lower <= value <= upper for value, lower, upper in told.values())
-    assert told["own style"][0] > told["other style, learned"][0]
-    assert record["headline"]["kid_to_style_after"] == told["after"][0]
+    result = record["kid_1000"]["other style"]
+    assert all(lower <= value <= upper for value, lower, upper in result.values())
+    assert result["own style"][0] > result["other style, learned"][0]
+    assert record["headline"]["kid_to_style_after"] == result["after"][0]
     assert record["headline"]["nearer_to_style_after"] == record["nearer_to_other_style"]["after"]
     assert record["names"] == 4
     for sheet in ("learned.png", "styles.png", "flat-style.png"):
@@ -92,7 +92,7 @@ def test_names_that_both_sets_have_are_compared(cache: Path) -> None:
         ({"measured": "9"}, r"both sets share 9 names; learned \+ measured are 14"),
     ],
 )
-def test_sizes_that_cannot_be_measured_are_told(
+def test_sizes_that_cannot_be_measured_are_reported(
     cache: Path, tmp_path: Path, words: dict[str, str], sentence: str
 ) -> None:
     model = tiny_pipeline(tmp_path / "model")

@@ -55,6 +55,6 @@ def test_too_few_pictures_are_refused() -> None:
 
 
 @pytest.mark.parametrize("words", [{"pictures": "many"}, {"pictures": "-3"}, {"seed": "1.5"}])
-def test_what_is_no_whole_number_is_told(words: dict[str, str]) -> None:
+def test_what_is_no_whole_number_is_reported(words: dict[str, str]) -> None:
     with pytest.raises(InputError, match="wanted a whole number"):
         run(**words)

@@ -9,7 +9,7 @@ from core.errors import InputError
 from tests.apps.imagegen.tiny import tiny_pipeline
 
 
-def test_overhead_and_first_partial_picture_are_told(tmp_path: Path) -> None:
+def test_overhead_and_first_partial_picture_are_reported(tmp_path: Path) -> None:
     found = run(str(tiny_pipeline(tmp_path / "tiny")), requests="4", steps="20")
     overhead, share = found["overhead_ms"], found["first_partial_share"]
     assert 0 < overhead["low"] <= overhead["median"] <= overhead["high"]

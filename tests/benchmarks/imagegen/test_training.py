@@ -43,6 +43,6 @@ def test_the_shipped_experiment_needs_no_more_words() -> None:
 
 
 @pytest.mark.parametrize("words", [{}, {"run": "no-such-folder"}])
-def test_a_folder_of_no_run_is_told(words: dict[str, str]) -> None:
+def test_a_folder_of_no_run_is_reported(words: dict[str, str]) -> None:
     with pytest.raises(InputError, match="add run=DIR"):
         run(**words)

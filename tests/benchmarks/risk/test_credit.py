@@ -1,4 +1,4 @@
-"""Each client is judged by a model that did not see it; figures, gains and stability are told with their intervals."""
+"""Each client is judged by a model that did not see it; figures, gains and stability have their intervals."""
 
 from __future__ import annotations
 

@@ -37,12 +37,12 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_record_holds_every_model_with_intervals() -> None:
     record = run(days="60", sp500_days="40", models=CHEAP)
     assert list(record["tasks"]) == ["stocks", "sp500"]
-    assert [(told["assets"], list(told["models"])) for told in record["tasks"].values()] == [
+    assert [(result["assets"], list(result["models"])) for result in record["tasks"].values()] == [
         (3, CHEAP.split(",")),
         (1, CHEAP.split(",")),
     ]
-    for days, told in zip((60, 40), record["tasks"].values(), strict=True):
-        for name, by_level in told["models"].items():
+    for days, result in zip((60, 40), record["tasks"].values(), strict=True):
+        for name, by_level in result["models"].items():
             for level, figure in by_level.items():
                 for loss in ("pinball", "fz"):
                     assert figure[loss]["low"] <= figure[loss]["value"] <= figure[loss]["high"]
@@ -63,21 +63,21 @@ def test_the_record_holds_every_model_with_intervals() -> None:
 
 def test_development_ends_where_the_test_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     words: dict[str, Any] = {"development_days": "40", "models": "historical_simulation", "tasks": "stocks"}
-    told = run(days="60", part="development", **words)["tasks"]["stocks"]
-    assert (told["first_day"], told["last_day"]) == ("2021-02-24", "2021-04-20")
+    result = run(days="60", part="development", **words)["tasks"]["stocks"]
+    assert (result["first_day"], result["last_day"]) == ("2021-02-24", "2021-04-20")
     before = SAMPLES["stocks"]()
     changed = before.table.assign(
         **{"return": before.table["return"].where(before.table["date"] < "2021-04-21", 9.0)}
     )
     monkeypatch.setitem(SAMPLES, "stocks", lambda: Sample("stocks", changed, before.columns, "", "", ""))
-    assert run(days="60", part="development", **words)["tasks"]["stocks"] == told
+    assert run(days="60", part="development", **words)["tasks"]["stocks"] == result
 
 
 def test_a_model_alone_is_compared_with_nothing() -> None:
     panel = load_task("stocks")
     panel = known_until(panel, steps_known(panel) - 10)
-    told = measure(panel, 30, ["historical_simulation"], None)
-    assert "against" not in told["models"]["historical_simulation"]["0.01"]
+    result = measure(panel, 30, ["historical_simulation"], None)
+    assert "against" not in result["models"]["historical_simulation"]["0.01"]
 
 
 @pytest.mark.parametrize(

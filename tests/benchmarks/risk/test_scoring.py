@@ -55,11 +55,11 @@ def test_files_are_compared_by_name_and_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [{"series": "0"}, {"kills": "x"}, {"curve": "1,"}])
-def test_a_size_that_is_none_is_told(words: dict[str, str]) -> None:
+def test_a_size_that_is_none_is_reported(words: dict[str, str]) -> None:
     with pytest.raises(InputError, match="wanted a whole number above 0"):
         run(**words)
 
 
-def test_a_command_that_fails_is_told(tmp_path: Path) -> None:
+def test_a_command_that_fails_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ended with 2: triptych-risk: weights=nowhere cannot be read"):
         scoring.score(tmp_path, 2, 5, ["weights=nowhere"])

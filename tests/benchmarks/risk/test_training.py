@@ -22,8 +22,8 @@ def test_a_run_folder_tells_what_it_cost(tmp_path: Path) -> None:
         "pretrain": {"steps": 7, "loss": 0.1, "seconds": 60},
         "finetune": {"steps": 2, "loss": 0.1, "seconds": 30},
     }
-    told = {"rounds": rounds, "missing": [], "until": "2008-01-01"}
-    write_json(tmp_path / "metrics.json", {"targets": told})
+    result = {"rounds": rounds, "missing": [], "until": "2008-01-01"}
+    write_json(tmp_path / "metrics.json", {"targets": result})
     write_json(tmp_path / "provenance.json", {"device": {"cpu": "a"}})
     part = TargetsPart("riskformer", {"riskformer": save_riskformer(untrained(), tmp_path / "model")})
     write_description(tmp_path / "model", Description(part))
@@ -40,6 +40,6 @@ def test_the_shipped_experiment_needs_no_more_words() -> None:
     assert command_of({"seed": 4, "trainer": shipped["trainer"]}).endswith("seed=4")
 
 
-def test_a_folder_of_no_run_is_told() -> None:
+def test_a_folder_of_no_run_is_reported() -> None:
     with pytest.raises(InputError, match="add run=DIR"):
         run()

@@ -39,7 +39,7 @@ def _is_closed(to: httpx.Client) -> bool:
     return False
 
 
-def test_a_request_that_hangs_is_told_so_when_the_grace_is_over() -> None:
+def test_a_request_that_hangs_is_reported_so_when_the_grace_is_over() -> None:
     with process(grace_s=0.3) as (running, to), ThreadPoolExecutor(1) as pool:
         answer = pool.submit(to.post, "/wait")
         until(lambda: "http_requests_in_flight 2.0" in to.get("/metrics").text)

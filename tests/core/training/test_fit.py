@@ -282,7 +282,7 @@ def test_the_gradient_is_clipped_unless_by_0(tmp_path: Path) -> None:
     assert step_of(0) > 10
 
 
-def test_time_that_is_up_ends_a_training_and_is_told(tmp_path: Path) -> None:
+def test_time_that_is_up_ends_a_training_and_is_reported(tmp_path: Path) -> None:
     _, fitted = train(tmp_path, max_steps=100_000, max_minutes=0.005)
     assert 0 < fitted.steps < 100_000
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -296,7 +296,7 @@ def test_time_that_is_up_ends_a_training_and_is_told(tmp_path: Path) -> None:
     assert same(weights(tmp_path), kept["state_dict"])
 
 
-def test_a_loss_that_is_no_number_is_told_as_none(tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_is_reported_as_none(tmp_path: Path) -> None:
     def endless(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         x, y = make(rng)
         return x, y * np.inf

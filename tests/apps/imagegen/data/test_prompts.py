@@ -42,7 +42,7 @@ def test_a_prompt_a_line_whatever_the_line_ends(tmp_path: Path, end: bytes, mark
         (b"\xef\xbb\xbf\n# only\n \n", "prompts_empty", "holds no prompt: write one a line"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_in_one_line(
+def test_a_file_that_cannot_be_used_is_reported_in_one_line(
     tmp_path: Path, data: bytes, code: str, sentence: str
 ) -> None:
     path = _written(tmp_path, data)

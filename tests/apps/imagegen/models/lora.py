@@ -35,10 +35,10 @@ def updates(network: nn.Module, seed: int, rank: int = 2, strength: float = 0.3)
     return found
 
 
-def write(path: Path, network: nn.Module, seed: int, **told: str) -> Path:
+def write(path: Path, network: nn.Module, seed: int, **result: str) -> Path:
     """Write a random adapter of a network and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(write_adapter(updates(network, seed), told))
+    path.write_bytes(write_adapter(updates(network, seed), result))
     return path
 
 

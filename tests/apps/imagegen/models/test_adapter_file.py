@@ -86,9 +86,11 @@ def test_what_was_written_is_read_again(unet: UNet2DConditionModel) -> None:
 
 
 def test_the_same_adapter_gives_the_same_bytes(unet: UNet2DConditionModel) -> None:
-    told = {letter: letter for letter in "zyxwvu"}
-    first = write_adapter(lora.updates(unet, 1), told)
-    assert first == write_adapter(dict(reversed(lora.updates(unet, 1).items())), dict(reversed(told.items())))
+    result = {letter: letter for letter in "zyxwvu"}
+    first = write_adapter(lora.updates(unet, 1), result)
+    assert first == write_adapter(
+        dict(reversed(lora.updates(unet, 1).items())), dict(reversed(result.items()))
+    )
     assert len(load(first)) == 2 * len(lora.updates(unet, 1))
 
 

@@ -22,7 +22,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield made
 
 
-def test_images_come_in_their_order_and_never_more_at_once_than_told(engine: Engine) -> None:
+def test_images_come_in_their_order_and_never_more_at_once_than_reported(engine: Engine) -> None:
     taken = []
 
     def wanted() -> Iterator[ImageSpec]:

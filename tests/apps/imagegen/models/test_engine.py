@@ -111,11 +111,11 @@ def test_groups_of_other_sizes_take_turns(engine: Engine) -> None:
 
 
 def test_a_cancelled_image_frees_its_place_within_one_step(engine: Engine) -> None:
-    told: list[tuple[str, int]] = []
+    metadata: list[tuple[str, int]] = []
     gate = Gate("step")
 
     def hear(event: Event) -> None:
-        told.append((event.kind, event.step))
+        metadata.append((event.kind, event.step))
         gate(event)
 
     job = engine.submit(replace(APPLE, steps=100), on_event=hear)
@@ -126,7 +126,7 @@ def test_a_cancelled_image_frees_its_place_within_one_step(engine: Engine) -> No
     with pytest.raises(Cancelled, match="the picture was cancelled") as caught:
         job.result(SECONDS)
     assert caught.value.code == "cancelled"
-    assert [kind for kind, _ in told] == ["started", "step", "cancelled"]
+    assert [kind for kind, _ in metadata] == ["started", "step", "cancelled"]
     assert other.result(SECONDS).shape == (32, 32, 3)
     job.cancel()
     other.cancel()

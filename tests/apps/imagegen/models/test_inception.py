@@ -64,13 +64,13 @@ def script(text: str) -> str:
     return f'!function(){{"object"==typeof exports}}({{1:[function(a,b,c){{b.exports="{text}"}},{{}}]}},{{}},[1]);'
 
 
-def scripts(data: bytes, told: str) -> dict[str, str]:
+def scripts(data: bytes, result: str) -> dict[str, str]:
     shards = (data[:5], data[5:])  # a weight may lie on both sides of a cut
     packed = {
         f"group1-shard{n}of2.min.js": script(base64.b64encode(shard).decode())
         for n, shard in enumerate(shards, start=1)
     }
-    return {**packed, "model.min.js": f"i.exports={{weightsManifest:[{{weights:[{told}]}}]}}"}
+    return {**packed, "model.min.js": f"i.exports={{weightsManifest:[{{weights:[{result}]}}]}}"}
 
 
 TOLD = (

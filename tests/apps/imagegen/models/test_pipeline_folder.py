@@ -174,7 +174,7 @@ def test_missing_shards_and_other_variants_are_named(ours: Path, tmp_path: Path)
         ({}, False),
     ],
 )
-def test_a_folder_that_asks_for_a_safety_checker_is_told_of(
+def test_a_folder_that_asks_for_a_safety_checker_is_reported_of(
     ours: Path, tmp_path: Path, values: dict[str, object], asks: bool
 ) -> None:
     folder = shutil.copytree(ours, tmp_path / "asking")

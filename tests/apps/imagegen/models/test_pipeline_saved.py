@@ -35,7 +35,7 @@ def test_what_is_saved_loads_here_and_in_plain_diffusers(
     assert again.scheduler_config == found.scheduler_config
     assert again.digest == found.digest, "an export draws what its model drew"
     text = (tmp_path / "saved" / "unet" / "config.json").read_text(encoding="utf-8")
-    assert str(folders[kind]) not in text, "where it lay before is told to nobody"
+    assert str(folders[kind]) not in text, "where it lay before is shown to nobody"
     plain = StableDiffusionPipeline.from_pretrained(
         tmp_path / "saved", safety_checker=None, local_files_only=True
     )

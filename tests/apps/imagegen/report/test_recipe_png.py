@@ -161,7 +161,7 @@ def test_a_broken_or_hostile_file_is_refused_in_one_line(data: bytes, code: str,
     assert (caught.value.code, caught.value.sentence) == (code, sentence)
 
 
-def test_a_recipe_of_another_release_is_told_so() -> None:
+def test_a_recipe_of_another_release_is_reported_so() -> None:
     info = PngInfo()
     info.add_itxt(KEY, json.dumps({**RECIPE.as_json(), "format": 2}))
     stream = io.BytesIO()

@@ -123,7 +123,7 @@ def test_a_broken_form_is_400(client: TestClient) -> None:
     assert reply.status_code == 400
 
 
-def test_either_kind_is_told_apart(client: TestClient) -> None:
+def test_either_kind_is_reported_apart(client: TestClient) -> None:
     assert client.post("/k", json={}).json() is False
     assert client.post("/k", files={"image": b"1"}).json() is True
     assert client.post("/k", content=b"x").status_code == 415

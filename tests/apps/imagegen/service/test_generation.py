@@ -130,7 +130,7 @@ def test_a_request_that_is_abandoned_while_it_is_handed_over_draws_nothing(
     assert (done(running), generation.under_way()) == (before, 0)
 
 
-def test_an_engine_that_dies_is_told_to_clients_and_to_whoever_watches(tmp_path: Path) -> None:
+def test_an_engine_that_dies_is_reported_to_clients_and_to_whoever_watches(tmp_path: Path) -> None:
     with service(tmp_path) as found:
         assert found.generation.engine is not None
         found.generation.engine.close(drain=False)

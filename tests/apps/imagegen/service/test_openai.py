@@ -104,9 +104,9 @@ def test_what_todays_clients_send_is_taken(client: OpenAI) -> None:
         background="transparent",
         extra_body={"steps": 2, "seed": -1},
     )
-    told = reply.model_extra or {}
-    assert told["seed"] >= 0
-    assert told["notes"] == [
+    result = reply.model_extra or {}
+    assert result["seed"] >= 0
+    assert result["notes"] == [
         "style is not used: describe the style in the prompt",
         "the background is not transparent: the picture was not drawn on white",
     ]
@@ -116,7 +116,7 @@ def test_what_todays_clients_send_is_taken(client: OpenAI) -> None:
     assert "send the image to /v1/images/edits" in refused.json()["error"]["message"]
 
 
-def test_a_prompt_beyond_what_the_encoder_reads_is_told(client: OpenAI) -> None:
+def test_a_prompt_beyond_what_the_encoder_reads_is_reported(client: OpenAI) -> None:
     long = "cat " * 300
     raw = client.images.with_raw_response.generate(prompt=long, extra_body={"steps": 1, "seed": 1})
     sentence = "the first 224 of 300 tokens of the prompt are used: the text encoder reads no more"

@@ -52,7 +52,7 @@ def test_each_field_of_the_official_package_is_taken_or_refused_knowingly() -> N
 
 def test_harmless_fields_change_nothing() -> None:
     plain, n, _ = request({"prompt": "cat", "seed": 1})
-    full, m, told = request(
+    full, m, result = request(
         {
             "prompt": "cat",
             "seed": 1,
@@ -66,7 +66,7 @@ def test_harmless_fields_change_nothing() -> None:
         }
     )
     assert (full, m) == (plain, n)
-    assert told.safety_identifier == "u-1"
+    assert result.safety_identifier == "u-1"
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_what_is_left_out_is_said_and_png_takes_any_compression() -> None:
     assert answer(output_compression=100).notes == ()
     for style in ("vivid", "natural"):
         assert answer(style=style).notes == ("style is not used: describe the style in the prompt",)
-    told = answer(style="vivid", input_fidelity="high", background="transparent")
-    assert told.notes[1] == "input_fidelity is not used: there is no image to keep to"
+    result = answer(style="vivid", input_fidelity="high", background="transparent")
+    assert result.notes[1] == "input_fidelity is not used: there is no image to keep to"
     clear, paper = (forms.ImageFile(b"1", RECIPE, clear=one) for one in (True, False))
-    reply = forms.images_reply([clear, paper], told, 9, ["cut"])
+    reply = forms.images_reply([clear, paper], result, 9, ["cut"])
     assert reply["background"] == "opaque"
     assert reply["notes"] == [
-        *told.notes, "cut", "the background is not transparent: the picture was not drawn on white",
+        *result.notes, "cut", "the background is not transparent: the picture was not drawn on white",
     ]  # fmt: skip
     _, content = forms.completed_event(forms.GENERATION, clear, answer(background="transparent"), 9, 0)
     assert (content["background"], "notes" in content) == ("transparent", False)
@@ -145,8 +145,8 @@ def test_what_is_left_out_is_said_and_png_takes_any_compression() -> None:
 def test_input_fidelity_keeps_more_of_a_picture(mask: bytes | None, strengths: tuple[float, ...]) -> None:
     for fidelity, strength in zip((None, "low", "high"), strengths, strict=True):
         values = {"prompt": "cat", "input_fidelity": fidelity}
-        recipe, _, told = forms.read_request(values, Upload(b"i", mask), model="emoji", defaults=Defaults())
-        assert (recipe.strength, told.notes) == (strength, ())
+        recipe, _, result = forms.read_request(values, Upload(b"i", mask), model="emoji", defaults=Defaults())
+        assert (recipe.strength, result.notes) == (strength, ())
 
 
 def test_a_seed_of_minus_one_is_drawn_at_random() -> None:
@@ -162,9 +162,9 @@ def test_another_model_is_404_as_at_openai() -> None:
 
 
 def test_a_reply_is_of_the_official_type() -> None:
-    told = answer(output_format="webp", quality="hd", safety_identifier="s")
+    result = answer(output_format="webp", quality="hd", safety_identifier="s")
     reply = ImagesResponse.model_validate(
-        forms.images_reply([forms.ImageFile(b"12", RECIPE)] * 2, told, 99), strict=True
+        forms.images_reply([forms.ImageFile(b"12", RECIPE)] * 2, result, 99), strict=True
     )
     assert (reply.created, reply.size, reply.quality, reply.output_format) == (99, "192x128", "high", "webp")
     assert reply.data is not None
@@ -181,11 +181,11 @@ def test_a_reply_is_of_the_official_type() -> None:
     ],
 )
 def test_events_are_of_the_official_types(kind: str, partial: Any, completed: Any) -> None:
-    told = answer(stream=True, partial_images=3)
-    name, content = forms.partial_event(kind, b"1", RECIPE, told, 5, 2, 0)
+    result = answer(stream=True, partial_images=3)
+    name, content = forms.partial_event(kind, b"1", RECIPE, result, 5, 2, 0)
     event = partial.model_validate(content, strict=True)
     assert (event.type, event.partial_image_index, event.size) == (name, 2, "192x128")
-    name, content = forms.completed_event(kind, forms.ImageFile(b"1", RECIPE), told, 5, 0)
+    name, content = forms.completed_event(kind, forms.ImageFile(b"1", RECIPE), result, 5, 0)
     event = completed.model_validate(content, strict=True)
     assert (event.type, event.usage.total_tokens) == (name, 0)
 

@@ -81,8 +81,8 @@ def test_a_finished_picture_comes_with_recipe_digest_and_an_exact_seed() -> None
 
 
 def test_the_other_events() -> None:
-    told = {"id": "id", "recipes": [RECIPE.as_json()], "notes": ["cut"]}
-    assert forms.accepted("id", [RECIPE], ["cut"]) == ("accepted", told)
+    result = {"id": "id", "recipes": [RECIPE.as_json()], "notes": ["cut"]}
+    assert forms.accepted("id", [RECIPE], ["cut"]) == ("accepted", result)
     assert forms.step(0, 3, 25) == ("step", {"image": 0, "step": 3, "steps": 25})
     assert forms.preview(0, 3, 25, b"1") == ("preview", {"image": 0, "step": 3, "steps": 25, "png": "MQ=="})
     assert forms.failed(2, "c", "s") == ("failed", {"image": 2, "code": "c", "message": "s"})

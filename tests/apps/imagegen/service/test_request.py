@@ -54,7 +54,7 @@ def test_a_second_reader_begins_with_the_newest_event_of_each_kind() -> None:
     assert asyncio.run(run()) == [("step", 2), ("done", 4)]
 
 
-def test_a_reader_of_an_engine_that_died_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_of_an_engine_that_died_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SILENCE_S", 0.01)
 
     async def run() -> None:

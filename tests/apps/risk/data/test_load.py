@@ -88,9 +88,9 @@ def test_the_columns_of_a_sample_cannot_be_named(role: str) -> None:
 def test_names_given_here_replace_those_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "columns.yaml"
     file.write_text("entity: client\ntime: month\nobserved: [bill, paid]\n")
-    given = DataConfig(sample=None, path="x", columns=str(file), observed="limit , use", known_at="told")
+    given = DataConfig(sample=None, path="x", columns=str(file), observed="limit , use", known_at="known_on")
     assert configured_columns(given) == Columns(
-        entity="client", time="month", observed=("limit", "use"), known_at="told"
+        entity="client", time="month", observed=("limit", "use"), known_at="known_on"
     )
     event = replace(given, event="default")
     assert (configured_columns(event).targets, configured_columns(event).event) == ((), "default")
@@ -137,11 +137,11 @@ def test_what_is_known_later_changes_nothing_not_even_the_digest(tmp_path: Path)
 
 
 def test_a_plan_that_reaches_ahead_is_no_news_of_the_label(tmp_path: Path) -> None:
-    table = rows("a", [1.0, 2.0, None, None]).assign(plan=[1, 2, 3, 4], told=DAYS[:2] + [DAYS[0]] * 2)
+    table = rows("a", [1.0, 2.0, None, None]).assign(plan=[1, 2, 3, 4], known_on=DAYS[:2] + [DAYS[0]] * 2)
     late = load_panel(own(tmp_path, table, known="plan"))
     assert (late.as_of, list(late.panel.past_N)) == (parse_as_of("2024-01-02"), [2])
-    table.loc[1, "told"] = DAYS[4]
-    later = load_panel(own(tmp_path, table, known="plan", known_at="told"))
+    table.loc[1, "known_on"] = DAYS[4]
+    later = load_panel(own(tmp_path, table, known="plan", known_at="known_on"))
     assert later.as_of == parse_as_of("2024-01-05"), "the day on which its last value became known"
 
 
@@ -152,7 +152,7 @@ def test_of_a_table_without_any_label_all_times_count(tmp_path: Path) -> None:
 
 
 def test_an_event_is_predicted_of_those_who_live_and_have_not_met_it() -> None:
-    columns = Columns("asset", "day", (), "bad", observed=("gain",), known=("plan",), known_at="told")
+    columns = Columns("asset", "day", (), "bad", observed=("gain",), known=("plan",), known_at="known_on")
     table = pd.concat(
         [
             rows("fine", [1.0, 2.0]).assign(bad=[0, 0]),
@@ -162,7 +162,7 @@ def test_an_event_is_predicted_of_those_who_live_and_have_not_met_it() -> None:
             rows("old", [1.0]).assign(bad=0),
             rows("next", [None], ["2024-01-09"]).assign(bad=None),
         ]
-    ).assign(told=DAYS[0], plan=1.0)
+    ).assign(known_on=DAYS[0], plan=1.0)
     panel = panel_of(table, columns, "2024-01-02")
     result = event_refusals(panel, oldest=0)
     assert {name: code for name, (code, _) in result.items()} == {
@@ -222,8 +222,8 @@ def test_rows_of_the_future_do_not_exist_and_one_that_claims_to_be_known_is_set_
     future = rows("a", [9.0], ["2031-01-01"])
     loaded = load_panel(own(tmp_path, *usual(), future), "2024-01-04")
     assert (value_of(loaded, "a")[-1], loaded.checked.later) == (3.0, 1)
-    metadata = pd.concat([*usual(), future]).assign(told=DAYS[3])
-    claims = load_panel(own(tmp_path, metadata, known_at="told"))
+    metadata = pd.concat([*usual(), future]).assign(known_on=DAYS[3])
+    claims = load_panel(own(tmp_path, metadata, known_at="known_on"))
     assert list(claims.checked.rejected["code"]) == ["future_dated"]
 
 

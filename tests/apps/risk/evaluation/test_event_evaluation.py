@@ -67,11 +67,11 @@ def test_an_event_is_judged_at_dates_whose_outcome_is_known(tmp_path: Path) -> N
     panel = loaded.everyone
     before, test = event_parts(panel, event_origins(panel, 1), 1)
     assert (set(before.step_B), set(test.step_B)) == ({3}, {4})
-    told = parts.test["true"]
-    assert told["clients"] == np.sum([panel.entities[entity] != "007" for entity in test.entity_B])
-    assert told["auroc"] == parts.test["half"]["auroc"], "the same ranking"
-    low, high = told["auroc"][1:]
-    assert 0.5 < low < told["auroc"][0] < high
+    result = parts.test["true"]
+    assert result["clients"] == np.sum([panel.entities[entity] != "007" for entity in test.entity_B])
+    assert result["auroc"] == parts.test["half"]["auroc"], "the same ranking"
+    low, high = result["auroc"][1:]
+    assert 0.5 < low < result["auroc"][0] < high
     assert {"bill[-1]", "bill[-4]", "bill.mean"} <= set(stability)
     assert "bill[-5]" not in stability, "at the earlier date nobody has a fifth month"
     assert max(value or 0.0 for value in stability.values()) < 0.5, "of a hundred clients a fifth is chance"

@@ -103,9 +103,14 @@ def test_sums_over_entities() -> None:
 
 def test_a_row_has_a_cell_for_each_column() -> None:
     row = next(row for row in judged().rows if row.model == "late" and row.entity == "b")
-    told = dict(zip(COLUMNS, cells(row), strict=True))
-    assert (told["model"], told["entity"], told["horizon"], told["reason"]) == ("late", "b", 1, "all_missing")
-    assert (told["level"], told["days"], told["pinball"], told["zone"]) == ("0.01", 0, "", "")
+    result = dict(zip(COLUMNS, cells(row), strict=True))
+    assert (result["model"], result["entity"], result["horizon"], result["reason"]) == (
+        "late",
+        "b",
+        1,
+        "all_missing",
+    )
+    assert (result["level"], result["days"], result["pinball"], result["zone"]) == ("0.01", 0, "", "")
 
 
 def test_tests_of_too_few_expected_exceedances_pass_nothing() -> None:

@@ -64,9 +64,9 @@ def test_the_line_is_not_withheld_while_a_stage_runs(
     with RunLog(tmp_path / "log.jsonl") as log, silenced():
         print("a third party's words", file=sys.stderr)
         warn_of_seen(Description(SEEN), "targets", np.datetime64("2024-03-20"), log)
-    told = capfd.readouterr().err
-    assert told.startswith("warning: models of targets were trained")
-    assert "third party" not in told
+    result = capfd.readouterr().err
+    assert result.startswith("warning: models of targets were trained")
+    assert "third party" not in result
 
 
 def test_the_embedded_weights_say_until_when_they_were_trained() -> None:

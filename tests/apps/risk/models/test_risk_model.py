@@ -1,4 +1,4 @@
-"""A model folder: what is written comes back, and what is wrong with it is told in one line."""
+"""A model folder: what is written comes back, and what is wrong with it is reported in one line."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from tests.apps.risk.models.networks import untrained
 
 
 def _folder(path: Path, champion: str = "riskformer") -> Path:
-    told = save_riskformer(untrained(), path)
-    write_description(path, Description(TargetsPart(champion, {"riskformer": told})))
+    result = save_riskformer(untrained(), path)
+    write_description(path, Description(TargetsPart(champion, {"riskformer": result})))
     return path
 
 
@@ -81,7 +81,7 @@ def test_the_digest_is_of_files_and_choice(tmp_path: Path) -> None:
     assert RiskModel.from_pretrained(folder).digest != first
 
 
-def test_damaged_weights_and_unknown_models_are_told(tmp_path: Path) -> None:
+def test_damaged_weights_and_unknown_models_are_reported(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
     assert "it has riskformer; train it by stage=train model=tft" in _refused(folder, targets="tft").sentence
     (folder / "riskformer.safetensors").write_bytes(b"no weights")
@@ -96,7 +96,7 @@ def test_a_model_of_a_table_comes_back_and_asks_for_its_columns(tmp_path: Path) 
     write_description(tmp_path, Description(TargetsPart("riskformer", {"riskformer": model.save(tmp_path)})))
     loaded = RiskModel.from_pretrained(tmp_path)
     assert isinstance(loaded.targets, RiskformerCovariates)
-    assert loaded.described.format == 2  # a program that knows 1 alone is told to be updated
+    assert loaded.described.format == 2  # a program that knows 1 alone is asked to be updated
     assert on_device(loaded, "auto") is loaded
     paths = [one.forecast(panel, "target", 2, 80, 0).path_SNH for one in (loaded.targets, model)]
     np.testing.assert_array_equal(paths[0], paths[1])

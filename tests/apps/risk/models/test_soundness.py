@@ -45,8 +45,8 @@ def test_a_forecast_far_beyond_the_history_is_implausible() -> None:
 @pytest.mark.parametrize("how", CHANGES)
 def test_a_folder_of_a_diverged_network_is_refused(how: str, tmp_path: Path) -> None:
     model = damaged(CHANGES[how])
-    told = save_riskformer(model, tmp_path)
-    write_description(tmp_path, Description(TargetsPart("riskformer", {"riskformer": told})))
+    result = save_riskformer(model, tmp_path)
+    write_description(tmp_path, Description(TargetsPart("riskformer", {"riskformer": result})))
     with pytest.raises(InputError, match="holds a network that forecasts nonsense") as caught:
         RiskModel.from_pretrained(tmp_path)
     assert (caught.value.code, caught.value.exit_code) == ("weights_unsound", 2)

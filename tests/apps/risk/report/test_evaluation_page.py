@@ -48,8 +48,8 @@ def test_the_champion_of_a_target_and_all_models() -> None:
 
 
 def test_the_champion_of_an_event_and_calibration_of_each_model() -> None:
-    told = {**dict.fromkeys(("auroc", "gini", "ks", "brier", "ece", "capture"), TRIPLE), "clients": 90}
-    parts = Parts({"scorecard": told, "boosting": told}, {"scorecard": told, "boosting": told})
+    result = {**dict.fromkeys(("auroc", "gini", "ks", "brier", "ece", "capture"), TRIPLE), "clients": 90}
+    parts = Parts({"scorecard": result, "boosting": result}, {"scorecard": result, "boosting": result})
     table = calibration_table(np.array([0.1, 0.9] * 20), np.array([0.0, 1.0] * 20), bins=2)
     stability = {f"bill[-{lag}]": 0.3 / lag for lag in range(1, 18)}
     found = Evaluated(parts, {"scorecard": table, "boosting": table}, stability)

@@ -47,7 +47,7 @@ def panel_of(series: dict[str, np.ndarray]) -> Panel:
 
 
 @pytest.mark.parametrize("name", [*LEVELS, *OTHERS])
-def test_a_level_is_told_from_what_changes(name: str) -> None:
+def test_a_level_is_reported_from_what_changes(name: str) -> None:
     value = {**LEVELS, **OTHERS}[name]
     assert looks_like_level(panel_of({name: value}), "target").tolist() == [int(name in LEVELS)]
     with_gaps = np.where(np.arange(300) % 7 == 3, np.nan, value)

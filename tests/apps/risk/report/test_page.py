@@ -53,9 +53,9 @@ def test_rows_show_zone_and_p_values_and_silence_by_its_reason() -> None:
 
 
 def test_models_of_one_series_show_their_loss_and_p_values() -> None:
-    told = dataclasses.replace(TESTED, pinball=0.05, pinball_low=0.04, pinball_high=0.06)
+    result = dataclasses.replace(TESTED, pinball=0.05, pinball_low=0.04, pinball_high=0.06)
     silent = Row("late", "entity", "a", 1, 250, "all_missing", TailFigures(level=0.05))
-    table = series_table([Row("gjr_garch", "entity", "a", 1, 0, "", told), silent], "")
+    table = series_table([Row("gjr_garch", "entity", "a", 1, 0, "", result), silent], "")
     assert table.rows == [
         ["gjr garch", "0.0500 (0.0400 to 0.0600)", "20 / 12.5", "yellow", "0.048", "0.500", "0.250"],
         ["late", "–", "all_missing", *["–"] * 4],
@@ -63,16 +63,16 @@ def test_models_of_one_series_show_their_loss_and_p_values() -> None:
 
 
 def test_models_stand_beside_each_other() -> None:
-    told = {
+    result = {
         "pinball": [0.1, 0.09, 0.11],
         "fz": None,
         "share": 0.0512,
         "passed": {"kupiec": 0.85, "independence": 1.0, "dq": None, "z2": 0.5},
         "too_few": 1,
     }
-    silent = {**told, "passed": dict.fromkeys(told["passed"])}
+    silent = {**result, "passed": dict.fromkeys(result["passed"])}
     found = {
-        "gjr_garch": {"0.05": told},
+        "gjr_garch": {"0.05": result},
         "late": {"0.05": silent},
         "none": {"0.05": {**silent, "too_few": 0}},
     }

@@ -82,7 +82,7 @@ def test_the_order_of_facts_changes_no_byte_and_each_fact_changes_the_digest(fol
     assert len({digest, *(write_manifest(folder, facts)["digest"] for facts in changes)}) == len(changes) + 1
 
 
-def test_what_is_missing_changed_or_foreign_is_told_in_one_line(folder: Path) -> None:
+def test_what_is_missing_changed_or_foreign_is_reported_in_one_line(folder: Path) -> None:
     (folder / "part-00000.parquet").unlink()
     data = bytearray((folder / "part-00001.parquet").read_bytes())
     data[10] ^= 1

@@ -189,7 +189,7 @@ def test_rows_that_break_the_layout_are_faults(tmp_path: Path, frame: pd.DataFra
     assert _left(tmp_path) == ["scores"]
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "scores").write_text("a file")
     with pytest.raises(InputError, match="as_of=2024-01-31 exists and is not a folder"):
         write(tmp_path, 1)

@@ -101,10 +101,10 @@ def test_the_limit_marks_the_first_step_of_who_is_beyond_it() -> None:
 
 
 def test_rows_of_an_event_tell_who_is_marked_and_why() -> None:
-    told = EventForecast(np.array([0.3, np.nan]), ("", "all_missing"))
+    result = EventForecast(np.array([0.3, np.nan]), ("", "all_missing"))
     reasons = [(Reason("status", 0.8), Reason("bill", 0.304)), ()]
     when = (12, np.datetime64("2025-01-31"))
-    rows = rows_of(event_rows(told, ("x", "y"), "default", "m", when, np.array([True, False]), reasons))
+    rows = rows_of(event_rows(result, ("x", "y"), "default", "m", when, np.array([True, False]), reasons))
     assert [(row["step"], row["reason"], row["alert"]) for row in rows] == [
         (12, "", "pd_top_share"),
         (0, "all_missing", ""),

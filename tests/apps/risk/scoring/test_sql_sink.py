@@ -306,7 +306,7 @@ def test_an_outage_in_mid_write_leaves_the_old_rows(postgres: str) -> None:
     run_sql(postgres, "drop table scores")
 
 
-def test_a_server_that_is_down_is_told_without_its_credentials() -> None:
+def test_a_server_that_is_down_is_reported_without_its_credentials() -> None:
     pytest.importorskip("psycopg", reason="writing PostgreSQL needs psycopg")
     port = free_port()
     address = URL.create("postgresql", USER, PASSWORD, "127.0.0.1", port, "db")
