@@ -36,7 +36,7 @@ quick: setup-dev  ## Every check, and the tests that need no server, training or
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports >/dev/null
 	@$(BIN)/mypy & types=$$!; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not (e2e or realdata or slow)' $(QUICK) || failed=$$?; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m 'not (e2e or realdata or slow)' $(QUICK) || failed=$$?; \
 	wait $$types; exit $${failed:-0}
 
 check: setup-dev  ## Lint, format, types and arrows, without tests
