@@ -19,8 +19,8 @@ NEEDED = ("training", "markets-development", "markets", "long-horizon")
 
 def render_card(records: Sequence[dict[str, Any]]) -> str:
     """Return the card as Markdown, from the newest record of each theme. Raises InputError where one is missing."""
-    found = {part: newest(list(records), f"risk-{part}") for part in NEEDED}
-    missing = [part for part, record in found.items() if record is None]
+    newest_records = {part: newest(list(records), f"risk-{part}") for part in NEEDED}
+    missing = [part for part, record in newest_records.items() if record is None]
     if missing:
         raise InputError(
             "record_missing", f"no record of {', '.join(missing)}: run python -m benchmarks.risk for each"
@@ -30,7 +30,7 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
     environment = card_environment(Path(__file__).parent)
     environment.filters.update(figure=figure_words, percent=percent_words, device=device_words)
     return environment.get_template(TEMPLATE).render(
-        **{part.replace("-", "_"): record for part, record in found.items()},
+        **{part.replace("-", "_"): record for part, record in newest_records.items()},
         first_look=first_look(records),
         worth=WORTH,
         recent=RECENT,
@@ -40,9 +40,9 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
 
 
 def first_look(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the oldest record of the test where there are several: whoever looks twice shows both."""
-    looks = [record for record in records if record["theme"] == "risk-markets"]
-    return looks[0] if len(looks) > 1 else None
+    """Return the oldest record of the test where there are several: whoever measures twice shows both."""
+    tested = [record for record in records if record["theme"] == "risk-markets"]
+    return tested[0] if len(tested) > 1 else None
 
 
 def figure_words(figure: Mapping[str, float | None] | None, digits: int = 4) -> str:

@@ -97,8 +97,8 @@ def load(sample: str, borrowers: int) -> tuple[Panel, int]:
         book = generate_loan_book(borrowers=borrowers, seed=0)
         table, columns, horizon = book.table, book.columns, book.horizon
     else:
-        found = load_sample(sample)
-        table, columns, horizon = found.table, found.columns, 1
+        real = load_sample(sample)
+        table, columns, horizon = real.table, real.columns, 1
     return build_panel(view(check(table, columns).accepted, columns), columns), horizon
 
 
@@ -124,8 +124,8 @@ def content(pd: dict[str, np.ndarray], event_N: np.ndarray, samples: int) -> dic
     """Return figures and gains of models with intervals, and the headline."""
     figures = {
         name: {
-            figure: {"value": found.value, "low": found.lower, "high": found.upper}
-            for figure, found in credit_figures_with_intervals(pd_N, event_N, samples=samples).items()
+            figure: {"value": interval.value, "low": interval.lower, "high": interval.upper}
+            for figure, interval in credit_figures_with_intervals(pd_N, event_N, samples=samples).items()
         }
         | {"log_loss": {"value": log_loss(pd_N, event_N)}}
         for name, pd_N in pd.items()
@@ -134,8 +134,8 @@ def content(pd: dict[str, np.ndarray], event_N: np.ndarray, samples: int) -> dic
         name: gain(pd[name], pd[BESIDE], event_N, samples) for name in pd if BESIDE in pd and name != BESIDE
     }
     headline = {
-        f"{figure}, {name}": f"{found[figure]['value']:.4f}"
-        for name, found in figures.items()
+        f"{figure}, {name}": f"{by_figure[figure]['value']:.4f}"
+        for name, by_figure in figures.items()
         for figure in ("auroc", "brier", "ece", "capture")
     }
     return {

@@ -129,7 +129,7 @@ def generated(N: int, T: int) -> pd.DataFrame:
     """Return a sorted long table of N series of T days."""
     rng = np.random.default_rng(0)
     names = np.array([f"s{number:06d}" for number in range(N)])
-    kinds = rng.integers(8, size=N)
+    codes = rng.integers(8, size=N)
     return pd.DataFrame(
         {
             "entity": pd.Categorical.from_codes(np.repeat(np.arange(N), T), categories=names),
@@ -138,7 +138,7 @@ def generated(N: int, T: int) -> pd.DataFrame:
             "seen": rng.normal(size=N * T),
             "due": rng.normal(size=N * T),
             "kind": pd.Categorical.from_codes(
-                np.repeat(kinds, T), categories=[f"k{place}" for place in range(8)]
+                np.repeat(codes, T), categories=[f"k{code}" for code in range(8)]
             ),
             "age": np.repeat(rng.normal(size=N), T),
         }
@@ -220,9 +220,9 @@ def network(case: Case) -> Any:
     """Return the small network that both sides train, always with the same weights."""
     library: Any = importlib.import_module("pytorch_forecasting")
     torch.manual_seed(0)
-    kind, more = NETWORKS[case.name]
-    return getattr(library, kind).from_dataset(
-        case.dataset, hidden_size=8, dropout=0.0, logging_metrics=nn.ModuleList([]), **more
+    class_name, options = NETWORKS[case.name]
+    return getattr(library, class_name).from_dataset(
+        case.dataset, hidden_size=8, dropout=0.0, logging_metrics=nn.ModuleList([]), **options
     )
 
 

@@ -120,18 +120,18 @@ def run(
     for sample in wanted:
         if sample not in known:
             raise InputError("task", f"{sample!r} is no task; there are {', '.join(known)}")
-    found = {
+    measured = {
         sample: measure(known[sample], names, Path(weights) if weights else None, int(series), int(samples))
         for sample in wanted
     }
     return {
         "headline": {
             f"{sample} {figures['metric']}, {name}": f"{figures['models'][name][figures['metric']]['value']:.4f}"
-            for sample, figures in found.items()
+            for sample, figures in measured.items()
             for name in names
         },
         "protocol": PROTOCOL.format(samples=samples),
-        "tasks": found,
+        "tasks": measured,
     }
 
 
@@ -207,8 +207,8 @@ def _figures(window: Window, quantile_NHQ: np.ndarray, samples: int) -> dict[str
     value_M = both(np.ones(len(actual_NH)))
     low_M, high_M = bootstrap(both, len(actual_NH), samples)
     worst = np.nanmax(mase_by_series(actual_NH, median_NH, scale_N))
-    found: dict[str, Any] = {
+    intervals: dict[str, Any] = {
         name: {"value": float(value_M[m]), "low": float(low_M[m]), "high": float(high_M[m])}
         for m, name in enumerate(("MASE", "WQL"))
     }
-    return found | {"worst series, MASE": float(worst)}
+    return intervals | {"worst series, MASE": float(worst)}

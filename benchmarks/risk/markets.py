@@ -62,7 +62,7 @@ def run(
         wrong = next((word for word in given if word not in known), None)
         if wrong is not None:
             raise InputError("option", f"{wrong!r} is no {name}; there are {', '.join(known)}")
-    found = {}
+    measured = {}
     spans = []
     for task in tasks.split(","):
         panel = load_task(task)
@@ -70,17 +70,17 @@ def run(
         walked = int(development_days) if part == "development" else tested
         if part == "development":
             panel = known_until(panel, steps_known(panel) - tested)
-        found[task] = measure(
+        measured[task] = measure(
             panel, walked, models.split(","), Path(weights) if weights else None, int(every), int(seed)
         )
-        spans.append(f"{task} {walked} days, {found[task]['first_day']} to {found[task]['last_day']}")
+        spans.append(f"{task} {walked} days, {measured[task]['first_day']} to {measured[task]['last_day']}")
     return {
         "part": part,
         "protocol": PROTOCOL.format(
             part=part, days="; ".join(spans), every=every, longest=LONGEST_FIT, samples=1000
         ),
-        "tasks": found,
-        "headline": _headline(found),
+        "tasks": measured,
+        "headline": _headline(measured),
     }
 
 
@@ -114,17 +114,17 @@ def measure(
 
 def figures(judged: Judged, name: str, seed: int) -> dict[str, Any]:
     """Return a model's figures by level, its losses less those of BESIDE among them where that was walked too."""
-    found = overall(judged, name, seed)
+    by_level = overall(judged, name, seed)
     against = _against(judged, name, seed) if BESIDE in judged.losses and name != BESIDE else {}
     return {
         level: {
-            "pinball": _interval(told["pinball"]),
-            "fz": _interval(told["fz"]),
-            "share_below": told["share"],
-            "passed": {**told["passed"], **_asymptotic(judged, name, float(level))},
+            "pinball": _interval(tail["pinball"]),
+            "fz": _interval(tail["fz"]),
+            "share_below": tail["share"],
+            "passed": {**tail["passed"], **_asymptotic(judged, name, float(level))},
             **({"against": against[level]} if level in against else {}),
         }
-        for level, told in found.items()
+        for level, tail in by_level.items()
     }
 
 
@@ -132,7 +132,7 @@ def _against(judged: Judged, name: str, seed: int) -> dict[str, dict[str, Any]]:
     both = []
     for loss in ("pinball", "fz"):
         mine, other = (
-            np.stack([daily_losses(judged, model, loss, place) for place in range(len(TAIL_LEVELS))], axis=1)
+            np.stack([daily_losses(judged, model, loss, index) for index in range(len(TAIL_LEVELS))], axis=1)
             for model in (name, BESIDE)
         )
         both.append(mine - other)
@@ -140,34 +140,34 @@ def _against(judged: Judged, name: str, seed: int) -> dict[str, dict[str, Any]]:
     pinball_L3, fz_L3 = mean_losses(both[0][counts_T], both[1][counts_T], 1, seed)
     return {
         f"{level:g}": {
-            "pinball": _interval(pinball_L3[place].tolist()),
-            "fz": _interval(fz_L3[place].tolist()),
+            "pinball": _interval(pinball_L3[index].tolist()),
+            "fz": _interval(fz_L3[index].tolist()),
         }
-        for place, level in enumerate(TAIL_LEVELS.tolist())
+        for index, level in enumerate(TAIL_LEVELS.tolist())
     }
 
 
 def _asymptotic(judged: Judged, name: str, level: float) -> dict[str, float | None]:
-    told = [row.figures for row in judged.rows if row.model == name and row.figures.level == level]
-    told = [one for one in told if one.test_days]
+    tails = [row.figures for row in judged.rows if row.model == name and row.figures.level == level]
+    tails = [one for one in tails if one.test_days]
     return {
         f"{test}_asymptotic": number(
-            float(np.mean([getattr(one, f"{test}_p_asymptotic") > SIZE for one in told]))
+            float(np.mean([getattr(one, f"{test}_p_asymptotic") > SIZE for one in tails]))
         )
-        if told
+        if tails
         else None
         for test in ("kupiec", "independence")
     }
 
 
-def _interval(found: Sequence[float | None] | None) -> dict[str, float | None] | None:
-    return None if found is None else dict(zip(("value", "low", "high"), found, strict=True))
+def _interval(value_3: Sequence[float | None] | None) -> dict[str, float | None] | None:
+    return None if value_3 is None else dict(zip(("value", "low", "high"), value_3, strict=True))
 
 
-def _headline(found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def _headline(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     headline = {}
-    for task, told in found.items():
-        for name, by_level in told["models"].items():
+    for task, content in measured.items():
+        for name, by_level in content["models"].items():
             one = [by_level[level]["pinball"] for level in ("0.01", "0.025")]
             if None not in one:
                 text = " / ".join(f"{pair['value']:.4f}" for pair in one)

@@ -72,8 +72,8 @@ def run(
     counts = whole("repeats", repeats), whole("kills", kills), whole("killed_series", killed_series)
     more = [f"weights={Path(weights).resolve()}"] if weights else []
     more.append(f"model.name={model}")
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         repeated = [score(folder, N, T, more) for _ in range(counts[0])]
         cost = {str(N): _median(repeated)}
         cost |= {str(size): score(folder, size, T, more) for size in sizes}
@@ -148,13 +148,13 @@ def score(folder: Path, series: int, days: int, more: Sequence[str], name: str =
     seconds = time.monotonic() - start
     if process.returncode not in (0, 4):
         raise InputError("score_failed", f"stage=score ended with {process.returncode}: {said[-300:]}")
-    told = json.loads((Path(f"{output}.run") / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((Path(f"{output}.run") / "metrics.json").read_text(encoding="utf-8"))
     return {
         "seconds_whole": round(seconds, 2),
-        "seconds_after_start_up": told["seconds_scoring"],
+        "seconds_after_start_up": metrics["seconds_scoring"],
         "seconds_cpu": round(used.ru_utime + used.ru_stime, 2),
         "peak_memory_mb": round(used.ru_maxrss / 1024),
-        "scored": told["scored"],
+        "scored": metrics["scored"],
     }
 
 
@@ -187,8 +187,8 @@ def survive(folder: Path, series: int, days: int, kills: int, more: Sequence[str
 def same_files(one: Path, other: Path) -> bool:
     """Return whether two folders hold the same files, hidden ones too, with the same bytes."""
     names = [
-        sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
-        for place in (one, other)
+        sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        for folder in (one, other)
     ]
     return names[0] == names[1] and filecmp.cmpfiles(one, other, names[0], shallow=False)[0] == names[0]
 

@@ -49,17 +49,17 @@ def run(
     levels: str = ",".join(map(str, LEVELS)),
     seed: str = "0",
 ) -> dict[str, Any]:
-    """Return the record: test → kind of p-value → level → days → size with its interval."""
+    """Return the record: test → method of its p-value → level → days → size with its interval."""
     lengths = tuple(int(length) for length in days.split(","))
     tails = [float(level) for level in levels.split(",")]
     sizes: dict[str, dict[str, Any]] = {}
-    for (test, kind), (p_values, share) in backtests(int(seed)).items():
+    for (test, method), (p_values, share) in backtests(int(seed)).items():
         count = max(int(samples) // share, 1)
-        found = {
+        measured = {
             f"{level:g}": cells(simulated_size(p_values, level, lengths, NOMINAL, count, int(seed)))
             for level in tails
         }
-        sizes.setdefault(test, {})[kind] = found
+        sizes.setdefault(test, {})[method] = measured
     return {
         "headline": _headline(sizes, tails[0], lengths[0]),
         "protocol": PROTOCOL.format(nominal=NOMINAL, freedom=FREEDOM, draws=DRAWS, samples=int(samples)),
@@ -71,15 +71,15 @@ def run(
 def _headline(sizes: dict[str, dict[str, Any]], level: float, days: int) -> dict[str, str]:
     """Return the sizes at one level and length, as a reader would look for them."""
     return {
-        f"size of {test} ({kind}) at {100 * level:g} %, {days} days": f"{100 * value['value']:.1f} %"
-        for test, kinds in sizes.items()
-        for kind, by_level in kinds.items()
+        f"size of {test} ({method}) at {100 * level:g} %, {days} days": f"{100 * value['value']:.1f} %"
+        for test, methods in sizes.items()
+        for method, by_level in methods.items()
         for value in [by_level[f"{level:g}"][str(days)]]
     }
 
 
 def backtests(seed: int = 0) -> dict[tuple[str, str], tuple[PValues, int]]:
-    """Return by test and kind of p-value what takes hits (B, T) and a level; and the divisor of its samples."""
+    """Return by test and method of its p-value what takes hits (B, T) and a level; and the divisor of its samples."""
     return {
         ("kupiec", "exact"): (kupiec_p_values, 1),
         ("kupiec", "asymptotic"): (partial(kupiec_p_values, p_value="asymptotic"), 1),
@@ -101,20 +101,20 @@ def backtests(seed: int = 0) -> dict[tuple[str, str], tuple[PValues, int]]:
 
 def cells(table: SizeTable) -> dict[str, dict[str, float]]:
     """Return days → value, low, high."""
-    found = {}
+    measured = {}
     for length, size in zip(table.days_D, table.size_D, strict=True):
         interval = binomtest(round(size * table.samples), table.samples).proportion_ci()
-        found[str(length)] = {
+        measured[str(length)] = {
             "value": float(size),
             "low": float(interval.low),
             "high": float(interval.high),
         }
-    return found
+    return measured
 
 
-def _independence(kind: str) -> PValues:
+def _independence(method: str) -> PValues:
     def p_values(hit_BT: np.ndarray, level: float) -> np.ndarray:  # noqa: ARG001
-        return independence_p_values(hit_BT, "exact" if kind == "exact" else "asymptotic")
+        return independence_p_values(hit_BT, "exact" if method == "exact" else "asymptotic")
 
     return p_values
 

@@ -28,10 +28,10 @@ def run(run: str = "") -> dict[str, Any]:
     if not isinstance(model.targets, RiskformerTargets):
         raise InputError("run", f"{folder.name} holds no riskformer of targets")
     rounds = metrics["rounds"]
-    minutes = sum(told["seconds"] for told in rounds.values()) / 60
+    minutes = sum(part["seconds"] for part in rounds.values()) / 60
     return {
         "headline": {
-            "steps": str(sum(told["steps"] for told in rounds.values())),
+            "steps": str(sum(part["steps"] for part in rounds.values())),
             "minutes": f"{minutes:.1f}",
             "batch": str(config["trainer"]["batch_size"]),
         },

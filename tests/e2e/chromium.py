@@ -123,12 +123,14 @@ class Page:
         """Type into what has the focus."""
         self.call("Input.insertText", text=text)
 
-    def drag(self, *places: tuple[float, float]) -> None:
-        """Press the mouse at the first place and move it over the others."""
-        for number, (x, y) in enumerate(places):
-            kind = "mousePressed" if number == 0 else "mouseMoved"
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
-        x, y = places[-1]
+    def drag(self, *points: tuple[float, float]) -> None:
+        """Press the mouse at the first point and move it over the others."""
+        for number, (x, y) in enumerate(points):
+            event = "mousePressed" if number == 0 else "mouseMoved"
+            self.call(
+                "Input.dispatchMouseEvent", type=event, x=x, y=y, button="left", buttons=1, clickCount=1
+            )
+        x, y = points[-1]
         self.call(
             "Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, button="left", buttons=0, clickCount=1
         )

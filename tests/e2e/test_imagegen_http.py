@@ -58,9 +58,9 @@ def command(folder: Path, *words: str) -> Iterator[Command]:
         assert process.stdout is not None
         words_ = process.stdout.readline().split()
         assert words_[:2] == ["listening", "on"], process.stderr and process.stderr.read()
-        found = Command(process, words_[2].rstrip(";"), folder / "run")
-        until(lambda: httpx.get(f"{found.url}/health/ready").status_code == 200, STARTS_S)
-        yield found
+        running = Command(process, words_[2].rstrip(";"), folder / "run")
+        until(lambda: httpx.get(f"{running.url}/health/ready").status_code == 200, STARTS_S)
+        yield running
     finally:
         process.kill()
         process.communicate()
@@ -70,8 +70,8 @@ def command(folder: Path, *words: str) -> Iterator[Command]:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     with command(
         tmp_path_factory.mktemp("http"), "serve.rows=4", "serve.waiting=40", "serve.body_mb=2"
-    ) as found:
-        yield found
+    ) as running:
+        yield running
 
 
 def png(width: int, height: int) -> bytes:
@@ -83,8 +83,8 @@ def png(width: int, height: int) -> bytes:
 def bomb(width: int, height: int) -> bytes:
     """A PNG of a few kilobytes that unpacks to width × height × 3 bytes."""
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
+    def chunk(name: bytes, data: bytes) -> bytes:
+        body = name + data
         return len(data).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
 
     head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\x00\x00\x00"
@@ -203,7 +203,7 @@ def test_bad_pictures_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("path", "kind", "body", "status"),
+    ("path", "content_type", "body", "status"),
     [
         ("/v1/images/generations", "text/plain", b"{}", 415),
         ("/v1/images/generations", "multipart/form-data; boundary=x", b"--x--", 415),
@@ -216,8 +216,10 @@ def test_bad_pictures_are_refused(
         ("/v1/images/nothing", "application/json", b"{}", 404),
     ],
 )
-def test_wrong_content_is_refused(running: Command, path: str, kind: str, body: bytes, status: int) -> None:
-    reply = httpx.post(running.url + path, content=body, headers={"content-type": kind})
+def test_wrong_content_is_refused(
+    running: Command, path: str, content_type: str, body: bytes, status: int
+) -> None:
+    reply = httpx.post(running.url + path, content=body, headers={"content-type": content_type})
     assert (reply.status_code, set(reply.json())) == (status, {"error"})
     still_draws(running.url)
 
@@ -281,22 +283,22 @@ def test_no_prompt_is_in_any_file_of_the_run(running: Command) -> None:
 
 
 def test_a_signal_lets_pictures_under_way_end_and_exits_with_0(tmp_path: Path) -> None:
-    with command(tmp_path, "serve.grace=60") as found:
+    with command(tmp_path, "serve.grace=60") as running:
         replies: list[httpx.Response] = []
         body = {**QUICK, "steps": 60}
         client = threading.Thread(
             target=lambda: replies.append(
-                httpx.post(f"{found.url}/v1/images/generations", json=body, timeout=120)
+                httpx.post(f"{running.url}/v1/images/generations", json=body, timeout=120)
             )
         )
         client.start()
-        until(lambda: found.metric("imagegen_pictures_running") == 1, 10)
-        os.kill(found.process.pid, signal.SIGTERM)
+        until(lambda: running.metric("imagegen_pictures_running") == 1, 10)
+        os.kill(running.process.pid, signal.SIGTERM)
         client.join()
         assert replies[0].status_code == 200
-        assert found.process.wait(60) == 0
-        assert found.process.stderr is not None
-        assert "Traceback" not in found.process.stderr.read()
+        assert running.process.wait(60) == 0
+        assert running.process.stderr is not None
+        assert "Traceback" not in running.process.stderr.read()
 
 
 def test_a_wrong_start_ends_with_2_and_one_line(tmp_path: Path) -> None:

@@ -28,14 +28,14 @@ ENTER, ESCAPE, TAB = ("Enter", 13), ("Escape", 27), ("Tab", 9)
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("page"), waiting=2, rows=4) as found:
-        yield found
+    with service(tmp_path_factory.mktemp("page"), waiting=2, rows=4) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with chromium(tmp_path_factory.mktemp("chromium")) as found:
-        yield found
+    with chromium(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def source(tmp_path: Path) -> Volume:
 
 def findings(volume: Volume) -> list[Finding]:
     every = np.argwhere(np.ones(volume.hu_DHW.shape, bool))
-    found = []
+    out = []
     for index, probability in (((10, 30, 14), 0.9), ((15, 36, 48), 0.6)):
         centre = volume.to_world(np.array([index]))[0]
         near = every[np.linalg.norm(volume.to_world(every) - centre, axis=1) <= 4]
@@ -127,12 +127,12 @@ def findings(volume: Volume) -> list[Finding]:
         mask[tuple((near - corner).T)] = True
         x, y, z = (float(v) for v in centre)
         d, h, w = (int(v) for v in corner)
-        found.append(
+        out.append(
             Finding(
                 Candidate((x, y, z), 8.0, probability), mask, (d, h, w), float(mask.sum() * volume.voxel_mm3)
             )
         )
-    return found
+    return out
 
 
 def results(folder: Path, volume: Volume) -> list[Path]:

@@ -107,8 +107,8 @@ def test_the_command_ends_with_the_code_of_what_happened(tmp_path: Path) -> None
 def test_a_backfill_scores_all_its_dates_into_one_output(tmp_path: Path) -> None:
     cfg = config(tmp_path, returns(3))
     assert ended(start(cfg, tmp_path, "-m", "as_of=2024-02-29,2024-03-15,2024-03-22")) == (0, 3 * few(3))
-    found = sorted(path.name for path in (tmp_path / "out" / "scores").iterdir())
-    assert found == ["as_of=2024-02-29", "as_of=2024-03-15", "as_of=2024-03-22"]
+    folders = sorted(path.name for path in (tmp_path / "out" / "scores").iterdir())
+    assert folders == ["as_of=2024-02-29", "as_of=2024-03-15", "as_of=2024-03-22"]
     single = config(tmp_path, returns(3), as_of="2024-03-15", output=str(tmp_path / "single"))
     record = Run(tmp_path / "run")
     with record.log:
@@ -150,9 +150,9 @@ def test_three_due_dates_pass_and_three_results_are_there(
             clock[0] = _next_due(clock[0])
             until(partial(_done, store, count))
         assert {job.state for job in jobs(store)} == {State.DONE}
-    found = sorted(path.name for path in (tmp_path / "out" / "scores").iterdir())
-    assert len(found) == 3
-    for folder in found:
+    folders = sorted(path.name for path in (tmp_path / "out" / "scores").iterdir())
+    assert len(folders) == 3
+    for folder in folders:
         assert verify(tmp_path / "out" / "scores" / folder)["counts"]["scored"] == 3
         assert datetime.strptime(folder, "as_of=%Y-%m-%dT06-00-00").weekday() < 5
 
@@ -191,8 +191,8 @@ def test_an_outage_in_mid_write_leaves_the_table_as_it_was_and_the_same_command_
 
     def rows() -> int:
         with psycopg.connect(url) as connection:
-            found = connection.execute("select count(*) from risk_scores").fetchone()
-        return int(found[0]) if found else -1
+            count = connection.execute("select count(*) from risk_scores").fetchone()
+        return int(count[0]) if count else -1
 
     monkeypatch.setattr(scoring, "read_batches", cut_off)
     monkeypatch.setattr(scoring, "PAUSES_S", (0.01, 0.02))

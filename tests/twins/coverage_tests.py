@@ -31,10 +31,10 @@ def proportion_of_failures(hits: tuple[int, ...], level: Fraction) -> float:
 
 def steps(hits: tuple[int, ...]) -> dict[tuple[int, int], int]:
     """Return how often each state followed each."""
-    found = {(a, b): 0 for a in (0, 1) for b in (0, 1)}
+    counts = {(a, b): 0 for a in (0, 1) for b in (0, 1)}
     for pair in itertools.pairwise(hits):
-        found[pair] += 1
-    return found
+        counts[pair] += 1
+    return counts
 
 
 def independence(hits: tuple[int, ...]) -> float:

@@ -28,12 +28,12 @@ def kolmogorov_smirnov(scores: list[int], defaults: list[int]) -> Fraction:
 def capture(scores: list[int], defaults: list[int], alerts: int) -> Fraction:
     """Return the mean, over all orders that rank equal scores at will, of defaults among the first alerts."""
     clients = range(len(scores))
-    found: list[Fraction] = []
+    shares: list[Fraction] = []
     for order in itertools.permutations(clients):
         ranked = [scores[i] for i in order]
         if ranked == sorted(scores, reverse=True):
-            found.append(Fraction(sum(defaults[i] for i in order[:alerts]), sum(defaults)))
-    return sum(found, Fraction(0)) / len(found)
+            shares.append(Fraction(sum(defaults[i] for i in order[:alerts]), sum(defaults)))
+    return sum(shares, Fraction(0)) / len(shares)
 
 
 def calibration_error(percent: list[int], defaults: list[int], bins: int) -> Fraction:

@@ -26,15 +26,15 @@ def judge(marks: list, included: list, excluded: list, scans: int) -> list:
         ]
         for annotation, counts in annotations:
             diameter = annotation[4] if annotation[4] >= 0 else 10.0
-            found = []
+            hits = []
             for i, mark in candidates.items():
                 squared = sum((annotation[axis] - mark[axis]) ** 2 for axis in (1, 2, 3))
                 if squared < (diameter / 2) ** 2:
                     if counts:
-                        found.append(mark[4])
+                        hits.append(mark[4])
                     left.pop(i, None)
             if counts:
-                rows.append((scan, True, max(found) if found else MISSED, not found))
+                rows.append((scan, True, max(hits) if hits else MISSED, not hits))
         rows.extend((scan, False, mark[4], False) for mark in left.values())
     return rows
 

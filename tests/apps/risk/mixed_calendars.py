@@ -22,13 +22,13 @@ def exchange_hours(end: pd.Timestamp, count: int) -> pd.DatetimeIndex:
     return hours[hours <= end][-count:]
 
 
-def times(kind: str, count: int, end: pd.Timestamp, seed: int) -> pd.DatetimeIndex:
-    """The last `count` times of a kind of series before `end`; some of daily ones are missing."""
+def times(calendar: str, count: int, end: pd.Timestamp, seed: int) -> pd.DatetimeIndex:
+    """The last `count` times of a calendar before `end`; some of daily ones are missing."""
     draw = np.random.default_rng(seed)
-    if kind == "own":
+    if calendar == "own":
         days = np.cumsum(draw.integers(1, 90, count))[::-1]
         return pd.DatetimeIndex(end.normalize() - pd.to_timedelta(days, unit="D"))
-    if kind == "exchange":
+    if calendar == "exchange":
         return exchange_hours(end, count)
     every = {
         "weekdays": "B",
@@ -39,24 +39,24 @@ def times(kind: str, count: int, end: pd.Timestamp, seed: int) -> pd.DatetimeInd
         "quarterly": "QE",
         "hourly": "h",
         "five_minutes": "5min",
-    }[kind]
+    }[calendar]
     out = pd.date_range(
-        end=end.floor(every if kind in ("hourly", "five_minutes") else "D"), periods=count, freq=every
+        end=end.floor(every if calendar in ("hourly", "five_minutes") else "D"), periods=count, freq=every
     )
     keep = draw.random(count) > 0.04
     keep[-1] = True
-    return out[keep] if kind in ("weekdays", "every_day", "hourly") else out
+    return out[keep] if calendar in ("weekdays", "every_day", "hourly") else out
 
 
-KINDS = (
+CALENDARS = (
     *("weekdays", "every_day", "weekly", "monthly", "month_begin", "quarterly"),
     *("hourly", "five_minutes", "exchange", "own"),
 )
 
 
-def series(name: str, kind: str, count: int = 300, ends_before: int = 0, seed: int = 0) -> pd.DataFrame:
+def series(name: str, calendar: str, count: int = 300, ends_before: int = 0, seed: int = 0) -> pd.DataFrame:
     """Returns of one series; it ends some days before END."""
-    index = times(kind, count, END - pd.Timedelta(days=ends_before), seed)
+    index = times(calendar, count, END - pd.Timedelta(days=ends_before), seed)
     gain = np.random.default_rng([seed, 1]).standard_t(5, len(index))
     return pd.DataFrame({"who": name, "time": index.strftime("%Y-%m-%dT%H:%M:%S"), "gain": gain})
 

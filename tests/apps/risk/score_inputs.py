@@ -76,7 +76,7 @@ def go(cfg: RiskConfig, folder: Path) -> int:
 def words(cfg: RiskConfig) -> list[str]:
     """The command line of such settings, without what is at its default."""
     default = RiskConfig(stage="score")
-    found = []
+    words = []
     for section, part, usual in (
         ("", cfg, default),
         ("data.", cfg.data, default.data),
@@ -85,8 +85,8 @@ def words(cfg: RiskConfig) -> list[str]:
     ):
         for name, value in vars(part).items():
             if (not hasattr(value, "where") and value != getattr(usual, name)) or name == "stage":
-                found.append(f"{section}{name}={'null' if value is None else value}")
-    return found
+                words.append(f"{section}{name}={'null' if value is None else value}")
+    return words
 
 
 def files(folder: Path) -> dict[str, str]:

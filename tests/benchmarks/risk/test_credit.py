@@ -30,26 +30,26 @@ def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_record_of_a_small_book() -> None:
-    found = credit.run(
+    record = credit.run(
         sample="loan_book", borrowers="120", folds="2", models="scorecard,boosting", samples="20"
     )
-    assert set(found["models"]) == {"scorecard", "boosting"}
-    for figures in found["models"].values():
+    assert set(record["models"]) == {"scorecard", "boosting"}
+    for figures in record["models"].values():
         for name in ("auroc", "gini", "ks", "brier", "ece", "capture"):
             assert figures[name]["low"] <= figures[name]["high"]
         assert 0.5 < figures["auroc"]["value"] < 1.0
         assert figures["brier"]["value"] < 0.1
-    gain = found["recall_gain_at_alerts"]
+    gain = record["recall_gain_at_alerts"]
     assert gain["beside"] == "scorecard"
     assert list(gain["models"]) == ["boosting"]
-    assert found["headline"]["auroc, boosting"] == f"{found['models']['boosting']['auroc']['value']:.4f}"
-    assert found["data"]["entities"] == 120
-    assert found["data"]["horizon"] == 12
-    psi = list(found["stability"].values())
+    assert record["headline"]["auroc, boosting"] == f"{record['models']['boosting']['auroc']['value']:.4f}"
+    assert record["data"]["entities"] == 120
+    assert record["data"]["horizon"] == 12
+    psi = list(record["stability"].values())
     assert psi == sorted(psi, reverse=True)
-    assert {"days_late[-1]", "score"} <= set(found["stability"])
-    assert "bootstrap over clients" in found["protocol"]
-    json.dumps(found, allow_nan=False)
+    assert {"days_late[-1]", "score"} <= set(record["stability"])
+    assert "bootstrap over clients" in record["protocol"]
+    json.dumps(record, allow_nan=False)
 
 
 def test_no_client_is_judged_by_a_model_that_saw_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,24 +57,24 @@ def test_no_client_is_judged_by_a_model_that_saw_it(monkeypatch: pytest.MonkeyPa
         return Memory(origins)
 
     monkeypatch.setattr(credit, "learn", learn)
-    found = credit.run(
+    record = credit.run(
         sample="loan_book", borrowers="60", folds="3", models="boosting,riskformer", samples="2"
     )
     for name in ("boosting", "riskformer", credit.BLEND):
         # all probabilities are 0.1: then the mean squared error is that of 0.1
-        rate = found["data"]["events"] / found["data"]["origins"]
-        assert found["models"][name]["brier"]["value"] == pytest.approx(rate * 0.81 + (1.0 - rate) * 0.01)
-        assert found["models"][name]["auroc"]["value"] == 0.5
+        rate = record["data"]["events"] / record["data"]["origins"]
+        assert record["models"][name]["brier"]["value"] == pytest.approx(rate * 0.81 + (1.0 - rate) * 0.01)
+        assert record["models"][name]["auroc"]["value"] == 0.5
 
 
 def test_a_gain_in_recall_is_a_paired_difference() -> None:
     event = np.array([1.0] * 10 + [0.0] * 90)
     best, worse = np.linspace(1.0, 0.0, 100), np.linspace(1.0, 0.0, 100)
     worse[5:10], worse[10:15] = best[10:15], best[5:10]  # half of the events change places with others
-    found = credit.gain(best, worse, event, samples=50)
+    recall = credit.gain(best, worse, event, samples=50)
     assert capture(best, event) == 1.0
-    assert found["difference"]["value"] == pytest.approx(0.5)
-    assert found["ratio"]["value"] == pytest.approx(2.0)
-    assert 0.0 <= found["difference"]["low"] <= 0.5 <= found["difference"]["high"]
+    assert recall["difference"]["value"] == pytest.approx(0.5)
+    assert recall["ratio"]["value"] == pytest.approx(2.0)
+    assert 0.0 <= recall["difference"]["low"] <= 0.5 <= recall["difference"]["high"]
     same = credit.gain(best, best, event, samples=10)
     assert same["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}

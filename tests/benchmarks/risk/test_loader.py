@@ -37,8 +37,8 @@ def case(request: pytest.FixtureRequest) -> loader.Case:
         return case_of(request.param, generated(6, 40))
 
 
-def keyed(x: dict[str, torch.Tensor], place: int) -> tuple[int, int]:
-    return int(x["groups"][place, 0]), int(x["decoder_time_idx"][place, 0])
+def keyed(x: dict[str, torch.Tensor], index: int) -> tuple[int, int]:
+    return int(x["groups"][index, 0]), int(x["decoder_time_idx"][index, 0])
 
 
 def test_both_loaders_hand_over_the_same_windows(case: loader.Case) -> None:

@@ -65,17 +65,17 @@ def test_the_window_is_the_end_and_the_panel_what_came_before() -> None:
 @pytest.mark.usefixtures("made_up")
 def test_all_models_are_measured_beside_the_published_ones(weights: str) -> None:
     record = run(weights=weights, samples="40", tasks="exchange_rate")
-    found = record["tasks"]["exchange_rate"]
-    assert set(found["models"]) == {POINT, "seasonal_naive", "riskformer"}
-    for figures in found["models"].values():
+    exchange = record["tasks"]["exchange_rate"]
+    assert set(exchange["models"]) == {POINT, "seasonal_naive", "riskformer"}
+    for figures in exchange["models"].values():
         wql = figures["WQL"]
         assert 0.0 <= wql["low"] <= wql["value"] <= wql["high"]
     # off by 1 in one series of five, whose days sum to 8 a day beside 3, 4, 5, 6
-    assert found["models"][POINT]["WQL"]["value"] == pytest.approx(1.0 / (3 + 4 + 5 + 6 + 8))
-    assert found["models"][POINT]["MASE"]["value"] == pytest.approx(1.0 / SERIES / (5 * 0.5 / 95))
-    assert found["models"][POINT]["worst series, MASE"] == pytest.approx(95 / 2.5)
-    assert found["models"]["riskformer"]["WQL"]["value"] > found["models"][POINT]["WQL"]["value"]
-    assert found["published"]["figures"]["Chronos-Bolt"] == 0.0120
+    assert exchange["models"][POINT]["WQL"]["value"] == pytest.approx(1.0 / (3 + 4 + 5 + 6 + 8))
+    assert exchange["models"][POINT]["MASE"]["value"] == pytest.approx(1.0 / SERIES / (5 * 0.5 / 95))
+    assert exchange["models"][POINT]["worst series, MASE"] == pytest.approx(95 / 2.5)
+    assert exchange["models"]["riskformer"]["WQL"]["value"] > exchange["models"][POINT]["WQL"]["value"]
+    assert exchange["published"]["figures"]["Chronos-Bolt"] == 0.0120
     assert record["headline"]["exchange_rate WQL, point_naive"] == "0.0385"
     assert "40 resamples of whole series" in record["protocol"]
 
@@ -91,11 +91,11 @@ def test_names_that_are_not_there_are_refused(weights: str, made_up: None) -> No
 @pytest.mark.skipif(data_root() is None, reason="needs the folder of real data: set $TRIPTYCH_DATA")
 def test_the_published_seasonal_naive_is_met(weights: str) -> None:
     """Same data, same protocol, same digits; tables of results of Chronos (0.0129841406759913) and GIFT-Eval."""
-    found = run(weights=weights, models=POINT, samples="20")["tasks"]
-    exchange = found["exchange_rate"]["models"][POINT]
+    tasks = run(weights=weights, models=POINT, samples="20")["tasks"]
+    exchange = tasks["exchange_rate"]["models"][POINT]
     assert exchange["WQL"]["value"] == pytest.approx(0.0129841406759913, rel=1e-6)
     assert exchange["MASE"]["value"] == pytest.approx(1.7401824286954128, rel=1e-6)
-    hourly = found["m4_hourly"]["models"][POINT]["MASE"]
-    assert round(hourly["value"], 3) == found["m4_hourly"]["published"]["figures"]["seasonal naive"] == 1.193
+    hourly = tasks["m4_hourly"]["models"][POINT]["MASE"]
+    assert round(hourly["value"], 3) == tasks["m4_hourly"]["published"]["figures"]["seasonal naive"] == 1.193
     assert hourly["low"] < hourly["value"] < hourly["high"]
-    assert (found["m4_hourly"]["series"], found["exchange_rate"]["series"]) == (414, 8)
+    assert (tasks["m4_hourly"]["series"], tasks["exchange_rate"]["series"]) == (414, 8)

@@ -14,15 +14,15 @@ from benchmarks.risk.tests_size import FREEDOM, NOMINAL, backtests, cells, run, 
 def test_the_record_holds_every_test() -> None:
     record = run(samples="40", days="60,80", levels="0.05")
     assert len(record["sizes"]) == 8
-    found = {(test, kind) for test, kinds in record["sizes"].items() for kind in kinds}
-    assert found == set(backtests())
-    for kinds in record["sizes"].values():
-        for by_level in kinds.values():
+    measured = {(test, method) for test, methods in record["sizes"].items() for method in methods}
+    assert measured == set(backtests())
+    for methods in record["sizes"].values():
+        for by_level in methods.values():
             assert set(by_level) == {"0.05"}
             assert set(by_level["0.05"]) == {"60", "80"}
             for cell in by_level["0.05"].values():
                 assert 0.0 <= cell["low"] <= cell["value"] <= cell["high"] <= 1.0
-    assert len(record["headline"]) == len(found) == 12
+    assert len(record["headline"]) == len(measured) == 12
     assert "40 samples a cell" in record["protocol"]
     assert (
         run(samples="40", days="80", levels="0.05")["sizes"]["kupiec"]["exact"]["0.05"]["80"]

@@ -8,7 +8,7 @@ import pytest
 
 from apps.risk.data.calendar import EVERY_DAY, OWN_TIMES, WEEKDAYS, Days
 from apps.risk.data.calendar_rules import Pasts, calendars_of, clock_of
-from tests.apps.risk.mixed_calendars import END, KINDS, times
+from tests.apps.risk.mixed_calendars import CALENDARS, END, times
 
 NAMES = {
     "weekdays": "weekdays",
@@ -34,8 +34,10 @@ def names(*each: pd.DatetimeIndex) -> list[str]:
 
 
 def test_each_kind_is_recognised_in_the_company_of_all_others() -> None:
-    result = names(*(times(kind, 300 if kind != "quarterly" else 80, END, seed=1) for kind in KINDS))
-    assert result == [NAMES[kind] for kind in KINDS]
+    result = names(
+        *(times(calendar, 300 if calendar != "quarterly" else 80, END, seed=1) for calendar in CALENDARS)
+    )
+    assert result == [NAMES[calendar] for calendar in CALENDARS]
 
 
 @pytest.mark.parametrize(

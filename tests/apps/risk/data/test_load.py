@@ -200,11 +200,11 @@ BAD_ROWS = {
 }
 
 
-@pytest.mark.parametrize("kind", BAD_ROWS)
+@pytest.mark.parametrize("case", BAD_ROWS)
 def test_a_bad_row_or_series_is_set_aside_with_its_code_and_the_others_go_on(
-    kind: str, tmp_path: Path
+    case: str, tmp_path: Path
 ) -> None:
-    part, rejected, refused = BAD_ROWS[kind]
+    part, rejected, refused = BAD_ROWS[case]
     loaded = load_panel(own(tmp_path, *usual(), part))
     assert loaded.checked.rejected["code"].value_counts().to_dict() == rejected
     assert {name: code for name, (code, _) in loaded.refused.items()} == refused
@@ -271,9 +271,9 @@ BROKEN: dict[str, tuple[dict[str, Any], str | None, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_table_stops_with_one_clear_line(kind: str, tmp_path: Path) -> None:
-    changes, as_of, words, sentence = BROKEN[kind]
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_table_stops_with_one_clear_line(case: str, tmp_path: Path) -> None:
+    changes, as_of, words, sentence = BROKEN[case]
     cfg = own(tmp_path, pd.concat(usual()).assign(**changes))
     with pytest.raises(TriptychError, match=sentence) as caught:
         load_panel(replace(cfg, **words), as_of)

@@ -36,18 +36,18 @@ def test_a_batch_depends_on_seed_and_number_alone(small: Mixture) -> None:
 
 
 def test_every_kind_comes_and_is_whole(small: Mixture) -> None:
-    lessons = [small.lesson(0, number, 16) for number in range(60)]
-    assert {lesson.label_BKH.shape[2] for lesson in lessons} == {8, LONG}
-    assert {lesson.label_BKH.shape[1] for lesson in lessons} == {1, 4}
-    for lesson in lessons:
-        assert lesson.past_BC.shape == lesson.known_BC.shape == (16, 32)
-        assert torch.isfinite(lesson.past_BC).all()
-        assert torch.isfinite(lesson.label_BKH).all()
-        assert lesson.counts_BKH.any()
-        assert set(lesson.group_B.tolist()) == set(range(int(lesson.group_B.max()) + 1))
-    groups = torch.cat([lesson.group_B.bincount() for lesson in lessons])
+    samples = [small.lesson(0, number, 16) for number in range(60)]
+    assert {sample.label_BKH.shape[2] for sample in samples} == {8, LONG}
+    assert {sample.label_BKH.shape[1] for sample in samples} == {1, 4}
+    for sample in samples:
+        assert sample.past_BC.shape == sample.known_BC.shape == (16, 32)
+        assert torch.isfinite(sample.past_BC).all()
+        assert torch.isfinite(sample.label_BKH).all()
+        assert sample.counts_BKH.any()
+        assert set(sample.group_B.tolist()) == set(range(int(sample.group_B.max()) + 1))
+    groups = torch.cat([sample.group_B.bincount() for sample in samples])
     assert set(groups.tolist()) == {1, MEMBERS}
-    assert any(not lesson.known_BC.all() for lesson in lessons)
+    assert any(not sample.known_BC.all() for sample in samples)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 7, 9, 20])
@@ -63,8 +63,8 @@ def test_a_batch_of_any_size_is_the_first_of_whole_groups(small: Mixture, size: 
 
 def test_a_level_continues_what_the_network_has_seen() -> None:
     made = Mixture(Material(RETURNS, {"hourly": LEVELS["hourly"]}), {"hourly": 1.0}, 64, 8)
-    lesson = made.lesson(0, 0, 64)
-    whole = torch.cat([lesson.past_BC, lesson.label_BKH[:, 0]], dim=1)
+    sample = made.lesson(0, 0, 64)
+    whole = torch.cat([sample.past_BC, sample.label_BKH[:, 0]], dim=1)
     steps = whole.diff(dim=1)[:, -LONG:]  # of a straight line: 1 a step, or changes that are all 1
     assert ((steps == 1).all(dim=1) | (steps == 0).all(dim=1)).all()
     assert {float(step) for step in steps.unique()} == {0.0, 1.0}

@@ -1,4 +1,4 @@
-"""Flat arrays of ragged series: places, codes, last known statics, gaps, selections."""
+"""Flat arrays of ragged series: positions, codes, last known statics, gaps, selections."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from apps.risk.data.parse import NAIVE, texts, times
 DAY = datetime.date(2024, 3, 31)
 BERLIN = pd.Timestamp("2024-07-01 12:00", tz="Europe/Berlin")
 
-# cell → wall time, kind
+# cell → wall time, minutes from UTC
 TIMES: list[tuple[Any, str, int]] = [
     ("2024-03-31", "2024-03-31", NAIVE),
     (" 2024-03-31 10:20 ", "2024-03-31T10:20", NAIVE),
@@ -52,10 +52,10 @@ def column(*cells: Any) -> pd.Series:
 def test_times_are_read_as_written() -> None:
     parsed = times(column(*[cell for cell, _, _ in TIMES]))
     assert parsed.wall_R.dtype == np.dtype("datetime64[us]")
-    for index, (cell, wall, kind) in enumerate(TIMES):
+    for index, (cell, wall, zone) in enumerate(TIMES):
         assert parsed.wall_R[index] == np.datetime64(wall), cell
-        offset = 0 if kind == NAIVE else 60 * kind
-        assert (parsed.aware_R[index], parsed.offset_R[index]) == (kind != NAIVE, offset), cell
+        offset = 0 if zone == NAIVE else 60 * zone
+        assert (parsed.aware_R[index], parsed.offset_R[index]) == (zone != NAIVE, offset), cell
         assert parsed.instant_R[index] == np.datetime64(wall) - np.timedelta64(offset, "s"), cell
     assert not parsed.bad_R.any()
     assert not parsed.empty_R.any()
@@ -179,9 +179,9 @@ def test_a_cell_does_not_depend_on_the_others(mine: list[Any], other: list[Any])
 
 
 @pytest.mark.parametrize(("form", "unit"), [("unix", 1), ("unix_ms", 1000)])
-@pytest.mark.parametrize("kind", [int, float, str])
-def test_seconds_since_1970_are_read_where_the_format_says_so(form: str, unit: int, kind: Any) -> None:
-    cells = column(kind(1704067200 * unit), kind(-86400 * unit), None, "soon")
+@pytest.mark.parametrize("as_type", [int, float, str])
+def test_seconds_since_1970_are_read_where_the_format_says_so(form: str, unit: int, as_type: Any) -> None:
+    cells = column(as_type(1704067200 * unit), as_type(-86400 * unit), None, "soon")
     parsed = times(cells, time_format=form)
     wanted = np.array(["2024-01-01", "1969-12-31", "NaT", "NaT"], dtype="datetime64[us]")
     np.testing.assert_array_equal(parsed.wall_R, wanted)

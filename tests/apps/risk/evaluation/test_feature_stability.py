@@ -1,4 +1,4 @@
-"""Each feature is compared by its kind, and one that moved stands first."""
+"""Each feature is compared by its type, and one that moved stands first."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def group(seed: int, shift: float = 0.0, branches: tuple[float, ...] = (1.0, 2.0
 
 def test_a_number_goes_by_tenths_and_a_category_by_its_words() -> None:
     one, other = group(0), group(1, branches=(1.0, 3.0))
-    found = feature_stability(one, other, COLUMNS)
-    assert list(found) == ["branch", "bill[-1]"], "what is the same for all is left out"
-    assert found["bill[-1]"] == numeric_stability(one.x_BW[:, 0], other.x_BW[:, 0]).psi < 0.1
-    assert found["branch"] == categorical_stability(one.x_BW[:, 1], other.x_BW[:, 1]).psi > 0.25
+    stability = feature_stability(one, other, COLUMNS)
+    assert list(stability) == ["branch", "bill[-1]"], "what is the same for all is left out"
+    assert stability["bill[-1]"] == numeric_stability(one.x_BW[:, 0], other.x_BW[:, 0]).psi < 0.1
+    assert stability["branch"] == categorical_stability(one.x_BW[:, 1], other.x_BW[:, 1]).psi > 0.25
     # by tenths a missing middle category would look otherwise: codes are no numbers
-    assert found["branch"] != numeric_stability(one.x_BW[:, 1], other.x_BW[:, 1]).psi
+    assert stability["branch"] != numeric_stability(one.x_BW[:, 1], other.x_BW[:, 1]).psi
     assert next(iter(feature_stability(one, group(1, shift=2.0), COLUMNS))) == "bill[-1]"
 
 

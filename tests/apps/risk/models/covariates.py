@@ -53,10 +53,10 @@ def trained(columns: Columns = COLUMNS) -> RiskformerCovariates:
     module = Forecasting(net, TrainerConfig(max_steps=STEPS, learning_rate=1e-2, warmup_steps=20))
     made = module.configure_optimizers()
     optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
-    lessons = iter(WindowLessons(windows(panel), start.levels).stream(0, 32, 0, 0, 1))
+    samples = iter(WindowLessons(windows(panel), start.levels).stream(0, 32, 0, 0, 1))
     for step in range(STEPS):
         optimizer.zero_grad()
-        module.training_step(next(lessons), step).backward()
+        module.training_step(next(samples), step).backward()
         optimizer.step()
         schedule.step()
     return replace(start, net=net.eval())

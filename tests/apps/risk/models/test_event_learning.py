@@ -42,30 +42,30 @@ def test_a_deck_deals_all_before_any_comes_again() -> None:
 
 
 def test_a_stream_goes_on_anywhere() -> None:
-    def lessons(first: int, count: int, rank: int = 0, world: int = 1) -> list[list[float]]:
+    def samples(first: int, count: int, rank: int = 0, world: int = 1) -> list[list[float]]:
         stream = source().stream(5, 4, first, rank, world)
         return [
             [
-                *lesson.rows.past_BC.flatten().tolist(),
-                *lesson.rows.known_BC.flatten().tolist(),
-                *lesson.event_B,
+                *sample.rows.past_BC.flatten().tolist(),
+                *sample.rows.known_BC.flatten().tolist(),
+                *sample.event_B,
             ]
-            for lesson in itertools.islice(iter(stream), count)
+            for sample in itertools.islice(iter(stream), count)
         ]
 
-    whole = lessons(0, 6)
-    assert lessons(4, 2) == whole[4:]
-    ranks = [lessons(0, 3, rank, 2) for rank in (0, 1)]
+    whole = samples(0, 6)
+    assert samples(4, 2) == whole[4:]
+    ranks = [samples(0, 3, rank, 2) for rank in (0, 1)]
     assert [one for pair in zip(*ranks, strict=True) for one in pair] == whole
     assert whole[0] != whole[1]
 
 
 def test_lessons_tell_the_outcome_and_hide_a_share() -> None:
     number = np.flatnonzero(origins().event_B == 1.0)[:40]
-    lesson = source(hidden=0.5).lesson(0, number, 3)
-    assert (lesson.event_B == 1.0).all()
+    sample = source(hidden=0.5).lesson(0, number, 3)
+    assert (sample.event_B == 1.0).all()
     plain = source(hidden=0.0).lesson(0, number, 3)
-    was, left = plain.rows.known_BC.any(dim=1), lesson.rows.known_BC.any(dim=1)
+    was, left = plain.rows.known_BC.any(dim=1), sample.rows.known_BC.any(dim=1)
     assert not (left & ~was).any()
     assert 0.35 < left.sum() / was.sum() < 0.65
 
@@ -110,11 +110,11 @@ def test_no_member_sees_the_clients_that_it_is_calibrated_on(
 def test_each_weight_that_is_trained_has_a_gradient() -> None:
     """Without one, processes that train together fail in their second step."""
     some = source(hidden=0.0)
-    lesson = some.lesson(0, np.arange(40), 3)
+    sample = some.lesson(0, np.arange(40), 3)
     module = event_learning.EventTraining(
         begin(code_counts(windows().panel, latest=True), None), TRAINER, sum(some.keep_V)
     )
-    module.training_step(lesson, 0).backward()
+    module.training_step(sample, 0).backward()
     trained = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
     assert [name for name, weight in trained.items() if weight.grad is None] == []
     assert len(trained) < len(list(module.parameters()))

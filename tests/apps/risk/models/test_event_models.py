@@ -1,4 +1,4 @@
-"""What is loaded answers as what was saved, looks at the past alone, and says which columns stand out."""
+"""What is loaded answers as what was saved, reads the past alone, and says which columns stand out."""
 
 from __future__ import annotations
 

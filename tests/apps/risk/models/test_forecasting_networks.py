@@ -123,7 +123,7 @@ def test_shares_belong_to_the_columns_in_order() -> None:
     assert names["encoder"] == ["due.sum", "relative_time_idx", "target", "seen", "noise"]
     assert names["decoder"] == ["due.sum", "relative_time_idx"]
     assert names["static"] == ["kind", "age", "encoder_length"]
-    assert {kind: len(share) for kind, share in shares.items()} == {kind: len(names[kind]) for kind in names}
+    assert {part: len(share) for part, share in shares.items()} == {part: len(names[part]) for part in names}
     for share in shares.values():
         assert share.sum() == pytest.approx(3, rel=1e-5)  # one a window
     # the order that the network itself goes by

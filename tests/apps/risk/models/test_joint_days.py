@@ -10,10 +10,10 @@ from apps.risk.data.panel import by_calendar
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.forecast import quantiles
 from apps.risk.models.joint_days import JointDays
-from tests.apps.risk.mixed_calendars import KINDS, panel_of, series
+from tests.apps.risk.mixed_calendars import CALENDARS, panel_of, series
 
 MIXTURE = st.lists(
-    st.tuples(st.sampled_from(KINDS), st.integers(30, 420), st.integers(0, 40), st.integers(0, 9)),
+    st.tuples(st.sampled_from(CALENDARS), st.integers(30, 420), st.integers(0, 40), st.integers(0, 9)),
     min_size=2,
     max_size=5,
 )
@@ -102,8 +102,8 @@ def test_a_fitted_series_is_the_same_alone_and_in_company(mixture: list[tuple[st
 
 def check_company(mixture: list[tuple[str, int, int, int]], name: str) -> None:
     tables = [
-        series(f"s{n}", kind, min(count, 90) if kind == "quarterly" else count, before, seed)
-        for n, (kind, count, before, seed) in enumerate(mixture)
+        series(f"s{n}", calendar, min(count, 90) if calendar == "quarterly" else count, before, seed)
+        for n, (calendar, count, before, seed) in enumerate(mixture)
     ]
     model = BASELINES[name]()
     together = panel_of(*tables)

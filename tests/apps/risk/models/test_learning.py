@@ -32,7 +32,7 @@ def test_a_lesson_is_learned() -> None:
     for step in range(40):
         loss = module.training_step(
             source.lesson(0, 0, 32), step
-        )  # one lesson again and again: it is learned
+        )  # one sample again and again: it is learned
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -45,7 +45,7 @@ def columns_of_all() -> Columns:
     return replace(COLUMNS, targets=("target", "seen"), observed=("noise",))
 
 
-def lessons(hidden: float = 0.0, cut: float = 0.0) -> WindowLessons:
+def source_of(hidden: float = 0.0, cut: float = 0.0) -> WindowLessons:
     made = windows(whole(columns_of_all()))
     return WindowLessons(made, learn_levels(made), hidden, cut)
 
@@ -65,35 +65,35 @@ def test_before_the_first_step_a_series_alone_is_forecast_as_by_the_weights_begu
 
 
 def test_a_lesson_of_windows_forecasts_the_rows_of_targets_alone() -> None:
-    source = lessons()
+    source = source_of()
     batch = source.windows.gather(torch.tensor([20, 160]))
-    lesson = source.lesson(0, batch)
-    assert lesson.variables == 5  # two targets, noise, due.sum, age
-    assert lesson.position_L.tolist() == [0, 1, 5, 6]
-    assert set(lesson.rows.kind_B[lesson.position_L].tolist()) == {int(Kind.TARGET)}
+    sample = source.lesson(0, batch)
+    assert sample.variables == 5  # two targets, noise, due.sum, age
+    assert sample.position_L.tolist() == [0, 1, 5, 6]
+    assert set(sample.rows.kind_B[sample.position_L].tolist()) == {int(Kind.TARGET)}
     value_RF = source.windows.value_RF
-    np.testing.assert_array_equal(lesson.label_LH[0], value_RF[20:23, 0])
-    np.testing.assert_array_equal(lesson.label_LH[3], value_RF[160:163, 1])
-    assert lesson.counts_LH.all()
-    assert lesson.rows.known_BH.sum().item() == 2 * HORIZON  # of due.sum
+    np.testing.assert_array_equal(sample.label_LH[0], value_RF[20:23, 0])
+    np.testing.assert_array_equal(sample.label_LH[3], value_RF[160:163, 1])
+    assert sample.counts_LH.all()
+    assert sample.rows.known_BH.sum().item() == 2 * HORIZON  # of due.sum
     unknown = batch._replace(past_known_BCF=batch.past_known_BCF & (torch.arange(4) > 0))
     assert source.lesson(0, unknown).counts_LH.any(dim=1).tolist() == [False, True] * 2
 
 
 def test_lessons_hide_covariates_and_what_is_ahead_but_no_target() -> None:
-    source = lessons(hidden=0.5, cut=1.0)
+    source = source_of(hidden=0.5, cut=1.0)
     stream = iter(source.stream(3, 64, 0, 0, 1))
-    lesson = next(stream)
-    known_BV = lesson.rows.known_BC.any(dim=1).view(64, 5)
+    sample = next(stream)
+    known_BV = sample.rows.known_BC.any(dim=1).view(64, 5)
     assert known_BV[:, :2].all()
     assert all(15 < count < 49 for count in known_BV[:, 2:].sum(dim=0).tolist())
-    ahead_B = lesson.rows.known_BH.view(64, 5, HORIZON)[:, 3].sum(dim=1)
+    ahead_B = sample.rows.known_BH.view(64, 5, HORIZON)[:, 3].sum(dim=1)
     assert set(ahead_B.tolist()) == set(range(HORIZON + 1))
-    assert set(lesson.rows.code_BS[:, 0].tolist()) == {0, 1, 2}
+    assert set(sample.rows.code_BS[:, 0].tolist()) == {0, 1, 2}
     resumed = next(iter(source.stream(3, 64, 1, 0, 1)))
     for one, other in zip(next(stream).rows, resumed.rows, strict=True):
         assert torch.equal(one, other)
-    assert not torch.equal(resumed.label_LH, lesson.label_LH)
+    assert not torch.equal(resumed.label_LH, sample.label_LH)
 
 
 def test_what_lies_behind_the_as_of_date_is_no_lesson() -> None:
@@ -103,22 +103,22 @@ def test_what_lies_behind_the_as_of_date_is_no_lesson() -> None:
     assert np.isinf(spoiled).any()
     made = windows(replace(panel, value_RF=spoiled))
     source = WindowLessons(made, learn_levels(made))
-    for lesson in itertools.islice(source.stream(0, 64, 0, 0, 1), 10):
-        assert lesson.label_LH.isfinite().all()
-        assert lesson.rows.past_BC.isfinite().all()
+    for sample in itertools.islice(source.stream(0, 64, 0, 0, 1), 10):
+        assert sample.label_LH.isfinite().all()
+        assert sample.rows.past_BC.isfinite().all()
 
 
 def test_each_weight_that_is_trained_has_a_gradient() -> None:
     """Without one, processes that train together fail in their second step."""
     series = Mixture(Material(np.random.default_rng(0).normal(size=(4, 200))), {"simulated": 1.0}, 32, 8, 8)
-    source = lessons()
+    source = source_of()
     given = {
         (): series.lesson(0, 0, 16),
         code_counts(source.windows.panel): next(iter(source.stream(0, 8, 0, 0, 1))),
     }
-    for categories, lesson in given.items():
+    for categories, sample in given.items():
         module = Forecasting(RiskFormer(SIZE, categories), TrainerConfig())
-        module.training_step(lesson, 0).backward()
+        module.training_step(sample, 0).backward()
         trained = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
         assert [name for name, weight in trained.items() if weight.grad is None] == []
         assert len(trained) == len(list(module.parameters())) - 2  # the event's head

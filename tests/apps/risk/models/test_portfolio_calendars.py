@@ -19,8 +19,8 @@ def holdings(**held: str) -> Holdings:
 
 
 def table() -> list:
-    kinds = {"a": "weekdays", "b": "weekdays", "w": "weekly", "m": "monthly", "e": "every_day"}
-    return [series(name, kind, 100, seed=n) for n, (name, kind) in enumerate(kinds.items())]
+    calendars = {"a": "weekdays", "b": "weekdays", "w": "weekly", "m": "monthly", "e": "every_day"}
+    return [series(name, calendar, 100, seed=n) for n, (name, calendar) in enumerate(calendars.items())]
 
 
 def test_series_of_one_calendar_are_summed_on_it() -> None:

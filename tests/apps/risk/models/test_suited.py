@@ -24,19 +24,19 @@ BOTH = Columns(targets=("gain",), event="bad")
 
 @pytest.mark.parametrize("name", ["champion", *dict.fromkeys((*TARGET_MODELS, *EVENT_MODELS))])
 def test_a_name_serves_the_labels_of_its_kind_alone(name: str) -> None:
-    for columns, kinds in (
+    for columns, tables in (
         (TARGETS, [TARGET_MODELS]),
         (EVENT, [EVENT_MODELS]),
         (BOTH, [TARGET_MODELS, EVENT_MODELS]),
     ):
-        if name == "champion" or all(name in kind for kind in kinds):
+        if name == "champion" or all(name in table for table in tables):
             require_suited(name, columns)
             continue
         with pytest.raises(ConfigError, match=f'model={name} cannot forecast "'):
             require_suited(name, columns)
 
 
-def test_a_group_that_no_model_looks_at_is_refused() -> None:
+def test_a_group_that_no_model_uses_is_refused() -> None:
     grouped = Columns(group="sector")
     require_group_used(Columns(), [HistoricalSimulation()])
     require_group_used(grouped, [HistoricalSimulation(), untrained()])

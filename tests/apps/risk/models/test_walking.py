@@ -55,7 +55,7 @@ def test_each_day_is_forecast_from_the_days_before_it() -> None:
     value_NT = np.arange(120.0).reshape(2, 60)
     whole, model = panel(value_NT), LastValue()
     result = walk_paths(model, whole, "target", 25, (1, 3), np.array([[0.5, 0.5]]), every=10)
-    assert list(result) == [Asked(kind, steps) for kind in ("entity", "portfolio") for steps in (1, 3)]
+    assert list(result) == [Asked(scope, steps) for scope in ("entity", "portfolio") for steps in (1, 3)]
     np.testing.assert_array_equal(result[Asked("entity", 1)].var_NDL[:, :, 0], value_NT[:, 34:59] - 1.0)
     np.testing.assert_array_equal(
         result[Asked("entity", 3)].var_NDL[:, :, 2], 3.0 * (value_NT[:, 34:59] - 1.0)

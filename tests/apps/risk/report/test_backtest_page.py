@@ -19,9 +19,9 @@ def test_the_page_shows_the_model_of_least_loss() -> None:
     walks["fast"].var_NDL[:] *= 4.0
     walks["fast"].es_NDL[:] *= 4.0
     judged = judge(walks, outcomes(whole, "target", 60), whole.entities, Asked("entity", 1))
-    found = {"entity_1": {name: overall(judged, name) for name in walks}}
-    assert least(found["entity_1"], 0.025) == "slow"
-    page = backtest_page([whole], "target", {judged.asked: judged}, found, walks, 60)
+    figures = {"entity_1": {name: overall(judged, name) for name in walks}}
+    assert least(figures["entity_1"], 0.025) == "slow"
+    page = backtest_page([whole], "target", {judged.asked: judged}, figures, walks, 60)
     assert [section.title for section in page.sections] == [
         "Models side by side",
         "Day by day",
@@ -50,7 +50,7 @@ def test_days_are_those_of_the_calendar() -> None:
     whole = panel(np.ones((1, 30)).cumsum(axis=1))
     walks = {"one": walk_days(HistoricalSimulation(), whole, "target", 5)}
     judged = judge(walks, outcomes(whole, "target", 5), whole.entities, Asked("entity", 1))
-    found = {"entity_1": {"one": overall(judged, "one")}}
-    page = backtest_page([whole], "target", {judged.asked: judged}, found, walks, 5)
+    figures = {"entity_1": {"one": overall(judged, "one")}}
+    page = backtest_page([whole], "target", {judged.asked: judged}, figures, walks, 5)
     assert page.subtitle == "1 models side by side, 2020-02-05 to 2020-02-11."
     assert [tile.label for tile in page.tiles] == ["Series", "Days"]

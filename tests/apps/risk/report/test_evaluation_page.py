@@ -52,8 +52,8 @@ def test_the_champion_of_an_event_and_calibration_of_each_model() -> None:
     parts = Parts({"scorecard": result, "boosting": result}, {"scorecard": result, "boosting": result})
     table = calibration_table(np.array([0.1, 0.9] * 20), np.array([0.0, 1.0] * 20), bins=2)
     stability = {f"bill[-{lag}]": 0.3 / lag for lag in range(1, 18)}
-    found = Evaluated(parts, {"scorecard": table, "boosting": table}, stability)
-    page = event_page("default", {"champion": "boosting", "rule": "rule"}, found)
+    evaluated = Evaluated(parts, {"scorecard": table, "boosting": table}, stability)
+    page = event_page("default", {"champion": "boosting", "rule": "rule"}, evaluated)
     assert [tile.value for tile in page.tiles] == ["boosting", "0.500", "90"]
     gallery = page.sections[0].blocks[1]
     assert isinstance(gallery, Gallery)

@@ -56,8 +56,8 @@ def test_a_level_is_reported_from_what_changes(name: str) -> None:
 
 def test_each_series_is_judged_by_itself_and_a_short_one_not_at_all() -> None:
     everyone = {**LEVELS, **OTHERS, "short": LEVELS["price"][:49]}
-    found = looks_like_level(panel_of(everyone), "target")
-    assert dict(zip(sorted(everyone), found.tolist(), strict=True)) == {
+    is_level_N = looks_like_level(panel_of(everyone), "target")
+    assert dict(zip(sorted(everyone), is_level_N.tolist(), strict=True)) == {
         **dict.fromkeys(LEVELS, 1),
         **dict.fromkeys(OTHERS, 0),
         "short": -1,

@@ -71,12 +71,12 @@ def test_models_stand_beside_each_other() -> None:
         "too_few": 1,
     }
     silent = {**result, "passed": dict.fromkeys(result["passed"])}
-    found = {
+    figures = {
         "gjr_garch": {"0.05": result},
         "late": {"0.05": silent},
         "none": {"0.05": {**silent, "too_few": 0}},
     }
-    rows = models_table(found, 0.05, "At 5 %").rows
+    rows = models_table(figures, 0.05, "At 5 %").rows
     assert rows[0] == ["gjr garch", "0.1000 (0.0900 to 0.1100)", "–", "5.12 %", "85/100/–/50"]
     assert [row[4] for row in rows[1:]] == ["too few", "–/–/–/–"]
 

@@ -43,9 +43,9 @@ def loaded(tmp_path: Path, table: pd.DataFrame, **words: str) -> Loaded:
     return load_panel(DataConfig(None, str(tmp_path / "t.csv"), **own))  # type: ignore[arg-type]
 
 
-def all_rows(found: Loaded, tally: Tally, settings: Settings = SETTINGS) -> pd.DataFrame:
-    event = (Event(), 12) if found.columns.event else None
-    pieces = list(score_rows(found, HistoricalSimulation(), event, settings, None))
+def all_rows(inputs: Loaded, tally: Tally, settings: Settings = SETTINGS) -> pd.DataFrame:
+    event = (Event(), 12) if inputs.columns.event else None
+    pieces = list(score_rows(inputs, HistoricalSimulation(), event, settings, None))
     for piece in pieces:
         tally.add(piece)
     return pa.concat_tables([piece.rows for piece in pieces]).to_pandas()
@@ -76,15 +76,15 @@ def test_the_riskiest_share_is_of_all_not_of_each_slice(tmp_path: Path) -> None:
     table = returns(6).assign(bad=0)
     table["gain"] += table["asset"].str[1:].astype(int) ** 2.0
     table.loc[table["asset"] == "s003", "gain"] = None
-    found = loaded(tmp_path, table, targets="", event="bad", observed="gain")
+    inputs = loaded(tmp_path, table, targets="", event="bad", observed="gain")
     tally = Tally()
-    rows = all_rows(found, tally).set_index("entity")
+    rows = all_rows(inputs, tally).set_index("entity")
     assert list(rows.index[rows["alert"] == "pd_top_share"]) == ["s004", "s005"]
     assert rows.loc["s005", "drivers"] == "gain +1.00"
     assert tally.aside == [
         Refused("entity", "s003", "bad", "all_missing", "it has no value from which bad could be forecast")
     ]
-    whole = all_rows(found, Tally(), SETTINGS.__class__(**{**vars(SETTINGS), "chunk": 100}))
+    whole = all_rows(inputs, Tally(), SETTINGS.__class__(**{**vars(SETTINGS), "chunk": 100}))
     pd.testing.assert_frame_equal(whole.set_index("entity"), rows)
 
 
@@ -106,11 +106,11 @@ def test_chunks_and_the_order_of_rows_change_no_number(grouped: bool, tmp_path: 
     table = returns(65)
     table["sector"] = table["asset"].str[1:].astype(int) // 30  # groups of 30, 30 and 5
     model = replace(untrained(), residual_KQ=np.tile(np.linspace(-1, 1, 21), (2, 1)))
-    found = []
-    for place, (chunk, some) in enumerate(
+    scored = []
+    for index, (chunk, some) in enumerate(
         ((2000, table), (1, table), (64, table.sample(frac=1.0, random_state=0)), (7, table[::-1]))
     ):
-        folder = tmp_path / str(place)
+        folder = tmp_path / str(index)
         folder.mkdir()
         one = loaded(folder, some, targets="gain", **({"group": "sector"} if grouped else {}))
         pieces = score_rows(one, model, None, replace(SETTINGS, chunk=chunk), None)
@@ -119,10 +119,10 @@ def test_chunks_and_the_order_of_rows_change_no_number(grouped: bool, tmp_path: 
             .to_pandas()
             .sort_values(["kind", "entity", "step"])
         )
-        found.append(rows.reset_index(drop=True))
-    assert set(found[0]["kind"]) == {"entity", "portfolio"}
-    for rows in found[1:]:
-        pd.testing.assert_frame_equal(rows, found[0], rtol=1e-12, atol=1e-12)
+        scored.append(rows.reset_index(drop=True))
+    assert set(scored[0]["kind"]) == {"entity", "portfolio"}
+    for rows in scored[1:]:
+        pd.testing.assert_frame_equal(rows, scored[0], rtol=1e-12, atol=1e-12)
 
 
 def test_how_many_values_each_number_stands_on_is_said(tmp_path: Path) -> None:

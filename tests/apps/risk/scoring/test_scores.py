@@ -41,8 +41,8 @@ def forecast() -> PathForecast:
 
 
 def rows_of(table: pa.Table) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = table.to_pylist()
-    return found
+    rows: list[dict[str, object]] = table.to_pylist()
+    return rows
 
 
 def test_every_column_has_a_unit_and_a_sentence() -> None:

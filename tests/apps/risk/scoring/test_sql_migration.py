@@ -56,11 +56,11 @@ def test_the_statements_in_the_refusal_migrate_the_table(url: str, table: str) -
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         query = f'select scoring, as_of_time, as_of, entity, step, var, code from "{table}" order by 1, 2'
-        found = [(row[0], row[1], str(row[2]), *row[3:]) for row in connection.execute(sa.text(query))]
+        rows = [(row[0], row[1], str(row[2]), *row[3:]) for row in connection.execute(sa.text(query))]
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text(f'drop table "{table}"'))
     engine.dispose()
-    assert found == [
+    assert rows == [
         ("desk", "2024-01-31T23:59:59.999999", "2024-01-31", "b", 2, 1.5, "new"),
         ("earlier", "2024-01-30T23:59:59.999999", "2024-01-30", "b", 2, None, None),
         ("earlier", "2024-01-31T23:59:59.999999", "2024-01-31", "a", 1, 0.5, "ok"),

@@ -40,8 +40,8 @@ FIRST = _batches(("a", 1, 0.5, "ok"), ("a", 2, math.nan, None), ("b", 1, 2.5, "o
 def _rows(url: str, table: str = "scores") -> Rows:
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
-        found = connection.execute(sa.text(f"select * from {table} order by as_of, entity, step"))
-        rows = [(str(row.as_of), *row[3:]) for row in found]
+        result = connection.execute(sa.text(f"select * from {table} order by as_of, entity, step"))
+        rows = [(str(row.as_of), *row[3:]) for row in result]
     engine.dispose()
     return rows
 
@@ -138,11 +138,11 @@ def test_a_key_alone_and_dates_and_flags_are_columns_too(url: str) -> None:
     rows = [pa.RecordBatch.from_pylist([row], schema=schema)]
     for _ in range(2):
         assert upsert(url, "scores", "desk", DATE, Layout(schema, ("entity", "step")), rows) == 1
-    found = _rows(url)[0]
-    assert str(found[3]) == "2024-01-31"
-    assert bool(found[4]) is True
-    assert str(found[5]).startswith("2024-01-02 03:00:00")
-    assert str(found[6]).startswith("2024-01-02 03:00:00")
+    row = _rows(url)[0]
+    assert str(row[3]) == "2024-01-31"
+    assert bool(row[4]) is True
+    assert str(row[5]).startswith("2024-01-02 03:00:00")
+    assert str(row[6]).startswith("2024-01-02 03:00:00")
 
 
 def test_each_scoring_model_target_and_time_owns_its_rows(url: str) -> None:
@@ -167,10 +167,10 @@ def test_each_scoring_model_target_and_time_owns_its_rows(url: str) -> None:
     write_rows("one", "2024-10-27", [("b", "x", "m"), ("d", "x", "m")])  # a re-run: of its own, a is gone
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
-        found = connection.execute(sa.text("select * from scores order by 1, 2, 4, 6, 5")).all()
+        rows = connection.execute(sa.text("select * from scores order by 1, 2, 4, 6, 5")).all()
     engine.dispose()
-    assert {str(row.as_of) for row in found} == {"2024-10-27"}
-    assert [(row.scoring, row.as_of_time[11:], row.entity, row.target, row.model) for row in found] == [
+    assert {str(row.as_of) for row in rows} == {"2024-10-27"}
+    assert [(row.scoring, row.as_of_time[11:], row.entity, row.target, row.model) for row in rows] == [
         ("one", "01:00:00", "a", "x", "m"),
         ("one", "01:00:00", "b", "x", "m"),
         ("one", "02:00:00+01:00", "a", "x", "m"),
@@ -266,8 +266,8 @@ def test_two_first_writers_at_once_leave_one_whole_result(url: str) -> None:
     for thread in threads:
         thread.join()
     assert faults == []
-    found = [row[3] for row in _rows(url)]
-    assert found in ([30.0] * 30, [40.0] * 40)
+    values = [row[3] for row in _rows(url)]
+    assert values in ([30.0] * 30, [40.0] * 40)
 
 
 def _refused(url: str, batches: Any, table: str = "scores") -> InputError:
