@@ -270,7 +270,8 @@ def _figures_of(path_NHS: np.ndarray, *, drawn: bool) -> Figures:
     for step in range(1, H):
         sum_NHS[:, step] += sum_NHS[:, step - 1]
     tail = tail_of(sum_NHS.reshape(N * H, S).T)
-    none = Tail(*(np.repeat(0.0 * values_RL[::H], H, axis=0) for values_RL in tail))
+    # a refused one's NaN stays; of a loss, which is negative, 0 times it alone would be -0.0
+    none = Tail(*(np.repeat(0.0 * np.abs(values_RL[::H]), H, axis=0) for values_RL in tail))
     if not drawn:
         return Figures(quantile_RQ, tail, none)
     error = tail_errors(sum_NHS.reshape(N * H, S).T)

@@ -149,6 +149,9 @@ def test_errors_of_simulation_are_of_drawn_paths_and_several_steps() -> None:
         rows = rows_of(target_rows(forecast(), ("a", "b", "c"), "gain", "m", TIME_H, drawn=drawn))
         errors = [[row[name] for name in ERRORS] for row in rows]
         assert errors[0] == [0.0] * 6, "each stratum once, whatever is drawn"
+        zeros = np.array(errors[3:4] if drawn else errors[3:], dtype=np.float64)
+        assert not zeros.any()
+        assert not np.signbit(zeros).any(), "of losses, too, 0 is written as 0.0, not as -0.0"
         assert np.isnan(np.array(errors[2], dtype=np.float64)).all(), "refused"
         assert all((error > 0.0) is drawn for error in errors[1])  # type: ignore[operator]
     # three draws: one binomial standard deviation of the rank of 1 % of 1000; the sum is three times 1 … 1000
