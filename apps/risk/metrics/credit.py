@@ -46,52 +46,6 @@ class Figure:
     upper: float
 
 
-def auroc(score_N: np.ndarray, default_N: np.ndarray, weight_N: np.ndarray | None = None) -> float:
-    """Return the chance that a client who defaulted scores above one who did not, equal scores counting half.
-
-    Source: Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747.
-    """
-    return _area(*_groups(*_prepared(score_N, default_N, weight_N)))
-
-
-def gini(score_N: np.ndarray, default_N: np.ndarray, weight_N: np.ndarray | None = None) -> float:
-    """Return the accuracy ratio, 2 AUROC - 1: 1 for a perfect ranking, 0 for none.
-
-    Source: Engelmann, Hayden & Tasche 2003, "Testing rating accuracy", Risk 16(1), 82-86.
-    """
-    return 2.0 * auroc(score_N, default_N, weight_N) - 1.0
-
-
-def kolmogorov_smirnov(
-    score_N: np.ndarray, default_N: np.ndarray, weight_N: np.ndarray | None = None
-) -> float:
-    """Return KS, the largest distance between the scores' distribution functions of the two outcomes.
-
-    Source: Thomas, Edelman & Crook 2002, "Credit scoring and its applications", doi:10.1137/1.9780898718317.
-    """
-    return _distance(*_groups(*_prepared(score_N, default_N, weight_N)))
-
-
-def brier(pd_N: np.ndarray, default_N: np.ndarray, weight_N: np.ndarray | None = None) -> float:
-    """Return the mean squared error of the probability: 0 is perfect.
-
-    Source: Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2. NaN where all weights are 0.
-    """
-    return _squared_error(*_prepared(pd_N, default_N, weight_N))
-
-
-def expected_calibration_error(
-    pd_N: np.ndarray, default_N: np.ndarray, weight_N: np.ndarray | None = None, bins: int = BINS
-) -> float:
-    """Return ECE over bins of equal mass: the mean distance of predicted and observed share, by clients.
-
-    Source: Naeini, Cooper & Hauskrecht 2015, doi:10.1609/aaai.v29i1.9602; bins of equal mass after Nguyen &
-    O'Connor 2015, arXiv:1508.05154. Clients of one PD stay in one bin: that of their middle rank.
-    NaN where all weights are 0.
-    """
-    return _calibration_error(*_prepared(pd_N, default_N, weight_N), bins)
-
-
 def capture(
     score_N: np.ndarray,
     default_N: np.ndarray,
@@ -103,7 +57,8 @@ def capture(
     alert_share: alerts by clients, 0..1; for a fixed number of alerts give alerts / N. Where the budget ends among
     equal scores (or within a client) they count in proportion: the mean over all orders of the equal ones.
     Source: the capture rate or cumulative accuracy profile, Sobehart, Keenan & Stein 2000, "Benchmarking
-    quantitative default risk models", Moody's. NaN without a default.
+    quantitative default risk models", Moody's. NaN without a default. Raises ValueError for an alert_share outside
+    0..1, and for scores or outcomes as the module says.
     """
     return _captured(*_groups(*_prepared(score_N, default_N, weight_N)), alert_share)
 
@@ -115,6 +70,7 @@ def calibration_table(
 
     The interval is Jeffreys', as in the ECB's "Instructions for reporting the validation results of internal
     models" (February 2019), PD calibration: quantiles of Beta(D + 1/2, n - D + 1/2).
+    Raises ValueError for a PD outside 0..1, bins below 1 and a confidence outside 0..1.
     """
     check_share("confidence", confidence)
     clients_K, pd_K, default_K = _bin_sums(*_prepared(pd_N, default_N, None), bins)
@@ -135,7 +91,18 @@ def credit_figures(
     weight_N: np.ndarray | None = None,
     alert_share: float = ALERT_SHARE,
 ) -> np.ndarray:
-    """Return all figures, (F,), in the order of FIGURES."""
+    """Return all figures, (F,), in the order of FIGURES, each NaN where it is undefined.
+
+    auroc: the chance that a client who defaulted has a higher PD than one who did not, equal ones counting half
+    (Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747). gini: the accuracy ratio, 2 AUROC - 1: 1 for a perfect
+    ranking, 0 for none (Engelmann, Hayden & Tasche 2003, "Testing rating accuracy", Risk 16(1), 82-86). ks: the largest
+    distance between the PD's distribution functions of the two outcomes (Thomas, Edelman & Crook 2002, "Credit scoring
+    and its applications", doi:10.1137/1.9780898718317). brier: the mean squared error, 0 is perfect (Brier 1950,
+    doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2). ece: the mean distance of predicted and observed share over
+    BINS bins of equal mass, by clients (Naeini, Cooper & Hauskrecht 2015, doi:10.1609/aaai.v29i1.9602; bins of equal
+    mass after Nguyen & O'Connor 2015, arXiv:1508.05154); clients of one PD stay in one bin, that of their middle rank.
+    capture: as `capture` returns it. Raises ValueError for a PD outside 0..1 and for what `capture` refuses.
+    """
     clients = _prepared(pd_N, default_N, weight_N)
     groups = _groups(*clients)
     area = _area(*groups)
@@ -145,7 +112,7 @@ def credit_figures(
             2.0 * area - 1.0,
             _distance(*groups),
             _squared_error(*clients),
-            _calibration_error(*clients, BINS),
+            _calibration_error(*clients),
             _captured(*groups, alert_share),
         ]
     )
@@ -239,8 +206,8 @@ def _squared_error(pd_N: np.ndarray, default_N: np.ndarray, weight_N: np.ndarray
     return _ratio(float(weight_N @ (pd_N - default_N) ** 2), float(weight_N.sum()))
 
 
-def _calibration_error(pd_N: np.ndarray, default_N: np.ndarray, weight_N: np.ndarray, bins: int) -> float:
-    weight_K, pd_K, default_K = _bin_sums(pd_N, default_N, weight_N, bins)
+def _calibration_error(pd_N: np.ndarray, default_N: np.ndarray, weight_N: np.ndarray) -> float:
+    weight_K, pd_K, default_K = _bin_sums(pd_N, default_N, weight_N, BINS)
     return _ratio(float(np.abs(pd_K - default_K).sum()), float(weight_K.sum()))
 
 

@@ -20,7 +20,3 @@ class BacktestResult:
     p_asymptotic: float
     days: int
     exceedances: int
-
-    def rejects(self, size: float = 0.05) -> bool:
-        """Tell whether the forecast fails at this size of the test; an undefined p-value (NaN) does not fail it."""
-        return self.p_value <= size

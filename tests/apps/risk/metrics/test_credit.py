@@ -12,16 +12,12 @@ from scipy.stats import ks_2samp
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from apps.risk.metrics.credit import (
+    BINS,
     FIGURES,
-    auroc,
-    brier,
     calibration_table,
     capture,
     credit_figures,
     credit_figures_with_intervals,
-    expected_calibration_error,
-    gini,
-    kolmogorov_smirnov,
 )
 from core.statistics.bootstrap import resampled_weights
 from tests.twins import credit as twin
@@ -36,16 +32,22 @@ def book(clients: int, seed: int = 0, decimals: int = 2) -> tuple[np.ndarray, np
     return pd_N, (generator.random(clients) < pd_N).astype(float)
 
 
+def figure(name: str, pd_N: np.ndarray, default_N: np.ndarray, weight_N: np.ndarray | None = None) -> float:
+    return dict(zip(FIGURES, credit_figures(pd_N, default_N, weight_N).tolist(), strict=True))[name]
+
+
 def test_scikit_learn_and_scipy_agree_on_a_book_with_ties() -> None:
     pd_N, default_N = book(3000)
     assert len(np.unique(pd_N)) < 100
-    assert auroc(pd_N, default_N) == pytest.approx(roc_auc_score(default_N, pd_N), abs=1e-12)
-    assert gini(pd_N, default_N) == pytest.approx(2 * roc_auc_score(default_N, pd_N) - 1, abs=1e-12)
+    ours = dict(zip(FIGURES, credit_figures(pd_N, default_N), strict=True))
+    area = roc_auc_score(default_N, pd_N)
+    assert ours["auroc"] == pytest.approx(area, abs=1e-12)
+    assert ours["gini"] == pytest.approx(2 * area - 1, abs=1e-12)
     ks = ks_2samp(pd_N[default_N == 1], pd_N[default_N == 0]).statistic
-    assert kolmogorov_smirnov(pd_N, default_N) == pytest.approx(ks, abs=1e-12)
+    assert ours["ks"] == pytest.approx(ks, abs=1e-12)
     false_T, true_T, _ = roc_curve(default_N, pd_N)
-    assert kolmogorov_smirnov(pd_N, default_N) == pytest.approx(np.max(true_T - false_T), abs=1e-12)
-    assert brier(pd_N, default_N) == pytest.approx(brier_score_loss(default_N, pd_N), abs=1e-12)
+    assert ours["ks"] == pytest.approx(np.max(true_T - false_T), abs=1e-12)
+    assert ours["brier"] == pytest.approx(brier_score_loss(default_N, pd_N), abs=1e-12)
 
 
 def test_scikit_learn_agrees_on_weights() -> None:
@@ -53,12 +55,13 @@ def test_scikit_learn_agrees_on_weights() -> None:
     weight_N = next(resampled_weights(800, 1, seed=2))
     assert 0 in weight_N
     theirs = roc_auc_score(default_N, pd_N, sample_weight=weight_N)
-    assert auroc(pd_N, default_N, weight_N) == pytest.approx(theirs, abs=1e-12)
+    assert figure("auroc", pd_N, default_N, weight_N) == pytest.approx(theirs, abs=1e-12)
     theirs = brier_score_loss(default_N, pd_N, sample_weight=weight_N)
-    assert brier(pd_N, default_N, weight_N) == pytest.approx(theirs, abs=1e-12)
+    assert figure("brier", pd_N, default_N, weight_N) == pytest.approx(theirs, abs=1e-12)
 
 
 CLIENTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1)), min_size=2, max_size=7)
+MANY = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 1)), min_size=2, max_size=40)
 
 
 @settings(max_examples=80, deadline=None)
@@ -66,19 +69,23 @@ CLIENTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1)), min_size=2, 
 def test_ties_are_exact(clients: list[tuple[int, int]], alerts: int) -> None:
     scores, defaults = [s for s, _ in clients], [d for _, d in clients]
     score_N, default_N = np.array(scores, dtype=float), np.array(defaults, dtype=float)
-    percent = [25 * s for s in scores]
-    ece = expected_calibration_error(score_N / 4, default_N, bins=3)
-    assert ece == pytest.approx(float(twin.calibration_error(percent, defaults, 3)), abs=1e-12)
+    ours = dict(zip(FIGURES, credit_figures(score_N / 4, default_N), strict=True))
     if sum(defaults) > 0 and alerts < len(scores):
-        ours = capture(score_N, default_N, alert_share=alerts / len(scores))
-        assert ours == pytest.approx(float(twin.capture(scores, defaults, alerts)), abs=1e-12)
+        captured = capture(score_N, default_N, alert_share=alerts / len(scores))
+        assert captured == pytest.approx(float(twin.capture(scores, defaults, alerts)), abs=1e-12)
     if 0 < sum(defaults) < len(defaults):
-        assert auroc(score_N, default_N) == pytest.approx(float(twin.auroc(scores, defaults)), abs=1e-12)
-        ks = twin.kolmogorov_smirnov(scores, defaults)
-        assert kolmogorov_smirnov(score_N, default_N) == pytest.approx(float(ks), abs=1e-12)
+        assert ours["auroc"] == pytest.approx(float(twin.auroc(scores, defaults)), abs=1e-12)
+        assert ours["ks"] == pytest.approx(float(twin.kolmogorov_smirnov(scores, defaults)), abs=1e-12)
     else:
-        assert np.isnan(auroc(score_N, default_N))
-        assert np.isnan(kolmogorov_smirnov(score_N, default_N))
+        assert np.isnan([ours["auroc"], ours["ks"]]).all()
+
+
+@settings(max_examples=80, deadline=None)
+@given(MANY)
+def test_the_bins_of_ece_are_exact(clients: list[tuple[int, int]]) -> None:
+    percent, defaults = [p for p, _ in clients], [d for _, d in clients]
+    ours = figure("ece", np.array(percent) / 100, np.array(defaults, dtype=float))
+    assert ours == pytest.approx(float(twin.calibration_error(percent, defaults, BINS)), abs=1e-12)
 
 
 @settings(max_examples=50, deadline=None)
@@ -96,10 +103,10 @@ def test_a_weight_is_that_many_equal_clients_and_order_does_not_matter(seed: int
 
 def test_the_ranking_figures_hold_under_any_rising_change_of_the_score() -> None:
     pd_N, default_N = book(500)
-    score_N = np.log(pd_N + 0.01) * 1e6
-    for figure in (auroc, gini, kolmogorov_smirnov, capture):
-        assert figure(score_N, default_N) == figure(pd_N, default_N)
-    assert auroc(-pd_N, default_N) == pytest.approx(1.0 - auroc(pd_N, default_N))
+    for name in ("auroc", "gini", "ks", "capture"):
+        assert figure(name, pd_N**3, default_N) == figure(name, pd_N, default_N)
+    assert figure("auroc", 1 - pd_N, default_N) == pytest.approx(1.0 - figure("auroc", pd_N, default_N))
+    assert capture(np.log(pd_N + 0.01) * 1e6, default_N) == capture(pd_N, default_N)
 
 
 def test_a_perfect_ranking_and_a_constant_score() -> None:
@@ -137,7 +144,7 @@ def test_ece_without_ties_is_the_ece_of_ten_equal_slices() -> None:
     slices = np.split(order, np.cumsum(table.clients_K)[:-1])
     assert len(slices) == 10
     expected = sum(abs(pd_N[rows].sum() - default_N[rows].sum()) for rows in slices) / 1234
-    assert expected_calibration_error(pd_N, default_N) == pytest.approx(expected)
+    assert figure("ece", pd_N, default_N) == pytest.approx(expected)
     assert table.mean_pd_K == pytest.approx([pd_N[rows].mean() for rows in slices])
     assert table.default_rate_K == pytest.approx([default_N[rows].mean() for rows in slices])
 
@@ -163,7 +170,7 @@ def test_a_true_pd_is_calibrated_within_the_table_and_ties_leave_bins_out() -> N
     table = calibration_table(pd_N, default_N, confidence=0.999)
     assert table.clients_K.sum() == 20_000
     assert np.all((table.interval_2K[0] < table.mean_pd_K) & (table.mean_pd_K < table.interval_2K[1]))
-    assert expected_calibration_error(pd_N, default_N) < 0.01
+    assert figure("ece", pd_N, default_N) < 0.01
     coarse = calibration_table(np.repeat([0.1, 0.9], 50), np.tile([0.0, 1.0], 50))
     assert coarse.clients_K.tolist() == [50, 50]
 
@@ -220,25 +227,25 @@ def test_figures_of_one_outcome_are_nan() -> None:
 def test_impossible_inputs_are_refused() -> None:
     pd_N, default_N = np.array([0.1, 0.9]), np.array([0.0, 1.0])
     with pytest.raises(ValueError, match=r"wanted equal: actual \(2,\), score_N \(3,\)"):
-        auroc(np.zeros(3), default_N)
+        credit_figures(np.zeros(3), default_N)
     with pytest.raises(ValueError, match=r"scores have shape \(2, 1\), wanted one row of clients"):
-        auroc(pd_N[:, None], default_N[:, None])
+        credit_figures(pd_N[:, None], default_N[:, None])
     with pytest.raises(ValueError, match="a default is neither 0 nor 1"):
-        auroc(pd_N, np.array([0.0, 2.0]))
+        credit_figures(pd_N, np.array([0.0, 2.0]))
     with pytest.raises(ValueError, match="score_N is missing 1 times where the outcome counts"):
-        gini(np.array([NAN, 0.2]), default_N)
+        capture(np.array([NAN, 0.2]), default_N)
     with pytest.raises(ValueError, match="score_N has 1 infinite values"):
-        kolmogorov_smirnov(np.array([np.inf, 0.2]), default_N)
+        capture(np.array([np.inf, 0.2]), default_N)
     with pytest.raises(ValueError, match="none of 2 outcomes counts"):
-        brier(pd_N, np.full(2, NAN))
-    for figure in (brier, expected_calibration_error, calibration_table):
+        credit_figures(pd_N, np.full(2, NAN))
+    for made in (credit_figures, calibration_table):
         with pytest.raises(ValueError, match=r"pd lies outside 0\.\.1 1 times"):
-            figure(np.array([0.1, 1.1]), default_N)
+            made(np.array([0.1, 1.1]), default_N)
     with pytest.raises(ValueError, match="alert_share is 10, wanted above 0 and below 1"):
         capture(pd_N, default_N, alert_share=10)
     with pytest.raises(ValueError, match="bins is 0, wanted at least 1"):
-        expected_calibration_error(pd_N, default_N, bins=0)
+        calibration_table(pd_N, default_N, bins=0)
     with pytest.raises(ValueError, match="confidence is 95, wanted above 0 and below 1"):
         calibration_table(pd_N, default_N, confidence=95)
     with pytest.raises(ValueError, match=r"weights have shape \(3,\), wanted \(2,\)"):
-        auroc(pd_N, default_N, np.ones(3))
+        credit_figures(pd_N, default_N, np.ones(3))
