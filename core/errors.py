@@ -34,7 +34,16 @@ class ExitCode(IntEnum):
 
 
 class TriptychError(Exception):
-    """Base of all errors raised on purpose; `code` is stable, `sentence` is for people."""
+    """Base of all errors raised on purpose.
+
+    code: stable, for programs. sentence: for people, and what `str` returns. exit_code: how a command ends by it.
+
+    >>> try:
+    ...     raise InputError("input_empty", "scans holds no file to read")
+    ... except TriptychError as error:
+    ...     print(f"{error.code}: {error} (exit code {error.exit_code})")
+    input_empty: scans holds no file to read (exit code 2)
+    """
 
     exit_code = ExitCode.FAULT
 
@@ -48,13 +57,27 @@ class TriptychError(Exception):
 
 
 class ConfigError(TriptychError):
-    """The configuration is wrong; the sentence names the field and the cure."""
+    """The configuration is wrong; the sentence names the field and the cure.
+
+    >>> try:
+    ...     raise ConfigError("choice_unknown", "device=abacus is not one of auto, cpu, cuda")
+    ... except ConfigError as error:
+    ...     error.code, error.sentence, int(error.exit_code)
+    ('choice_unknown', 'device=abacus is not one of auto, cpu, cuda', 2)
+    """
 
     exit_code = ExitCode.BAD_INPUT
 
 
 class InputError(TriptychError):
-    """An input or output of the whole command cannot be used."""
+    """An input or output of the whole command cannot be used.
+
+    >>> try:
+    ...     raise InputError("input_empty", "scans holds no file to read")
+    ... except InputError as error:
+    ...     error.code, error.sentence, int(error.exit_code)
+    ('input_empty', 'scans holds no file to read', 2)
+    """
 
     exit_code = ExitCode.BAD_INPUT
 
