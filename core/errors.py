@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
     BAD_INPUT = 2
     """The configuration, an input or an output cannot be used: one clear line, no traceback."""
     FAULT = 3
-    """An internal fault, a defect of the program; its place is in the run's log."""
+    """An internal fault, a defect of the program; where it arose is in the run's log."""
     QUARANTINED = 4
     """Finished, and some inputs were quarantined; each is listed with its reason."""
 

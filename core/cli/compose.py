@@ -90,14 +90,14 @@ def _quoted(texts: Sequence[str]) -> str:
     return "[" + ",".join(f"'{text}'" for text in escaped) + "]"
 
 
-def _separate(configs: Sequence[Any], kinds: Sequence[list[str]]) -> None:
-    """Give each job of a sweep its own folders, so that none overwrites another; those of one kind share an output."""
-    order = [kind for place, kind in enumerate(kinds) if kind not in kinds[:place]]
-    for index, (config, kind) in enumerate(zip(configs, kinds, strict=True)):
+def _separate(configs: Sequence[Any], choices: Sequence[list[str]]) -> None:
+    """Give each job of a sweep its own folders; jobs of the same choices share an output."""
+    distinct = [choice for index, choice in enumerate(choices) if choice not in choices[:index]]
+    for index, (config, choice) in enumerate(zip(configs, choices, strict=True)):
         if len(configs) > 1:
             _put_below(config, "run_dir", index)
-        if len(order) > 1:
-            _put_below(config, "output", order.index(kind))
+        if len(distinct) > 1:
+            _put_below(config, "output", distinct.index(choice))
 
 
 def _put_below(config: Any, name: str, index: int) -> None:

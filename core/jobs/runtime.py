@@ -63,10 +63,10 @@ class Worker:
         """
         if not _one_worker.acquire(blocking=False):
             raise FAULTS("worker_second")
-        keeper = threading.Thread(target=self._keep_alive, name="jobs-heartbeat", daemon=True)
+        heartbeat = threading.Thread(target=self._keep_alive, name="jobs-heartbeat", daemon=True)
         try:
             self._launch()
-            keeper.start()
+            heartbeat.start()
             self.event("worker_started", item=self.id)
             while not self._stopping.wait(0.5):
                 pass  # a signal that another thread got is handled here, at the next turn
@@ -75,8 +75,8 @@ class Worker:
             try:
                 left = self._shut_down()
                 self._ended.set()
-                if keeper.is_alive():
-                    keeper.join()  # before the row goes: it would put it back
+                if heartbeat.is_alive():
+                    heartbeat.join()  # before the row goes: it would put it back
                 sign_off(self.store, self.id)
                 self.event("worker_stopped", item=self.id, count=left)
             finally:
@@ -154,11 +154,11 @@ class Worker:
             raise
         except BaseException as error:  # also what calls sys.exit: the job must not stay "running" for ever
             frames = frames_of(error)
-            kind, where = type(error).__name__, where_of(error)
+            error_type, where = type(error).__name__, where_of(error)
             self.event(
-                "job_failed", item=item, name=name, code="fault", type=kind, where=where, frames=frames
+                "job_failed", item=item, name=name, code="fault", type=error_type, where=where, frames=frames
             )
-            raise FAULTS("fault", what=f"{kind} at {where}") from None
+            raise FAULTS("fault", what=f"{error_type} at {where}") from None
         exit_code = result.get("exit_code") if isinstance(result, dict) else None
         ending = {"exit_code": exit_code} if isinstance(exit_code, int) else {}
         self.event("job_done", item=item, name=name, seconds=round(time.monotonic() - began, 3), **ending)
@@ -188,10 +188,10 @@ class Worker:
                 try:
                     duty()
                 except Exception as error:  # the database may be away for a while
-                    kind, where = type(error).__name__, where_of(error)
+                    error_type, where = type(error).__name__, where_of(error)
                     faults.add(where)
                     if where not in noted:
-                        self.event("worker_troubled", type=kind, where=where)
+                        self.event("worker_troubled", type=error_type, where=where)
             noted = faults
 
     def _take_over(self) -> None:

@@ -28,8 +28,8 @@ def _key(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.String, primary_key=True)
 
 
-def _value(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.Text) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False)
+def _value(name: str, column_type: type[sa.types.TypeEngine[Any]] = sa.Text) -> sa.Column[Any]:
+    return sa.Column(name, column_type, nullable=False)
 
 
 _WORKER = (_key("id"), _value("host"), _value("pid", sa.Integer), _value("started", sa.Float))

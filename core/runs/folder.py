@@ -122,7 +122,9 @@ def held_training(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         held = None
     parts = {"stage": str, "settings": dict, "steps": dict, "sources": dict}
-    whole = isinstance(held, dict) and all(isinstance(held.get(name), kind) for name, kind in parts.items())
+    whole = isinstance(held, dict) and all(
+        isinstance(held.get(name), expected) for name, expected in parts.items()
+    )
     if whole and all(isinstance(one, dict) and "digest" in one for one in held["sources"].values()):
         return dict(held)
     raise RUN_FOLDER("run_dir_damaged", settings=folder / SETTINGS, checkpoints=folder / "checkpoints")

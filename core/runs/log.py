@@ -20,9 +20,9 @@ from core.errors import output_error
 from core.runs.reasons import RECORDS
 from core.runs.state import state_folder
 
-# Every field a log line may have, with its kind: "number" is a number, a bool or null; "word" is a short token
+# Every field a log line may have, with its type: "number" is a number, a bool or null; "word" is a short token
 # without spaces, chosen by the program and never copied from an input; "words" is a list of such tokens;
-# "pseudonym" is 12 hex digits that reveal nothing: what `pseudonym` returns, or drawn at random. There is no kind
+# "pseudonym" is 12 hex digits that reveal nothing: what `pseudonym` returns, or drawn at random. There is no type
 # for free text.
 FIELDS = {
     "accepted": "number",
@@ -74,7 +74,7 @@ class RunLog:
     def event(self, name: str, /, **fields: Any) -> None:
         """Write one line: time (UTC seconds), event, fields.
 
-        Raises InternalFault for a field outside FIELDS or a value that is not of its kind. NaN becomes null.
+        Raises InternalFault for a field outside FIELDS or a value that is not of its type. NaN becomes null.
         """
         _check("event", "word", name)
         line: dict[str, Any] = {"time": round(time.time(), 3), "event": name}
@@ -95,19 +95,19 @@ class RunLog:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
 
-def _check(key: str, kind: str, value: Any) -> Any:
-    if kind == "number":
+def _check(key: str, field_type: str, value: Any) -> Any:
+    if field_type == "number":
         return _number(key, value)
-    words = value if kind == "words" else [value]
-    pattern = _PSEUDONYM if kind == "pseudonym" else _WORD
+    words = value if field_type == "words" else [value]
+    pattern = _PSEUDONYM if field_type == "pseudonym" else _WORD
     for word in words:
         if not isinstance(word, str) or not pattern.fullmatch(word) or _UID.search(word):
-            raise RECORDS("log_value", field=key, kind=kind)
+            raise RECORDS("log_value", field=key, type=field_type)
     return value
 
 
@@ -119,7 +119,7 @@ def _number(key: str, value: Any) -> float | int | bool | None:
     except (TypeError, ValueError):
         number = None
     if number is None or isinstance(value, str):
-        raise RECORDS("log_value", field=key, kind="number") from None
+        raise RECORDS("log_value", field=key, type="number") from None
     return number if math.isfinite(number) else None
 
 

@@ -32,7 +32,7 @@ RECORDS = Reasons(
     "What a program writes about its run",
     {
         "log_field": "log field '{field}' is not in core.runs.log.FIELDS",
-        "log_value": "log field '{field}' takes a {kind}, and got something else",
+        "log_value": "log field '{field}' takes a {type}, and got something else",
         "quarantine_id": "a quarantine id must be a plain file name of at most {bytes} bytes",
     },
 )

@@ -208,8 +208,8 @@ def _add_errors(app: FastAPI, answers: Answers) -> None:
         known = answers.error(error, request.method, request.url.path, request.state.request_id)
         return answers.response(known)
 
-    for kind in (TriptychError, HTTPException):
-        app.add_exception_handler(kind, answer)
+    for error_class in (TriptychError, HTTPException):
+        app.add_exception_handler(error_class, answer)
 
 
 def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
@@ -251,12 +251,12 @@ def _add_pages(app: FastAPI, folder: Path, headers: Mapping[str, str]) -> None:
 def _page(file: Path, headers: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
     content = file.read_bytes()
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     sent = {**headers, "ETag": tag, "Cache-Control": "no-cache"}
 
     async def page(request: Request) -> Response:
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=sent)
-        return Response(content, headers=sent, media_type=kind)
+        return Response(content, headers=sent, media_type=media_type)
 
     return page

@@ -91,8 +91,8 @@ def bind(host: str, port: int) -> socket.socket:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         raise _refusal(errno.EADDRNOTAVAIL, "", host, port) from error
-    family, kind, protocol, _, address = min(addresses, key=lambda entry: entry[0] != socket.AF_INET)
-    listening = socket.socket(family, kind, protocol)
+    family, socket_type, protocol, _, address = min(addresses, key=lambda entry: entry[0] != socket.AF_INET)
+    listening = socket.socket(family, socket_type, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)

@@ -30,10 +30,13 @@ _ERROR = {
 
 
 def statuses(
-    *codes: int, ok: int = 200, kinds: tuple[str, ...] = ("application/json",)
+    *codes: int, ok: int = 200, media_types: tuple[str, ...] = ("application/json",)
 ) -> dict[int | str, Any]:
     """Return the `responses` of a route: its success with the media types of its answer, and errors of its own."""
-    success = {"description": HTTPStatus(ok).phrase, "content": {kind: {} for kind in kinds}}
+    success = {
+        "description": HTTPStatus(ok).phrase,
+        "content": {media_type: {} for media_type in media_types},
+    }
     return {ok: success, **{code: _response(code) for code in codes}}
 
 

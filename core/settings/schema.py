@@ -94,9 +94,9 @@ def path_text(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def section(kind: Any, *, stages: Sequence[str] = ()) -> Any:
+def section(config_class: Any, *, stages: Sequence[str] = ()) -> Any:
     """Declare a field that is a section, with its defaults; `stages` read those of its fields that name none."""
-    return dataclasses.field(default_factory=kind, metadata={"stages": tuple(stages)})
+    return dataclasses.field(default_factory=config_class, metadata={"stages": tuple(stages)})
 
 
 class Section:

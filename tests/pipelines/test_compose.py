@@ -51,9 +51,9 @@ def test_every_root_is_known_here() -> None:
 
 def test_every_file_is_a_choice_of_some_root() -> None:
     files = [path for path in CONF.rglob("*.yaml") if path.parent != CONF]
-    found = {(path.parent.name, path.stem) for path in files}
+    choices = {(path.parent.name, path.stem) for path in files}
     assert len(files) >= 30
-    assert found == {(group, choice) for _, group, choice in CHOICES}
+    assert choices == {(group, choice) for _, group, choice in CHOICES}
 
 
 @pytest.mark.parametrize(("root", "group", "choice"), CHOICES)
@@ -68,8 +68,8 @@ def test_each_choice_composes(root: str, group: str, choice: str) -> None:
     if hasattr(section, "name"):
         assert choice in (section.name, getattr(section, "size", None)), "the file's name is that in it"
     if group == "data":
-        found = section.source if root == "nodule" else section.sample or "table"
-        assert found == choice
+        chosen = section.source if root == "nodule" else section.sample or "table"
+        assert chosen == choice
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# Runs the real front door with verbs of the tests in place of the real stages.
+# Runs the real entry point with verbs of the tests in place of the real stages.
 SCRIPT = """
 import sys
 from apps.nodule.config import NoduleConfig

@@ -29,7 +29,7 @@ from core.serving.events import event_stream, run_until_disconnect
 from core.serving.statuses import statuses
 
 _SCHEMA = forms.OpenAIForm.model_json_schema()
-_DRAWN = statuses(404, 429, 507, kinds=("application/json", "text/event-stream"))
+_DRAWN = statuses(404, 429, 507, media_types=("application/json", "text/event-stream"))
 _FILE = {"type": "string", "format": "binary"}
 _EDIT_SCHEMA = {**_SCHEMA, "properties": {"image": _FILE, "mask": _FILE, **_SCHEMA["properties"]}}
 

@@ -27,7 +27,7 @@ from core.serving.events import event_stream
 from core.serving.statuses import statuses
 
 _REPLAY_PREVIEWS = 12
-_STREAM = statuses(429, 507, kinds=("text/event-stream",))
+_STREAM = statuses(429, 507, media_types=("text/event-stream",))
 
 
 def own_routes(service: GenerationService) -> APIRouter:
@@ -74,7 +74,7 @@ def own_routes(service: GenerationService) -> APIRouter:
         inside = await asyncio.to_thread(recipe_of, _given(files))
         return json_response({"recipe": inside.as_json(), "seed": str(inside.seed)})
 
-    @routes.get("/work/{name}", responses=statuses(404, kinds=("text/event-stream",)))
+    @routes.get("/work/{name}", responses=statuses(404, media_types=("text/event-stream",)))
     async def follow(request: Request, name: str) -> Response:
         """Take up the events of a drawing whose request said `keep`, from where it stands."""
         drawing = service.request(name)
@@ -82,7 +82,7 @@ def own_routes(service: GenerationService) -> APIRouter:
             raise FIELD("work_unknown")
         return _events(drawing, request)
 
-    @routes.delete("/work/{name}", status_code=204, responses=statuses(404, ok=204, kinds=()))
+    @routes.delete("/work/{name}", status_code=204, responses=statuses(404, ok=204, media_types=()))
     async def cancel(name: str) -> Response:
         """Cancel a drawing by the id that its stream began with."""
         if not service.cancel(name):

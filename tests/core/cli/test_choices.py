@@ -8,10 +8,10 @@ from core.cli.choices import Choices, groups
 
 
 def test_groups_are_the_apps_own_and_the_shared_ones() -> None:
-    found = groups("nodule")
-    assert list(found) == ["data", "experiment", "model", "precision", "strategy", "trainer"]
-    assert found["model"] == ["compact", "retinanet"]
-    assert found["precision"] == ["bf16", "fp32"]
+    choices = groups("nodule")
+    assert list(choices) == ["data", "experiment", "model", "precision", "strategy", "trainer"]
+    assert choices["model"] == ["compact", "retinanet"]
+    assert choices["precision"] == ["bf16", "fp32"]
 
 
 def test_a_file_sets_fields_below_its_package() -> None:

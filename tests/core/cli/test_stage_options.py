@@ -106,8 +106,8 @@ def test_personalising_alone_does_what_its_experiment_does() -> None:
 def test_what_was_typed_counts_more_than_what_suits_a_stage() -> None:
     words = ("stage=personalise", "images=i", "token=t", "output=o")
     (config,) = compose("imagegen", *words, "trainer=smoke", "precision=fp32", "trainer.learning_rate=0.1")
-    found = [value_at(config, f"trainer.{name}") for name in ("max_steps", "precision", "learning_rate")]
-    assert found == [4, "fp32", 0.1]
+    values = [value_at(config, f"trainer.{name}") for name in ("max_steps", "precision", "learning_rate")]
+    assert values == [4, "fp32", 0.1]
     assert value_at(config, "trainer.max_minutes") == 7, "the rest still suits the stage"
     (plain,) = compose("imagegen", *words, "experiment=null")
     assert value_at(plain, "trainer.max_steps") == 10000

@@ -17,9 +17,9 @@ from core.errors import ConfigError, ExitCode
 
 def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("cpu") == torch.device("cpu")
-    for there, kind in ((False, "cpu"), (True, "cuda")):
+    for there, device_type in ((False, "cpu"), (True, "cuda")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert choose_device("auto").type == kind
+        assert choose_device("auto").type == device_type
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,14 +51,14 @@ def test_an_outage_of_the_database_is_not_final() -> None:
     assert memory.notes == [("DatabaseAway", 1)]
 
 
-@pytest.mark.parametrize("kind", [InputError, ItemRefused, InternalFault])
-def test_an_error_raised_on_purpose_is_final(kind: type[InputError]) -> None:
+@pytest.mark.parametrize("error_class", [InputError, ItemRefused, InternalFault])
+def test_an_error_raised_on_purpose_is_final(error_class: type[InputError]) -> None:
     memory = Memory()
 
     def job() -> None:
-        raise kind("code", "A sentence.")
+        raise error_class("code", "A sentence.")
 
-    with pytest.raises(kind, match=r"A sentence\."):
+    with pytest.raises(error_class, match=r"A sentence\."):
         run_tries(memory, job, {}, 9, 0)
     assert memory.notes == []
 

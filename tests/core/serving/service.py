@@ -157,19 +157,19 @@ def exchange(to: httpx.Client, *pieces: bytes) -> bytes:
 
 
 def read_to_end(connection: socket.socket) -> bytes:
-    found = b""
+    received = b""
     while piece := connection.recv(65536):
-        found += piece
-    return found
+        received += piece
+    return received
 
 
-def one_answer(connection: socket.socket, found: bytes = b"") -> bytes:
+def one_answer(connection: socket.socket, received: bytes = b"") -> bytes:
     """Read one answer whole: its head, and as many bytes as its Content-Length says."""
-    while b"\r\n\r\n" not in found:
+    while b"\r\n\r\n" not in received:
         piece = connection.recv(65536)
         assert piece, "the connection was closed before an answer"
-        found += piece
-    head, _, body = found.partition(b"\r\n\r\n")
+        received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
     while len(body) < length:
         body += connection.recv(length - len(body))

@@ -18,15 +18,15 @@ from tests.core.serving.service import Seen, answer_of, client, exchange, make, 
 
 @pytest.fixture(scope="module")
 def to() -> Iterator[httpx.Client]:
-    with client(make()) as found:
-        yield found
+    with client(make()) as service:
+        yield service
 
 
 def error_of(answer: httpx.Response) -> dict[str, Any]:
     assert answer.headers["content-type"] == "application/json"
-    found = answer.json()
-    assert list(found) == ["error"]
-    return found["error"]
+    content = answer.json()
+    assert list(content) == ["error"]
+    return content["error"]
 
 
 def test_a_good_request_is_answered(to: httpx.Client) -> None:
@@ -223,12 +223,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     (folder / "index.html").write_text("<!doctype html>")
     (folder / "app.js").write_text("let a = 1")
     (folder / "icons" / "a.svg").write_text("<svg/>")
-    with client(make(None, APIRouter(), pages=folder)) as found:
-        yield found
+    with client(make(None, APIRouter(), pages=folder)) as service:
+        yield service
 
 
 @pytest.mark.parametrize(
-    ("path", "kind", "text"),
+    ("path", "media_type", "text"),
     [
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
         ("/app.js", "text/javascript; charset=utf-8", "let a = 1"),
@@ -236,10 +236,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     ],
 )
 def test_pages_are_served_with_headers_that_guard_them(
-    site: httpx.Client, path: str, kind: str, text: str
+    site: httpx.Client, path: str, media_type: str, text: str
 ) -> None:
     answer = site.get(path)
-    assert (answer.status_code, answer.text, answer.headers["content-type"]) == (200, text, kind)
+    assert (answer.status_code, answer.text, answer.headers["content-type"]) == (200, text, media_type)
     assert answer.headers["content-security-policy"].startswith("default-src 'self';")
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"

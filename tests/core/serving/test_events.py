@@ -18,12 +18,12 @@ from tests.core.serving.service import Seen, client, make, open_socket, until
 
 def events_of(text: str) -> list[tuple[str, Any]]:
     """What a reader of server-sent events hears: comments are left out."""
-    found = []
+    events = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
         if fields:
-            found.append((fields.get("event", ""), json.loads(fields["data"])))
-    return found
+            events.append((fields.get("event", ""), json.loads(fields["data"])))
+    return events
 
 
 def test_an_event_is_one_line_of_ascii() -> None:

@@ -28,8 +28,8 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 @pytest.fixture(scope="module")
 def to() -> Iterator[httpx.Client]:
     limits = ServingLimits(body_bytes=LIMIT, body_s=0.3, header_bytes=4000)
-    with client(make(limits=limits)) as found:
-        yield found
+    with client(make(limits=limits)) as service:
+        yield service
 
 
 def chunk(size: int) -> bytes:
@@ -181,8 +181,8 @@ def test_what_is_no_http_is_refused_and_the_next_is_served(to: httpx.Client, raw
 )
 def test_a_loopback_service_has_no_other_name(host: str, status: int, local: httpx.Client) -> None:
     raw = exchange(local, f"GET /empty HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-    found, content = answer_of(raw)
-    assert found == status
+    answered, content = answer_of(raw)
+    assert answered == status
     if status == 421:
         message = "this service answers as 127.0.0.1 or localhost or ::1"
         assert content["error"] == {"code": "host_not_served", "message": message, "param": None}
@@ -190,8 +190,8 @@ def test_a_loopback_service_has_no_other_name(host: str, status: int, local: htt
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[httpx.Client]:
-    with client(make(limits=ServingLimits(hosts=loopback_hosts("127.0.0.1")))) as found:
-        yield found
+    with client(make(limits=ServingLimits(hosts=loopback_hosts("127.0.0.1")))) as service:
+        yield service
 
 
 def test_only_a_loopback_address_limits_the_names() -> None:

@@ -16,11 +16,11 @@ def test_requests_are_counted_and_timed() -> None:
     metrics.request("GET", "/a/{b}", 200, 0.3)
     metrics.request("GET", "/a/{b}", 200, 0.1)
     metrics.request("GET", "/a/{b}", 404, 0.2)
-    found = values(metrics)
-    assert found["http_requests_total", "200"] == 2
-    assert found["http_requests_total", "404"] == 1
-    assert found["http_request_seconds_count", ""] == 3
-    assert abs(found["http_request_seconds_sum", ""] - 0.6) < 1e-9
+    samples = values(metrics)
+    assert samples["http_requests_total", "200"] == 2
+    assert samples["http_requests_total", "404"] == 1
+    assert samples["http_request_seconds_count", ""] == 3
+    assert abs(samples["http_request_seconds_sum", ""] - 0.6) < 1e-9
 
 
 def test_the_process_is_described() -> None:

@@ -15,11 +15,11 @@ def test_own_and_common_statuses_are_listed_and_422_is_not() -> None:
     async def thing(name: str) -> Response:
         return Response(name)
 
-    @routes.post("/things", responses=statuses(429, kinds=("application/json", "text/event-stream")))
+    @routes.post("/things", responses=statuses(429, media_types=("application/json", "text/event-stream")))
     async def make() -> Response:
         return Response()
 
-    @routes.delete("/things/{name}", status_code=204, responses=statuses(404, ok=204, kinds=()))
+    @routes.delete("/things/{name}", status_code=204, responses=statuses(404, ok=204, media_types=()))
     async def drop(name: str) -> Response:
         return Response(name, 204)
 
