@@ -8,6 +8,15 @@ from __future__ import annotations
 from core.errors import ConfigError, InputError, InternalFault, ItemRefused
 from core.reasons import Reasons
 
+
+class InputAwaited(InputError):
+    """An input, or the database for the scores, is not there or not up to date, and may still come."""
+
+
+class WriteInterrupted(InputError):
+    """A database failed while scores were written; it is as it was."""
+
+
 OPTIONS = Reasons(
     ConfigError,
     "Options that cannot be used as they are.",
@@ -74,41 +83,31 @@ INPUTS = Reasons(
         "encoding_unknown": "data.encoding={encoding} is not a known encoding: wanted one such as latin-1, cp1252 or "
         "utf-16",
         "encoding_unread": "data.encoding= is for CSV files, and {name} is not one: leave it out",
-        "folder_empty": "{path} holds no file that ends in {endings}",
         "format_unknown": "the format of {source} is not known: wanted {formats}, a folder of Parquet files, or a "
         "database such as sqlite:///file.db",
-        "header_missing": "{path} has no header line",
         "sample_file": "this sample needs risk/{name}: set $TRIPTYCH_DATA to the folder of real data sets",
         "sample_package": "this sample comes with the package {package}: pip install {package}",
         "sample_unknown": 'there is no sample "{name}": {hint}',
         "table_encoding": "{path} is not written in {encoding}: name its encoding, such as data.encoding=latin-1 or "
         "data.encoding=cp1252",
-        "table_missing": "{source} does not exist: name a file, a folder or a database",
         "table_unreadable": "{source} cannot be read: {cause}",
         # databases that are read
         "sql_driver": "{doing} {driver} needs the package {package}: install it",
         "sql_failed": "{database} refuses the request: {cause}",
-        "sql_file": "{database} cannot be read: {cause}",
         "sql_no_rows": "{database} returns no rows for the query: wanted a SELECT",
-        "sql_schema_missing": '{database} has no schema "{schema}": {hint}',
         "sql_table": "{database} needs either the name of a table or a query",
-        "sql_table_missing": '{database} has no table "{table}": {hint}',
         "sql_unknown": "{driver} is not a known type of database",
-        "sql_unreachable": "{database} does not answer: {cause}",
         "sql_url": "the database's URL cannot be read: wanted one such as sqlite:///file.db or "
         "postgresql://host/db",
         # databases that are written
         "sql_columns": "table {table} of {database} has no column {columns}: add it, or name another table",
         "sql_key": "table {table} of {database} has the primary key ({key}): wanted ({wanted})",
-        "sql_outage": "{sentence}; tried {tries} times. The scores are in {folder}: the same command again "
-        "completes the table",
         "sql_old_layout": "table {table} of {database} is of the old layout, which keeps one scoring a date: run the "
         "following once, which calls its rows '{scoring}' (score.name={scoring} continues them), or name another table "
         "by score.sql_table: BEGIN; {statements}; COMMIT;",
         "sql_sink_unknown": "scores are not written to {driver}: wanted sqlite or postgresql",
         "sql_type": "column {column} is of type {type}, which SQL has not",
         "sql_write_failed": "{database} refuses the scores for {table}: {cause}",
-        "sql_write_interrupted": "{database} failed while {table} was written, which is as it was: {cause}",
         # partitions
         "input_late": "{sentence}. The scoring due at {due} waits for its input until {until} "
         "(score.wait_h={wait_h:g})",
@@ -118,8 +117,6 @@ INPUTS = Reasons(
         # the table
         "column_doubled": '{where} has "{column}" more than once: rename one of them',
         "column_missing": '{where} has no column "{column}": {hint} (columns missing: {count})',
-        "data_too_old": "as of {as_of} no series is up to date: of the newest one, {sentence}: bring the data up to "
-        "date, choose an earlier as_of, or allow more",
         "group_too_large": "a group of data.group has {size} series, and at most {most} are taken together: name a "
         "column of smaller groups, or leave data.group out",
         "history_missing": "no series has a row up to the as-of date: choose a later as_of",
@@ -128,7 +125,6 @@ INPUTS = Reasons(
         "not_one_time": "data.outcome_after= is for rows that are all of one time, and these are of {times}: score or "
         "train each time by itself, or give each {entity} rows at several times",
         "nothing_left": "no row can be used ({listed}); the first, row {row}: {sentence}",
-        "table_empty": "the table has columns but no rows",
         "too_many_rejected": "{rejected} of {total} rows would be set aside, more than data.max_rejected={most:g} "
         "allows, {commonest}; all are listed in {path}, and nothing else was done",
         "too_many_rows_rejected": "{rejected} of {total} rows would be set aside, more than max_rejected={most:g} "
@@ -201,6 +197,37 @@ INPUTS = Reasons(
         "left; lower trainer.learning_rate and train in a new run_dir",
         "training_too_short": "no series has {shortest} rows of past and {horizon} steps ahead to learn from: shorten "
         "model.horizon, or take longer series",
+    },
+)
+
+AWAITED = Reasons(
+    InputAwaited,
+    "Inputs, or a database for the scores, that may still come: a scheduled scoring waits for them (score.wait_h).",
+    {
+        # files and folders
+        "folder_empty": "{path} holds no file that ends in {endings}",
+        "header_missing": "{path} has no header line",
+        "table_missing": "{source} does not exist: name a file, a folder or a database",
+        # databases that are read
+        "sql_file": "{database} cannot be read: {cause}",
+        "sql_schema_missing": '{database} has no schema "{schema}": {hint}',
+        "sql_table_missing": '{database} has no table "{table}": {hint}',
+        "sql_unreachable": "{database} does not answer: {cause}",
+        # databases that are written
+        "sql_outage": "{sentence}; tried {tries} times. The scores are in {folder}: the same command again "
+        "completes the table",
+        # the table
+        "data_too_old": "as of {as_of} no series is up to date: of the newest one, {sentence}: bring the data up to "
+        "date, choose an earlier as_of, or allow more",
+        "table_empty": "the table has columns but no rows",
+    },
+)
+
+INTERRUPTIONS = Reasons(
+    WriteInterrupted,
+    "Outages while scores are written to a database: nothing was written, and it is tried again.",
+    {
+        "sql_write_interrupted": "{database} failed while {table} was written, which is as it was: {cause}",
     },
 )
 

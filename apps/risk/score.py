@@ -27,7 +27,7 @@ from apps.risk.data.sql import parse_url
 from apps.risk.evaluation.seen_in_training import warn_of_seen
 from apps.risk.models.champions import champion_of, read_champions
 from apps.risk.models.risk_model import RiskModel, describe, load_model
-from apps.risk.reasons import INPUTS, OPTIONS
+from apps.risk.reasons import AWAITED, OPTIONS, WriteInterrupted
 from apps.risk.report.input_notes import input_notes
 from apps.risk.scoring.late_input import when_input_is_there
 from apps.risk.scoring.manifest import Facts
@@ -39,7 +39,7 @@ from apps.risk.scoring.scoring_name import scoring_name
 from apps.risk.scoring.sql_sink import upsert
 from core.cli.stages import to_yaml
 from core.compute.threads import one_thread
-from core.errors import ConfigError, ExitCode, InputError
+from core.errors import ConfigError, ExitCode
 from core.runs.folder import Run, open_run
 from core.settings.schema import build, with_absolute_paths
 from core.terminal.notes import print_note, print_set_aside
@@ -225,11 +225,9 @@ def _send(cfg: RiskConfig, as_of: AsOf, folder: Path) -> None:
     for pause_s in (*PAUSES_S, None):
         try:
             upsert(url, table, name, as_of, LAYOUT, read_batches(folder))
-        except InputError as error:
-            if error.code != "sql_write_interrupted":
-                raise
+        except WriteInterrupted as error:
             if pause_s is None:
-                raise INPUTS(
+                raise AWAITED(
                     "sql_outage", sentence=error.sentence, tries=len(PAUSES_S) + 1, folder=folder
                 ) from None
             time.sleep(pause_s)

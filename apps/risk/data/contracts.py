@@ -18,7 +18,7 @@ from apps.risk.data.columns import FAULT, OFFSET, Columns
 from apps.risk.data.event_labels import event_numbers
 from apps.risk.data.faults import Faults, nothing_left
 from apps.risk.data.numerals import Numbers, numbers
-from apps.risk.reasons import INPUTS, SERIES
+from apps.risk.reasons import AWAITED, INPUTS, SERIES
 
 BOUND = 1e15
 
@@ -78,7 +78,7 @@ def check(
     if doubled:
         raise INPUTS("column_doubled", where="the table", column=doubled[0])
     if not len(table):
-        raise INPUTS("table_empty")
+        raise AWAITED("table_empty")
     faults = Faults(len(table))
     if FAULT in table:
         faults.add("row_shape", "", table[FAULT].notna().to_numpy(dtype=bool))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from apps.risk.data.columns import Columns
-from apps.risk.reasons import INPUTS
+from apps.risk.reasons import AWAITED, INPUTS
 from core.errors import InputError
 from core.text.quoting import shortened
 
@@ -70,7 +70,7 @@ def csv_layout(path: Path, columns: Columns, encoding: str | None = None) -> Lay
             first = first or (None if line.startswith("#") else layout)
             above += 1
     if first is None:
-        raise INPUTS("header_missing", path=path)
+        raise AWAITED("header_missing", path=path)
     if "\ufffd" in "".join(first.names):
         raise not_in(path, codec)
     return first

@@ -16,7 +16,7 @@ import numpy as np
 
 from apps.risk.data.max_age import MaxAge
 from apps.risk.data.panel import Panel
-from apps.risk.reasons import INPUTS, SERIES
+from apps.risk.reasons import AWAITED, SERIES
 
 STEPS, RECENT = 5, 250
 ALONE = np.timedelta64(366, "D")
@@ -75,7 +75,7 @@ def require_fresh(by_label: Mapping[str, Ages], shown: str) -> None:
     newest = max(old, key=lambda one: one.last_N[one.old_N].max())
     rows = np.flatnonzero(newest.old_N)
     n = int(rows[np.argmax(newest.last_N[rows])])
-    raise INPUTS("data_too_old", as_of=shown, sentence=_sentence("value", newest, n))
+    raise AWAITED("data_too_old", as_of=shown, sentence=_sentence("value", newest, n))
 
 
 def _sentence(what: str, label_ages: Ages, n: int) -> str:

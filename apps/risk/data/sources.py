@@ -19,7 +19,7 @@ from apps.risk.data.columns import FAULT, Columns
 from apps.risk.data.csv_layout import csv_layout, not_in
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import read_sql
-from apps.risk.reasons import INPUTS
+from apps.risk.reasons import AWAITED, INPUTS
 from core.data.paths import encodable
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -59,7 +59,7 @@ def _read_file(path: Path, source: str, columns: Columns, encoding: str | None) 
         if path.is_dir() or name.endswith(PARQUET_ENDINGS):
             return _read_parquet(path, columns)
         if not path.exists():
-            raise INPUTS("table_missing", source=source)
+            raise AWAITED("table_missing", source=source)
         if name.endswith(CSV_ENDINGS):
             return _read_csv(path, columns, encoding)
     except UnicodeError as error:
@@ -73,9 +73,9 @@ def _read_file(path: Path, source: str, columns: Columns, encoding: str | None) 
 
 def _read_parquet(path: Path, columns: Columns) -> pd.DataFrame:
     if not path.exists():
-        raise INPUTS("table_missing", source=path)
+        raise AWAITED("table_missing", source=path)
     if path.is_dir() and not any(file.suffix in PARQUET_ENDINGS for file in path.rglob("*")):
-        raise INPUTS("folder_empty", path=path, endings=" or ".join(PARQUET_ENDINGS))
+        raise AWAITED("folder_empty", path=path, endings=" or ".join(PARQUET_ENDINGS))
     files = sorted(str(file) for file in path.rglob("*") if file.suffix in PARQUET_ENDINGS)
     dataset = pa.dataset.dataset(
         files if path.is_dir() else str(path),

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from apps.risk.data.columns import Columns
-from apps.risk.reasons import INPUTS
+from apps.risk.reasons import AWAITED, INPUTS
 from core.text.nearest import did_you_mean
 
 _BEFORE_SECRET, _AFTER_SECRET = r"(?:(?<=[:=\"'])|(?<=//))", r"(?=[:@&;\"'\s]|$)"
@@ -35,7 +35,7 @@ def read_sql(
         with engine.connect() as connection:
             return _fetch(connection, columns, table, query, shown, address)
     except SQLAlchemyError as error:
-        raise INPUTS("sql_unreachable", database=shown, cause=driver_message(error, address)) from None
+        raise AWAITED("sql_unreachable", database=shown, cause=driver_message(error, address)) from None
     finally:
         engine.dispose()
 
@@ -92,7 +92,7 @@ def _engine(address: URL) -> sa.Engine:
             with open(file, "rb"):  # SQLite would make an empty database of a misspelt name
                 pass
         except OSError as error:
-            raise INPUTS("sql_file", database=show(address), cause=error.strerror) from None
+            raise AWAITED("sql_file", database=show(address), cause=error.strerror) from None
     return open_engine(address, "reading")
 
 
@@ -113,7 +113,7 @@ def _select(connection: sa.Connection, columns: Columns, table: str, shown: str)
     schema, _, name = table.rpartition(".")
     inspector = sa.inspect(connection)
     if schema and schema not in inspector.get_schema_names():
-        raise INPUTS(
+        raise AWAITED(
             "sql_schema_missing",
             database=shown,
             schema=schema,
@@ -121,7 +121,7 @@ def _select(connection: sa.Connection, columns: Columns, table: str, shown: str)
         )
     if not inspector.has_table(name, schema=schema or None):
         tables = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
-        raise INPUTS("sql_table_missing", database=shown, table=table, hint=did_you_mean(name, tables))
+        raise AWAITED("sql_table_missing", database=shown, table=table, hint=did_you_mean(name, tables))
     existing = [str(column["name"]) for column in inspector.get_columns(name, schema=schema or None)]
     columns.require(existing, f"table {table}")
     wanted: list[sa.ColumnClause[object]] = [sa.column(column) for column in columns.all]

@@ -7,16 +7,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from apps.risk.reasons import INPUTS
-from core.errors import InputError
+from apps.risk.reasons import INPUTS, InputAwaited
 from core.jobs.context import pause
 from core.runs.log import RunLog
 
-# Codes of input that may still come
-LATE = (
-    *("data_too_old", "table_missing", "folder_empty", "table_empty", "header_missing"),
-    *("sql_file", "sql_schema_missing", "sql_table_missing", "sql_unreachable", "sql_outage"),
-)
 PAUSE_S = 60.0
 T = TypeVar("T")
 
@@ -30,17 +24,16 @@ def when_input_is_there(
 ) -> T:
     """Call `work` until its input is there, every PAUSE_S, and return its result.
 
-    due: ISO 8601 with offset. Raises InputError `input_late` once wait_h hours have passed since the due time, by the
-    clock, or since this began, should the clock be set back; other errors at once.
+    `work` raises InputAwaited where its input is not there. due: ISO 8601 with offset. Raises InputError `input_late`
+    once wait_h hours have passed since the due time, by the clock, or since this began, should the clock be set back;
+    other errors at once.
     """
     deadline = datetime.datetime.fromisoformat(due) + datetime.timedelta(hours=wait_h)
     end = time.monotonic() + 3600 * wait_h
     while True:
         try:
             return work()
-        except InputError as error:
-            if error.code not in LATE:
-                raise
+        except InputAwaited as error:
             left = min((deadline - clock()).total_seconds(), end - time.monotonic())
             if left <= 0:
                 raise INPUTS(

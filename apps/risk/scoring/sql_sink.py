@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from apps.risk.data.as_of_time import AsOf
 from apps.risk.data.sql import driver_message, open_engine, parse_url, show
-from apps.risk.reasons import INPUTS
+from apps.risk.reasons import INPUTS, INTERRUPTIONS
 from apps.risk.scoring.layout import Layout
 from apps.risk.scoring.sql_migration import OLD_SCORING, is_of_old_layout, migration
 
@@ -60,7 +60,7 @@ def upsert(
             return _replace(connection, _table(table, layout), owner, layout, batches, show(address))
     except SQLAlchemyError as error:
         if isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False):
-            raise INPUTS(
+            raise INTERRUPTIONS(
                 "sql_write_interrupted",
                 database=show(address),
                 table=table,

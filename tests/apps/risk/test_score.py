@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 import apps.risk.score as module
+from apps.risk.reasons import INTERRUPTIONS
 from apps.risk.scoring.manifest import verify
 from core.errors import ConfigError, InputError
 from core.runs.files import write_json
@@ -257,9 +258,7 @@ def test_a_database_that_does_not_answer_is_asked_again_and_then_reported_of(
     def upsert(*_: object) -> int:
         tries.append("try")
         if len(tries) <= answers["after"]:
-            raise InputError(
-                "sql_write_interrupted", "db failed while t was written, which is as it was: gone"
-            )
+            raise INTERRUPTIONS("sql_write_interrupted", database="db", table="t", cause="gone")
         return 1
 
     monkeypatch.setattr(module, "upsert", upsert)

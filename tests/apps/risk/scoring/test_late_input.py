@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import apps.risk.scoring.late_input as module
+from apps.risk.reasons import AWAITED, InputAwaited
 from apps.risk.scoring.late_input import when_input_is_there
 from core.errors import InputError
 from core.runs.folder import Run
@@ -33,13 +34,13 @@ class Clock:
 class Work:
     """Fails some times, then gives 7."""
 
-    def __init__(self, failures: int, code: str = "data_too_old") -> None:
-        self.failures, self.code, self.tries = failures, code, 0
+    def __init__(self, failures: int, error: type[InputError] = InputAwaited) -> None:
+        self.failures, self.error, self.tries = failures, error, 0
 
     def __call__(self) -> int:
         self.tries += 1
         if self.tries <= self.failures:
-            raise InputError(self.code, "the newest value is 9 days old")
+            raise self.error("data_too_old", "the newest value is 9 days old")
         return 7
 
 
@@ -85,7 +86,24 @@ def test_a_clock_set_back_does_not_lengthen_the_wait(tmp_path: Path, monkeypatch
 
 
 def test_other_faults_are_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    work, clock = Work(1, "column_missing"), Clock()
+    work, clock = Work(1, InputError), Clock()
     with pytest.raises(InputError) as caught:
         _wait(work, clock, tmp_path, monkeypatch)
-    assert (caught.value.code, work.tries) == ("column_missing", 1)
+    assert (caught.value.code, work.tries) == ("data_too_old", 1)
+
+
+def test_input_that_may_still_come_is_awaited() -> None:
+    """These codes are waited for: files, tables and databases that are not there, and data that are too old."""
+    assert sorted(AWAITED.sentences) == [
+        "data_too_old",
+        "folder_empty",
+        "header_missing",
+        "sql_file",
+        "sql_outage",
+        "sql_schema_missing",
+        "sql_table_missing",
+        "sql_unreachable",
+        "table_empty",
+        "table_missing",
+    ]
+    assert issubclass(AWAITED.error, InputAwaited)
