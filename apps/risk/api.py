@@ -11,17 +11,18 @@ import pyarrow as pa
 from apps.risk.config import DataConfig, ModelConfig, ScoreConfig
 from apps.risk.data.columns import Columns
 from apps.risk.data.frames import table_of
-from apps.risk.data.holdings import Holdings, holdings_of
-from apps.risk.data.load import Loaded, load_table, with_zone
+from apps.risk.data.holdings import holdings_of
+from apps.risk.data.load import load_table, with_zone
 from apps.risk.data.set_aside import require_few
 from apps.risk.evaluation.seen_in_training import seen_until
 from apps.risk.models.risk_model import RiskModel, load_model
 from apps.risk.report.input_notes import input_notes
 from apps.risk.scoring.layout import fit
-from apps.risk.scoring.score_rows import Refused, Settings, Tally
-from apps.risk.scoring.scorer import first_day, require_fit, scored_rows, settings_of, trained_parts
+from apps.risk.scoring.score_rows import Refused
+from apps.risk.scoring.scorer import first_day, require_fit, score_into, settings_of, trained_parts
 from apps.risk.scoring.scores import LAYOUT
-from core.compute.threads import one_thread
+
+KEY_ORDER = [(name, "ascending") for name in LAYOUT.key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,15 @@ def score_table(
     loaded = load_table(own, columns, cfg, as_of, model.described.categories, fresh=True)
     require_few(loaded.checked, max_rejected)
     require_fit("champion", model, columns)
-    frame, tally = _rows(model, loaded, settings_of(model, asked, marks, seed), holdings)
+    tables = [LAYOUT.schema.empty_table()]
+    tally = score_into(
+        lambda rows: tables.append(fit(rows, LAYOUT)),
+        model,
+        loaded,
+        settings_of(model, asked, marks, seed),
+        holdings,
+    )
+    frame: pd.DataFrame = pa.concat_tables(tables).sort_by(KEY_ORDER).to_pandas()
     until = {
         part: seen_until(model.described, part, first_day(loaded)) for part in trained_parts(model, columns)
     }
@@ -123,18 +132,3 @@ def score_table(
         ),
         seen_in_training={part: date for part, date in until.items() if date is not None},
     )
-
-
-def _rows(
-    model: RiskModel, loaded: Loaded, settings: Settings, holdings: Holdings | None
-) -> tuple[pd.DataFrame, Tally]:
-    """Return the rows as stage=score writes them, sorted by their key."""
-    tally = Tally()
-    tables = [LAYOUT.schema.empty_table()]
-    with one_thread():
-        for scored in scored_rows(model, loaded, settings, holdings):
-            tables.append(fit(scored.rows, LAYOUT))
-            tally.add(scored)
-    order = [(name, "ascending") for name in LAYOUT.key]
-    frame: pd.DataFrame = pa.concat_tables(tables).sort_by(order).to_pandas()
-    return frame, tally

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from apps.risk import score
 from apps.risk.backtest import walk
 from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, RiskConfig
 from apps.risk.data.history import history_NT, steps_known
@@ -21,6 +20,7 @@ from apps.risk.models.candidates import candidates
 from apps.risk.models.risk_model import DEFAULT, EMBEDDED, RiskModel
 from apps.risk.models.walking import Asked, outcomes
 from apps.risk.report import page
+from apps.risk.score import score
 from apps.risk.scoring.partition import read_batches
 from apps.risk.scoring.scores import LEVELS, QUANTILES
 from core.reports.page import Block, Figure, Gallery, Links, PageSection, Table, Text
@@ -42,11 +42,15 @@ def section(folder: Path, run: Run) -> PageSection:
     """Run the app below `folder` and return its section of the demo's page, whose links start at `folder`'s parent."""
     markets, loans = folder / "markets", folder / "loans"
     settings = ModelConfig(horizon=HORIZON, device="cpu")
-    score.run(RiskConfig("score", as_of=AS_OF, output=str(markets), model=settings), run)
     book = DataConfig(sample="loan_book")
-    score.run(RiskConfig("score", output=str(loans), weights=str(LOANS), data=book), run)
+    days = [
+        score(cfg, run).folder
+        for cfg in (
+            RiskConfig("score", as_of=AS_OF, output=str(markets), model=settings),
+            RiskConfig("score", output=str(loans), weights=str(LOANS), data=book),
+        )
+    ]
     panel = load_panel(DataConfig(), AS_OF).panel
-    days = [next((place / "scores").glob("as_of=*")) for place in (markets, loans)]
     fans = fans_of(panel, rows_of(days[0]))
     clients = clients_of(rows_of(days[1]))
     blocks: list[Block] = [

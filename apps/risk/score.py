@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -33,12 +32,12 @@ from apps.risk.scoring.late_input import when_input_is_there
 from apps.risk.scoring.manifest import Facts
 from apps.risk.scoring.partition import Partition, read_batches
 from apps.risk.scoring.score_rows import Settings, Tally
-from apps.risk.scoring.scorer import first_day, require_fit, scored_rows, settings_of, trained_parts
+from apps.risk.scoring.scorer import first_day, require_fit, score_into, settings_of, trained_parts
 from apps.risk.scoring.scores import ENTITY, FEW, FEWEST, LAYOUT, PORTFOLIO, UNITS
 from apps.risk.scoring.scoring_name import scoring_name
+from apps.risk.scoring.scoring_result import ScoringResult, counts_of, result_of
 from apps.risk.scoring.sql_sink import upsert
 from core.cli.stages import to_yaml
-from core.compute.threads import one_thread
 from core.errors import ConfigError, ExitCode
 from core.runs.folder import Run, open_run
 from core.settings.schema import build, with_absolute_paths
@@ -57,7 +56,7 @@ def run(cfg: RiskConfig, run: Run) -> int:
     if cfg.schedule is not None:
         _register(cfg, run)
         return ExitCode.DONE
-    return int(_score(cfg, run)["exit_code"])
+    return _recorded(cfg, run).exit_code
 
 
 def job(config: dict[str, Any], due: str) -> dict[str, Any]:
@@ -72,18 +71,42 @@ def job(config: dict[str, Any], due: str) -> dict[str, Any]:
     folder = str(Path(cfg.run_dir) / now.label) if cfg.run_dir else None
     record = open_run("risk", "score", folder, to_yaml(cfg), cfg.seed)
     with record.log:
-        return when_input_is_there(lambda: _score(cfg, record, now), due, cfg.score.wait_h, record.log)
+        result = when_input_is_there(lambda: _recorded(cfg, record, now), due, cfg.score.wait_h, record.log)
+    return result.metrics
 
 
-def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]:
+def _recorded(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> ScoringResult:
+    """Score, bring the rows into a SQL table where one is named, and write the run's metrics and log."""
     began = time.monotonic()
-    output = Path(str(cfg.output))
     if cfg.score.sql is not None:
         parse_url(cfg.score.sql)  # before the work, not after it
+    result = score(cfg, run, now)
+    if cfg.score.sql is not None:
+        _send(cfg, result)
+    if result.few:
+        print_note(
+            f"{result.few} series have fewer than {FEWEST} observations, so that their 1 % VaR is extrapolated: "
+            f"see the columns observations and note ({FEW})"
+        )
+    seconds = round(time.monotonic() - began - result.seconds_model, 3)
+    measured = {"seconds_model": round(result.seconds_model, 3), "seconds_scoring": seconds}
+    run.write_metrics({**result.metrics, **measured, "later_rows": result.later_rows})
+    run.log.event("scored", accepted=result.counts.scored, quarantined=result.set_aside, seconds=seconds)
+    return result
+
+
+def score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> ScoringResult:
+    """Score a table as it was known at `cfg.as_of` into `cfg.output`: a partition, and what was set aside of the table.
+
+    run: takes notes on the input, for the terminal and the log. now: the as-of time itself, in place of `cfg.as_of`.
+    The same call again writes the same bytes. Raises ConfigError and InputError before anything is written.
+    """
+    began = time.monotonic()
+    output = Path(str(cfg.output))
     holdings = read_holdings(Path(cfg.score.portfolios)) if cfg.score.portfolios else None
     champions = read_champions(Path(cfg.score.champion)) if cfg.score.champion else None
     model = load_model(cfg.weights, cfg.model.name, device=cfg.model.device) if champions is None else None
-    ready = time.monotonic()
+    seconds_model = time.monotonic() - began
     trained = describe(None if cfg.weights is None else Path(cfg.weights))
     loaded = load_panel(cfg.data, now or cfg.as_of, trained.categories, fresh=True)
     listed_in = set_aside_path(output, _item(loaded))
@@ -98,30 +121,13 @@ def _score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> dict[str, Any]
     for part in trained_parts(model, loaded.columns):
         seen |= warn_of_seen(model.described, part, first_day(loaded), run.log)
     settings = settings_of(model, cfg.model, cfg.score, cfg.seed)
-    tally = Tally()
-    # one thread each: slices are what is spread over cores
-    with one_thread(), Partition(output, loaded.as_of, LAYOUT) as partition:
-        for scored in scored_rows(model, loaded, settings, holdings):
-            partition.add(scored.rows)
-            tally.add(scored)
+    with Partition(output, loaded.as_of, LAYOUT) as partition:
+        tally = score_into(partition.add, model, loaded, settings, holdings)
         folder = partition.finish(_facts(cfg, settings, model, loaded, holdings, tally, seen))
-    _write_aside(output, loaded, tally)
+    result = result_of(folder, loaded, tally, seen, seconds_model)
+    _write_aside(output, loaded, result)
     _say_aside(loaded, tally, listed_in)
-    if cfg.score.sql is not None:
-        _send(cfg, loaded.as_of, folder)
-    if tally.few:
-        print(
-            f"note: {tally.few} series have fewer than {FEWEST} observations, so that their 1 % VaR is extrapolated: "
-            f"see the columns observations and note ({FEW})",
-            file=sys.__stderr__,
-            flush=True,
-        )
-    metrics = _metrics(loaded, tally)
-    seconds = round(time.monotonic() - ready, 3)
-    measured = {"seconds_model": round(ready - began, 3), "seconds_scoring": seconds}
-    run.write_metrics({**metrics, **measured, "later_rows": loaded.checked.later})
-    run.log.event("scored", accepted=metrics["scored"], quarantined=metrics["set_aside"], seconds=seconds)
-    return metrics
+    return result
 
 
 def _load_champions(cfg: RiskConfig, champions: Mapping[str, str], columns: Columns) -> RiskModel:
@@ -144,7 +150,7 @@ def _facts(
     tally: Tally,
     seen: Mapping[str, str],
 ) -> Facts:
-    refused = tally.refused(len(loaded.columns.labels))
+    counts = counts_of(loaded, tally)
     names = []
     if loaded.columns.targets and model.targets is not None:
         names.append(f"targets: {model.targets.name}")
@@ -163,8 +169,8 @@ def _facts(
         model=", ".join(names),
         model_digest=model.digest,
         units=UNITS,
-        scored=len(loaded.panel.entities) + len(loaded.refused) - len(refused),
-        refused=Counter(refused.values()),
+        scored=counts.scored,
+        refused=counts.refused,
         rejected=Counter(loaded.checked.rejected["code"].tolist()),
         input_digest=loaded.digest,
         settings=settings,
@@ -177,32 +183,16 @@ def _digest(holdings: Holdings) -> str:
     return hashlib.sha256(repr((holdings.portfolios, holdings.entity_H, *places)).encode()).hexdigest()
 
 
-def _metrics(loaded: Loaded, tally: Tally) -> dict[str, Any]:
-    refused = tally.refused(len(loaded.columns.labels))
-    rejected = len(loaded.checked.rejected)
-    return {
-        "as_of": loaded.as_of.text,
-        "scored": len(loaded.panel.entities) + len(loaded.refused) - len(refused),
-        "refused": dict(sorted(Counter(refused.values()).items())),
-        "rejected_rows": rejected,
-        "set_aside": rejected + len(tally.aside),
-        "alerts": dict(sorted(tally.alerts.items())),
-        FEW: tally.few,
-        "exit_code": int(ExitCode.QUARANTINED if rejected or tally.aside else ExitCode.DONE),
-    }
-
-
 def _item(loaded: Loaded) -> str:
     """Return the name under which what was set aside of a date is listed."""
     return f"as_of={loaded.as_of.label}"
 
 
-def _write_aside(output: Path, loaded: Loaded, tally: Tally) -> None:
+def _write_aside(output: Path, loaded: Loaded, result: ScoringResult) -> None:
     """Write quarantine/as_of=LABEL.json, or remove it where nothing was set aside and an earlier run left one."""
     parts = rejected_rows(loaded.checked, loaded.columns)
     parts += [
-        set_aside_part(one.kind, one.entity, one.target, (one.code, one.sentence))
-        for one in sorted(tally.aside)
+        set_aside_part(one.kind, one.entity, one.target, (one.code, one.sentence)) for one in result.refused
     ]
     write_set_aside(output, _item(loaded), parts)
 
@@ -219,16 +209,16 @@ def _say_aside(loaded: Loaded, tally: Tally, listed_in: Path) -> None:
         print_set_aside(what, total, list(reasons[kind].values()), listed_in, verb)
 
 
-def _send(cfg: RiskConfig, as_of: AsOf, folder: Path) -> None:
+def _send(cfg: RiskConfig, result: ScoringResult) -> None:
     """Bring a partition into a SQL table; a database that does not answer is asked again, with growing pauses."""
     url, table, name = str(cfg.score.sql), cfg.score.sql_table, scoring_name(cfg)
     for pause_s in (*PAUSES_S, None):
         try:
-            upsert(url, table, name, as_of, LAYOUT, read_batches(folder))
+            upsert(url, table, name, result.as_of, LAYOUT, read_batches(result.folder))
         except WriteInterrupted as error:
             if pause_s is None:
                 raise AWAITED(
-                    "sql_outage", sentence=error.sentence, tries=len(PAUSES_S) + 1, folder=folder
+                    "sql_outage", sentence=error.sentence, tries=len(PAUSES_S) + 1, folder=result.folder
                 ) from None
             time.sleep(pause_s)
         else:

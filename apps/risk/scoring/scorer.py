@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 
 from apps.risk.config import ModelConfig, ScoreConfig
 from apps.risk.data.columns import Columns
@@ -15,7 +16,8 @@ from apps.risk.models.paths import PATHS
 from apps.risk.models.risk_model import RiskModel
 from apps.risk.models.suited import require_group_used, require_suited
 from apps.risk.reasons import INPUTS
-from apps.risk.scoring.score_rows import Scored, Settings, score_rows
+from apps.risk.scoring.score_rows import Settings, Tally, score_rows
+from core.compute.threads import one_thread
 
 
 def require_fit(name: str, model: RiskModel, columns: Columns) -> None:
@@ -58,11 +60,24 @@ def first_day(loaded: Loaded) -> np.datetime64:
     return loaded.as_of.wall.astype("datetime64[D]") + 1
 
 
-def scored_rows(
-    model: RiskModel, loaded: Loaded, settings: Settings, holdings: Holdings | None
-) -> Iterator[Scored]:
-    """Yield the rows of all labels of a table that `require_fit` has passed, a slice at a time."""
+def score_into(
+    add: Callable[[pa.Table], None],
+    model: RiskModel,
+    loaded: Loaded,
+    settings: Settings,
+    holdings: Holdings | None,
+) -> Tally:
+    """Score all labels of a table that `require_fit` has passed, and return what became of all.
+
+    add: takes the rows, some slices at a time, in any order. holdings: portfolios; None is one of equal weights.
+    """
     event = None
     if model.event is not None and model.described.event is not None:
         event = (model.event, model.described.event.horizon)
-    return score_rows(loaded, model.targets, event, settings, holdings)
+    tally = Tally()
+    # one thread each: slices are what is spread over cores
+    with one_thread():
+        for scored in score_rows(loaded, model.targets, event, settings, holdings):
+            add(scored.rows)
+            tally.add(scored)
+    return tally

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 import apps.risk.demo as module
-from apps.risk import score
 from apps.risk.config import DataConfig, ModelConfig, RiskConfig
 from apps.risk.data.load import load_panel
 from apps.risk.demo import AS_OF, clients_of, fans_of, rows_of, walked
+from apps.risk.score import score
 from core.reports.page import Figure, Table
 from core.runs.folder import Run
 
@@ -42,8 +42,9 @@ def test_each_market_has_a_fan_of_what_was_scored(tmp_path: Path) -> None:
     )
     record = Run(tmp_path / "run")
     with record.log:
-        assert score.run(cfg, record) == 0
-    rows = rows_of(tmp_path / "out" / "scores" / f"as_of={AS_OF}")
+        result = score(cfg, record)
+    assert result.exit_code == 0
+    rows = rows_of(result.folder)
     assert sorted(set(rows["entity"])) == ["Nasdaq", "S&P 500", "WTI", "equal_weights"]
     figures = fans_of(load_panel(DataConfig(), AS_OF).panel, rows)
     names = [str(one.image).split('aria-label="')[1].split(":")[0] for one in figures]

@@ -18,6 +18,7 @@ from apps.risk.reasons import INTERRUPTIONS
 from apps.risk.scoring.manifest import verify
 from core.errors import ConfigError, InputError
 from core.runs.files import write_json
+from core.runs.folder import Run
 from tests.apps.risk.score_inputs import config, files, go, returns, scores
 
 LAST = "2024-03-22"  # the 60th working day of 2024
@@ -67,6 +68,24 @@ def test_slices_are_forecast_as_the_whole(tmp_path: Path) -> None:
     whole = scores(tmp_path / "out", LAST)
     go(config(tmp_path, returns(), score_chunk=3), tmp_path)
     pd.testing.assert_frame_equal(scores(tmp_path / "out", LAST), whole, rtol=1e-12)
+
+
+def test_the_function_returns_what_the_command_writes(tmp_path: Path) -> None:
+    table = returns()
+    table.loc[table["asset"] == "s001", "gain"] = 1.5
+    cfg = config(tmp_path, table)
+    record = Run(tmp_path / "own")
+    with record.log:
+        result = module.score(cfg, record)
+    assert result.folder == tmp_path / "out" / "scores" / f"as_of={LAST}"
+    assert [(one.entity, one.code) for one in result.refused] == [("s001", "constant")]
+    assert verify(result.folder)["counts"]["scored"] == result.counts.scored == 3
+    before = files(tmp_path / "out")
+    assert go(cfg, tmp_path) == result.exit_code == 4
+    assert files(tmp_path / "out") == before
+    written = metrics(tmp_path)
+    assert {name: written[name] for name in result.metrics} == result.metrics
+    assert set(written) - set(result.metrics) == {"later_rows", "seconds_model", "seconds_scoring"}
 
 
 def test_an_older_date_sees_no_more_than_was_known(tmp_path: Path) -> None:

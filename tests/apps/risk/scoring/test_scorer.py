@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from apps.risk.config import DataConfig, ModelConfig, ScoreConfig
 from apps.risk.data.columns import Columns
 from apps.risk.data.load import load_panel
 from apps.risk.models.risk_model import RiskModel, load_model
-from apps.risk.scoring.scorer import first_day, require_fit, scored_rows, settings_of, trained_parts
+from apps.risk.scoring.scorer import first_day, require_fit, score_into, settings_of, trained_parts
 from core.errors import ConfigError, InputError
 from tests.apps.risk.score_inputs import returns
 
@@ -50,6 +51,8 @@ def test_rows_are_those_of_the_model(tmp_path: Path) -> None:
     data = DataConfig(None, str(tmp_path / "t.csv"), entity="asset", time="day", targets="gain")
     loaded = load_panel(data)
     settings = settings_of(baseline(), ModelConfig(horizon=2, paths=100), ScoreConfig(), seed=0)
-    rows = [scored.rows for scored in scored_rows(baseline(), loaded, settings, None)]
+    rows: list[pa.Table] = []
+    tally = score_into(rows.append, baseline(), loaded, settings, None)
     assert sum(table.num_rows for table in rows) == 3 * 2
+    assert (tally.aside, tally.few, list(tally.portfolios)) == ([], 2, ["equal_weights"])
     assert first_day(loaded) == np.datetime64("2024-03-23")
