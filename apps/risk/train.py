@@ -7,7 +7,7 @@ by the same command with the same run_dir.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,30 @@ UNREAD = (
 )  # they do not decide the weights
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training left.
+
+    folder: the models, as `weights=` and `load_model` take them. described: what its model.json says. figures:
+    "targets" or "event" → steps, losses, seconds and the like, as in metrics.json. rejected_rows: rows of the table
+    that were set aside.
+    """
+
+    folder: Path
+    described: Description
+    figures: dict[str, dict[str, Any]]
+    rejected_rows: int
+
+
 def run(cfg: RiskConfig, run: Run) -> int:
-    """Train what the config names and leave it in the run folder.
+    """Train what the config names, leave it in the run folder, and write the run's metrics. Raises as `train`."""
+    trained = train(cfg, run)
+    run.write_metrics({**trained.figures, "rejected_rows": trained.rejected_rows})
+    return ExitCode.DONE
+
+
+def train(cfg: RiskConfig, run: Run) -> Trained:
+    """Train what the config names; the models lie in the folder `model` of the run, its checkpoints beside it.
 
     Raises ConfigError where that needs no training, or the run folder holds one with other settings or data.
     """
@@ -71,10 +93,10 @@ def run(cfg: RiskConfig, run: Run) -> int:
         loaded = load_panel(cfg.data, cfg.as_of, seed=cfg.seed)
         report_rejected(loaded.checked, loaded.columns, cfg.data.max_rejected, run)
         parts, rejected = _of_a_table(cfg, run, folder, loaded, training), len(loaded.checked.rejected)
+    described = Description(**{kind: part[0] for kind, part in parts.items()})
     if run.rank == 0:
-        write_description(folder, Description(**{kind: part[0] for kind, part in parts.items()}))
-    run.write_metrics({**{kind: part[1] for kind, part in parts.items()}, "rejected_rows": rejected})
-    return ExitCode.DONE
+        write_description(folder, described)
+    return Trained(folder, described, {kind: part[1] for kind, part in parts.items()}, rejected)
 
 
 Part = tuple[Any, dict[str, Any]]  # a TargetsPart or EventPart of model.json, and what metrics.json says
