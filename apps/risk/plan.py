@@ -52,30 +52,64 @@ class Launch(NamedTuple):
     spread: Spread
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What training a riskformer takes, and the command nearest to it; the fields of plan.json.
+
+    context, horizon: steps of each series. batch_size: series a rank. gib_per_rank: part of the memory → GiB of the
+    fullest rank, and their "total" at the fullest moment. headroom_gib: what of memory_gib is left. tokens_per_step,
+    tflop_per_step: of all ranks. launch: the command; launch_lacks: settings of the plan that stage=train does not
+    know; launch_gib_per_rank: as launched, without activations where it does not fit even so.
+    """
+
+    size: str
+    context: int
+    horizon: int
+    batch_size: int
+    ranks: int
+    strategy: str
+    precision: str
+    optimizer: str
+    checkpointing: str
+    parameters: int
+    gib_per_rank: dict[str, float]
+    memory_gib: float
+    fits: bool
+    headroom_gib: float
+    tokens_per_series: int
+    tokens_per_step: int
+    tflop_per_step: float
+    tflop_per_step_with_recomputation: float
+    launch: str
+    launch_lacks: tuple[str, ...]
+    launch_gib_per_rank: float
+    launch_fits: bool
+
+
 def run(cfg: RiskConfig, run: Run) -> int:
     """Predict the memory and work of a step, print them, and write them down.
 
-    Raises InputError for a model without a size.
+    Raises as `plan` does.
     """
-    if cfg.model.name not in ("champion", "riskformer"):
-        raise INPUTS("plan_model", model=cfg.model.name, sizes=", ".join(SIZES))
-    figures = plan(cfg)
-    text = table(figures)
+    planned = plan(cfg)
+    text, figures = table(planned), dataclasses.asdict(planned)
     run.write_metrics(figures)
     if cfg.output:
         write_json(Path(cfg.output) / "plan.json", figures)
         write_text(Path(cfg.output) / "plan.txt", text)
-    run.log.event("planned", count=figures["parameters"], value=figures["gib_per_rank"]["total"])
+    run.log.event("planned", count=planned.parameters, value=planned.gib_per_rank["total"])
     with contextlib.suppress(BrokenPipeError):
         print(text, end="", flush=True)
     return ExitCode.DONE
 
 
-def plan(cfg: RiskConfig) -> dict[str, Any]:
-    """Return all figures as plain JSON types. GiB are those of the fullest rank.
+def plan(cfg: RiskConfig) -> Plan:
+    """Predict what a training with these settings takes, without a GPU and without weights.
 
-    launch_gib_per_rank: without activations where it does not fit even so.
+    Raises InputError for a model without a size, ConfigError for settings that do not fit each other.
     """
+    if cfg.model.name not in ("champion", "riskformer"):
+        raise INPUTS("plan_model", model=cfg.model.name, sizes=", ".join(SIZES))
     requested = cfg.plan
     spread = Spread(
         requested.strategy, requested.ranks, requested.precision, requested.optimizer, requested.checkpointing
@@ -86,30 +120,33 @@ def plan(cfg: RiskConfig) -> dict[str, Any]:
     launched = memory if launch.spread == spread else kept_memory(step_of(cfg), launch.spread)
     if launch.spread != spread and launched.total <= requested.memory_gib * GIB:
         launched = _memory(cfg, launch.spread)
-    return {
-        "size": cfg.model.size,
-        "context": cfg.model.context,
-        "horizon": cfg.model.horizon,
-        "batch_size": requested.batch_size,
-        "ranks": requested.ranks,
-        **{name: getattr(requested, name) for name in PLANNED},
-        "parameters": memory.parameters,
-        "gib_per_rank": _gib(memory),
-        "memory_gib": requested.memory_gib,
-        "fits": memory.total <= requested.memory_gib * GIB,
-        "headroom_gib": round(requested.memory_gib - memory.total / GIB, 6),
-        "tokens_per_series": tokens,
-        "tokens_per_step": tokens * requested.batch_size * requested.ranks,
+    return Plan(
+        size=cfg.model.size,
+        context=cfg.model.context,
+        horizon=cfg.model.horizon,
+        batch_size=requested.batch_size,
+        ranks=requested.ranks,
+        strategy=requested.strategy,
+        precision=requested.precision,
+        optimizer=requested.optimizer,
+        checkpointing=requested.checkpointing,
+        parameters=memory.parameters,
+        gib_per_rank=_gib(memory),
+        memory_gib=requested.memory_gib,
+        fits=memory.total <= requested.memory_gib * GIB,
+        headroom_gib=round(requested.memory_gib - memory.total / GIB, 6),
+        tokens_per_series=tokens,
+        tokens_per_step=tokens * requested.batch_size * requested.ranks,
         # a backward pass costs two forward passes
-        "tflop_per_step": round(3 * flop * requested.ranks / 1e12, 6),
-        "tflop_per_step_with_recomputation": round(
+        tflop_per_step=round(3 * flop * requested.ranks / 1e12, 6),
+        tflop_per_step_with_recomputation=round(
             (4 if requested.checkpointing == "full" else 3) * flop * requested.ranks / 1e12, 6
         ),
-        "launch": launch.command,
-        "launch_lacks": list(launch.lacks),
-        "launch_gib_per_rank": round(launched.total / GIB, 6),
-        "launch_fits": launched.total <= requested.memory_gib * GIB,
-    }
+        launch=launch.command,
+        launch_lacks=launch.lacks,
+        launch_gib_per_rank=round(launched.total / GIB, 6),
+        launch_fits=launched.total <= requested.memory_gib * GIB,
+    )
 
 
 def step_of(cfg: RiskConfig) -> Callable[[], Step]:
@@ -207,21 +244,21 @@ def _name_of(cfg: RiskConfig, options: dict[str, str]) -> str:
     return "_".join([*words, options["precision"], options["strategy"], f"ranks-{requested.ranks}"])
 
 
-def table(figures: dict[str, Any]) -> str:
-    """Return the figures for a person to read."""
-    gib = figures["gib_per_rank"]
-    sure = "it fits" if figures["fits"] else "it does not fit"
+def table(planned: Plan) -> str:
+    """Return the plan for a person to read."""
+    gib = planned.gib_per_rank
+    sure = "it fits" if planned.fits else "it does not fit"
     unit, times = ("GiB", 1) if gib["total"] >= 1.0 else ("MiB", 1024)
     rows = [(words, gib[name]) for name, words in PARTS.items()]
-    rows += [("at the fullest moment", gib["total"]), ("memory of a GPU", figures["memory_gib"])]
-    rows += [(f"left: {sure}", figures["headroom_gib"])]
+    rows += [("at the fullest moment", gib["total"]), ("memory of a GPU", planned.memory_gib)]
+    rows += [(f"left: {sure}", planned.headroom_gib)]
     widest = max(len(words) for words, _ in rows)
-    ranks = "1 rank" if figures["ranks"] == 1 else f"{figures['ranks']} ranks"
+    ranks = "1 rank" if planned.ranks == 1 else f"{planned.ranks} ranks"
     lines = [
-        f"riskformer {figures['size']}: {figures['parameters']:,} parameters",
-        f"{ranks}, {', '.join(f'{name} {figures[name]}' for name in PLANNED)}",
-        f"{figures['batch_size']} series a rank, {figures['context']} + {figures['horizon']} steps each",
-        f"a step, all ranks: {figures['tokens_per_step']:,} tokens, {figures['tflop_per_step']:,.3f} TFLOP",
+        f"riskformer {planned.size}: {planned.parameters:,} parameters",
+        f"{ranks}, {', '.join(f'{name} {getattr(planned, name)}' for name in PLANNED)}",
+        f"{planned.batch_size} series a rank, {planned.context} + {planned.horizon} steps each",
+        f"a step, all ranks: {planned.tokens_per_step:,} tokens, {planned.tflop_per_step:,.3f} TFLOP",
         "",
         f"{unit} a rank",
         *(f"  {words:<{widest}}  {value * times:>10,.2f}" for words, value in rows),
@@ -229,14 +266,14 @@ def table(figures: dict[str, Any]) -> str:
         "Not counted: the CUDA context and gaps between allocations, 1 to 3 GiB; leave room for them.",
         "",
         "To train it:",
-        f"  {figures['launch']}",
+        f"  {planned.launch}",
     ]
-    if figures["launch_lacks"]:
-        fits = "fits" if figures["launch_fits"] else "does not fit"
-        beside = "" if figures["launch_fits"] else "at least "
+    if planned.launch_lacks:
+        fits = "fits" if planned.launch_fits else "does not fit"
+        beside = "" if planned.launch_fits else "at least "
         lines.append(
-            f"  This version's stage=train does not know {_listed(figures['launch_lacks'])} yet: as launched it takes "
-            f"{beside}{figures['launch_gib_per_rank']:,.2f} GiB a rank, which {fits}."
+            f"  This version's stage=train does not know {_listed(planned.launch_lacks)} yet: as launched it takes "
+            f"{beside}{planned.launch_gib_per_rank:,.2f} GiB a rank, which {fits}."
         )
     return "\n".join(lines) + "\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,10 @@ def test_bytes_are_those_of_real_tensors() -> None:
     real = [sum(x.nbytes for x in tensors) for tensors in (net.parameters(), gradients, moments)]
     memory = kept_memory(step_of(config()), Spread(precision="fp32"))
     assert [memory.weights, memory.gradients, memory.optimizer] == real
-    figures = plan(config())
+    planned = plan(config())
     parts = ("weights", "gradients", "optimizer")
-    assert [figures["gib_per_rank"][name] for name in parts] == [round(size / GIB, 6) for size in real]
-    assert figures["parameters"] * 4 == real[0]
+    assert [planned.gib_per_rank[name] for name in parts] == [round(size / GIB, 6) for size in real]
+    assert planned.parameters * 4 == real[0]
 
 
 @pytest.mark.parametrize("name", list(SIZES))
@@ -75,12 +76,12 @@ def test_tokens_and_operations() -> None:
     # the heads, 2 % of the weights, see some tokens alone, and attention has products of its own
     assert forward_flop(settings) == pytest.approx(2 * weights * 2 * 9, rel=0.02)
     alone = plan(config())
-    assert alone["tokens_per_step"] == 2 * (1 + 4 + 1)
-    assert alone["tflop_per_step"] == pytest.approx(3 * forward_flop(config()) / 1e12, abs=1e-6)
+    assert alone.tokens_per_step == 2 * (1 + 4 + 1)
+    assert alone.tflop_per_step == pytest.approx(3 * forward_flop(config()) / 1e12, abs=1e-6)
     spread = plan(config(checkpointing="full", ranks=4, strategy="fsdp"))
-    assert spread["tflop_per_step"] == pytest.approx(4 * alone["tflop_per_step"], abs=3e-6)
-    again = spread["tflop_per_step_with_recomputation"]
-    assert again == pytest.approx(4 / 3 * spread["tflop_per_step"], abs=3e-6)
+    assert spread.tflop_per_step == pytest.approx(4 * alone.tflop_per_step, abs=3e-6)
+    again = spread.tflop_per_step_with_recomputation
+    assert again == pytest.approx(4 / 3 * spread.tflop_per_step, abs=3e-6)
 
 
 def composed(launch: Launch) -> RiskConfig:
@@ -145,9 +146,9 @@ def test_the_command_says_what_the_training_cannot_do_yet() -> None:
     launch = launch_of(asked)
     assert launch.lacks == ("optimizer=adamw_bf16",)
     assert "--nnodes=2" in launch.command
-    figures = plan(config(ranks=8, strategy="ddp", optimizer="adamw_bf16"))
-    assert figures["launch_gib_per_rank"] > figures["gib_per_rank"]["total"]
-    assert "does not know optimizer=adamw_bf16 yet: as launched it takes 0." in table(figures)
+    planned = plan(config(ranks=8, strategy="ddp", optimizer="adamw_bf16"))
+    assert planned.launch_gib_per_rank > planned.gib_per_rank["total"]
+    assert "does not know optimizer=adamw_bf16 yet: as launched it takes 0." in table(planned)
     small = table(plan(config(memory_gib=0.001, optimizer="adamw_bf16")))
     assert "as launched it takes at least 0.02 GiB a rank, which does not fit" in small
     assert "does not know" not in table(plan(config()))
@@ -155,22 +156,22 @@ def test_the_command_says_what_the_training_cannot_do_yet() -> None:
 
 @pytest.mark.parametrize(("memory", "fits"), [(0.001, False), (24.0, True)])
 def test_it_says_whether_it_fits(memory: float, fits: bool) -> None:
-    figures = plan(config(memory_gib=memory))
-    assert figures["fits"] is fits
-    assert figures["headroom_gib"] == pytest.approx(memory - figures["gib_per_rank"]["total"], abs=0.001)
-    assert ("left: it fits" in table(figures)) is fits
+    planned = plan(config(memory_gib=memory))
+    assert planned.fits is fits
+    assert planned.headroom_gib == pytest.approx(memory - planned.gib_per_rank["total"], abs=0.001)
+    assert ("left: it fits" in table(planned)) is fits
 
 
 def test_the_table_holds_every_figure() -> None:
-    figures = plan(config())
-    assert "\nMiB a rank\n" in table(figures)
-    for part, value in figures["gib_per_rank"].items():
-        assert f" {value * 1024:,.2f}\n" in table(figures), part
-    large = table(figures | {"gib_per_rank": dict.fromkeys(figures["gib_per_rank"], 2.5), "ranks": 3})
+    planned = plan(config())
+    assert "\nMiB a rank\n" in table(planned)
+    for part, value in planned.gib_per_rank.items():
+        assert f" {value * 1024:,.2f}\n" in table(planned), part
+    large = table(replace(planned, gib_per_rank=dict.fromkeys(planned.gib_per_rank, 2.5), ranks=3))
     assert "\nGiB a rank\n" in large
-    assert large.count(" 2.50\n") == len(figures["gib_per_rank"]) == 7
+    assert large.count(" 2.50\n") == len(planned.gib_per_rank) == 7
     assert "\n3 ranks, strategy single, precision bf16, optimizer adamw, checkpointing none\n" in large
-    assert figures["launch"] in large
+    assert planned.launch in large
 
 
 def test_it_is_shown_and_written_the_same_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,7 +187,9 @@ def test_it_is_shown_and_written_the_same_twice(tmp_path: Path, capsys: pytest.C
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     figures = json.loads((tmp_path / "one" / "plan.json").read_text())
     assert json.loads((tmp_path / "run-one" / "metrics.json").read_text()) == figures
-    assert table(figures) == text
+    again = plan(config())
+    assert json.loads(json.dumps(asdict(again))) == figures
+    assert table(again) == text
 
 
 def test_a_model_without_a_size_is_refused(tmp_path: Path) -> None:
