@@ -313,3 +313,37 @@ DEFECTS = Reasons(
         "score_types": "the scores do not have the types of the layout",
     },
 )
+
+# Notes on a table that is used as it is: what a person should know before the results are read.
+NOTE_SENTENCES = {
+    # how it was read
+    "lines_skipped": "lines above the header of {name} that were skipped: {count}",
+    "read_comma": "{count} of {total} values of {name} are written with a decimal comma (1,5), and read as 1.5",
+    "read_currency": "{count} of {total} values of {name} are written with a currency sign ({signs}), and read without "
+    "it",
+    "read_grouped": "{count} of {total} values of {name} are written in groups of digits (1,234.5), and read as 1234.5",
+    "read_minus_one": "{count} of {total} values of {name} are -1, and read as 0 (the event did not happen)",
+    "read_negative": "{count} of {total} values of {name} are written as (1.23), 1.23- or with a long minus, and read "
+    "as -1.23",
+    "read_percent": "{count} of {total} values of {name} are written in percent, and read as fractions (12 % is 0.12)",
+    "time_format": "data.time_format={format} does not read {count} of {total} times of {name}: those that it reads "
+    "may be misread, too, with day and month exchanged; check how they are written",
+    # what a model makes of it
+    "categories_unseen": "categories of {name} that {model} was not trained on count as unknown: {categories} "
+    "({shown}), of {count} entities",
+    "columns_unread": "{count} of {total} declared columns ({shown}) are not read by {models}",
+    "few_observations": "{count} series have fewer than {fewest} observations, so that their 1 % VaR is extrapolated: "
+    "see the columns observations and note ({code})",
+    "level": "{label} looks like a level, such as a price, in {count} of {total} series (always above 0, and each "
+    "value near the one before): value at risk and shortfall of several steps add its values up, which is meant for "
+    "changes; give returns, such as changes of the logarithm, if a loss is meant",
+    "seen_before_end": "models of {part} were trained on data until {until} and forecast days before that: figures of "
+    "days that they have seen flatter them, and are not out of sample",
+    "seen_from_day": "models of {part} were trained on data until {until} and forecast days from {day} on: figures of "
+    "days that they have seen flatter them, and are not out of sample",
+}
+
+
+def note(code: str, /, **values: object) -> str:
+    """Return the sentence of a note with its values filled in."""
+    return NOTE_SENTENCES[code].format(**values)

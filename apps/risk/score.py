@@ -26,7 +26,7 @@ from apps.risk.data.sql import parse_url
 from apps.risk.evaluation.seen_in_training import warn_of_seen
 from apps.risk.models.champions import champion_of, read_champions
 from apps.risk.models.risk_model import RiskModel, describe, load_model
-from apps.risk.reasons import AWAITED, OPTIONS, WriteInterrupted
+from apps.risk.reasons import AWAITED, OPTIONS, WriteInterrupted, note
 from apps.risk.report.input_notes import input_notes
 from apps.risk.scoring.late_input import when_input_is_there
 from apps.risk.scoring.manifest import Facts
@@ -84,10 +84,7 @@ def _recorded(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> ScoringResu
     if cfg.score.sql is not None:
         _send(cfg, result)
     if result.few:
-        print_note(
-            f"{result.few} series have fewer than {FEWEST} observations, so that their 1 % VaR is extrapolated: "
-            f"see the columns observations and note ({FEW})"
-        )
+        print_note(note(FEW, count=result.few, fewest=FEWEST, code=FEW))
     seconds = round(time.monotonic() - began - result.seconds_model, 3)
     measured = {"seconds_model": round(result.seconds_model, 3), "seconds_scoring": seconds}
     run.write_metrics({**result.metrics, **measured, "later_rows": result.later_rows})
@@ -115,8 +112,8 @@ def score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> ScoringResult:
         model = _load_champions(cfg, champions, loaded.columns)
     assert model is not None  # the command's own, or the one that the evaluation chose
     require_fit(cfg.model.name, model, loaded.columns)
-    for note in input_notes(loaded, [model.targets] if model.targets is not None else (), model.event):
-        print_note(note)
+    for sentence in input_notes(loaded, [model.targets] if model.targets is not None else (), model.event):
+        print_note(sentence)
     seen: dict[str, str] = {}
     for part in trained_parts(model, loaded.columns):
         seen |= warn_of_seen(model.described, part, first_day(loaded), run.log)

@@ -18,7 +18,7 @@ from apps.risk.data.columns import FAULT, OFFSET, Columns
 from apps.risk.data.event_labels import event_numbers
 from apps.risk.data.faults import Faults, nothing_left
 from apps.risk.data.numerals import Numbers, numbers
-from apps.risk.reasons import AWAITED, INPUTS, SERIES
+from apps.risk.reasons import AWAITED, INPUTS, SERIES, note
 
 BOUND = 1e15
 
@@ -193,15 +193,14 @@ def _notes(
 ) -> tuple[str, ...]:
     kept_R = (faults.number_R == 0) & ~later_R
     notes = list(table.attrs.get("notes", ()))
-    notes += [note for name, read in rows.written.items() for note in read.notes(name, table[name], kept_R)]
+    for column, read in rows.written.items():
+        notes += read.notes(column, table[column], kept_R)
     if columns.time_format is not None:
         for name, times in ((columns.time, rows.time), (columns.known_at, rows.known)):
             if name is not None and times is not None and (times.bad_R & ~later_R).any():
                 bad, total = int((times.bad_R & ~later_R).sum()), int((~later_R).sum())
-                notes.append(
-                    f"data.time_format={columns.time_format} does not read {bad} of {total} times of {name}: those "
-                    "that it reads may be misread, too, with day and month exchanged; check how they are written"
-                )
+                values = {"format": columns.time_format, "count": bad, "total": total, "name": name}
+                notes.append(note("time_format", **values))
     return tuple(notes)
 
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from apps.risk.data.parse import MISSING_WORDS, distinct
+from apps.risk.reasons import note
 
 MARKS = {"point": ".", "comma": ","}  # what data.decimal may be
 
@@ -38,14 +39,14 @@ class Style(IntFlag):
     MINUS_ONE = 64  # of an event
 
 
-# What is read of them, such as "478 of ret" are "(1.23) or 1.23- and read as -1.23"
+# Codes of the notes on how they are read
 READ = {
-    Style.NEGATIVE: "written as (1.23), 1.23- or with a long minus, and read as -1.23",
-    Style.PERCENT: "written in percent, and read as fractions (12 % is 0.12)",
-    Style.CURRENCY: "written with a currency sign ({signs}), and read without it",
-    Style.GROUPED: "written in groups of digits (1,234.5), and read as 1234.5",
-    Style.COMMA: "written with a decimal comma (1,5), and read as 1.5",
-    Style.MINUS_ONE: "-1, and read as 0 (the event did not happen)",
+    Style.NEGATIVE: "read_negative",
+    Style.PERCENT: "read_percent",
+    Style.CURRENCY: "read_currency",
+    Style.GROUPED: "read_grouped",
+    Style.COMMA: "read_comma",
+    Style.MINUS_ONE: "read_minus_one",
 }
 
 
@@ -84,7 +85,7 @@ class Numbers:
             texts = cells[kept_R & ((self.style_R & Style.CURRENCY) > 0)].astype(str).unique()
             signs = " and ".join(sorted(set(_CURRENCIES) & set("".join(texts))))
         return [
-            f"{count} of {len(style_K)} values of {name} are {READ[style].format(signs=signs)}"
+            note(READ[style], count=count, total=len(style_K), name=name, signs=signs)
             for style, count in counts.items()
             if count
         ]

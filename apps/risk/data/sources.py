@@ -19,7 +19,7 @@ from apps.risk.data.columns import FAULT, Columns
 from apps.risk.data.csv_layout import csv_layout, not_in
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import read_sql
-from apps.risk.reasons import AWAITED, INPUTS
+from apps.risk.reasons import AWAITED, INPUTS, note
 from core.data.paths import encodable
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -139,7 +139,7 @@ def _read_csv(path: Path, columns: Columns, encoding: str | None) -> pd.DataFram
     frame = content.to_pandas()
     frame = _with_faults(frame, bad) if bad else frame
     if layout.above:
-        frame.attrs["notes"] = (f"lines above the header of {path.name} that were skipped: {layout.above}",)
+        frame.attrs["notes"] = (note("lines_skipped", name=path.name, count=layout.above),)
     return frame
 
 

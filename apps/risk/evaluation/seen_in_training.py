@@ -7,6 +7,7 @@ import sys
 import numpy as np
 
 from apps.risk.models.description import Description
+from apps.risk.reasons import note
 from core.runs.log import RunLog
 
 
@@ -35,8 +36,6 @@ def seen_until(described: Description, part: str, first: np.datetime64) -> str |
 
 def sentence(part: str, until: str, day: str | None = None) -> str:
     """Return what page and terminal say of it. day: the first one that is forecast."""
-    days = "days before that" if day is None else f"days from {day} on"
-    return (
-        f"models of {part} were trained on data until {until} and forecast {days}: figures of days that they have "
-        "seen flatter them, and are not out of sample"
-    )
+    if day is None:
+        return note("seen_before_end", part=part, until=until)
+    return note("seen_from_day", part=part, until=until, day=day)

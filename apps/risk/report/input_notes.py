@@ -14,6 +14,7 @@ import numpy as np
 from apps.risk.data.columns import Columns
 from apps.risk.data.load import Loaded
 from apps.risk.data.panel import UNSEEN, Categories, Panel
+from apps.risk.reasons import note
 
 SHORTEST = 50  # values from which a series can be seen to be a level
 DICKEY_FULLER = (
@@ -41,7 +42,7 @@ def input_notes(loaded: Loaded, targets: Iterable[Any], event: Any = None) -> li
             notes += unseen_notes(unseen_words(loaded.everyone, one.categories), one.name)
     if columns.event is not None and event is not None:
         notes += unseen_notes(loaded.unseen, event.name)
-    return [note for note in dict.fromkeys(notes) if note]
+    return [sentence for sentence in dict.fromkeys(notes) if sentence]
 
 
 def trained_on(model: Any) -> Trained:
@@ -60,11 +61,7 @@ def level_note(panel: Panel, label: str) -> str:
     levels = int((level_N == 1).sum())
     if 2 * levels <= judged or not levels:
         return ""
-    return (
-        f"{label} looks like a level, such as a price, in {levels} of {judged} series (always above 0, and each value "
-        "near the one before): value at risk and shortfall of several steps add its values up, which is meant for "
-        "changes; give returns, such as changes of the logarithm, if a loss is meant"
-    )
+    return note("level", label=label, count=levels, total=judged)
 
 
 def looks_like_level(panel: Panel, label: str) -> np.ndarray:
@@ -98,7 +95,9 @@ def unread_notes(columns: Columns, models: Iterable[Trained]) -> list[str]:
         unread = tuple(name for name in given if one.columns is None or name not in one.columns.all)
         names.setdefault(unread, []).append(one.name)
     return [
-        f"{len(unread)} of {len(given)} declared columns ({_some(unread)}) are not read by {', '.join(who)}"
+        note(
+            "columns_unread", count=len(unread), total=len(given), shown=_some(unread), models=", ".join(who)
+        )
         for unread, who in names.items()
         if unread
     ]
@@ -120,8 +119,14 @@ def unseen_words(panel: Panel, categories: Categories) -> dict[str, tuple[int, t
 def unseen_notes(unseen: Mapping[str, tuple[int, tuple[str, ...]]], model: str) -> list[str]:
     """Return a note on each static with categories that the training of a model did not have."""
     return [
-        f"categories of {name} that {model} was not trained on count as unknown: {len(words)} ({_some(words)}), of "
-        f"{count} entities"
+        note(
+            "categories_unseen",
+            name=name,
+            model=model,
+            categories=len(words),
+            shown=_some(words),
+            count=count,
+        )
         for name, (count, words) in unseen.items()
     ]
 

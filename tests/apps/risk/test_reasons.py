@@ -69,3 +69,21 @@ def test_every_reason_of_a_forecast_and_a_row_is_in_its_table() -> None:
     for table in ("ROWS", "SERIES"):
         for code in TABLES[table].sentences:
             assert f'"{code}"' in text, f"{table} has {code}, which nothing uses"
+
+
+def test_every_note_is_written_from_the_table_with_its_values() -> None:
+    calls = {}
+    literals = set()
+    for path in APP.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and path.name != "reasons.py":
+                literals.add(node.value)
+            name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+            if name == "note" and isinstance(node.args[0], ast.Constant):
+                calls[node.args[0].value] = {keyword.arg for keyword in node.keywords}
+    assert len(calls) > 5
+    for code, given in calls.items():
+        fields = set(re.findall(r"\{(\w+)\}", reasons.NOTE_SENTENCES[code]))
+        assert None in given or given == fields, code
+    assert set(reasons.NOTE_SENTENCES) <= literals, "a note that nothing writes"
+    assert not set(reasons.NOTE_SENTENCES) & {code for _, code in CODES}
