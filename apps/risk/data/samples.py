@@ -38,7 +38,19 @@ _UCI_MONTHS = {
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A table with the roles of its columns. as_of: the last date before what its publisher holds out, if any."""
+    """A table with the roles of its columns, ready to be scored.
+
+    table: long, one row for each entity and time. columns: what its columns are called. about, source, licence: what
+    it holds, who published it, and under which terms it may be used. as_of: the last date before what its publisher
+    holds out, if any.
+
+    >>> from apps import risk
+    >>> sample = risk.load_sample("markets")
+    >>> sample.columns.entity, sample.columns.time, sample.as_of
+    ('asset', 'date', None)
+    >>> sample.table.columns.tolist()
+    ['date', 'asset', 'return', 'range', 'vix']
+    """
 
     name: str
     table: pd.DataFrame

@@ -35,7 +35,20 @@ EVENT = "event"  # folder of the files of its models
 
 @dataclass(frozen=True, eq=False)
 class RiskModel:
-    """What scores; None where the folder has none. digest: SHA-256 of the folder's files and of the choice."""
+    """A trained model, as `load_model` returns it.
+
+    targets: what forecasts series: its `name`, and `forecast`, which draws paths in the unit of the target. event:
+    what gives probabilities of an event, 0 to 1. Each is None where the folder has none, or another one is named.
+    described: what the folder's model.json says: the models that it holds, the last date of their training, and of an
+    event the horizon in steps. digest: SHA-256 of the folder's files and of the choice among its models.
+
+    >>> from apps import risk
+    >>> model = risk.load_model()
+    >>> model.targets.name, model.event
+    ('riskformer', None)
+    >>> model.described.names("targets"), model.described.until("targets")
+    (('riskformer',), '2008-01-01')
+    """
 
     targets: TargetModel | None
     event: EventModel | None
