@@ -70,11 +70,39 @@ class Backtest:
     rows: list[list[Any]]
     page: Page
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """4 where a row or an entity was set aside, else 0."""
+        refused = self.metrics["rejected_rows"] or self.metrics["refused"]
+        return ExitCode.QUARANTINED if refused else ExitCode.DONE
+
 
 def run(cfg: RiskConfig, run: Run) -> int:
     """Write backtest.csv, metrics.json and report.html to `output`; the same call again writes the same bytes.
 
-    Returns 4 where a row or an entity was set aside, else 0. Raises ConfigError and InputError, in one line.
+    Returns 4 where a row or an entity was set aside, else 0. Raises as `backtest` does.
+    """
+    result = backtest(cfg, run)
+    output = Path(str(cfg.output))
+    write_csv(output / "backtest.csv", ("target", *COLUMNS), result.rows)
+    write_json(output / "metrics.json", result.metrics)
+    write_text(output / "report.html", result.page.render())
+    run.write_metrics(result.metrics)
+    run.log.event(
+        "evaluated",
+        items=len(result.rows),
+        count=len(set(cfg.backtest.models)),
+        name="days",
+        value=cfg.backtest.days,
+    )
+    return result.exit_code
+
+
+def backtest(cfg: RiskConfig, run: Run) -> Backtest:
+    """Walk the models that the config names through the last dates of its table, and judge them; nothing is written.
+
+    run: takes notes on the input, for the terminal and the log. Raises ConfigError and InputError, in one line:
+    backtest_event for a table without targets, backtest_short or backtest_empty where there is too little past.
     """
     folder = None if cfg.weights is None else Path(cfg.weights)
     models = candidates(cfg.backtest.models, folder, cfg.model.device, cfg.backtest.refit_every)
@@ -91,32 +119,21 @@ def run(cfg: RiskConfig, run: Run) -> int:
         first = first_date(loaded.panel, cfg.backtest.days)
         seen = warn_of_seen(describe(folder), "targets", first, run.log)
     holdings = read_holdings(Path(cfg.score.portfolios)) if cfg.score.portfolios is not None else None
-    result = backtest(cfg, loaded, models, holdings, seen)
-    output = Path(str(cfg.output))
-    write_csv(output / "backtest.csv", ("target", *COLUMNS), result.rows)
-    write_json(output / "metrics.json", result.metrics)
-    write_text(output / "report.html", result.page.render())
-    run.write_metrics(result.metrics)
-    run.log.event(
-        "evaluated", items=len(result.rows), count=len(models), name="days", value=cfg.backtest.days
-    )
-    refused = result.metrics["rejected_rows"] or result.metrics["refused"]
-    return ExitCode.QUARANTINED if refused else ExitCode.DONE
+    return walk_table(cfg, loaded, models, holdings, seen)
 
 
-def backtest(
+def walk_table(
     cfg: RiskConfig,
     loaded: Loaded,
     models: Mapping[str, TargetModel],
-    holdings: Holdings | None = None,
-    seen: Mapping[str, str] | None = None,
+    holdings: Holdings | None,
+    seen: Mapping[str, str],
 ) -> Backtest:
     """Walk all models through the last `cfg.backtest.days` dates of a table's targets, and judge them.
 
     holdings: portfolios; None is one of equal weights. seen: of `warn_of_seen`, shown on the page. Raises InputError,
     backtest_short or backtest_empty, where there is too little past to walk through.
     """
-    seen = seen or {}
     figures, rows, pages = {}, [], []
     refused: Counter[str] = Counter()
     for label in loaded.columns.targets:

@@ -40,20 +40,41 @@ from core.terminal.notes import print_note
 class Evaluation:
     """What an evaluation shows.
 
-    metrics: the content of metrics.json, figures by label, part (development, test) and model. champions: label →
-    the champion and the rule that chose it, as in champion.json. page: the report.
+    entities: how many can be forecast. metrics: the content of metrics.json, figures by label, part (development,
+    test) and model. champions: label → the champion and the rule that chose it, as in champion.json. page: the report.
     """
 
+    entities: int
     metrics: dict[str, Any]
     champions: dict[str, dict[str, Any]]
     page: Page
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """4 where a row or an entity was set aside, else 0."""
+        refused = self.metrics["rejected_rows"] or self.metrics["refused"]
+        return ExitCode.QUARANTINED if refused else ExitCode.DONE
 
 
 def run(cfg: RiskConfig, run: Run) -> int:
     """Write metrics.json, champion.json and report.html to `output`; the same call again writes the same bytes.
 
-    Models: those of the weights folder and all baselines. Returns 4 where a row or an entity was set aside, else 0.
-    Raises ConfigError and InputError, in one line.
+    Returns 4 where a row or an entity was set aside, else 0. Raises as `evaluate` does.
+    """
+    result = evaluate(cfg, run)
+    output = Path(str(cfg.output))
+    write_json(output / "metrics.json", result.metrics)
+    write_json(output / CHAMPIONS, result.champions)
+    write_text(output / "report.html", result.page.render())
+    run.write_metrics({**result.metrics, "champion": result.champions})
+    run.log.event("evaluated", items=result.entities, count=len(result.champions))
+    return result.exit_code
+
+
+def evaluate(cfg: RiskConfig, run: Run) -> Evaluation:
+    """Judge the models of the weights folder and all baselines on the table that the config names; nothing is written.
+
+    run: takes notes on the input, for the terminal and the log. Raises ConfigError and InputError, in one line.
     """
     folder = None if cfg.weights is None else Path(cfg.weights)
     model = RiskModel.from_pretrained(folder)
@@ -79,18 +100,10 @@ def run(cfg: RiskConfig, run: Run) -> int:
         for note in unseen_notes(loaded.unseen, ", ".join(event_models)):
             print_note(note)
     horizon = 1 if described.event is None else described.event.horizon
-    result = evaluate(cfg, loaded, models, event_models, horizon, seen)
-    output = Path(str(cfg.output))
-    write_json(output / "metrics.json", result.metrics)
-    write_json(output / CHAMPIONS, result.champions)
-    write_text(output / "report.html", result.page.render())
-    run.write_metrics({**result.metrics, "champion": result.champions})
-    run.log.event("evaluated", items=len(loaded.panel.entities), count=len(result.champions))
-    refused = result.metrics["rejected_rows"] or result.metrics["refused"]
-    return ExitCode.QUARANTINED if refused else ExitCode.DONE
+    return judge_models(cfg, loaded, models, event_models, horizon, seen)
 
 
-def evaluate(
+def judge_models(
     cfg: RiskConfig,
     loaded: Loaded,
     models: Mapping[str, TargetModel],
@@ -129,7 +142,7 @@ def evaluate(
         "seed": cfg.seed,
         "seen_in_training": dict(seen),
     }
-    return Evaluation(content, champions, page.joined(pages))
+    return Evaluation(len(loaded.panel.entities), content, champions, page.joined(pages))
 
 
 def _event_model(folder: Path | None, described: Description, name: str) -> EventModel:
