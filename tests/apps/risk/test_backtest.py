@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.risk.backtest import run
+from apps.risk.backtest import backtest, run
 from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, RiskConfig, ScoreConfig
 from core.errors import InputError
 from core.runs.folder import Run
@@ -102,6 +102,19 @@ def test_the_same_call_writes_the_same_bytes(tmp_path: Path) -> None:
     html = first["report.html"].decode()
     assert "VaR and shortfall of gain over 40 days" in html
     assert html.count("<svg") == 2 + 2  # two losses, two walks
+
+
+def test_the_function_returns_what_the_command_writes_and_writes_nothing(tmp_path: Path) -> None:
+    settings = BacktestConfig(days=40, models=["historical_simulation"])
+    cfg = config(tmp_path, table()[lambda rows: rows["asset"].isin(["a", "d"])], backtest=settings)
+    record = Run(tmp_path / "own")
+    with record.log:
+        result = backtest(cfg, record)
+    assert not (tmp_path / "out").exists()
+    assert go(cfg, tmp_path) == result.exit_code == 4, "d never varies"
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == result.metrics
+    assert [row["target"] for row in rows(tmp_path)] == [row[0] for row in result.rows]
+    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8") == result.page.render()
 
 
 def test_what_comes_after_the_as_of_date_changes_nothing(tmp_path: Path) -> None:

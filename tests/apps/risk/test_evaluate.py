@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from apps.risk.config import BacktestConfig, DataConfig, ModelConfig, RiskConfig
-from apps.risk.evaluate import run
+from apps.risk.evaluate import evaluate, run
 from apps.risk.models.baselines import BASELINES
 from apps.risk.models.description import Description, TargetsPart, write_description
 from apps.risk.models.risk_model import EMBEDDED
@@ -78,6 +78,13 @@ def test_all_models_stand_side_by_side_and_the_same_call_writes_the_same_bytes(t
     assert champion["mean_rank"][champion["champion"]] == min(champion["mean_rank"].values())
     assert f"gain: {champion['champion'].replace('_', ' ')} is the champion" in files["report.html"].decode()
     assert go(cfg, tmp_path) == (0, files)
+    record = Run(tmp_path / "own")
+    with record.log:
+        returned = evaluate(cfg, record)
+    assert (returned.entities, returned.exit_code) == (2, 0)
+    assert returned.metrics == json.loads(files["metrics.json"])
+    assert returned.champions == json.loads(files["champion.json"])
+    assert returned.page.render().encode() == files["report.html"]
 
 
 def test_the_test_has_no_say_in_the_choice(tmp_path: Path) -> None:
