@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#)([^)\s]+)\)")
+_CODE = re.compile(r"(`[^`\n]+`)")
+_SPECIAL = re.compile(r"([\\`*_\[\]{}])")
 _IMAGE = re.compile(r"!\[([^\]]*)\]\((?!https?:)[^)\s]+\)\n?")
 
 
@@ -21,8 +23,9 @@ def code(text: object) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return plain text so that Markdown shows it as it is."""
-    return re.sub(r"([\\`*_\[\]<>{}])", r"\\\1", text)
+    """Return plain text so that Markdown shows it as it is; what stands between backticks stays code."""
+    parts = _CODE.split(text)
+    return "".join(part if _CODE.fullmatch(part) else _plain(part) for part in parts)
 
 
 def without_local_links(text: str) -> str:
@@ -31,6 +34,11 @@ def without_local_links(text: str) -> str:
         lambda match: f"{match[1]} (`{match[2]}`)" if match[1] != match[2] else f"`{match[2]}`",
         _IMAGE.sub("", text),
     )
+
+
+def _plain(text: str) -> str:
+    # Markdown has no backslash escape for < and >.
+    return _SPECIAL.sub(r"\\\1", text).replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -38,7 +38,7 @@ def reasons_page() -> str:
         tables, verdicts = reason_tables(module), sentence_tables(module)
         if not tables and not verdicts:
             continue
-        parts.append(f"## {_title(module)}\n")
+        parts.append(f"## {_title(module)}\n\nDeclared in `{module.__name__.replace('.', '/')}.py`.\n")
         for reasons in tables.values():
             parts += [f"### {_heading(reasons)}\n", _table(reasons)]
         for title, sentences in verdicts.items():
@@ -76,7 +76,11 @@ def _heading(reasons: Reasons[TriptychError]) -> str:
 
 
 def _title(module: ModuleType) -> str:
-    return code(module.__name__.replace(".", "/") + ".py")
+    top, *folders = module.__name__.split(".")[:-1]
+    if top == "core":
+        return f"All commands: {folders[0]}" if folders else "All commands"
+    app, *inside = folders
+    return " ".join([f"triptych-{app}", *inside]) + f" {{ #{'-'.join([app, *inside])} }}"
 
 
 def _rows(sentences: dict[str, str]) -> list[tuple[str, str]]:

@@ -88,8 +88,7 @@ def metrics_page() -> str:
     """Return the page of metrics: each module of `apps/<app>/metrics` with its public functions."""
     parts = ["# Metrics\n", "Functions that take arrays and return numbers; each names its source.\n"]
     for app in PUBLIC:
-        names = sorted(path.stem for path in (ROOT / app.replace(".", "/") / "metrics").glob("*.py"))
-        parts += [f"::: {app}.metrics.{name}\n" for name in names if name != "__init__"]
+        parts += [f"::: {module}\n" for module in metrics_modules(app)]
     return "\n".join(parts)
 
 
@@ -118,7 +117,10 @@ def exported(package: str) -> list[str]:
 
 
 def undocumented() -> Iterator[str]:
-    """Yield each public name without a docstring: what the apps export, and the methods of exported classes."""
+    """Yield each public name without a docstring: what the apps export, and what their metrics modules define.
+
+    Of a class its methods and properties count too. The site leaves out what has no docstring.
+    """
     loader = griffe.GriffeLoader(search_paths=[str(ROOT)])
     for package in PUBLIC:
         _load_once(loader, package)
@@ -127,10 +129,30 @@ def undocumented() -> Iterator[str]:
             if isinstance(thing, griffe.Alias):
                 _load_once(loader, thing.target_path)
                 thing = thing.final_target
-            inside: list[griffe.Object | griffe.Alias] = [thing]
-            if thing.is_class:
-                inside += [m for m in thing.members.values() if m.is_function and not m.name.startswith("_")]
-            yield from (f"{package}.{name}: {one.path}" for one in inside if not one.has_docstring)
+            yield from (f"{package}.{name}: {path}" for path in _without_docstring(thing))
+        for module in metrics_modules(package):
+            for name, thing in loader.modules_collection[module].members.items():
+                if not name.startswith("_") and not thing.is_alias and (thing.is_function or thing.is_class):
+                    yield from _without_docstring(thing)
+
+
+def metrics_modules(package: str) -> list[str]:
+    """Return the dotted names of an app's metrics modules, sorted."""
+    folder = ROOT / package.replace(".", "/") / "metrics"
+    return [
+        f"{package}.metrics.{path.stem}" for path in sorted(folder.glob("*.py")) if path.stem != "__init__"
+    ]
+
+
+def _without_docstring(thing: griffe.Object | griffe.Alias) -> Iterator[str]:
+    inside = [thing]
+    if thing.is_class:
+        inside += [
+            member
+            for member in thing.members.values()
+            if not member.name.startswith("_") and (member.is_function or "property" in member.labels)
+        ]
+    return (one.path for one in inside if not one.has_docstring)
 
 
 def _load_once(loader: griffe.GriffeLoader, path: str) -> None:

@@ -9,7 +9,8 @@ def test_a_cell_cannot_break_its_table() -> None:
 
 def test_code_and_plain_text() -> None:
     assert (code("x"), code(""), code(0)) == ("`x`", "", "`0`")
-    assert escaped("<n> of var_010 *") == "\\<n\\> of var\\_010 \\*"
+    assert escaped("<n> of var_010 *") == "&lt;n&gt; of var\\_010 \\*"
+    assert escaped("at most `serve.pictures`; a ` alone") == "at most `serve.pictures`; a \\` alone"
 
 
 def test_links_to_files_of_the_repository_become_their_paths() -> None:

@@ -26,7 +26,7 @@ def test_a_table_names_what_is_refused_and_the_exit_code(monkeypatch) -> None:
     module.ITEM = Reasons(ItemRefused, "a row", {"odd": "the row is odd"})
     monkeypatch.setattr(reasons, "reason_modules", lambda: [module])
     page = reasons_page()
-    assert "## `apps/one/reasons.py`" in page
+    assert "## triptych-one { #one }\n\nDeclared in `apps/one/reasons.py`." in page
     assert "### The input of a command: exit code 2" in page
     assert "| `gone` | \\{path\\} is gone |" in page
     assert "### A row: one item is set aside, exit code 4" in page

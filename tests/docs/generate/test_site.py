@@ -42,12 +42,23 @@ def test_a_public_name_without_a_docstring_is_named(tmp_path: Path, monkeypatch:
         'from one.a import Thing, make\n__all__ = ["Thing", "make"]\n'
     )
     (tmp_path / "one" / "a.py").write_text(
-        'class Thing:\n    """A thing."""\n    def run(self): ...\n    def _hide(self): ...\n\ndef make(): ...\n'
+        'class Thing:\n    """A thing."""\n    def run(self): ...\n    def _hide(self): ...\n    @property\n'
+        "    def size(self): ...\n\ndef make(): ...\n"
+    )
+    (tmp_path / "one" / "metrics").mkdir()
+    (tmp_path / "one" / "metrics" / "__init__.py").touch()
+    (tmp_path / "one" / "metrics" / "rate.py").write_text(
+        "from one.a import make\n\ndef rate(): ...\ndef _hide(): ...\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(site, "ROOT", tmp_path)
     monkeypatch.setattr(site, "PUBLIC", ("one",))
-    assert list(undocumented()) == ["one.Thing: one.a.Thing.run", "one.make: one.a.make"]
+    assert list(undocumented()) == [
+        "one.Thing: one.a.Thing.run",
+        "one.Thing: one.a.Thing.size",
+        "one.make: one.a.make",
+        "one.metrics.rate.rate",
+    ]
 
 
 def test_the_page_of_public_names_has_each_exported_name(monkeypatch: pytest.MonkeyPatch) -> None:
