@@ -48,7 +48,10 @@ def compose_jobs(config_name: str, schema: type, line: CommandLine, parts: Seque
 
 
 def compose_one(config_name: str, schema: type, overrides: list[str], sealed: Sealed) -> dict[str, Any]:
-    """Compose one job with Hydra; return its values, free texts still as tokens, all of fields that the schema has."""
+    """Compose one job with Hydra; return its values, free texts still as tokens, all of fields that the schema has.
+
+    Raises ConfigError, whatever it is that Hydra, OmegaConf or a YAML file finds wrong.
+    """
     ConfigStore.instance().store(name=f"{config_name}_schema", node=schema)
     try:
         with initialize_config_module("conf", version_base="1.3"), _no_environment():

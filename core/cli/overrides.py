@@ -56,7 +56,10 @@ def parse_override(text: str, choices: Mapping[str, Sequence[str]], schema: type
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """Return the overrides of each job of a sweep: the product of all fields with several values."""
+    """Return the overrides of each job of a sweep: the product of all fields with several values.
+
+    Raises ConfigError: config_jobs (too many jobs), config_sweep (a sweep without values, or without an end).
+    """
     alternatives = [_alternatives(text) for text in overrides]
     jobs = list(itertools.islice(itertools.product(*alternatives), MOST_JOBS + 1))
     if len(jobs) > MOST_JOBS:

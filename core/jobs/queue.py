@@ -133,7 +133,10 @@ def job(store: Store, beginning: str) -> Job:
 
 
 def cancel(store: Store, beginning: str) -> Job:
-    """Cancel a job that waits or runs. One that runs stops at its next `check()`; its result is dropped."""
+    """Cancel a job that waits or runs. One that runs stops at its next `check()`; its result is dropped.
+
+    beginning: of the job's id. Raises InputError: job_ended, or as `job` does.
+    """
     one = job(store, beginning)
     if one.state not in (State.WAITING, State.RUNNING):
         raise JOB("job_ended", id=one.id[:SHOWN], state=one.state)
@@ -143,7 +146,10 @@ def cancel(store: Store, beginning: str) -> Job:
 
 
 def requeue(store: Store, beginning: str) -> Job:
-    """Let a job that is done, failed or cancelled wait again, under its id and key."""
+    """Let a job that is done, failed or cancelled wait again, under its id and key.
+
+    beginning: of the job's id. Raises InputError: job_not_ended, or as `job` does.
+    """
     one = job(store, beginning)
     if one.state in (State.WAITING, State.RUNNING):
         raise JOB("job_not_ended", id=one.id[:SHOWN], state=one.state)

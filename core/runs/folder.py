@@ -95,7 +95,8 @@ class Run:
 def open_run(app: str, stage: str, run_dir: str | None, config_yaml: str, seed: int | None) -> Run:
     """Open `run_dir`, or a new folder below `runs/` named by the time in UTC.
 
-    The folder's name goes to the environment, where child processes of the same run find it.
+    The folder's name goes to the environment, where child processes of the same run find it. Raises ConfigError where
+    several processes were started without a `run_dir`: each would make a folder of its own.
     """
     inherited = os.environ.get(INHERITED) if process_rank() else None
     if run_dir or inherited:

@@ -28,6 +28,7 @@ def percentile_interval(values_BS: np.ndarray, confidence: float = CONFIDENCE) -
 
     A bound is an order statistic, number floor(p B) from zero: 25 and 975 of 1000, as evaluation scripts of
     challenges take it. NaN (a resample in which the statistic is undefined) is left out; NaN alone gives NaN.
+    Raises ValueError where confidence does not lie between 0 and 1.
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence is {confidence}, wanted between 0 and 1")

@@ -38,6 +38,7 @@ class TrainingProgress(Callback):
 
     @property
     def seconds(self) -> float:
+        """Seconds of training, those before the run was resumed included."""
         return self._before + time.monotonic() - self._started
 
     @property

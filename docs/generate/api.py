@@ -37,11 +37,11 @@ def form_table(form: type[BaseModel]) -> str:
 
 
 def _type(annotation: Any) -> str:
-    kinds = typing.get_args(annotation)
+    inner = typing.get_args(annotation)
     if typing.get_origin(annotation) is typing.Literal:
-        return ", ".join(map(code, kinds))
-    if kinds:
-        return ", ".join(_type(kind) for kind in kinds if kind is not type(None))
+        return ", ".join(map(code, inner))
+    if inner:
+        return ", ".join(_type(one) for one in inner if one is not type(None))
     return _WORDS[annotation]
 
 

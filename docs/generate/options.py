@@ -74,11 +74,13 @@ def settings_page(title: str, about: str, schema: type) -> str:
     return f"# {title}\n\n{about}\n\n" + table(("option", "value", "default", "meaning"), kept)
 
 
-def _row(path: str, field: dataclasses.Field[Any], kind: Any, readers: str) -> tuple[str, str, str, str, str]:
-    return (code(path), _value(field, kind), _default(field), readers, escaped(field.metadata["about"]))
+def _row(
+    path: str, field: dataclasses.Field[Any], annotation: Any, readers: str
+) -> tuple[str, str, str, str, str]:
+    return (code(path), _value(field, annotation), _default(field), readers, escaped(field.metadata["about"]))
 
 
-def _value(field: dataclasses.Field[Any], kind: Any) -> str:
+def _value(field: dataclasses.Field[Any], annotation: Any) -> str:
     metadata = field.metadata
     if metadata.get("choices"):
         return ", ".join(map(code, metadata["choices"]))
@@ -86,17 +88,17 @@ def _value(field: dataclasses.Field[Any], kind: Any) -> str:
         return "path" + (" that exists" if metadata.get("exists") else "")
     if metadata.get("free_text"):
         return "text"
-    name = _name(kind)
+    name = _name(annotation)
     allowed = describe_range(metadata)
     return f"{name}, {allowed}" if allowed else name
 
 
-def _name(kind: Any) -> str:
+def _name(annotation: Any) -> str:
     words = {bool: "true or false", int: "whole number", float: "number", str: "word"}
-    if typing.get_origin(kind) is list:
-        return f"list of {words.get(typing.get_args(kind)[0], 'words')}s"
-    kinds = [part for part in typing.get_args(kind) if part is not type(None)] or [kind]
-    return words[kinds[0]]
+    if typing.get_origin(annotation) is list:
+        return f"list of {words.get(typing.get_args(annotation)[0], 'words')}s"
+    inner = [part for part in typing.get_args(annotation) if part is not type(None)] or [annotation]
+    return words[inner[0]]
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
@@ -121,10 +123,10 @@ def _read_by(field: dataclasses.Field[Any], stages: Sequence[str], of: int) -> s
 
 def _types(schema: type, prefix: str = "") -> dict[str, Any]:
     types: dict[str, Any] = {}
-    for name, kind in typing.get_type_hints(schema).items():
+    for name, annotation in typing.get_type_hints(schema).items():
         path = f"{prefix}.{name}" if prefix else name
-        if dataclasses.is_dataclass(kind):
-            types |= _types(typing.cast(type, kind), path)
+        if dataclasses.is_dataclass(annotation):
+            types |= _types(typing.cast(type, annotation), path)
         else:
-            types[path] = kind
+            types[path] = annotation
     return types

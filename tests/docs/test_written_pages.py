@@ -30,7 +30,10 @@ COMMAND = re.compile(r"(?:triptych-|-m pipelines\.)(nodule|risk|imagegen) (.*sta
 
 def blocks(language: str) -> list[tuple[str, str]]:
     return [
-        (name, body) for name, text in PAGES.items() for kind, body in BLOCK.findall(text) if kind == language
+        (name, body)
+        for name, text in PAGES.items()
+        for named, body in BLOCK.findall(text)
+        if named == language
     ]
 
 
@@ -42,12 +45,14 @@ def commands() -> list[tuple[str, str]]:
         for _, body in blocks(language)
         for line in body.replace("\\\n", " ").splitlines()
     ]
-    found = {(match[1], re.sub(r"\s+#.*", "", match[2])) for line in lines if (match := COMMAND.search(line))}
+    composed = {
+        (match[1], re.sub(r"\s+#.*", "", match[2])) for line in lines if (match := COMMAND.search(line))
+    }
     for name, text in PAGES.items():
         app = next((app for folder, app in FOLDERS.items() if name.startswith(f"docs/{folder}/")), None)
         if app:
-            found |= {(app, words) for words in re.findall(r"`(stage=\w+ [^`…]+)`", text)}
-    return sorted(found)
+            composed |= {(app, words) for words in re.findall(r"`(stage=\w+ [^`…]+)`", text)}
+    return sorted(composed)
 
 
 def test_there_are_commands_of_every_app() -> None:
@@ -82,7 +87,7 @@ def test_paths_named_in_the_guides_exist() -> None:
 
 
 def test_python_examples_are_valid() -> None:
-    found = blocks("python")
-    assert len(found) >= 4
-    for name, body in found:
+    examples = blocks("python")
+    assert len(examples) >= 4
+    for name, body in examples:
         ast.parse(body, filename=name)
