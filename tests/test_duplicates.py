@@ -25,6 +25,10 @@ DUTIES = {
     "the folder of inputs that were set aside": (r"(/|FOLDER =) \"quarantine\"", {"core/runs/quarantine.py"}),
     "a user's value in a message": (r"ascii\([^)]*\)\[", {"core/text/quoting.py"}),
     "a share of a trainer's steps": (r"round\([^)]*max_steps", {"core/training/config.py"}),
+    "a figure as people read it, with its minus sign and its dash": (
+        r"\\N\{MINUS SIGN\}|\"\\N\{EN DASH\}\"|def (percent|interval|bounds)\(",
+        {"core/text/figures.py"},
+    ),
     "the columns of a progress bar": (r"\bBarColumn\b", {"core/terminal/progress.py"}),
 }
 # A branch on the wording of a sentence, or on how a code begins.

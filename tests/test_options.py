@@ -11,7 +11,7 @@ import pytest
 from apps.imagegen.config import ImagegenConfig
 from apps.nodule.config import NoduleConfig
 from apps.risk.config import RiskConfig
-from core.settings.schema import stages_by_field
+from core.settings.schema import stages_by_field, walk
 from tests.test_house import GRAPH, MODULES
 
 SCHEMAS = {"imagegen": ImagegenConfig, "nodule": NoduleConfig, "risk": RiskConfig}
@@ -59,3 +59,11 @@ def test_an_option_that_is_declared_for_a_stage_is_read_by_it(app: str, stage: s
     assert len(declared) >= 4
     names = {name: name.rpartition(".")[2] for name in declared}
     assert [name for name, last in names.items() if not re.search(rf"[.\"']{last}\b", text)] == []
+
+
+@pytest.mark.parametrize(("app", "stage"), [("imagegen", "generate"), ("nodule", "infer"), ("risk", "score")])
+def test_weights_name_what_was_trained_in_every_app(app: str, stage: str) -> None:
+    (field,) = (field for path, field in walk(SCHEMAS[app]) if path == "weights")
+    assert field.metadata["path"]
+    assert field.default is None
+    assert stage in stages_by_field(SCHEMAS[app])["weights"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,8 +75,6 @@ def _typed_names(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("app", APPS)
 def test_an_app_names_the_same_for_types_and_at_run_time(app: str) -> None:
     path = ROOT / "apps" / app / "__init__.py"
-    if not path.read_bytes():
-        return  # it has no public names
     module = importlib.import_module(f"apps.{app}")
     typed = _typed_names(path)
     assert len(typed) > 2
@@ -84,6 +83,30 @@ def test_an_app_names_the_same_for_types_and_at_run_time(app: str) -> None:
         assert getattr(module, name) is getattr(importlib.import_module(home), name)
     modules = {item.stem for item in path.parent.iterdir() if item.suffix in ("", ".py")}
     assert modules & set(typed) == set(), "a module of this name would hide the public object"
+    (listed,) = _listed_names(path)
+    assert listed == typed, "each name is listed once for types and once for run time, with the same module"
+
+
+def _listed_names(path: Path) -> list[dict[str, str]]:
+    """Return the tables name → module that a package gives to `lazy_names`, as they are written."""
+    return [
+        ast.literal_eval(call.args[1])
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "lazy_names"
+    ]
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_an_app_has_a_short_list_of_documented_names_with_types(app: str) -> None:
+    module = importlib.import_module(f"apps.{app}")
+    assert 3 <= len(module.__all__) <= 15
+    assert (ROOT / "apps" / app / "py.typed").exists()
+    assert inspect.getdoc(module)
+    for name in module.__all__:
+        public = getattr(module, name)
+        assert public.__doc__, f"{name} has a docstring of its own"
+        if inspect.isfunction(public):
+            assert ">>> " in public.__doc__, f"{name} has an example; the app's test_api.py runs it"
 
 
 @pytest.mark.parametrize("app", APPS)

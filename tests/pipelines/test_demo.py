@@ -11,6 +11,7 @@ from pipelines.demo import main
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(600)  # three apps, one after the other, while other tests run
 def test_the_demo_ends_with_the_path_of_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "a demo, with commas"
     assert main([f"output={output}", f"run_dir={tmp_path / 'run'}"]) == 0
@@ -28,9 +29,8 @@ def test_the_demo_ends_with_the_path_of_its_page(tmp_path: Path, capsys: pytest.
     assert len(re.findall(r">B\d{6}<", risk)) == 10  # the borrowers most likely to default
     assert risk.count("<svg") == 3 + 1  # a fan of each market, and a walk
     assert pictures.count("<svg") == 1 + 1  # the contact sheet, and where words were looked at
-    assert (
-        len(list((output / "imagegen" / "pictures").glob("*_seed-*.png"))) == 12 * 2
-    )  # each with its attention
+    # each picture with its attention
+    assert len(list((output / "imagegen" / "pictures").glob("*_seed-*.png"))) == 12 * 2
     assert "found; " in html
 
 

@@ -30,6 +30,7 @@ from core.reports.page import (
     Tile,
 )
 from core.reports.picture import Spot, drawn_over
+from core.text.figures import number
 
 DISCLAIMER = (
     "Triptych is research software and not a medical device. It may miss nodules and may mark findings that are not "
@@ -162,11 +163,11 @@ def _row(finding: ReportedFinding) -> list[str | Bar | Link]:
 
 
 def _position(centre_mm: tuple[float, float, float]) -> str:
-    return ", ".join(f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in centre_mm)
+    return ", ".join(number(value, 1) for value in centre_mm)
 
 
 def _one_by_one(volume: Volume, findings: Sequence[ReportedFinding]) -> PageSection:
-    window = f"{WINDOW_CENTRE_HU:.0f} / {WINDOW_WIDTH_HU:.0f} HU".replace("-", "\N{MINUS SIGN}")
+    window = f"{number(WINDOW_CENTRE_HU, 0)} / {number(WINDOW_WIDTH_HU, 0)} HU"
     text = Text(
         f"Three planes through each centre, 50 mm wide, lung window {window}. Outlined: what was measured."
     )
