@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-import json
+import time
 from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from apps.imagegen import generate
-from apps.imagegen.config import ImagegenConfig, ModelConfig
+from apps.imagegen.models.pipeline_folder import load_pipeline
+from apps.imagegen.pictures import draw
+from apps.imagegen.report.picture_files import PictureFiles
 from core.reports.page import Facts, Figure, Links, PageSection, Text
 from core.reports.picture import drawn_over
-from core.runs.files import write_text
 from core.runs.folder import Run
 
 PROMPTS = (
@@ -36,32 +36,31 @@ STEPS = 25
 
 
 def section(folder: Path, run: Run, model: Path | None = None) -> PageSection:
-    """Run the app below `folder` and return its section of the demo's page, whose links start at `folder`'s parent.
+    """Draw below `folder` and return the app's section of the demo's page, whose links start at `folder`'s parent.
 
-    model: folder of a pipeline; None: the embedded one.
+    model: folder of a pipeline; None: the embedded one. Raises as `load_pipeline`, `draw` and `PictureFiles` do.
     """
-    prompts, pictures = folder / "prompts.txt", folder / "pictures"
-    write_text(prompts, "\n".join(PROMPTS) + "\n")
-    generate.run(
-        ImagegenConfig(
-            "generate",
-            prompts=str(prompts),
-            output=str(pictures),
-            probes="attention",
-            steps=STEPS,
-            seed=1,
-            weights=None if model is None else str(model),
-            model=ModelConfig(device="cpu"),
-        ),
-        run,
+    began = time.monotonic()
+    pipeline = load_pipeline(model, "cpu")
+    ready = time.monotonic()
+    drawn = draw(PROMPTS, pipeline=pipeline, steps=STEPS, seed=1, attention=True)
+    seconds = time.monotonic() - ready
+    files = PictureFiles(folder / "pictures", len(drawn))
+    path_by_prompt = {one.recipe.prompt: files.add(number, one) for number, one in enumerate(drawn, start=1)}
+    files.finish()
+    run.write_metrics(
+        {
+            "pictures": len(drawn),
+            "model": pipeline.digest,
+            "seconds_model": round(ready - began, 3),
+            "seconds_drawing": round(seconds, 3),
+            "seconds_picture": round(seconds / len(drawn), 4),
+        }
     )
-    measured = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
-    folder_name = f"{folder.name}/{pictures.name}"
-    files = {
-        one["recipe"]["prompt"]: one["file"]
-        for one in json.loads((pictures / "pictures.json").read_text("utf-8"))
-    }
-    attention = pictures / f"{Path(files[ATTENDED]).stem}_attention.png"
+    run.log.event("generated", items=len(drawn), quarantined=0, seconds=round(seconds, 3))
+    folder_name = f"{folder.name}/{files.folder.name}"
+    attended = path_by_prompt[ATTENDED]
+    attention = attended.with_stem(f"{attended.stem}_attention")
     return PageSection(
         "Pictures from words",
         [
@@ -70,13 +69,13 @@ def section(folder: Path, run: Run, model: Path | None = None) -> PageSection:
                 "one seed for all, none chosen. Several share each step of the network, and none sees the others: "
                 "every picture is byte for byte what it would be alone."
             ),
-            Figure(_inline(pictures / "sheet.png", f"{len(PROMPTS)} pictures with their prompts")),
+            Figure(_inline(files.folder / "sheet.png", f"{len(PROMPTS)} pictures with their prompts")),
             Facts(
                 [
-                    ("Pictures", f"{measured['pictures']} of {STEPS} steps"),
-                    ("Drawing", f"{measured['seconds_drawing']:.1f} s"),
-                    ("One picture", f"{measured['seconds_picture']:.2f} s"),
-                    ("Loading", f"{measured['seconds_model']:.1f} s"),
+                    ("Pictures", f"{len(drawn)} of {STEPS} steps"),
+                    ("Drawing", f"{seconds:.1f} s"),
+                    ("One picture", f"{seconds / len(drawn):.2f} s"),
+                    ("Loading", f"{ready - began:.1f} s"),
                 ]
             ),
             Figure(
@@ -88,7 +87,7 @@ def section(folder: Path, run: Run, model: Path | None = None) -> PageSection:
                     ("Contact sheet (PNG)", f"{folder_name}/sheet.png"),
                     (
                         "A picture with its recipe inside: replay= makes it again",
-                        f"{folder_name}/{files[PROMPTS[0]]}",
+                        f"{folder_name}/{path_by_prompt[PROMPTS[0]].name}",
                     ),
                     ("All recipes (JSON)", f"{folder_name}/pictures.json"),
                 ]

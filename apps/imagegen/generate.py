@@ -16,35 +16,55 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from apps.imagegen.config import ImagegenConfig, size_of
-from apps.imagegen.data.new_files import mark_needed, write_new, write_together
-from apps.imagegen.data.prompts import Prompt, read_prompts, stem_of
+from apps.imagegen.data.prompts import Prompt, read_prompts
 from apps.imagegen.data.recipe import Recipe, seeds
 from apps.imagegen.errors import RecipeError
 from apps.imagegen.models.given import read_file
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
-from apps.imagegen.pictures import Inputs, Picture, Replayed, pictures_of, prepare, replay, strength_of
+from apps.imagegen.pictures import ROWS, Inputs, Picture, Replayed, pictures_of, prepare, replay, strength_of
 from apps.imagegen.reasons import INPUT, OUTPUT, REPLAY
+from apps.imagegen.report.picture_files import PictureFiles, mark_without_pictures, write_picture
 from apps.imagegen.report.recipe_files import pixels_of, recipe_of
-from apps.imagegen.report.sheet import sheet_png
 from core.errors import ExitCode, InputError, OutputError, TriptychError
-from core.runs.files import json_text, make_folder
+from core.runs.files import make_folder
 from core.runs.folder import Run
 from core.runs.quarantine import FOLDER, Quarantine
 from core.terminal.notes import print_note
 from core.terminal.progress import progress
 
-_ON_SHEET = 64  # pictures
-_COLUMNS = 8
 _NAMED = 3  # files that a notice names
 _LINE = re.compile(r"line-\d{4,}")
-_NO_PICTURES: dict[str, bytes | None] = {"sheet.png": None, "pictures.json": None}
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """Prompts that are checked and ready to be drawn.
+
+    inputs: what all pictures share. recipes: whole ones, by the number of their picture from 1 on; refused prompts have
+    numbers too. refused: prompts that cannot be drawn, and why. notes: sentences on what of the request is not
+    followed. rows: of the engine's batches.
+    """
+
+    inputs: Inputs
+    recipes: Mapping[int, Recipe]
+    refused: Mapping[Prompt, RecipeError]
+    notes: tuple[str, ...]
+    rows: int = ROWS
+
+    def pictures(self) -> Iterator[tuple[int, Picture | TriptychError]]:
+        """Draw, and yield each number with its picture, or with the error that kept it from being drawn, in order.
+
+        One picture is held at a time beside those that the engine draws, however many there are.
+        """
+        drawn = pictures_of(self.inputs, self.recipes.values(), self.rows)
+        yield from zip(self.recipes, drawn, strict=True)
 
 
 def run(cfg: ImagegenConfig, run: Run) -> int:
@@ -56,11 +76,52 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     began = time.monotonic()
     if cfg.replay is not None:
         return _replay(cfg, run, Path(cfg.replay), began)
+    generation = generate(cfg)
+    for note in generation.notes:
+        print_note(note)
+    output, refused = Path(str(cfg.output)), generation.refused
+    if not generation.recipes:
+        first, fault = next(iter(refused.items()))
+        if cfg.prompts is None:
+            raise fault
+        _set_aside(cfg, make_folder(output), refused, mark_without_pictures(output))
+        raise INPUT("prompts_refused", count=len(refused), line=first.line, first=fault.sentence)
+    ready = time.monotonic()
+    _write(cfg, generation, output)
+    seconds = time.monotonic() - ready
+    pictures = len(generation.recipes)
+    code = ExitCode.QUARANTINED if refused else ExitCode.DONE
+    run.write_metrics(
+        {
+            "pictures": pictures,
+            "refused": len(refused),
+            "model": generation.inputs.pipeline.digest,
+            "seconds_model": round(ready - began, 3),
+            "seconds_drawing": round(seconds, 3),
+            "seconds_picture": round(seconds / pictures, 4),
+            "exit_code": int(code),
+        }
+    )
+    run.log.event("generated", items=pictures, quarantined=len(refused), seconds=round(seconds, 3))
+    return code
+
+
+def generate(cfg: ImagegenConfig, pipeline: Pipeline | None = None) -> Generation:
+    """Read and check what stage=generate is asked to draw; the result draws it.
+
+    pipeline: None loads that of cfg.weights. A prompt that cannot be drawn is refused and stops no other; raises
+    InputError for a file that cannot be read, RecipeError, PictureError and AdapterError for what no prompt can be
+    drawn with. For pictures in memory, without a config: `apps.imagegen.draw`.
+
+    >>> from apps.imagegen.config import ImagegenConfig
+    >>> generation = generate(ImagegenConfig("generate", prompt="red apple", n=2, steps=2, seed=7))
+    >>> [(number, picture.recipe.seed) for number, picture in generation.pictures()]
+    [(1, 7), (2, 8)]
+    """
     prompts = read_prompts(Path(cfg.prompts)) if cfg.prompts is not None else [Prompt(str(cfg.prompt))]
     image, mask = _file(cfg.image, "image"), _file(cfg.mask, "mask")
-    pipeline = _pipeline(cfg)
     inputs = prepare(
-        pipeline,
+        pipeline or _pipeline(cfg),
         _recipe(cfg),
         image,
         mask,
@@ -68,38 +129,23 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
         fit=cfg.fit,
         attention=cfg.probes == "attention",
     )
-    if inputs.files.note:
-        print_note(inputs.files.note)
-    recipes, refused = _recipes(cfg, inputs, prompts)
-    if not recipes:
-        first, fault = next(iter(refused.items()))
-        if cfg.prompts is None:
-            raise fault
-        _set_aside(cfg, make_folder(Path(str(cfg.output))), refused, _NO_PICTURES)
-        raise INPUT("prompts_refused", count=len(prompts), line=first.line, first=fault.sentence)
-    ready = time.monotonic()
-    _draw(cfg, inputs, recipes, refused)
-    seconds = time.monotonic() - ready
-    code = ExitCode.QUARANTINED if refused else ExitCode.DONE
-    run.write_metrics(
-        {
-            "pictures": len(recipes),
-            "refused": len(refused),
-            "model": pipeline.digest,
-            "seconds_model": round(ready - began, 3),
-            "seconds_drawing": round(seconds, 3),
-            "seconds_picture": round(seconds / len(recipes), 4),
-            "exit_code": int(code),
-        }
-    )
-    run.log.event("generated", items=len(recipes), quarantined=len(refused), seconds=round(seconds, 3))
-    return code
-
-
-def file_name(number: int, count: int, recipe: Recipe) -> str:
-    """Return the name of a picture's file, without ending: names of one run sort in its order and can be read."""
-    digits = max(3, len(str(count)))
-    return f"{number:0{digits}d}_{stem_of(recipe.prompt)}_seed-{recipe.seed}"
+    recipes: dict[int, Recipe] = {}
+    refused: dict[Prompt, RecipeError] = {}
+    cut: dict[int, str] = {}
+    for index, prompt in enumerate(prompts):
+        try:
+            whole = inputs.complete(prompt.text)
+        except RecipeError as fault:
+            if fault.param != "prompt":
+                raise
+            refused[prompt] = fault
+            continue
+        recipes.update(enumerate(seeds(whole, cfg.n), index * cfg.n + 1))
+        if sentences := inputs.pipeline.notes(whole):
+            cut[prompt.line] = "; ".join(sentences)
+    notes = [inputs.files.note] if inputs.files.note else []
+    notes += _notes(cut, lines=cfg.prompts is not None)
+    return Generation(inputs, recipes, refused, tuple(notes), cfg.serve.rows)
 
 
 def _pipeline(cfg: ImagegenConfig) -> Pipeline:
@@ -131,61 +177,32 @@ def _recipe(cfg: ImagegenConfig) -> Recipe:
     )
 
 
-def _recipes(
-    cfg: ImagegenConfig, inputs: Inputs, prompts: Sequence[Prompt]
-) -> tuple[dict[int, Recipe], dict[Prompt, RecipeError]]:
-    """Return whole recipes by their number, which counts what is refused too, and the prompts that are refused."""
-    recipes: dict[int, Recipe] = {}
-    refused: dict[Prompt, RecipeError] = {}
-    cut: dict[int, str] = {}
-    for index, prompt in enumerate(prompts):
-        try:
-            whole = inputs.complete(prompt.text)
-        except RecipeError as fault:
-            if fault.param != "prompt":
-                raise
-            refused[prompt] = fault
-            continue
-        recipes.update(enumerate(seeds(whole, cfg.n), index * cfg.n + 1))
-        if sentences := inputs.pipeline.notes(whole):
-            cut[prompt.line] = "; ".join(sentences)
-    for line, sentence in list(cut.items())[:_NAMED]:
-        print_note(f"line {line}: {sentence}" if cfg.prompts is not None else sentence)
+def _notes(cut: Mapping[int, str], *, lines: bool) -> list[str]:
+    """Return what is said of prompts that are read in part, by line. lines: whether sentences name the line."""
+    notes = [
+        f"line {line}: {sentence}" if lines else sentence for line, sentence in list(cut.items())[:_NAMED]
+    ]
     if len(cut) > _NAMED:
-        print_note(f"so it is with {len(cut) - _NAMED} more prompts")
-    return recipes, refused
+        notes.append(f"so it is with {len(cut) - _NAMED} more prompts")
+    return notes
 
 
-def _draw(
-    cfg: ImagegenConfig, inputs: Inputs, recipes: dict[int, Recipe], refused: Mapping[Prompt, RecipeError]
-) -> None:
+def _write(cfg: ImagegenConfig, generation: Generation, output: Path) -> None:
     """Draw and write all pictures; the first fault is raised at the end, after the others."""
-    folder = make_folder(Path(str(cfg.output)))
-    shown: list[tuple[np.ndarray, str]] = []
-    written: list[dict[str, Any]] = []
-    faults, renamed = [], []
-    numbered = zip(recipes, pictures_of(inputs, recipes.values(), cfg.serve.rows), strict=True)
-    for number, picture in progress(numbered, "drawing", len(recipes)):
+    files, faults = PictureFiles(output, max(generation.recipes)), []
+    for number, picture in progress(generation.pictures(), "drawing", len(generation.recipes)):
         if isinstance(picture, TriptychError):
             faults.append(picture)
             continue
-        name = file_name(number, max(recipes), picture.recipe)
         try:
-            path = _write(folder / f"{name}.png", picture.png, picture)
+            files.add(number, picture)
         except OutputError:
             raise
         except TriptychError as fault:
             faults.append(fault)
-            continue
-        if path.stem != name:
-            renamed.append(path.name)
-        written.append({"file": path.name, "recipe": picture.recipe.as_json()})
-        if len(shown) < _ON_SHEET:
-            shown.append((picture.rgb_HWC, f"{picture.recipe.prompt}\nseed {picture.recipe.seed}"))
-    summary = _summary(cfg, shown, written)
-    renamed += [path.name for path in write_together(folder, summary) if path.name not in summary]
-    _set_aside(cfg, folder, refused, summary)
-    if renamed:
+    summary = files.finish(cfg.n)
+    _set_aside(cfg, output, generation.refused, summary.mark)
+    if renamed := summary.renamed:
         print_note(
             f"{len(renamed)} files carry a digest in their names, since output= holds other results under the plain "
             f"names: {', '.join(renamed[:_NAMED])}{', …' if len(renamed) > _NAMED else ''}"
@@ -194,35 +211,16 @@ def _draw(
         raise faults[0]
 
 
-def _write(path: Path, data: bytes, picture: Picture) -> Path:
-    """Write a picture's file, and its attention where that was asked for; return the picture's path."""
-    mark = picture.recipe.mark
-    written = write_new(path, data, mark)
-    if picture.attention_png is not None:
-        write_new(written.with_name(f"{written.stem}_attention.png"), picture.attention_png, mark)
-    return written
-
-
-def _summary(
-    cfg: ImagegenConfig, shown: Sequence[tuple[np.ndarray, str]], written: Sequence[dict[str, Any]]
-) -> dict[str, bytes | None]:
-    """Return what is written beside the pictures, by name."""
-    sheet = None
-    if shown:
-        columns = cfg.n if 1 < cfg.n <= _COLUMNS and cfg.n < len(shown) else None
-        rgbs, captions = zip(*shown, strict=True)
-        sheet = sheet_png(rgbs, captions, columns)
-    return {"sheet.png": sheet, "pictures.json": json_text(list(written)).encode("utf-8", "backslashreplace")}
-
-
 def _set_aside(
     cfg: ImagegenConfig,
     folder: Path,
     refused: Mapping[Prompt, RecipeError],
-    summary: Mapping[str, bytes | None],
+    mark: str,
 ) -> None:
-    """Write why prompts of a file were refused, and remove what an earlier run of it wrote of others."""
-    mark = mark_needed(folder, summary)
+    """Write why prompts of a file were refused, and remove what an earlier run of it wrote of others.
+
+    mark: digest in the names of sheet and list, which the folder's name carries too.
+    """
     quarantine = Quarantine(folder / (f"{FOLDER}_{mark}" if mark else FOLDER))
     names = {prompt: f"line-{prompt.line:04d}" for prompt in refused}
     for prompt, fault in refused.items():
@@ -251,7 +249,7 @@ def _replay(cfg: ImagegenConfig, run: Run, path: Path, began: float) -> int:
     )
     if again.note:
         print_note(again.note)
-    target = _write(target, again.file, again.picture)
+    target = write_picture(target, again.file, again.picture)
     if target.name != path.name:
         print_note(f"output= holds another {path.name}: what was drawn is {target.name}")
     run.write_metrics(

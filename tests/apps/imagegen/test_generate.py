@@ -20,9 +20,12 @@ from PIL.PngImagePlugin import PngInfo
 import apps.imagegen.generate as module
 from apps.imagegen.config import ImagegenConfig, ModelConfig
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.generate import file_name, run
+from apps.imagegen.errors import RecipeError
+from apps.imagegen.generate import generate, run
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.pipeline_folder import load_pipeline
+from apps.imagegen.pictures import Picture
+from apps.imagegen.report import picture_files
 from apps.imagegen.report.recipe_png import png_bytes, recipe_of
 from core.errors import InputError, InternalFault
 from core.runs.folder import Run
@@ -251,7 +254,7 @@ def test_one_picture_that_fails_stops_no_other(
 def test_ctrl_c_keeps_what_is_done_and_ends_the_engine(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = module.write_new
+    write = picture_files.write_new
 
     def interrupted(path: Path, data: bytes, mark: str) -> None:
         write(path, data, mark)
@@ -259,7 +262,7 @@ def test_ctrl_c_keeps_what_is_done_and_ends_the_engine(
 
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     before = set(threading.enumerate())
-    monkeypatch.setattr(module, "write_new", interrupted)
+    monkeypatch.setattr(picture_files, "write_new", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
             _generate(model, tmp_path, prompt="red apple", n=50, steps=50)
@@ -348,10 +351,18 @@ def test_replay_tells_what_it_cannot_make_again(model: Path, tmp_path: Path) -> 
     assert (tmp_path / "out" / changed.name).read_bytes() == b"mine"
 
 
-def test_names_sort_in_the_order_of_the_pictures() -> None:
-    names = [
-        file_name(number, 12000, Recipe("Zebra" if number % 2 else "ant"))
-        for number in (1, 9, 10, 999, 12000)
-    ]
-    assert names == sorted(names)
-    assert file_name(1, 5, Recipe("../x", seed=3)) == "001_x_seed-3"
+def test_what_will_be_drawn_is_known_before_it_is_drawn(model: Path, tmp_path: Path) -> None:
+    prompts = _file(tmp_path, "p.txt", f"red apple\n\x07\n{'cat ' * 300}\n")
+    cfg = ImagegenConfig("generate", prompts=prompts, n=2, steps=1, seed=7)
+    generation = generate(cfg, _load(model, "cpu"))
+    assert {number: (one.prompt[:9], one.seed) for number, one in generation.recipes.items()} == {
+        1: ("red apple", 7), 2: ("red apple", 8), 5: ("cat cat c", 7), 6: ("cat cat c", 8),
+    }  # fmt: skip
+    ((prompt, fault),) = generation.refused.items()
+    assert isinstance(fault, RecipeError)
+    assert (prompt.line, fault.code, fault.param) == (2, "prompt_unreadable", "prompt")
+    (note,) = generation.notes
+    assert note.startswith("line 3: the first ")
+    drawn = dict(generation.pictures())
+    assert list(drawn) == list(generation.recipes)
+    assert all(isinstance(one, Picture) and one.recipe.seed == 7 + (n - 1) % 2 for n, one in drawn.items())
