@@ -101,12 +101,17 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     judges = load_judges(Path(cfg.data.cache), cfg.model.edge, run.log)
     first = Recipe("", steps=cfg.steps, guidance=cfg.guidance, scheduler=cfg.scheduler, seed=cfg.seed)
     result = evaluate(pipeline, judges, first, cfg.evaluate.pictures, cfg.serve.rows)
-    write_json(output / "metrics.json", result.metrics)
-    write_bytes(output / "sheet.png", sheet_png(list(result.shown.drawn_NHWC), result.shown.prompts))
-    write_text(output / "report.html", evaluation_page(result.metrics, result.shown).render())
+    write(result, output)
     run.write_metrics(result.metrics)
     run.log.event("evaluated", items=int(result.metrics["drawn_by"]["pictures"]))
     return ExitCode.DONE
+
+
+def write(result: Evaluation, output: Path) -> None:
+    """Write metrics.json, sheet.png and report.html. Raises OutputError output_unwritable and output_full."""
+    write_json(output / "metrics.json", result.metrics)
+    write_bytes(output / "sheet.png", sheet_png(list(result.shown.drawn_NHWC), result.shown.prompts))
+    write_text(output / "report.html", evaluation_page(result.metrics, result.shown).render())
 
 
 def load_judges(cache: Path, edge: int, log: RunLog) -> Judges:

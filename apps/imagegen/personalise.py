@@ -52,7 +52,7 @@ from apps.imagegen.reasons import OWN_PICTURES
 from apps.imagegen.report.sheet import sheet_png
 from core.errors import ExitCode, output_error
 from core.runs.arrays import read_arrays, write_arrays
-from core.runs.files import make_folder
+from core.runs.files import make_folder, write_bytes
 from core.runs.folder import Run
 from core.runs.quarantine import Quarantine
 from core.runs.training import Checkpoints, Source, Training
@@ -68,19 +68,20 @@ _OWN_ON_SHEET, _ON_SHEET = 4, 8
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedAdapter:
+class Personalised:
     """An adapter and what it was made of.
 
-    data: its safetensors file. prompts: of the contact sheet; before_K: what the model drew of them with the word, (H,
-    W, 3) uint8 each. refused: pictures that could not be used. prior: pictures that the model drew of the captions.
+    data: its safetensors file. sheet: the contact sheet, a PNG. token: the word that calls for it. digest: SHA-256 of
+    data. pictures: what it was trained on. refused: pictures that could not be used. prior: how many pictures the model
+    drew of the captions. seconds_prior: before the training, seconds_learning: of the training.
     """
 
     data: bytes
+    sheet: bytes
     token: str
-    prompts: list[str]
-    before_K: list[np.ndarray]
-    pictures: list[OwnPicture]
-    refused: list[Refused]
+    digest: str
+    pictures: tuple[OwnPicture, ...]
+    refused: tuple[Refused, ...]
     prior: int
     fitted: Fitted
     seconds_prior: float
@@ -90,36 +91,29 @@ class TrainedAdapter:
 def run(cfg: ImagegenConfig, run: Run) -> int:
     """Train an adapter into `cfg.output`; return 4 where a picture was set aside, else 0.
 
-    A run that was cut off is resumed by the same command with the same run_dir. Raises as `train_adapter` and
-    `load_pipeline` do.
+    A run that was cut off is resumed by the same command with the same run_dir. Raises as `personalise` does, and
+    OutputError where the output cannot be written.
     """
     began = time.monotonic()
-    output, token = Path(str(cfg.output)), check_token(str(cfg.token))
-    training = Training(run, cfg, DECIDING)
+    output = Path(str(cfg.output))
+    check_token(str(cfg.token))
     _check_writable(output)
-    pipeline = load_pipeline(Path(cfg.weights) if cfg.weights else None, cfg.model.device)
-    for caution in pipeline.cautions:
-        print_note(caution)
-    trained = train_adapter(cfg, run, training, pipeline, token)
-    mark, plain = mark_of(trained.data), stem_of(token)
-    written = write_new(output / f"{plain}{SUFFIX}", trained.data, mark)
-    adapters = AdapterCache(output, pipeline)
-    write_new(output / f"{written.stem}.png", _sheet(cfg, pipeline, adapters, trained, written.stem), mark)
-    if written.stem != plain:
-        print_note(f"output= holds another {plain}{SUFFIX}: what was trained is {written.name}")
-    _set_aside(written, plain, trained.refused, trained.pictures)
-    code = ExitCode.QUARANTINED if trained.refused else ExitCode.DONE
+    result = personalise(cfg, run)
+    path = write(result, output)
+    if path.stem != stem_of(result.token):
+        print_note(f"output= holds another {stem_of(result.token)}{SUFFIX}: what was trained is {path.name}")
+    code = ExitCode.QUARANTINED if result.refused else ExitCode.DONE
     run.write_metrics(
         {
-            "pictures": len(trained.pictures),
-            "refused": len(trained.refused),
-            "prior_pictures": trained.prior,
-            "steps": trained.fitted.steps,
-            "loss": trained.fitted.loss,
-            "adapter": adapters.digest(written.stem),
-            "adapter_mb": round(len(trained.data) / 1e6, 3),
-            "seconds_prior": round(trained.seconds_prior, 3),
-            "seconds_learning": round(trained.seconds_learning, 3),
+            "pictures": len(result.pictures),
+            "refused": len(result.refused),
+            "prior_pictures": result.prior,
+            "steps": result.fitted.steps,
+            "loss": result.fitted.loss,
+            "adapter": result.digest,
+            "adapter_mb": round(len(result.data) / 1e6, 3),
+            "seconds_prior": round(result.seconds_prior, 3),
+            "seconds_learning": round(result.seconds_learning, 3),
             "seconds": round(time.monotonic() - began, 3),
             "exit_code": int(code),
         }
@@ -127,14 +121,17 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     return code
 
 
-def train_adapter(
-    cfg: ImagegenConfig, run: Run, training: Training, pipeline: Pipeline, token: str
-) -> TrainedAdapter:
-    """Train an adapter on the pictures of cfg.images, and return it; the pipeline is as before then.
+def personalise(cfg: ImagegenConfig, run: Run, pipeline: Pipeline | None = None) -> Personalised:
+    """Train an adapter on the pictures of cfg.images, and draw its contact sheet; the pipeline is as before then.
 
-    The run folder keeps the prior pictures and checkpoints. Raises InputError as `read_own_pictures` does, and
-    token_too_long; ConfigError where it holds a training with other settings, pictures or another model.
+    pipeline: None loads that of cfg.weights. The run folder keeps the prior pictures and checkpoints, and a training
+    that was cut off goes on from them. Raises InputError as `load_pipeline` and `read_own_pictures` do,
+    token_unreadable and token_too_long; ConfigError where the run folder holds a training with other settings,
+    pictures or another model.
     """
+    token = check_token(str(cfg.token))
+    training = Training(run, cfg, DECIDING)
+    pipeline = pipeline or _pipeline(cfg)
     began = time.monotonic()
     pictures, refused = read_own_pictures(Path(str(cfg.images)), pipeline.own_size)
     _check_length(pipeline, token)
@@ -160,39 +157,70 @@ def train_adapter(
         "pictures": str(len(pictures)),
     }
     data, fitted = _train(cfg, run, pipeline, samples, header, checkpoints / "adapter")
-    return TrainedAdapter(
+    learned = time.monotonic()
+    return Personalised(
         data,
+        _sheet(cfg, pipeline, data, token, prompts, before),
         token,
-        prompts,
-        before,
-        pictures,
-        refused,
+        hashlib.sha256(data).hexdigest(),
+        tuple(pictures),
+        tuple(refused),
         prior=len(prior["text"]),
         fitted=fitted,
         seconds_prior=drawn - began,
-        seconds_learning=time.monotonic() - drawn,
+        seconds_learning=learned - drawn,
     )
 
 
+def write(result: Personalised, output: Path) -> Path:
+    """Write an adapter, its contact sheet and what was set aside; return the adapter's path. No other is replaced.
+
+    Raises InputError output_taken, and OutputError output_unwritable and output_full.
+    """
+    mark, plain = mark_of(result.data), stem_of(result.token)
+    path = write_new(output / f"{plain}{SUFFIX}", result.data, mark)
+    write_new(output / f"{path.stem}.png", result.sheet, mark)
+    _set_aside(path, plain, result.refused, result.pictures)
+    return path
+
+
+def _pipeline(cfg: ImagegenConfig) -> Pipeline:
+    pipeline = load_pipeline(Path(cfg.weights) if cfg.weights else None, cfg.model.device)
+    for caution in pipeline.cautions:
+        print_note(caution)
+    return pipeline
+
+
 def _sheet(
-    cfg: ImagegenConfig, pipeline: Pipeline, adapters: AdapterCache, trained: TrainedAdapter, name: str
+    cfg: ImagegenConfig,
+    pipeline: Pipeline,
+    data: bytes,
+    token: str,
+    prompts: Sequence[str],
+    before: Sequence[np.ndarray],
 ) -> bytes:
-    """Draw the sheet's prompts with the adapter of that name, and return the contact sheet, a PNG."""
-    worded = [f"{one}, {trained.token}" for one in trained.prompts]
+    """Draw the prompts with the adapter of a file's bytes, and return the contact sheet, a PNG.
+
+    before: what the model drew of them with the word, (H, W, 3) uint8 each.
+    """
+    name = stem_of(token)
+    worded = [f"{one}, {token}" for one in prompts]
     recipes = [
         replace(_recipe(cfg, text, n), adapter=name)
-        for texts in (worded, trained.prompts)
+        for texts in (worded, prompts)
         for n, text in enumerate(texts)
     ]
-    with Engine(pipeline, adapters=adapters) as engine:
-        after = _draw(engine, recipes, "after")
+    with tempfile.TemporaryDirectory() as folder:
+        write_bytes(Path(folder) / f"{name}{SUFFIX}", data)
+        with Engine(pipeline, adapters=AdapterCache(Path(folder), pipeline)) as engine:
+            after = _draw(engine, recipes, "after")
     notes = ["before", "after", "after, without the word"]
     captions = [
         f"{text}\n{note}"
-        for note, texts in zip(notes, (worded, worded, trained.prompts), strict=True)
+        for note, texts in zip(notes, (worded, worded, prompts), strict=True)
         for text in texts
     ]
-    return sheet_png([*trained.before_K, *after], captions, len(trained.prompts), title=trained.token)
+    return sheet_png([*before, *after], captions, len(prompts), title=token)
 
 
 def _check_writable(output: Path) -> None:

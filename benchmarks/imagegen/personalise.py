@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from apps.imagegen import personalise
 from apps.imagegen.config import ImagegenConfig, PersonaliseConfig
 from apps.imagegen.data.packages import OTHER_STYLE, archive_of, files_of
 from apps.imagegen.data.pictures import TRAIN, PictureSet, load_pictures
@@ -32,7 +31,8 @@ from apps.imagegen.models.adapters import AdapterCache
 from apps.imagegen.models.drawing import ImageSpec, draw_all
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.inception import NETWORK, load_inception
-from apps.imagegen.models.pipeline_folder import load_pipeline
+from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
+from apps.imagegen.personalise import Personalised, personalise, write
 from apps.imagegen.report.sheet import sheet_png
 from benchmarks.command_line import whole
 from core.errors import InputError
@@ -86,8 +86,11 @@ def run(
         for name, index in zip(names[:N], index_N, strict=False):
             Image.fromarray(other_NHWC[index]).save(images / f"{stem_of(name)}.png")
         kept = Path(output) if output else Path(folder) / "output"
-        seconds = learn(images, kept, Path(folder) / "run", model, trainer, whole("rank", rank))
-        adapters, adapter = AdapterCache(kept, pipeline), stem_of(TOKEN)
+        began = time.monotonic()
+        learned_adapter = learn(images, Path(folder) / "run", pipeline, trainer, whole("rank", rank))
+        seconds = time.monotonic() - began
+        adapter = write(learned_adapter, kept).stem
+        adapters = AdapterCache(kept, pipeline)
         with Engine(pipeline, adapters=adapters) as engine:
             sets = {
                 "before": drawn(engine, [_WITH.format(one) for one in names[N:]], None),
@@ -95,7 +98,6 @@ def run(
                 "plain before": drawn(engine, names[N:], None),
                 "plain after": drawn(engine, names[N:], adapter),
             }
-        size = (kept / f"{adapter}.safetensors").stat().st_size
         metadata = adapters.metadata(adapter)
     sets["own style"] = own.rgb_NHWC[index_N[N:]]
     sets["other style"] = other_NHWC[index_N[N:]]
@@ -112,7 +114,7 @@ def run(
             "nearer_to_style_before": nearer["before"],
             "nearer_to_style_after": nearer["after"],
             "minutes": round(seconds / 60, 2),
-            "adapter_mb": round(size / 1e6, 3),
+            "adapter_mb": round(len(learned_adapter.data) / 1e6, 3),
         },
         "model": pipeline.digest,
         "network": NETWORK,
@@ -120,7 +122,7 @@ def run(
         "nearer_to_other_style": nearer,
         "names": M,
         "seconds": round(seconds, 1),
-        "bytes": size,
+        "bytes": len(learned_adapter.data),
         "adapter": metadata,
         "trainer": asdict(trainer),
     }
@@ -139,21 +141,18 @@ def both_styles(cache: Path, size: tuple[int, int]) -> tuple[PictureSet, np.ndar
     return PictureSet(tuple(own.pictures[index] for index in chosen), own.rgb_NHWC[chosen]), np.stack(others)
 
 
-def learn(images: Path, output: Path, folder: Path, model: str, trainer: TrainerConfig, rank: int) -> float:
-    """Run stage=personalise and return its seconds."""
+def learn(images: Path, folder: Path, pipeline: Pipeline, trainer: TrainerConfig, rank: int) -> Personalised:
+    """Train an adapter on the pictures of a folder, as stage=personalise does. folder: of the run."""
     cfg = ImagegenConfig(
         stage="personalise",
         images=str(images),
         token=TOKEN,
-        output=str(output),
-        weights=model or None,
+        output=str(folder),
         trainer=trainer,
         personalise=PersonaliseConfig(rank=rank),
     )
-    began = time.monotonic()
     with closing(Run(folder)) as run:
-        personalise.run(cfg, run)
-    return time.monotonic() - began
+        return personalise(cfg, run, pipeline)
 
 
 def drawn(engine: Engine, prompts: Sequence[str], adapter: str | None) -> np.ndarray:

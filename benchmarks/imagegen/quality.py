@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from apps.imagegen import evaluate
-from apps.imagegen.config import DataConfig, EvaluateConfig, ImagegenConfig
+from apps.imagegen.config import EvaluateConfig, ModelConfig
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.evaluate import evaluate, load_judges, write
+from apps.imagegen.models.pipeline_folder import load_pipeline
 from benchmarks.command_line import whole
 from core.runs.folder import Run
 
@@ -27,20 +29,15 @@ def run(
     model: folder of a pipeline, empty: the embedded one. pictures: drawn for KID, and again for caption match.
     output: folder that keeps sheet and page. Raises InputError and ConfigError as the stage does.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(output or Path(folder) / "results")
-        config = ImagegenConfig(
-            "evaluate",
-            seed=whole("seed", seed, low=0),
-            output=str(results),
-            data=DataConfig(cache=cache),
-            weights=model or None,
-            evaluate=EvaluateConfig(pictures=whole("pictures", pictures)),
-        )
-        record = Run(Path(folder) / "run")
-        with record.log:
-            evaluate.run(config, record)
-        metrics: dict[str, Any] = json.loads((results / "metrics.json").read_text("utf-8"))
+    count = EvaluateConfig(pictures=whole("pictures", pictures)).pictures
+    first = Recipe("", seed=whole("seed", seed, low=0))
+    pipeline = load_pipeline(Path(model) if model else None)
+    with tempfile.TemporaryDirectory() as folder, closing(Run(Path(folder))) as record:
+        judges = load_judges(Path(cache), ModelConfig().edge, record.log)
+        result = evaluate(pipeline, judges, first, count)
+    if output:
+        write(result, Path(output))
+    metrics = result.metrics
     return {"headline": headline_of(metrics), "model": metrics["drawn_by"]["model"], **metrics}
 
 

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from apps.imagegen import evaluate
 from apps.imagegen.config import ImagegenConfig
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.evaluate import Evaluation
+from benchmarks.imagegen import quality
 from benchmarks.imagegen.quality import run
 from core.errors import ConfigError, InputError
-from core.runs.files import write_json
-from core.runs.folder import Run
-from tests.apps.imagegen.report.metrics_made import METRICS
+from tests.apps.imagegen.report.metrics_made import METRICS, shown
 
 
-def test_words_reach_the_stage_and_its_figures_the_record(
+def test_words_reach_the_evaluation_and_its_figures_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[ImagegenConfig] = []
+    seen: list[tuple[Any, ...]] = []
 
-    def stage(cfg: ImagegenConfig, run: Run) -> int:
-        run.log.event("evaluated", items=1)
-        seen.append(cfg)
-        write_json(Path(str(cfg.output)) / "metrics.json", METRICS)
-        return 0
+    def evaluate(*given: Any) -> Evaluation:
+        seen.append(given)
+        return Evaluation(METRICS, shown())
 
-    monkeypatch.setattr(evaluate, "run", stage)
+    monkeypatch.setattr(quality, "load_pipeline", lambda folder: f"the pipeline of {folder}")
+    monkeypatch.setattr(quality, "load_judges", lambda cache, edge, log: f"the judges of {cache}, {edge}")
+    monkeypatch.setattr(quality, "evaluate", evaluate)
     record = run(model="/a/model", pictures="32", seed="5", cache="/a/cache", output=str(tmp_path / "kept"))
-    (cfg,) = seen
-    assert (cfg.weights, cfg.evaluate.pictures, cfg.seed, cfg.data.cache) == (
-        "/a/model",
-        32,
-        5,
-        "/a/cache",
-    )
-    assert (tmp_path / "kept" / "metrics.json").is_file()
+    assert seen == [
+        ("the pipeline of /a/model", "the judges of /a/cache, 128", Recipe("", seed=5), 32),
+    ]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
+        "metrics.json", "report.html", "sheet.png",
+    ]  # fmt: skip
     assert record["headline"] == {
         "autoencoder": "31.2 dB (30.5 to 32.0)",
         "KID × 1000 on a <network>": "12.3 (real pictures through the autoencoder 4.5, real pictures -0.2)",
@@ -45,8 +45,17 @@ def test_words_reach_the_stage_and_its_figures_the_record(
     assert record.pop("model") == METRICS["drawn_by"]["model"]
     assert {**record, "headline": None} == {**METRICS, "headline": None}
     run(model="")
-    assert seen[1].weights is None
-    assert not Path(str(seen[1].output)).exists(), "what nobody asked to keep is gone"
+    assert seen[1][0] == "the pipeline of None"
+
+
+def test_the_evaluation_is_that_of_the_stage_as_it_comes() -> None:
+    """The record names no setting: those of the recipe must be those of the command's options."""
+    defaults = ImagegenConfig("evaluate", output="out")
+    first = Recipe("")
+    assert (first.steps, first.guidance, first.scheduler) == (
+        defaults.steps, defaults.guidance, defaults.scheduler,
+    )  # fmt: skip
+    assert inspect.signature(quality.evaluate).parameters["rows"].default == defaults.serve.rows
 
 
 def test_too_few_pictures_are_refused() -> None:

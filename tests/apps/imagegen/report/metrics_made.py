@@ -1,8 +1,12 @@
-"""What an evaluation may find, as its metrics.json says it."""
+"""The result of an evaluation: what its metrics.json holds, and the pictures of its page."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
+
+from apps.imagegen.report.page import Shown
 
 METRICS: dict[str, Any] = {
     "autoencoder": {"psnr_db": [31.25, 30.5, 32.0], "least_db": 24.0, "pictures": 12},
@@ -37,3 +41,8 @@ METRICS: dict[str, Any] = {
     },
     "protocol": ["One sentence.", "Another one."],
 }
+
+
+def shown() -> Shown:
+    rgb_NHWC = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
+    return Shown(["red apple", "a cat's face"], rgb_NHWC, rgb_NHWC, 255 - rgb_NHWC)

@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from apps.imagegen.report.page import Shown, evaluation_page
-from tests.apps.imagegen.report.metrics_made import METRICS
-
-
-def shown() -> Shown:
-    rgb_NHWC = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
-    return Shown(["red apple", "a cat's face"], rgb_NHWC, rgb_NHWC, 255 - rgb_NHWC)
+from tests.apps.imagegen.report.metrics_made import METRICS, shown
 
 
 def test_every_figure_stands_beside_its_references() -> None:
