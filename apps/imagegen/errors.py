@@ -28,15 +28,39 @@ class FieldError(InputError):
 
 
 class RecipeError(FieldError):
-    """A field of a recipe cannot be used."""
+    """A field of a recipe cannot be used; `param` names it: prompt, steps, size, seed, …
+
+    >>> from apps.imagegen import RecipeError, draw
+    >>> try:
+    ...     draw("red apple", steps=0)
+    ... except RecipeError as error:
+    ...     print(f"{error.param}, {error.code}: {error}")
+    steps, steps_range: steps is 0; 1 to 1000 is wanted
+    """
 
 
 class PictureError(FieldError):
-    """A picture or a mask cannot be used; `param` is "image" or "mask"."""
+    """A picture or a mask cannot be used; `param` is "image" or "mask".
+
+    >>> from apps.imagegen import PictureError, draw
+    >>> try:
+    ...     draw("red apple", image=b"a text")
+    ... except PictureError as error:
+    ...     print(f"{error.param}, {error.code}: {error}")
+    image, image_format: the image is not a PNG, JPEG or WebP: save it as one of these
+    """
 
 
 class AdapterError(FieldError):
-    """An adapter cannot be used; `param` is "adapter"."""
+    """An adapter cannot be used; `param` is "adapter".
+
+    >>> from apps.imagegen import AdapterError, draw
+    >>> try:
+    ...     draw("red apple", adapter="sketch.safetensors")
+    ... except AdapterError as error:
+    ...     print(f"{error.param}, {error.code}: {error}")
+    adapter, adapter_missing: adapter=sketch.safetensors is not a file: name a .safetensors file
+    """
 
 
 class QueueFull(InputError):

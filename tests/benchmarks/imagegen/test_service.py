@@ -10,12 +10,12 @@ from tests.apps.imagegen.tiny import tiny_pipeline
 
 
 def test_overhead_and_first_partial_picture_are_reported(tmp_path: Path) -> None:
-    found = run(str(tiny_pipeline(tmp_path / "tiny")), requests="4", steps="20")
-    overhead, share = found["overhead_ms"], found["first_partial_share"]
+    result = run(str(tiny_pipeline(tmp_path / "tiny")), requests="2", steps="8")
+    overhead, share = result["overhead_ms"], result["first_partial_share"]
     assert 0 < overhead["low"] <= overhead["median"] <= overhead["high"]
     assert 0 < share["low"] <= share["median"] < 1
-    assert (found["requests"], found["steps"], found["size"]) == (4, 20, [32, 32])
-    assert set(found["headline"]) == {"overhead of a request", "first partial picture"}
+    assert (result["requests"], result["steps"], result["size"]) == (2, 8, [32, 32])
+    assert set(result["headline"]) == {"overhead of a request", "first partial picture"}
 
 
 @pytest.mark.parametrize("words", [{"requests": "0"}, {"steps": "many"}])

@@ -13,8 +13,8 @@ from tests.apps.imagegen.tiny import tiny_pipeline
 
 def test_memory_stays_flat_over_many_swaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(swaps, "_CAP_MB", 0.2)
-    found = run(str(tiny_pipeline(tmp_path / "tiny")), swaps="300")
-    assert (found["swaps"], found["cap_mb"]) == (300, 0.2)
-    assert 0.1 < found["held_mb_most"] <= 0.2, "the cap is used, and kept"
-    assert found["resident_mb_last"] - found["resident_mb_after_a_fifth"] < 5
-    assert found["headline"]["growth over the last four fifths"].endswith(" MB")
+    result = run(str(tiny_pipeline(tmp_path / "tiny")), swaps="120")
+    assert (result["swaps"], result["cap_mb"]) == (120, 0.2)
+    assert 0.1 < result["held_mb_most"] <= 0.2, "the cap is used, and kept"
+    assert result["resident_mb_last"] - result["resident_mb_after_a_fifth"] < 2
+    assert result["headline"]["growth over the last four fifths"].endswith(" MB")
