@@ -11,8 +11,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from apps.imagegen.models.pipeline_folder import load_pipeline
+from apps.imagegen.picture_files import PictureFiles
 from apps.imagegen.pictures import draw
-from apps.imagegen.report.picture_files import PictureFiles
 from core.reports.page import Facts, Figure, Links, PageSection, Text
 from core.reports.picture import drawn_over
 from core.runs.folder import Run

@@ -28,9 +28,9 @@ from apps.imagegen.data.recipe import Recipe, seeds
 from apps.imagegen.errors import RecipeError
 from apps.imagegen.models.given import read_file
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
+from apps.imagegen.picture_files import PictureFiles, mark_without_pictures, write_picture
 from apps.imagegen.pictures import ROWS, Inputs, Picture, Replayed, pictures_of, prepare, replay, strength_of
 from apps.imagegen.reasons import INPUT, OUTPUT, REPLAY
-from apps.imagegen.report.picture_files import PictureFiles, mark_without_pictures, write_picture
 from apps.imagegen.report.recipe_files import pixels_of, recipe_of
 from core.errors import ExitCode, InputError, OutputError, TriptychError
 from core.runs.files import make_folder

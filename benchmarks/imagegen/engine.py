@@ -96,7 +96,7 @@ def run(
         "threads": torch.get_num_threads(),
         "load_average": [round(load, 1) for load in os.getloadavg()],
         "engine_opens_seconds": round(statistics.median(opened_s), 2),
-        "images_per_second": {name: _spread(found) for name, found in rates.items()},
+        "images_per_second": {name: _spread(result) for name, result in rates.items()},
         "ratio": _spread(ratios),
         "greatest_difference_grey_levels": max(difference),
         "alone": alone,
@@ -116,7 +116,7 @@ def _serial(peer: Any, pipeline: Pipeline, recipes: Sequence[Recipe]) -> list[np
     drawn = []
     for recipe in recipes:
         peer.scheduler = new_scheduler(recipe.scheduler, pipeline.scheduler_config)
-        found = peer(
+        result = peer(
             recipe.prompt,
             height=recipe.height,
             width=recipe.width,
@@ -125,7 +125,7 @@ def _serial(peer: Any, pipeline: Pipeline, recipes: Sequence[Recipe]) -> list[np
             generator=torch.Generator().manual_seed(recipe.seed),
             output_type="np",
         )
-        drawn.append(found.images[0] * 255.0)
+        drawn.append(result.images[0] * 255.0)
     return drawn
 
 

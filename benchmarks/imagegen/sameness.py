@@ -34,13 +34,13 @@ def run(model: str = "", requests: str = "60") -> dict[str, Any]:
     """Return the record. model: folder of a pipeline, empty: the embedded one. Raises InputError as load_pipeline."""
     pipeline = load_pipeline(Path(model) if model else None)
     asked = mixed(pipeline, whole("requests", requests))
-    found = {}
+    result = {}
     for concurrency in CONCURRENCIES:
         turned = concurrency == CONCURRENCIES[-1]
         digests = digests_at(pipeline, asked[::-1] if turned else asked, concurrency)
-        found[concurrency] = digests[::-1] if turned else digests
-    alone = found[CONCURRENCIES[0]]
-    same = sum(len({digests[n] for digests in found.values()}) == 1 for n in range(len(alone)))
+        result[concurrency] = digests[::-1] if turned else digests
+    alone = result[CONCURRENCIES[0]]
+    same = sum(len({digests[n] for digests in result.values()}) == 1 for n in range(len(alone)))
     return {
         "headline": {"images with the same bytes under every load": f"{same} of {len(alone)}"},
         "protocol": PROTOCOL,

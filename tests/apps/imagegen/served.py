@@ -42,9 +42,9 @@ class Service:
 @contextlib.contextmanager
 def service(folder: Path, *, adapter: Path | None = None, **settings: Any) -> Iterator[Service]:
     """Serve from `folder`; settings are those of ServeConfig. Gives the service once it is ready."""
-    with starting(folder, adapter=adapter, **settings) as found:
-        until(lambda: httpx.get(f"{found.url}/health/ready").status_code == 200, READY_S)
-        yield found
+    with starting(folder, adapter=adapter, **settings) as running:
+        until(lambda: httpx.get(f"{running.url}/health/ready").status_code == 200, READY_S)
+        yield running
 
 
 @contextlib.contextmanager

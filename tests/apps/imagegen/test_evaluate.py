@@ -50,7 +50,7 @@ class Eyes:
 
 @dataclass
 class Oracle:
-    """Knows the prompt of each picture by its place, or tells nothing apart."""
+    """Knows the prompt of each picture by its index, or tells nothing apart."""
 
     blind: bool = False
     digest: str = "0" * 64
@@ -114,8 +114,8 @@ def evaluated(model: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> dic
     with record.log:
         assert run(cfg, record) == 0
     assert json.loads((record.path / "metrics.json").read_text("utf-8"))
-    found: dict[str, Any] = json.loads((output / "metrics.json").read_text("utf-8"))
-    return found
+    result: dict[str, Any] = json.loads((output / "metrics.json").read_text("utf-8"))
+    return result
 
 
 def test_what_is_written_and_the_same_bytes_again(

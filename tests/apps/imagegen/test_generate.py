@@ -18,6 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import apps.imagegen.generate as module
+from apps.imagegen import picture_files
 from apps.imagegen.config import ImagegenConfig, ModelConfig
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.errors import RecipeError
@@ -25,7 +26,6 @@ from apps.imagegen.generate import generate, run
 from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.pipeline_folder import load_pipeline
 from apps.imagegen.pictures import Picture
-from apps.imagegen.report import picture_files
 from apps.imagegen.report.recipe_png import png_bytes, recipe_of
 from core.errors import InputError, InternalFault
 from core.runs.folder import Run
@@ -219,17 +219,17 @@ def test_a_picture_to_start_from_and_a_mask(model: Path, tmp_path: Path) -> None
 
 
 def test_probes_change_no_byte_and_show_each_word(model: Path, other: Path, tmp_path: Path) -> None:
-    for place, folder in enumerate((model, other)):
+    for index, folder in enumerate((model, other)):
         fields = {"prompts": _file(tmp_path, "p.txt", "red apples\nblue car\n"), "steps": 3}
-        assert _generate(folder, tmp_path, f"{place}", **fields) == 0
-        assert _generate(folder, tmp_path, f"{place}p", **fields, probes="attention") == 0
-        plain, probed = _bytes(tmp_path / f"{place}"), _bytes(tmp_path / f"{place}p")
+        assert _generate(folder, tmp_path, f"{index}", **fields) == 0
+        assert _generate(folder, tmp_path, f"{index}p", **fields, probes="attention") == 0
+        plain, probed = _bytes(tmp_path / f"{index}"), _bytes(tmp_path / f"{index}p")
         extra = {name: probed.pop(name) for name in list(probed) if name.endswith("_attention.png")}
         assert probed == plain
         assert list(extra) == ["001_red-apples_seed-7_attention.png", "002_blue-car_seed-7_attention.png"]
         assert _pixels(extra["001_red-apples_seed-7_attention.png"]).std() > 5
-        assert _generate(folder, tmp_path, f"{place}q", **fields, probes="attention") == 0
-        assert {name: _bytes(tmp_path / f"{place}q")[name] for name in extra} == extra
+        assert _generate(folder, tmp_path, f"{index}q", **fields, probes="attention") == 0
+        assert {name: _bytes(tmp_path / f"{index}q")[name] for name in extra} == extra
 
 
 def test_one_picture_that_fails_stops_no_other(
@@ -238,10 +238,10 @@ def test_one_picture_that_fails_stops_no_other(
     submit = Engine.submit
 
     def fails(engine: Engine, recipe: Recipe, **given: Any) -> Any:
-        def hear(event: object) -> None:
+        def on_event(event: object) -> None:
             raise InternalFault("drawing_failed", "it broke")
 
-        return submit(engine, recipe, **given, on_event=hear if recipe.seed == 8 else None)
+        return submit(engine, recipe, **given, on_event=on_event if recipe.seed == 8 else None)
 
     monkeypatch.setattr(Engine, "submit", fails)
     with pytest.raises(InternalFault, match="it broke"):

@@ -147,10 +147,10 @@ def _same_in_diffusers(model: Path, adapter: Path, prompt: str, expected: np.nda
     pipe.set_progress_bar_config(disable=True)
     pipe.load_lora_weights(adapter, local_files_only=True)
     generator = torch.Generator().manual_seed(0)
-    found = pipe(
+    result = pipe(
         prompt, num_inference_steps=1, guidance_scale=1.0, generator=generator, output_type="np"
     ).images[0]
-    assert np.abs(found * 255 - expected).max() < 2
+    assert np.abs(result * 255 - expected).max() < 2
 
 
 def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(tmp_path: Path) -> None:

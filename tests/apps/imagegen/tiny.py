@@ -99,7 +99,7 @@ def _bert(folder: Path) -> None:
         *(f"##{one}" for one in _LETTERS),
     )
     words = list(dict.fromkeys(pieces))
-    vocab = {word: place for place, word in enumerate(words)}
+    vocab = {word: index for index, word in enumerate(words)}
     BertTokenizer(vocab=vocab, model_max_length=TOKENS).save_pretrained(folder / "tokenizer")
     config = BertConfig(
         vocab_size=len(vocab),
@@ -117,7 +117,7 @@ def _clip(folder: Path) -> None:
     letters = [*_LETTERS, *(f"{one}</w>" for one in _LETTERS)]
     merges = [("a", "p"), ("ap", "p"), ("l", "e</w>"), ("app", "le</w>"), ("r", "e"), ("re", "d</w>")]
     words = dict.fromkeys([*letters, *("".join(pair) for pair in merges), "<|startoftext|>", "<|endoftext|>"])
-    vocab = {word: place for place, word in enumerate(words)}
+    vocab = {word: index for index, word in enumerate(words)}
     tokenizer = folder / "tokenizer"
     tokenizer.mkdir(parents=True)
     _json(tokenizer / "vocab.json", vocab)

@@ -74,8 +74,8 @@ def test_a_picture_is_nearer_to_the_style_that_it_resembles() -> None:
     own, other = np.array([[1.0, 0.0], [1.0, 0.1]]), np.array([[0.0, 1.0], [0.1, 1.0]])
     mixed = np.stack([own[0], 5.0 * other[1]])
     sets = {"before": own, "after": mixed, "plain before": own, "plain after": other}
-    found = personalise.nearer_of({**sets, "own style": own, "other style": other})
-    assert found == {"before": 0.0, "after": 0.5, "plain before": 0.0, "plain after": 1.0}
+    result = personalise.nearer_of({**sets, "own style": own, "other style": other})
+    assert result == {"before": 0.0, "after": 0.5, "plain before": 0.0, "plain after": 1.0}
 
 
 def test_names_that_both_sets_have_are_compared(cache: Path) -> None:

@@ -12,15 +12,15 @@ WORDS = st.text("abc' -é", min_size=1, max_size=12).filter(lambda text: bool(te
 
 @given(name=WORDS, tags=st.lists(WORDS, max_size=8), colour=st.sampled_from([None, "red", "blue"]))
 def test_shares_sum_to_one_and_no_text_comes_twice(name: str, tags: list[str], colour: str | None) -> None:
-    found = captions_of(name, tags, colour, np.random.default_rng(0))
-    assert sum(caption.share for caption in found) == pytest.approx(1.0)
-    assert len({caption.text for caption in found}) == len(found) >= 2
+    result = captions_of(name, tags, colour, np.random.default_rng(0))
+    assert sum(caption.share for caption in result) == pytest.approx(1.0)
+    assert len({caption.text for caption in result}) == len(result) >= 2
 
 
 def test_the_name_comes_most_often() -> None:
-    found = captions_of("apple", ["fruit", "ripe"], "red", np.random.default_rng(0))
-    assert max(found, key=lambda caption: caption.share).text == "apple"
-    texts = {caption.text for caption in found}
+    result = captions_of("apple", ["fruit", "ripe"], "red", np.random.default_rng(0))
+    assert max(result, key=lambda caption: caption.share).text == "apple"
+    texts = {caption.text for caption in result}
     assert {"an apple", "red apple", "a red apple"} <= texts
 
 

@@ -72,7 +72,7 @@ def test_one_owner_lies_on_one_side(pictures: PictureSet) -> None:
     for one in pictures.pictures:
         sides.setdefault(one.owner, set()).add(one.split)
     assert len(sides) == 6
-    assert all(len(found) == 1 for found in sides.values())
+    assert all(len(result) == 1 for result in sides.values())
     assert {one.owner for one in pictures.pictures if "judge" in one.name} == {"judge"}
 
 

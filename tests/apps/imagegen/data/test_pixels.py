@@ -71,16 +71,16 @@ def refused(data: bytes, **words: Any) -> tuple[str, str]:
     ids=["png", "palette", "rgba", "jpeg", "cmyk", "webp lossless", "webp", "progressive"],
 )
 def test_each_format_gives_the_same_picture(data: bytes, off: int) -> None:
-    found = decode_image(data, SIZE)
-    assert (found.shape, found.dtype) == ((16, 24, 3), np.uint8)
-    assert np.abs(found.astype(int) - np.asarray(picture()).astype(int))[:, [3, 20]].max() <= off
+    result = decode_image(data, SIZE)
+    assert (result.shape, result.dtype) == ((16, 24, 3), np.uint8)
+    assert np.abs(result.astype(int) - np.asarray(picture()).astype(int))[:, [3, 20]].max() <= off
 
 
 def test_grey_of_16_bits_is_scaled_not_cut_off() -> None:
     grey_HW = np.array([[0, 257 * 100], [32768, 65535]], dtype=np.uint16)
     lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in grey_HW)
-    found = decode_image(png_of(2, 2, depth=16, colour=0, lines=lines), (2, 2))
-    assert found[:, :, 0].tolist() == [[0, 100], [128, 255]]
+    result = decode_image(png_of(2, 2, depth=16, colour=0, lines=lines), (2, 2))
+    assert result[:, :, 0].tolist() == [[0, 100], [128, 255]]
 
 
 def test_what_is_transparent_lies_on_white() -> None:
@@ -99,9 +99,9 @@ def test_what_is_transparent_lies_on_white() -> None:
 def test_a_photograph_is_turned_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # EXIF 2.3, tag Orientation: the camera was turned; upright is a quarter clockwise
-    found = decode_image(saved(picture(), "JPEG", exif=exif, quality=95), (16, 24))
-    assert found[2, 8, 0] > 180, "what was left is on top"
-    assert found[21, 8, 2] > 180
+    result = decode_image(saved(picture(), "JPEG", exif=exif, quality=95), (16, 24))
+    assert result[2, 8, 0] > 180, "what was left is on top"
+    assert result[21, 8, 2] > 180
 
 
 def test_broken_notes_do_not_spoil_a_picture() -> None:
@@ -110,9 +110,9 @@ def test_broken_notes_do_not_spoil_a_picture() -> None:
 
 
 def test_pictures_are_resized() -> None:
-    found = decode_image(saved(picture(size=(240, 160))), SIZE)
-    assert found.shape == (16, 24, 3)
-    assert np.abs(found[:, 4].astype(int) - (220, 30, 30)).max() <= 1
+    result = decode_image(saved(picture(size=(240, 160))), SIZE)
+    assert result.shape == (16, 24, 3)
+    assert np.abs(result[:, 4].astype(int) - (220, 30, 30)).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_pictures_are_resized() -> None:
     ],
 )
 def test_what_is_no_picture_is_refused_with_its_reason(data: bytes, code: str, words: str) -> None:
-    found = refused(data, pixels=10_000)
-    assert found[0] == code
-    assert words in found[1]
+    result = refused(data, pixels=10_000)
+    assert result[0] == code
+    assert words in result[1]
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:
@@ -174,8 +174,8 @@ def test_random_damage_gives_a_picture_or_a_reason(
     data: bytes, bytes_: list[tuple[int, int]], end: int
 ) -> None:
     broken = bytearray(data)
-    for place, value in bytes_:
-        broken[place % len(broken)] = value
+    for index, value in bytes_:
+        broken[index % len(broken)] = value
     whole = bytes(broken[: end % (len(broken) + 1)] if end % 3 == 0 else broken)
     with contextlib.suppress(PictureError):  # the one error that may come
         assert decode_image(whole, SIZE).shape == (16, 24, 3)
@@ -235,8 +235,8 @@ def test_a_circle_stays_a_circle() -> None:
     canvas = Image.new("RGB", (160, 80), "white")
     ImageDraw.Draw(canvas).ellipse((60, 20, 100, 60), fill="black")
     for fit, across in (("crop", 24), ("pad", 12)):
-        found = decode_image(saved(canvas), (48, 48), fit=fit)
-        dark_HW = found.max(axis=2) < 128
+        result = decode_image(saved(canvas), (48, 48), fit=fit)
+        dark_HW = result.max(axis=2) < 128
         assert abs(dark_HW.any(axis=0).sum() - across) <= 1
         assert abs(dark_HW.any(axis=1).sum() - across) <= 1
     stretched_HW = decode_image(saved(canvas), (48, 48), fit="stretch").max(axis=2) < 128
@@ -275,12 +275,12 @@ def test_a_turned_picture_is_upright_before_its_shape_counts() -> None:
 def test_a_mask_follows_its_picture() -> None:
     image, mask = picture(size=(160, 80)), Image.new("L", (160, 80), 0)
     mask.paste(255, (60, 20, 100, 60))
-    found = {
+    result = {
         fit: decode_mask(saved(mask), saved(image), (48, 48), fit=fit) for fit in ("crop", "pad", "stretch")
     }
-    rows = {fit: (mask_HW.any(axis=1).sum(), mask_HW.any(axis=0).sum()) for fit, mask_HW in found.items()}
+    rows = {fit: (mask_HW.any(axis=1).sum(), mask_HW.any(axis=0).sum()) for fit, mask_HW in result.items()}
     assert rows == {"crop": (24, 24), "pad": (12, 12), "stretch": (24, 12)}
-    assert not found["pad"][:12].any(), "margins are not painted"
+    assert not result["pad"][:12].any(), "margins are not painted"
     everywhere = Image.new("L", (160, 80), 255)
     assert decode_mask(saved(everywhere), saved(image), (48, 48), fit="pad").sum() == 48 * 24
 

@@ -76,11 +76,11 @@ def test_what_the_model_can_draw_passes(fields: dict[str, Any]) -> None:
 def test_what_it_cannot_is_refused_by_field(
     fields: dict[str, Any], code: str, param: str, words: str
 ) -> None:
-    found = refused(replace(APPLE, **fields))
-    assert found[:2] == (code, param)
-    assert words in found[2]
-    assert len(found[2]) < 200
-    assert found[2].isprintable()
+    result = refused(replace(APPLE, **fields))
+    assert result[:2] == (code, param)
+    assert words in result[2]
+    assert len(result[2]) < 200
+    assert result[2].isprintable()
 
 
 @given(
@@ -147,9 +147,9 @@ def test_other_json_is_no_recipe(content: object, code: str, param: str, words: 
 
 
 def test_images_of_one_request_count_up_from_its_seed() -> None:
-    found = seeds(replace(APPLE, seed=SEEDS - 2), 4)
-    assert [one.seed for one in found] == [SEEDS - 2, SEEDS - 1, 0, 1]
-    assert {replace(one, seed=0) for one in found} == {APPLE}
+    result = seeds(replace(APPLE, seed=SEEDS - 2), 4)
+    assert [one.seed for one in result] == [SEEDS - 2, SEEDS - 1, 0, 1]
+    assert {replace(one, seed=0) for one in result} == {APPLE}
 
 
 @pytest.mark.parametrize("n", [0, -1, 10**6, 2.0, True])

@@ -25,8 +25,8 @@ def test_a_scorer_that_tells_nothing_apart_gets_nothing() -> None:
 def test_prompts_are_resampled_not_pictures() -> None:
     """Two prompts, one always right and one never: the share is 0.5, and its interval goes from one to the other."""
     own_N = np.repeat([3, 8], 50)
-    found = match(own_N == 3, own_N)
-    assert found == (0.5, 0.0, 1.0)
+    result = match(own_N == 3, own_N)
+    assert result == (0.5, 0.0, 1.0)
 
 
 def test_a_share_counts_pictures() -> None:

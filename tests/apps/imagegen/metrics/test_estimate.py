@@ -10,11 +10,11 @@ from apps.imagegen.metrics.estimate import estimate
 
 def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
     value_N = np.random.default_rng(1).normal(3.0, 2.0, size=400)
-    found = estimate(lambda weight_N: float(weight_N @ value_N / weight_N.sum()), 400)
-    assert found.value == pytest.approx(value_N.mean())
+    result = estimate(lambda weight_N: float(weight_N @ value_N / weight_N.sum()), 400)
+    assert result.value == pytest.approx(value_N.mean())
     # a mean of 400 numbers of deviation 2 is known to 0.1, and 95 % lie within 1.96 of that
-    assert found.upper - found.lower == pytest.approx(2 * 1.96 * 0.1, rel=0.15)
-    assert found.lower < found.value < found.upper
+    assert result.upper - result.lower == pytest.approx(2 * 1.96 * 0.1, rel=0.15)
+    assert result.lower < result.value < result.upper
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

@@ -17,8 +17,8 @@ def features(count: int, shift: float = 0.0, seed: int = 0) -> np.ndarray:
 
 def test_equal_to_the_twin() -> None:
     x_NF, y_MF = features(9), features(7, 0.5, seed=1)
-    found = kid(x_NF, y_MF, np.arange(9), np.arange(9, 16), samples=20)
-    assert found.value == pytest.approx(kid_of_each_pair(x_NF, y_MF, list(range(9)), list(range(9, 16))))
+    result = kid(x_NF, y_MF, np.arange(9), np.arange(9, 16), samples=20)
+    assert result.value == pytest.approx(kid_of_each_pair(x_NF, y_MF, list(range(9)), list(range(9, 16))))
 
 
 @given(
@@ -31,35 +31,35 @@ def test_equal_to_the_twin_whoever_owns_the_pictures(of_x: list[int], of_y: list
         with pytest.raises(ValueError, match="wanted 2 or more"):
             kid(x_NF, y_MF, np.array(of_x), np.array(of_y), samples=1)
         return
-    found = kid(x_NF, y_MF, np.array(of_x), np.array(of_y), samples=1).value
-    assert found == pytest.approx(kid_of_each_pair(x_NF, y_MF, of_x, of_y), abs=1e-9)
+    result = kid(x_NF, y_MF, np.array(of_x), np.array(of_y), samples=1).value
+    assert result == pytest.approx(kid_of_each_pair(x_NF, y_MF, of_x, of_y), abs=1e-9)
 
 
 def test_a_set_beside_itself_has_no_distance() -> None:
     x_NF, owner_N = features(12), np.arange(12)
-    found = kid(x_NF, x_NF, owner_N, owner_N, samples=50)
-    np.testing.assert_allclose(found, 0.0, atol=1e-9)
+    result = kid(x_NF, x_NF, owner_N, owner_N, samples=50)
+    np.testing.assert_allclose(result, 0.0, atol=1e-9)
 
 
 def test_unbiased_over_sets_of_one_kind() -> None:
     """The mean over many small sets is 0 within three standard errors; the biased estimator is far above."""
-    found = np.array(
+    result = np.array(
         [
             kid(features(8, seed=2 * n), features(8, seed=2 * n + 1), np.arange(8), np.arange(8, 16), 1).value
             for n in range(200)
         ]
     )
-    assert abs(found.mean()) < 3.0 * found.std() / np.sqrt(len(found))
+    assert abs(result.mean()) < 3.0 * result.std() / np.sqrt(len(result))
 
 
 def test_grows_with_the_difference_and_the_interval_tells_it() -> None:
     real_NF, owner_N, owner_M = features(60), np.arange(60), np.arange(60, 120)
-    found = [kid(features(60, shift, 1), real_NF, owner_M, owner_N) for shift in (0.0, 0.5, 1.0, 2.0)]
-    values = [one.value for one in found]
+    result = [kid(features(60, shift, 1), real_NF, owner_M, owner_N) for shift in (0.0, 0.5, 1.0, 2.0)]
+    values = [one.value for one in result]
     assert values == sorted(values)
-    assert found[0].lower < 0.0 < found[0].upper
-    assert found[2].lower > 0.0
-    assert all(one.lower < one.value < one.upper for one in found)
+    assert result[0].lower < 0.0 < result[0].upper
+    assert result[2].lower > 0.0
+    assert all(one.lower < one.value < one.upper for one in result)
 
 
 def test_symmetric() -> None:

@@ -24,9 +24,9 @@ def test_bytes_do_not_wrap_round() -> None:
 
 
 def test_the_mean_is_that_of_the_ratios() -> None:
-    found = mean_psnr(np.array([20.0, 30.0, 40.0, 30.0]))
-    assert found.value == 30.0
-    assert 20.0 <= found.lower < 30.0 < found.upper <= 40.0
+    result = mean_psnr(np.array([20.0, 30.0, 40.0, 30.0]))
+    assert result.value == 30.0
+    assert 20.0 <= result.lower < 30.0 < result.upper <= 40.0
 
 
 @pytest.mark.parametrize(

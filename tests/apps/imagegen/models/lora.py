@@ -26,13 +26,13 @@ def modules(network: nn.Module) -> dict[str, nn.Module]:
 def updates(network: nn.Module, seed: int, rank: int = 2, strength: float = 0.3) -> dict[str, Update]:
     """Return random updates of a network."""
     generator = torch.Generator().manual_seed(seed)
-    found = {}
+    result = {}
     for name, module in modules(network).items():
         shape = module.weight.shape
         down = torch.randn((rank, *shape[1:]), generator=generator) * strength
         up = torch.randn((shape[0], rank, *(1 for _ in shape[2:])), generator=generator) * strength
-        found[name] = Update(down.half().float(), up.half().float(), rank)
-    return found
+        result[name] = Update(down.half().float(), up.half().float(), rank)
+    return result
 
 
 def write(path: Path, network: nn.Module, seed: int, **result: str) -> Path:

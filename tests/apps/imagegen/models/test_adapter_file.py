@@ -261,13 +261,13 @@ def test_a_damaged_file_is_refused_or_read_and_never_a_fault(
         damaged = bytes(good[: data.draw(st.integers(0, len(good) - 1))])
         assert _refused(damaged, unet).code == "adapter_not_safetensors"
     else:
-        place = data.draw(st.integers(0, len(good) - 1))
-        good[place] ^= data.draw(st.integers(1, 255))
+        index = data.draw(st.integers(0, len(good) - 1))
+        good[index] ^= data.draw(st.integers(1, 255))
         try:
-            found = "read" if _read(bytes(good), unet).updates["unet"] else "nothing"
+            result = "read" if _read(bytes(good), unet).updates["unet"] else "nothing"
         except InputError as error:
-            found = error.code
-        assert found == "read" or found in ADAPTER.sentences
+            result = error.code
+        assert result == "read" or result in ADAPTER.sentences
 
 
 def test_files_are_read_within_bounds(tmp_path: Path) -> None:
@@ -308,10 +308,10 @@ def _added(
     for name, one in updates.items():
         change = torch.einsum("or,ri->oi", one.up.flatten(1), one.down.flatten(1)) * one.alpha / len(one.down)
         network.get_submodule(name).weight += change.reshape(before[name].shape)
-    found = ask() if ask else _answer(network)
+    result = ask() if ask else _answer(network)
     for name, weight in before.items():
         network.get_submodule(name).weight.copy_(weight)
-    return found
+    return result
 
 
 @torch.no_grad()
@@ -347,21 +347,21 @@ def test_what_peft_itself_saved_is_read_as_peft_computes_it(folder: Path, tmp_pa
     settings = (tmp_path / "peft" / "adapter_config.json").read_bytes()
     plain = UNet2DConditionModel.from_pretrained(folder / "unet")
     adapter = read_adapter(data, "mine", {"unet": plain}, lambda: "", settings)
-    found = adapter.updates["unet"]
+    result = adapter.updates["unet"]
     assert adapter.note == ""
-    assert len(found) > 5
-    assert {one.alpha for name, one in found.items() if name.endswith("to_q")} == {10.0}
-    assert {one.alpha for name, one in found.items() if name.endswith("to_out.0")} == {3.0}
+    assert len(result) > 5
+    assert {one.alpha for name, one in result.items() if name.endswith("to_q")} == {10.0}
+    assert {one.alpha for name, one in result.items() if name.endswith("to_out.0")} == {3.0}
     for name, module in wrapped.base_model.model.named_modules():
-        if name in found:
+        if name in result:
             change = module.get_delta_weight("default")
-            one = found[name]
+            one = result[name]
             assert torch.allclose(one.up @ one.down * one.alpha / 4, change, atol=1e-5), name
     alone = _read(data, plain)
     assert {one.alpha for one in alone.updates["unet"].values()} == {4.0}
     assert "lies without its adapter_config.json: its lora_alpha is taken to be its rank" in alone.note
     raw = {f"{key.removesuffix('.weight')}.default.weight": one for key, one in load(data).items()}
-    assert _read(save(raw), plain).updates["unet"].keys() == found.keys(), "as its state_dict names them"
+    assert _read(save(raw), plain).updates["unet"].keys() == result.keys(), "as its state_dict names them"
     twice = _refused(save({**raw, **load(data)}), plain)
     assert "changes a module that another entry changes too" in twice.sentence
     with pytest.raises(InputError, match=r"its adapter_config\.json is not a JSON object"):

@@ -92,7 +92,7 @@ def test_weights_of_a_place_add_up_to_one_and_are_those_of_diffusers() -> None:
 
 
 def test_a_place_whose_query_is_a_words_key_looks_at_that_word() -> None:
-    """Two heads of width 1, made by hand: weights e³ against 1 and 1 at one place, equal ones at the other."""
+    """Two heads of width 1, made by hand: weights e³ against 1 and 1 at one position, equal ones at the other."""
     key_TE = torch.tensor([[0.0, 0.0], [3.0, 3.0], [0.0, 0.0]])
     found_PT = attention_of(torch.tensor([[1.0, 1.0], [0.0, 0.0]]), key_TE, 2)
     high = math.exp(3) / (math.exp(3) + 2)
@@ -101,7 +101,7 @@ def test_a_place_whose_query_is_a_words_key_looks_at_that_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("places", "latent", "grid"),
+    ("positions", "latent", "grid"),
     [
         (64, (8, 8), (8, 8)),
         (16, (8, 8), (4, 4)),
@@ -111,9 +111,9 @@ def test_a_place_whose_query_is_a_words_key_looks_at_that_word() -> None:
     ],
 )
 def test_the_grid_of_a_layer_follows_from_its_number_of_places(
-    places: int, latent: tuple[int, int], grid: tuple[int, int]
+    positions: int, latent: tuple[int, int], grid: tuple[int, int]
 ) -> None:
-    assert grid_of(places, latent) == grid
+    assert grid_of(positions, latent) == grid
 
 
 def test_a_number_of_places_that_no_grid_has_is_a_fault() -> None:

@@ -59,7 +59,7 @@ def plain(folder: Path, kind: type, pipeline: Pipeline, recipe: Recipe, **pictur
     pipe = kind.from_pretrained(folder, safety_checker=None, local_files_only=True)
     pipe.scheduler = new_scheduler(recipe.scheduler, pipeline.scheduler_config)
     pipe.set_progress_bar_config(disable=True)
-    found = pipe(
+    result = pipe(
         recipe.prompt,
         negative_prompt=recipe.negative,
         num_inference_steps=recipe.steps,
@@ -68,7 +68,7 @@ def plain(folder: Path, kind: type, pipeline: Pipeline, recipe: Recipe, **pictur
         output_type="np",
         **pictures,
     )
-    return found.images[0] * 255
+    return result.images[0] * 255
 
 
 @pytest.mark.parametrize("kind", ["ours", "sd15"])
@@ -152,9 +152,9 @@ def test_a_single_painted_pixel_is_drawn(pipelines: dict[str, Pipeline]) -> None
     mask_HW = np.zeros((32, 32), dtype=bool)
     mask_HW[13, 21] = True
     recipe = Recipe("red apple", steps=3, strength=1.0, image_sha256="0" * 64)
-    found = drawn(pipelines["ours"], recipe, NOISE_HWC, mask_HW)
-    assert (found != NOISE_HWC).any(axis=2).sum() <= 1
-    assert not np.array_equal(found[13, 21], NOISE_HWC[13, 21])
+    result = drawn(pipelines["ours"], recipe, NOISE_HWC, mask_HW)
+    assert (result != NOISE_HWC).any(axis=2).sum() <= 1
+    assert not np.array_equal(result[13, 21], NOISE_HWC[13, 21])
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_rows_of_one_batch_never_see_each_other(pipelines: dict[str, Pipeline], 
     ]
     drawings = [begun(pipeline, one) for one in (*others, recipe)]
     for _ in range(3):
-        for drawing, found in zip(drawings, predict(pipeline, drawings, (4, 8, 16)), strict=True):
-            drawing.advance(found)
+        for drawing, result in zip(drawings, predict(pipeline, drawings, (4, 8, 16)), strict=True):
+            drawing.advance(result)
     assert np.array_equal(drawings[-1].picture(pipeline), alone)
     assert not np.array_equal(drawings[0].picture(pipeline), alone)
 

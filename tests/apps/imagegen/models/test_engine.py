@@ -114,11 +114,11 @@ def test_a_cancelled_image_frees_its_place_within_one_step(engine: Engine) -> No
     metadata: list[tuple[str, int]] = []
     gate = Gate("step")
 
-    def hear(event: Event) -> None:
+    def on_event(event: Event) -> None:
         metadata.append((event.kind, event.step))
         gate(event)
 
-    job = engine.submit(replace(APPLE, steps=100), on_event=hear)
+    job = engine.submit(replace(APPLE, steps=100), on_event=on_event)
     assert gate.reached.wait(SECONDS)
     other = engine.submit(APPLE)
     job.cancel()

@@ -96,13 +96,13 @@ def test_the_first_use_of_a_size_or_an_adapter_stops_nobody(
     # time of the engine's own thread: what else runs on this machine does not count
     times: list[float] = []
 
-    def hear(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if event.kind == "step":
             times.append(time.thread_time())
 
     def gaps(*others: Recipe) -> list[float]:
         times.clear()
-        job = engine.submit(replace(APPLE, steps=60), on_event=hear)
+        job = engine.submit(replace(APPLE, steps=60), on_event=on_event)
         for other in others:
             engine.submit(replace(other, steps=6)).result(SECONDS)
         job.result(SECONDS)
@@ -118,9 +118,9 @@ def test_the_first_use_of_a_size_or_an_adapter_stops_nobody(
             replace(APPLE, adapter="cold", adapter_scale=0.5),
             replace(APPLE, prompt="red cat " * 30),
         ):
-            found = sorted(gaps(other))
-            assert len(found) == 59
-            assert found[-1] < 3.0 * max(usual, statistics.median(found[-6:-1])), other
+            result = sorted(gaps(other))
+            assert len(result) == 59
+            assert result[-1] < 3.0 * max(usual, statistics.median(result[-6:-1])), other
 
 
 @pytest.mark.parametrize("words", [20, 240])
@@ -134,9 +134,9 @@ def test_a_long_prompt_gives_the_same_bytes_alone_and_beside_others(
         gate = Gate()
         with gate.held(engine, APPLE):
             jobs = [engine.submit(one) for one in (others[0], long, *others[1:], replace(long, seed=5), long)]
-        found = [job.result(SECONDS) for job in jobs]
+        result = [job.result(SECONDS) for job in jobs]
         ends = engine.submit(replace(long, prompt=f"{'red cat ' * (words - 1)}blue car")).result(SECONDS)
-    assert np.array_equal(found[1], alone)
-    assert np.array_equal(found[5], alone)
-    assert not np.array_equal(found[4], alone)
+    assert np.array_equal(result[1], alone)
+    assert np.array_equal(result[5], alone)
+    assert not np.array_equal(result[4], alone)
     assert np.array_equal(ends, alone) == (words == 240), "its end counts as far as it is read"

@@ -97,8 +97,8 @@ def test_a_recipe_without_a_size_takes_that_of_the_nearest_shape(pipeline: Pipel
     Image.new("RGB", (90, 60)).save(tmp_path / "a.png")
     data = (tmp_path / "a.png").read_bytes()
     for recipe, size in ((Recipe("cat"), (48, 32)), (SQUARE, (32, 32))):
-        found = whole_size(pipeline, recipe, data)
-        assert (found.width, found.height) == size
+        result = whole_size(pipeline, recipe, data)
+        assert (result.width, result.height) == size
     assert whole_size(pipeline, Recipe("cat"), None) == Recipe("cat")
 
 

@@ -80,11 +80,11 @@ TOLD = (
 
 
 def test_weights_by_hand() -> None:
-    found = weights_of(scripts(bytes([0, 1, 2, 3, 4, 255, 0, 7]), TOLD))
-    assert list(found) == ["a/kernel", "a/bias"]
-    np.testing.assert_allclose(found["a/kernel"], [[-0.5, -0.25, 0.0], [0.25, 0.5, 63.25]])
-    np.testing.assert_allclose(found["a/bias"], [1e-3, 14.001], rtol=1e-6)
-    assert found["a/bias"].dtype == np.float32
+    result = weights_of(scripts(bytes([0, 1, 2, 3, 4, 255, 0, 7]), TOLD))
+    assert list(result) == ["a/kernel", "a/bias"]
+    np.testing.assert_allclose(result["a/kernel"], [[-0.5, -0.25, 0.0], [0.25, 0.5, 63.25]])
+    np.testing.assert_allclose(result["a/bias"], [1e-3, 14.001], rtol=1e-6)
+    assert result["a/bias"].dtype == np.float32
 
 
 @pytest.mark.parametrize("size", [0, 7, 9])

@@ -26,7 +26,7 @@ def test_previews_are_spread_and_the_first_is_early(
     previews: int, steps: int, wanted: tuple[int, ...]
 ) -> None:
     assert preview_steps(previews, steps) == wanted
-    assert all(place < steps for place in wanted)
+    assert all(index < steps for index in wanted)
     if wanted and steps > 4:
         assert wanted[0] / steps < 0.25
 

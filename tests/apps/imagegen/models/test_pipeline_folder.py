@@ -41,23 +41,23 @@ def edit(path: Path, **values: object) -> None:
 @pytest.mark.parametrize("kind", ["ours", "sd15"])
 def test_both_kinds_of_folder_load_whole(kind: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(kind)
-    found = load_pipeline(folder)
-    assert (found.name, found.own_size, found.factor) == (folder.name, (32, 32), 8)
-    assert found.latent_channels == {"ours": 8, "sd15": 4}[kind]
-    assert found.limits.sizes == ((32, 32), (48, 32), (32, 48), (48, 48))
-    for net in (found.unet, found.vae, found.text_encoder):
+    result = load_pipeline(folder)
+    assert (result.name, result.own_size, result.factor) == (folder.name, (32, 32), 8)
+    assert result.latent_channels == {"ours": 8, "sd15": 4}[kind]
+    assert result.limits.sizes == ((32, 32), (48, 32), (32, 48), (48, 48))
+    for net in (result.unet, result.vae, result.text_encoder):
         assert not net.training
         assert {one.dtype for one in net.parameters()} == {torch.float32}
         assert not any(one.requires_grad for one in net.parameters())
-    assert found.states(["red apple"]).shape == (1, TOKENS, WIDTH)
+    assert result.states(["red apple"]).shape == (1, TOKENS, WIDTH)
 
 
 @pytest.mark.parametrize("kind", ["ours", "sd15"])
 def test_weights_are_those_of_the_file(kind: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(kind)
-    found = load_pipeline(folder)
+    result = load_pipeline(folder)
     stored = load_file(folder / "text_encoder" / "model.safetensors")
-    held = {name.removeprefix("text_model."): one for name, one in found.text_encoder.state_dict().items()}
+    held = {name.removeprefix("text_model."): one for name, one in result.text_encoder.state_dict().items()}
     for name, one in stored.items():
         if "position_ids" not in name:
             assert torch.equal(held[name.removeprefix("text_model.")], one), name
@@ -76,7 +76,7 @@ def test_its_digest_tells_the_weights(ours: Path, pipeline: Pipeline, tmp_path: 
     assert load_pipeline(ours).digest == pipeline.digest
     assert len(pipeline.digest) == 64
     copied = shutil.copytree(ours, tmp_path / "other-name")
-    assert load_pipeline(copied).digest == pipeline.digest, "neither place nor name counts"
+    assert load_pipeline(copied).digest == pipeline.digest, "neither folder nor name counts"
     weights = load_file(copied / UNET)
     weights["conv_out.bias"] += 1e-6
     save_file(weights, copied / UNET)
@@ -110,25 +110,25 @@ def test_steps_end_where_the_noise_of_the_model_does(ours: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("kind", ["ours", "sd15"])
 def test_a_long_text_is_read_in_chunks(kind: str, request: pytest.FixtureRequest) -> None:
-    found = load_pipeline(request.getfixturevalue(kind))
+    result = load_pipeline(request.getfixturevalue(kind))
     room = TOKENS - 2
     texts = {n: " ".join(["cat"] * n) for n in (1, 4, 60, 300)}
-    one = found.resolve(Recipe(texts[1]))
-    assert (one.text_chunks, found.notes(one), "text_chunks" in one.as_json()) == (1, (), False)
-    long = found.resolve(Recipe(texts[60]))
+    one = result.resolve(Recipe(texts[1]))
+    assert (one.text_chunks, result.notes(one), "text_chunks" in one.as_json()) == (1, (), False)
+    long = result.resolve(Recipe(texts[60]))
     assert 1 < long.text_chunks <= 16
-    whole = found.states([texts[60]], long.text_chunks)
+    whole = result.states([texts[60]], long.text_chunks)
     assert whole.shape == (1, long.text_chunks * TOKENS, WIDTH)
-    assert torch.allclose(whole[:, :TOKENS], found.states([texts[60]]), atol=1e-5), "the first is as before"
-    other = found.states([texts[60] + " red"], long.text_chunks)
+    assert torch.allclose(whole[:, :TOKENS], result.states([texts[60]]), atol=1e-5), "the first is as before"
+    other = result.states([texts[60] + " red"], long.text_chunks)
     assert torch.equal(whole[:, : -2 * TOKENS], other[:, : -2 * TOKENS])
     assert not torch.equal(whole, other), "and its end counts"
-    cut = found.resolve(Recipe("red", negative=texts[300]))
-    (sentence,) = found.notes(cut)
+    cut = result.resolve(Recipe("red", negative=texts[300]))
+    (sentence,) = result.notes(cut)
     assert cut.text_chunks == 16
     assert sentence.startswith(f"the first {16 * room} of ")
     assert "tokens of the negative prompt are used" in sentence
-    assert found.resolve(Recipe("red", negative=texts[300], guidance=1.0)).text_chunks == 1, "it is not read"
+    assert result.resolve(Recipe("red", negative=texts[300], guidance=1.0)).text_chunks == 1, "it is not read"
     assert Recipe.from_json({**one.as_json(), "prompt": texts[300]}).text_chunks == 1, "as it was drawn then"
 
 
@@ -137,8 +137,8 @@ def test_missing_shards_and_other_variants_are_named(ours: Path, tmp_path: Path)
     unet = tmp_path / "sharded" / "unet"
     shutil.copytree(ours, unet.parent)
     weights = load_file(unet / f"{stem}.safetensors")
-    halves = [dict(list(weights.items())[place::2]) for place in (0, 1)]
-    names = [f"{stem}-0000{place}-of-00002.safetensors" for place in (1, 2)]
+    halves = [dict(list(weights.items())[position::2]) for position in (0, 1)]
+    names = [f"{stem}-0000{position}-of-00002.safetensors" for position in (1, 2)]
     for name, half in zip(names, halves, strict=True):
         save_file(half, unet / name, metadata={"format": "pt"})
     (unet / f"{stem}.safetensors").unlink()
@@ -204,9 +204,9 @@ def test_the_embedded_folder_needs_no_text_encoder(
     monkeypatch.setattr(
         pipeline_folder, "load_text_encoder", lambda: (pipeline.tokenizer, pipeline.text_encoder)
     )
-    found = load_pipeline()
-    assert (found.name, found.text_encoder) == ("emoji", pipeline.text_encoder)
-    assert found.digest == pipeline.digest, "the same model, wherever its text encoder lies"
+    result = load_pipeline()
+    assert (result.name, result.text_encoder) == ("emoji", pipeline.text_encoder)
+    assert result.digest == pipeline.digest, "the same model, wherever its text encoder lies"
 
 
 def _pickled(folder: Path) -> None:

@@ -29,25 +29,25 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_what_is_saved_loads_here_and_in_plain_diffusers(
     kind: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    found = load_pipeline(folders[kind])
-    save_pipeline(found, tmp_path / "saved")
+    result = load_pipeline(folders[kind])
+    save_pipeline(result, tmp_path / "saved")
     again = load_pipeline(tmp_path / "saved")
-    assert again.scheduler_config == found.scheduler_config
-    assert again.digest == found.digest, "an export draws what its model drew"
+    assert again.scheduler_config == result.scheduler_config
+    assert again.digest == result.digest, "an export draws what its model drew"
     text = (tmp_path / "saved" / "unet" / "config.json").read_text(encoding="utf-8")
     assert str(folders[kind]) not in text, "where it lay before is shown to nobody"
     plain = StableDiffusionPipeline.from_pretrained(
         tmp_path / "saved", safety_checker=None, local_files_only=True
     )
     for net, other, third in (
-        (found.unet, again.unet, plain.unet),
-        (found.vae, again.vae, plain.vae),
-        (found.text_encoder, again.text_encoder, plain.text_encoder),
+        (result.unet, again.unet, plain.unet),
+        (result.vae, again.vae, plain.vae),
+        (result.text_encoder, again.text_encoder, plain.text_encoder),
     ):
         for name, one in net.state_dict().items():
             assert torch.equal(one, other.state_dict()[name])
             assert torch.equal(one, third.state_dict()[name])
-    assert plain.tokenizer("red apple").input_ids == found.tokenizer("red apple").input_ids
+    assert plain.tokenizer("red apple").input_ids == result.tokenizer("red apple").input_ids
     assert plain.tokenizer.model_max_length == TOKENS
 
 
@@ -57,9 +57,9 @@ def test_half_precision_is_stored_small_and_computed_in_full(
     pipeline = load_pipeline(folders["ours"])
     save_pipeline(pipeline, tmp_path / "half", torch.float16)
     assert {one.dtype for one in load_file(tmp_path / "half" / UNET).values()} == {torch.float16}
-    found = load_pipeline(tmp_path / "half")
-    assert found.unet.dtype == torch.float32
-    assert torch.equal(found.unet.conv_in.weight, pipeline.unet.conv_in.weight.half().float())
+    result = load_pipeline(tmp_path / "half")
+    assert result.unet.dtype == torch.float32
+    assert torch.equal(result.unet.conv_in.weight, pipeline.unet.conv_in.weight.half().float())
     assert pipeline.unet.dtype == torch.float32, "the pipeline itself stays as it was"
 
 

@@ -47,8 +47,8 @@ def drawn(name: str, config: dict[str, Any], steps: int, mean: float, std: float
         foreseen = mean + signal * std**2 * (seen - signal * mean) / (share * std**2 + 1 - share)
         epsilon = (seen - signal * foreseen) / sigma
         velocity = signal * epsilon - sigma * foreseen
-        found = epsilon if config.get("prediction_type", "epsilon") == "epsilon" else velocity
-        latent, end = step(scheduler, found.float(), now, latent, generator)
+        result = epsilon if config.get("prediction_type", "epsilon") == "epsilon" else velocity
+        latent, end = step(scheduler, result.float(), now, latent, generator)
         # an epsilon tells hardly anything of the picture where there is hardly any signal
         assert torch.allclose(end.double(), foreseen, atol=1e-4 + 1e-6 / signal), (
             "the end is read off rightly"

@@ -110,8 +110,8 @@ def test_the_loss_by_hand() -> None:
     cosine_BB = heads(seen_BF, read_BD).double() * heads.sharpness.exp().double()
     own = cosine_BB.diagonal()
     by_hand = -0.5 * (own - cosine_BB.logsumexp(dim=1) + own - cosine_BB.logsumexp(dim=0)).mean()
-    found = matching_loss(heads, seen_BF, read_BD, torch.arange(4))
-    assert found.item() == pytest.approx(by_hand.item(), rel=1e-5)
+    result = matching_loss(heads, seen_BF, read_BD, torch.arange(4))
+    assert result.item() == pytest.approx(by_hand.item(), rel=1e-5)
 
 
 def test_another_view_of_the_same_picture_is_no_wrong_answer() -> None:

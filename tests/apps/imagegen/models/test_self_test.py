@@ -24,30 +24,30 @@ def pretend(
     def answer(_: object, input_RLhw: Tensor, time_R: Tensor, state_RTD: Tensor) -> Tensor:
         asked.append(len(input_RLhw))
         assert len(time_R) == len(state_RTD) == len(input_RLhw)
-        found = input_RLhw.clone()
-        if len(found) in sizes and spoil is not None:
-            found += spoil
-        if more.get("by_place"):
-            found += torch.arange(len(found))[:, None, None, None] * 1e-6
+        result = input_RLhw.clone()
+        if len(result) in sizes and spoil is not None:
+            result += spoil
+        if more.get("by_position"):
+            result += torch.arange(len(result))[:, None, None, None] * 1e-6
         if more.get("by_neighbours"):
-            found += found.mean() * 1e-3
-        return found
+            result += result.mean() * 1e-3
+        return result
 
     monkeypatch.setattr(self_test, "answer", answer)
     return asked
 
 
 def test_what_is_proven_holds_for_the_pipeline(pipeline: Pipeline) -> None:
-    found = prove(pipeline)
-    assert found
-    assert set(found) <= set(SIZES)
-    assert list(found) == sorted(found)
+    result = prove(pipeline)
+    assert result
+    assert set(result) <= set(SIZES)
+    assert list(result) == sorted(result)
 
 
 def test_batches_that_are_alike_are_all_taken(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = pretend(monkeypatch, None)
     assert prove(pipeline) == (4, 8, 16)
-    assert asked == [4, 4, 8, 8, 16, 16], "each size twice, with rows at other places the second time"
+    assert asked == [4, 4, 8, 8, 16, 16], "each size twice, with rows at other positions the second time"
     assert prove(pipeline, (4, 8), picture=(48, 32)) == (4, 8)
 
 
@@ -62,7 +62,7 @@ def test_the_least_bit_of_difference_counts(
     assert prove(pipeline) == alike
 
 
-@pytest.mark.parametrize("how", ["by_place", "by_neighbours"])
+@pytest.mark.parametrize("how", ["by_position", "by_neighbours"])
 def test_rows_that_depend_on_others_or_on_their_place_prove_nothing(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:

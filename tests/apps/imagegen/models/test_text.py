@@ -66,13 +66,13 @@ def test_a_texts_states_do_not_depend_on_what_other_threads_read(encoder: tuple[
     for thread in others:
         thread.start()
     try:
-        found = [states_of(tokenizer, model, ["red apple"]) for _ in range(60)]
+        result = [states_of(tokenizer, model, ["red apple"]) for _ in range(60)]
     finally:
         stop.set()
         for thread in others:
             thread.join()
-    assert {tuple(one.shape) for one in found} == {(1, TOKENS, WIDTH)}
-    assert all(torch.equal(one, expected) for one in found)
+    assert {tuple(one.shape) for one in result} == {(1, TOKENS, WIDTH)}
+    assert all(torch.equal(one, expected) for one in result)
 
 
 def test_the_first_chunk_is_the_window_and_what_follows_is_read_too(encoder: tuple[object, object]) -> None:

@@ -30,10 +30,10 @@ def test_heat_lies_where_the_map_has_it() -> None:
     rows, columns = np.nonzero(red_HW > 100)
     left = columns.min()
     step = CELL + 12
-    places = {
+    positions = {
         (int(r - rows.min()) // step, int(c - left) // step) for r, c in zip(rows, columns, strict=True)
     }
-    assert {row for row, _ in places} == {0, 1}
+    assert {row for row, _ in positions} == {0, 1}
     upper, lower = rows < rows.min() + CELL // 2, rows > rows.max() - CELL // 2
     assert (upper | lower).all()
     inside = (columns[upper] - left) % step

@@ -64,7 +64,7 @@ def test_the_fonts_of_the_machine_are_looked_through_in_our_order(monkeypatch: p
     monkeypatch.setattr(module, "_OTHERS", ("No such font", "STIXGeneral", "DejaVu Serif"))
     module._others.cache_clear()
     try:
-        found = [Path(path).name.partition(".")[0].partition("-")[0] for path in module._others()]
+        result = [Path(path).name.partition(".")[0].partition("-")[0] for path in module._others()]
     finally:
         module._others.cache_clear()
-    assert [name[:9] for name in found] == ["STIXGener", "DejaVuSer"]
+    assert [name[:9] for name in result] == ["STIXGener", "DejaVuSer"]

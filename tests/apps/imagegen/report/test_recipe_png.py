@@ -79,8 +79,8 @@ def test_galleries_find_what_they_look_for() -> None:
         'Seed: 7, Size: 6x8, Model hash: aaaaaaaaaa, Denoising strength: 0.7, Lora hashes: "sketch: cccccccccccc"'
     )
     pattern = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-    found = dict(pattern.findall(text.splitlines()[-1]))
-    assert list(found) == [
+    result = dict(pattern.findall(text.splitlines()[-1]))
+    assert list(result) == [
         "Steps", "Sampler", "CFG scale", "Seed", "Size", "Model hash", "Denoising strength", "Lora hashes",
     ]  # fmt: skip
     assert parameters(Recipe("cat")) == "cat\nSteps: 25, Sampler: DDIM, CFG scale: 4, Seed: 0, Size: 0x0"

@@ -19,19 +19,19 @@ def _apple(background: str = "white") -> np.ndarray:
 
 def test_paper_outside_is_clear_and_white_inside_is_not() -> None:
     rgb_HWC = _apple()
-    found = on_transparent(rgb_HWC)
-    assert found is not None
-    assert (found.shape, found.dtype) == ((128, 128, 4), np.uint8)
-    assert found[0, 0, 3] == found[127, 64, 3] == 0
-    assert found[64, 64, 3] == found[40, 64, 3] == 255
-    assert (found[64, 64, :3] == rgb_HWC[64, 64]).all()
+    result = on_transparent(rgb_HWC)
+    assert result is not None
+    assert (result.shape, result.dtype) == ((128, 128, 4), np.uint8)
+    assert result[0, 0, 3] == result[127, 64, 3] == 0
+    assert result[64, 64, 3] == result[40, 64, 3] == 255
+    assert (result[64, 64, :3] == rgb_HWC[64, 64]).all()
 
 
 def test_laid_on_white_again_it_is_the_picture_and_on_black_it_has_no_white_rim() -> None:
     rgb_HWC = _apple()
-    found = on_transparent(rgb_HWC)
-    assert found is not None
-    clear = Image.fromarray(found)
+    result = on_transparent(rgb_HWC)
+    assert result is not None
+    clear = Image.fromarray(result)
     on_white = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
     assert np.abs(np.asarray(on_white).astype(int) - rgb_HWC).max() <= 20
     on_black = Image.alpha_composite(Image.new("RGBA", clear.size, "black"), clear).convert("RGB")

@@ -23,8 +23,8 @@ from tests.apps.imagegen.tiny import tiny_pipeline
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("serve")) as found:
-        yield found
+    with service(tmp_path_factory.mktemp("serve")) as serving:
+        yield serving
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def test_the_command_line_gives_the_defaults(pipeline: Pipeline) -> None:
     cfg = ImagegenConfig(
         stage="serve", steps=30, guidance=2.0, scheduler="euler", serve=ServeConfig(waiting=3)
     )
-    found = defaults_of(cfg, pipeline)
-    assert (found.steps, found.guidance, found.scheduler, found.pictures) == (30, 2.0, "euler", 3)
+    result = defaults_of(cfg, pipeline)
+    assert (result.steps, result.guidance, result.scheduler, result.pictures) == (30, 2.0, "euler", 3)
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_adapters_come_from_a_folder(pipeline: Pipeline, tmp_path: Path) -> None
 
 
 def test_it_lives_before_it_is_ready(tmp_path: Path) -> None:
-    with starting(tmp_path) as found:
-        assert httpx.get(f"{found.url}/health/live").status_code == 200
-        until(lambda: httpx.get(f"{found.url}/health/ready").status_code == 200, 60)
-        assert found.generation.busy() == (0, 0)
+    with starting(tmp_path) as running:
+        assert httpx.get(f"{running.url}/health/live").status_code == 200
+        until(lambda: httpx.get(f"{running.url}/health/ready").status_code == 200, 60)
+        assert running.generation.busy() == (0, 0)
 
 
 def test_a_self_test_that_fails_ends_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,14 +72,14 @@ def test_a_self_test_that_fails_ends_the_service(tmp_path: Path, monkeypatch: py
         raise RuntimeError("no memory")
 
     monkeypatch.setattr("apps.imagegen.models.self_test.prove", fails)
-    with starting(tmp_path) as found:
-        until(lambda: found.faults == [1], 30)
-        ready = httpx.get(f"{found.url}/health/ready")
+    with starting(tmp_path) as running:
+        until(lambda: running.faults == [1], 30)
+        ready = httpx.get(f"{running.url}/health/ready")
         assert (ready.status_code, ready.json()["error"]["message"]) == (
             503,
             "not ready: the engine has failed",
         )
-        assert isinstance(found.generation.fault, RuntimeError)
+        assert isinstance(running.generation.fault, RuntimeError)
 
 
 def test_ending_the_process_is_a_sigterm() -> None:

@@ -32,8 +32,8 @@ def refusal(values: dict[str, Any], upload: Upload = Upload()) -> ServiceError: 
 
 
 def test_what_is_left_out_or_null_takes_the_default() -> None:
-    found = recipe({"prompt": "cat", "seed": 5, "steps": None, "scheduler": None})
-    assert found == Recipe(prompt="cat", seed=5, steps=20, guidance=3.5, scheduler="euler")
+    result = recipe({"prompt": "cat", "seed": 5, "steps": None, "scheduler": None})
+    assert result == Recipe(prompt="cat", seed=5, steps=20, guidance=3.5, scheduler="euler")
 
 
 def test_every_field_arrives() -> None:

@@ -23,8 +23,8 @@ SLOW = {"prompt": "cat", "steps": 100, "size": "48x48"}
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with service(tmp_path_factory.mktemp("studio"), waiting=4, rows=4) as found:
-        yield found
+    with service(tmp_path_factory.mktemp("studio"), waiting=4, rows=4) as serving:
+        yield serving
 
 
 def png() -> bytes:
@@ -83,29 +83,29 @@ def test_prompts_are_written_down_only_where_that_was_asked_for(running: Service
     files = [path for path in running.run.path.rglob("*") if path.is_file()]
     assert len(files) >= 3
     assert not any(word.encode() in path.read_bytes() for path in files)
-    with service(tmp_path, log_prompts=True) as found:
-        work = drawn(found.url, json=request)[0][1]["id"]
-        (line,) = (found.run.path / "prompts.jsonl").read_text("utf-8").splitlines()
+    with service(tmp_path, log_prompts=True) as serving:
+        work = drawn(serving.url, json=request)[0][1]["id"]
+        (line,) = (serving.run.path / "prompts.jsonl").read_text("utf-8").splitlines()
         assert (json.loads(line)["work"], json.loads(line)["recipes"][0]["prompt"]) == (work, word)
-        assert word not in (found.run.path / "log.jsonl").read_text("utf-8")
+        assert word not in (serving.run.path / "log.jsonl").read_text("utf-8")
 
 
 @pytest.mark.parametrize("path", ["/api/generate", "/v1/images/generations"])
 def test_nothing_is_drawn_where_its_prompt_cannot_be_logged(tmp_path: Path, path: str) -> None:
-    with service(tmp_path, log_prompts=True) as found:
-        log = found.run.path / "prompts.jsonl"
+    with service(tmp_path, log_prompts=True) as running:
+        log = running.run.path / "prompts.jsonl"
         log.mkdir()  # cannot be opened as a file, whoever runs this
-        before = done(found)
+        before = done(running)
         for _ in range(3):
-            reply = httpx.post(f"{found.url}{path}", json={"prompt": "cat", "steps": 1, "n": 2})
+            reply = httpx.post(f"{running.url}{path}", json={"prompt": "cat", "steps": 1, "n": 2})
             error = reply.json()["error"]
             assert (reply.status_code, error["code"]) == (507, "prompt_log_unwritable")
             assert "serve.log_prompts" in error["message"]
             assert str(tmp_path) not in error["message"]
-        assert (found.busy(), found.generation.under_way(), done(found)) == (0, 0, before)
+        assert (running.busy(), running.generation.under_way(), done(running)) == (0, 0, before)
         log.rmdir()
-        assert drawn(found.url, json={"prompt": "cat", "steps": 1})[-1] == ("end", {"drawn": 1})
-        until(lambda: found.generation.under_way() == 0, 10)
+        assert drawn(running.url, json={"prompt": "cat", "steps": 1})[-1] == ("end", {"drawn": 1})
+        until(lambda: running.generation.under_way() == 0, 10)
         assert len(log.read_text("utf-8").splitlines()) == 1
 
 
@@ -131,19 +131,19 @@ def test_a_request_that_is_abandoned_while_it_is_handed_over_draws_nothing(
 
 
 def test_an_engine_that_dies_is_reported_to_clients_and_to_whoever_watches(tmp_path: Path) -> None:
-    with service(tmp_path) as found:
-        assert found.generation.engine is not None
-        found.generation.engine.close(drain=False)
-        reply = httpx.post(f"{found.url}/v1/images/generations", json={"prompt": "cat"})
+    with service(tmp_path) as running:
+        assert running.generation.engine is not None
+        running.generation.engine.close(drain=False)
+        reply = httpx.post(f"{running.url}/v1/images/generations", json={"prompt": "cat"})
         assert (reply.status_code, reply.json()["error"]["code"]) == (503, "shutting_down")
-        ready = httpx.get(f"{found.url}/health/ready")
+        ready = httpx.get(f"{running.url}/health/ready")
         assert (ready.status_code, ready.json()["error"]["message"]) == (
             503,
             "not ready: the engine has failed",
         )
-        assert found.faults == [1]
-        assert isinstance(found.generation.fault, EngineClosed)
-        assert httpx.post(f"{found.url}/v1/images/generations", json={"prompt": "cat"}).status_code == 503
+        assert running.faults == [1]
+        assert isinstance(running.generation.fault, EngineClosed)
+        assert httpx.post(f"{running.url}/v1/images/generations", json={"prompt": "cat"}).status_code == 503
 
 
 def test_nothing_is_drawn_before_the_engine_has_started(running: Service) -> None:

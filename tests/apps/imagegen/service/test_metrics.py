@@ -9,9 +9,9 @@ from core.serving.metrics import Metrics
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float:
-    found = metrics.registry.get_sample_value(name, labels)
-    assert found is not None
-    return found
+    result = metrics.registry.get_sample_value(name, labels)
+    assert result is not None
+    return result
 
 
 def test_steps_pictures_seconds_and_rows_are_counted() -> None:

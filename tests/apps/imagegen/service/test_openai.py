@@ -25,14 +25,14 @@ QUICK = {"steps": 3, "seed": 7}
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("openai")) as found:
-        yield found
+    with service(tmp_path_factory.mktemp("openai")) as serving:
+        yield serving
 
 
 @pytest.fixture
 def client(running: Service) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{running.url}/v1", api_key="any", max_retries=0) as found:
-        yield found
+    with OpenAI(base_url=f"{running.url}/v1", api_key="any", max_retries=0) as result:
+        yield result
 
 
 def picture(data: str | None) -> Image.Image:
@@ -270,13 +270,13 @@ def test_a_full_queue_is_a_rate_limit_error(tmp_path: Any) -> None:
         "extra_body": {"steps": 100},
     }
     with (
-        service(tmp_path, waiting=2, rows=4) as found,
-        OpenAI(base_url=f"{found.url}/v1", api_key="any", max_retries=0) as client,
+        service(tmp_path, waiting=2, rows=4) as running,
+        OpenAI(base_url=f"{running.url}/v1", api_key="any", max_retries=0) as client,
         client.images.generate(**slow),
     ):
-        until(lambda: found.generation.busy() == (2, 0), 10)
+        until(lambda: running.generation.busy() == (2, 0), 10)
         with client.images.generate(**slow):
-            until(lambda: found.generation.busy() == (2, 2), 10)
+            until(lambda: running.generation.busy() == (2, 2), 10)
             with pytest.raises(openai.RateLimitError) as caught:
                 client.images.generate(prompt="cat")
         assert (caught.value.code, caught.value.type) == ("queue_full", "rate_limit_error")

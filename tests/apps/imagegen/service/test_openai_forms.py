@@ -74,13 +74,13 @@ def test_harmless_fields_change_nothing() -> None:
     [("low", 12), ("medium", 25), ("standard", 25), ("high", 50), ("hd", 50), ("auto", 33)],
 )
 def test_quality_means_steps(quality: str, steps: int) -> None:
-    found, _, _ = forms.read_request(
+    result, _, _ = forms.read_request(
         {"prompt": "cat", "quality": quality},
         Upload(),
         model="emoji",
         defaults=Defaults(steps=33),
     )
-    assert found.steps == steps
+    assert result.steps == steps
     explicit, _, _ = request({"prompt": "cat", "quality": quality, "steps": 7})
     assert explicit.steps == 7
 
@@ -150,9 +150,9 @@ def test_input_fidelity_keeps_more_of_a_picture(mask: bytes | None, strengths: t
 
 
 def test_a_seed_of_minus_one_is_drawn_at_random() -> None:
-    found = {request({"prompt": "cat", "seed": -1})[0].seed for _ in range(3)}
-    assert len(found) == 3
-    assert all(0 <= seed < 2**32 for seed in found)
+    result = {request({"prompt": "cat", "seed": -1})[0].seed for _ in range(3)}
+    assert len(result) == 3
+    assert all(0 <= seed < 2**32 for seed in result)
 
 
 def test_another_model_is_404_as_at_openai() -> None:

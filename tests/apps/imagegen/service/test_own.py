@@ -23,13 +23,13 @@ QUICK = {"prompt": "red apple", "steps": 4, "seed": 5}
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("own")) as found:
-        yield found
+    with service(tmp_path_factory.mktemp("own")) as serving:
+        yield serving
 
 
 def png_of(events: list[tuple[str, dict[str, object]]], image: int = 0) -> bytes:
-    (found,) = (data["png"] for name, data in events if name == "done" and data["image"] == image)
-    return base64.b64decode(str(found))
+    (result,) = (data["png"] for name, data in events if name == "done" and data["image"] == image)
+    return base64.b64decode(str(result))
 
 
 def red_png() -> bytes:
@@ -142,8 +142,8 @@ def test_adapters_are_offered_by_name_and_those_that_cannot_be_used_are_not(tmp_
     folder.mkdir()
     (folder / "broken.safetensors").write_bytes(b"nothing")
     (folder / "pickled.pt").write_bytes(b"\x80\x04.")
-    with service(tmp_path, adapter=folder) as found:
-        assert httpx.get(f"{found.url}/api/model").json()["adapters"] == []
+    with service(tmp_path, adapter=folder) as running:
+        assert httpx.get(f"{running.url}/api/model").json()["adapters"] == []
         for name, code in (
             ("broken", "adapter_not_safetensors"),
             ("pickled", "adapter_pickled"),
@@ -152,27 +152,29 @@ def test_adapters_are_offered_by_name_and_those_that_cannot_be_used_are_not(tmp_
             (str(folder / "broken.safetensors"), "adapter_unknown"),
             ("broken\x00", "adapter_unknown"),
         ):
-            reply = httpx.post(f"{found.url}/api/generate", json={**QUICK, "adapter": name})
+            reply = httpx.post(f"{running.url}/api/generate", json={**QUICK, "adapter": name})
             error = reply.json()["error"]
             assert (reply.status_code, error["code"], error["param"]) == (400, code, "adapter")
-        assert drawn(found.url, json=QUICK)[-1] == ("end", {"drawn": 1})
+        assert drawn(running.url, json=QUICK)[-1] == ("end", {"drawn": 1})
 
 
 def test_an_adapter_works_by_its_name_in_both_apis_and_for_its_own_pictures_only(tmp_path: Path) -> None:
     (tmp_path / "adapters").mkdir()
-    with service(tmp_path, adapter=tmp_path / "adapters") as found:
-        lora.write(tmp_path / "adapters" / "warm.safetensors", found.generation.pipeline.unet, 0)
-        (offered,) = httpx.get(f"{found.url}/api/model").json()["adapters"]
+    with service(tmp_path, adapter=tmp_path / "adapters") as running:
+        lora.write(tmp_path / "adapters" / "warm.safetensors", running.generation.pipeline.unet, 0)
+        (offered,) = httpx.get(f"{running.url}/api/model").json()["adapters"]
         assert offered["name"] == "warm"
-        plain, warm = (png_of(drawn(found.url, json={**QUICK, **more})) for more in ({}, {"adapter": "warm"}))
+        plain, warm = (
+            png_of(drawn(running.url, json={**QUICK, **more})) for more in ({}, {"adapter": "warm"})
+        )
         recipe = recipe_of(warm)
         assert (recipe.adapter, recipe.adapter_digest) == ("warm", offered["digest"])
         assert not np.array_equal(pixels_of(plain), pixels_of(warm))
         reply = httpx.post(
-            f"{found.url}/v1/images/generations", json={**QUICK, "adapter": "warm"}, timeout=60
+            f"{running.url}/v1/images/generations", json={**QUICK, "adapter": "warm"}, timeout=60
         )
         assert base64.b64decode(reply.json()["data"][0]["b64_json"]) == warm
-        assert png_of(drawn(found.url, json=QUICK)) == plain, "nothing of it is left behind"
+        assert png_of(drawn(running.url, json=QUICK)) == plain, "nothing of it is left behind"
 
 
 def test_a_drawing_that_is_kept_is_taken_up_again_where_it_stands(running: Service) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.picture_files import PictureFiles, file_name, mark_without_pictures
 from apps.imagegen.pictures import Picture
-from apps.imagegen.report.picture_files import PictureFiles, file_name, mark_without_pictures
 from apps.imagegen.report.recipe_png import png_bytes
 
 
