@@ -82,7 +82,9 @@ def brought(
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Return a picture and its mask at a recipe's size, and a sentence on what that changed of the picture.
 
-    A recipe that says which picture it starts from was drawn by some fit: the one that gives its bytes is taken.
+    The picture as rgb_HWC uint8, the mask as mask_HW bool; the sentence is "" where nothing was changed. A recipe that
+    says which picture it starts from was drawn by some fit: the one that gives its bytes is taken. pixels: most that a
+    file may have. Raises PictureError as `decode_image` and `decode_mask` do.
     """
     size = recipe.width, recipe.height
     fits = [fit] if recipe.image_sha256 is None else [fit, *(one for one in FITS if one != fit)]

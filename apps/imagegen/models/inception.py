@@ -82,11 +82,6 @@ class Inception(nn.Module):
         parts = [self._pooled(part) for part in torch.as_tensor(rgb_NHWC).split(_BATCH)]
         return torch.cat(parts) if parts else torch.zeros(0, WIDTH)
 
-    @torch.inference_mode()
-    def probabilities(self, rgb_NHWC: np.ndarray | Tensor) -> Tensor:
-        """Return the probability of each of CLASSES, (N, K) float32."""
-        return self.head(self.features(rgb_NHWC)).softmax(dim=1)
-
     def _pooled(self, rgb_NHWC: Tensor) -> Tensor:
         # as nsfwjs sees a picture: 0 … 1, corners on corners
         rgb_NCHW = rgb_NHWC.permute(0, 3, 1, 2).float() / 255.0
@@ -121,7 +116,8 @@ def load_inception(cache: Path) -> Inception:
 def weights_of(script_by_name: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Return the weights by Keras's names, float32, of the scripts that TensorFlow.js's model was packed into.
 
-    Each shard is base64 of bytes; a weight w of a byte q is q · scale + min (tfjs-core, io/io_utils.ts).
+    Each shard is base64 of bytes; a weight w of a byte q is q · scale + min (tfjs-core, io/io_utils.ts). Raises
+    InputError package_incomplete where a script, or a part of the weights, is missing.
     """
     shards = sorted(name for name in script_by_name if "shard" in name)
     packed = [_MODULE.search(script_by_name[name]) for name in shards]

@@ -63,7 +63,10 @@ def complete_recipe(
 
 
 def sha256_of(pixels: np.ndarray | None) -> str | None:
-    """Return the digest of a picture's bytes, or of a mask's as 0 and 255, as recipes name them."""
+    """Return the SHA-256 of a picture's bytes, or of a mask's as 0 and 255, as recipes name them; None of None.
+
+    pixels: rgb_HWC uint8, or mask_HW bool.
+    """
     if pixels is None:
         return None
     whole = pixels.astype(np.uint8) * np.uint8(255) if pixels.dtype == bool else pixels

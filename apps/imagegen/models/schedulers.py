@@ -73,7 +73,11 @@ def new_scheduler(name: str, config: Mapping[str, Any], steps: int | None = None
 def step(
     scheduler: Any, predicted_1Lhw: Tensor, at: Tensor, latent_1Lhw: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return the latents after one step, and where the model now sees the end of all steps: the picture so far."""
+    """Return the latents after one step, and where the model now sees the end of all steps: the picture so far.
+
+    Both (1, L, h, w). predicted_1Lhw: the U-Net's answer. at: the time step, one of the scheduler's own, () or (1,).
+    generator: of the noise that a random sampler adds; the others do not draw from it.
+    """
     random = {"generator": generator} if _is_random(scheduler) else {}
     taken = scheduler.step(predicted_1Lhw, at, latent_1Lhw, **random)
     # multistep solvers keep their prediction; the others return it

@@ -72,7 +72,10 @@ def read(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, texts: Se
 
 
 def altered(rgb_HWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a picture a little aside, larger or smaller, mirrored half of the time, and blurred two times of three."""
+    """Return a picture a little aside, larger or smaller, mirrored half of the time, and blurred two times of three.
+
+    rgb_HWC: uint8, as high as wide; the result has its shape, white where nothing was.
+    """
     picture, edge = Image.fromarray(rgb_HWC), rgb_HWC.shape[0]
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -102,7 +105,7 @@ class Samples:
     texts_by_picture: dict[int, tuple[np.ndarray, np.ndarray]]  # indices among M, and shares summed up
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
-        """Draw a view and one of its picture's texts."""
+        """Draw a view, (F,), and one of its picture's texts, (D,), and return both with the number of the picture."""
         view = int(np.searchsorted(self.weight_V, rng.random(), side="right"))
         picture = int(self.picture_V[view])
         index_K, share_K = self.texts_by_picture[picture]

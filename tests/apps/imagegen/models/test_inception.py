@@ -50,7 +50,7 @@ def test_equal_to_the_original(net: Inception, case: dict[str, Any]) -> None:
     assert feature_F.shape == (WIDTH,)
     np.testing.assert_allclose(feature_F[:12], case["features"], atol=2e-6)
     np.testing.assert_allclose(feature_F.sum(dtype=np.float64), case["sum"], rtol=1e-5)
-    probability_K = net.probabilities(rgb_1HWC)[0].numpy()
+    probability_K = net.head(net.features(rgb_1HWC)).softmax(dim=1)[0].numpy()
     np.testing.assert_allclose(probability_K, case["probabilities"], atol=2e-6)
     assert len(probability_K) == len(CLASSES)
 
