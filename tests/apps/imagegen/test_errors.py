@@ -8,10 +8,10 @@ from apps.imagegen.errors import AdapterError, FieldError, PictureError, QueueFu
 from core.errors import ExitCode, InputError
 
 
-@pytest.mark.parametrize("kind", [RecipeError, PictureError, AdapterError])
-def test_they_name_the_field_and_survive_a_process_border(kind: type[FieldError]) -> None:
-    error = pickle.loads(pickle.dumps(kind("steps_range", "too many", "steps")))
-    assert type(error) is kind
+@pytest.mark.parametrize("error_type", [RecipeError, PictureError, AdapterError])
+def test_they_name_the_field_and_survive_a_process_border(error_type: type[FieldError]) -> None:
+    error = pickle.loads(pickle.dumps(error_type("steps_range", "too many", "steps")))
+    assert type(error) is error_type
     assert (error.code, error.sentence, error.param) == ("steps_range", "too many", "steps")
     assert isinstance(error, InputError)
     assert error.exit_code == ExitCode.BAD_INPUT

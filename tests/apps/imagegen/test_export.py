@@ -115,11 +115,11 @@ def test_weights_that_were_float16_stay_so(model: Path, tmp_path: Path) -> None:
         network.half().save_pretrained(tmp_path / "half" / ("unet" if network is pipeline.unet else "vae"))
     for name in ("scheduler", "text_encoder", "tokenizer", "model_index.json"):
         (tmp_path / "half" / name).symlink_to(model / name)
-    for source, kind in ((tmp_path / "half", "float16"), (model, "float32")):
-        assert _export(source, tmp_path / kind, tmp_path / "run") == 0
+    for source, dtype in ((tmp_path / "half", "float16"), (model, "float32")):
+        assert _export(source, tmp_path / dtype, tmp_path / "run") == 0
         metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-        assert metrics["dtype"] == kind
-        assert f"| weights | {kind}, safetensors |" in (tmp_path / kind / "README.md").read_text()
+        assert metrics["dtype"] == dtype
+        assert f"| weights | {dtype}, safetensors |" in (tmp_path / dtype / "README.md").read_text()
 
 
 def test_an_export_of_another_model_is_never_replaced(model: Path, tmp_path: Path) -> None:

@@ -128,8 +128,8 @@ def _calls(pipeline: Pipeline, image: Path) -> Iterator[tuple[type[Exception], s
 def test_what_cannot_be_drawn_is_refused_by_its_error(pipeline: Pipeline, image: Path) -> None:
     calls = list(_calls(pipeline, image))
     assert calls
-    for kind, code, fields in calls:
-        with pytest.raises(kind) as caught:
+    for error_type, code, fields in calls:
+        with pytest.raises(error_type) as caught:
             draw(**{"prompt": "cat", "pipeline": pipeline, **fields})  # type: ignore[arg-type]
         assert getattr(caught.value, "code", "").startswith(code)
 

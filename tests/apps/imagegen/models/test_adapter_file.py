@@ -236,12 +236,14 @@ def test_files_that_do_not_fit_are_refused(
     assert words in refused.sentence
 
 
-@pytest.mark.parametrize("kind", ["pickle", "torch", "zip"])
-def test_a_pickle_is_refused_whatever_its_name(unet: UNet2DConditionModel, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("container", ["pickle", "torch", "zip"])
+def test_a_pickle_is_refused_whatever_its_name(
+    unet: UNet2DConditionModel, tmp_path: Path, container: str
+) -> None:
     path = tmp_path / "mine.safetensors"
-    if kind == "pickle":
+    if container == "pickle":
         path.write_bytes(pickle.dumps({"unet.conv_in.lora_A.weight": [1.0]}))
-    elif kind == "torch":
+    elif container == "torch":
         torch.save({"unet.conv_in.lora_A.weight": torch.ones(2)}, path)
     else:
         with zipfile.ZipFile(path, "w") as archive:

@@ -54,9 +54,11 @@ def begun(pipeline: Pipeline, recipe: Recipe, *pictures: np.ndarray) -> Denoisin
     return DenoisingState(pipeline, whole, pipeline.states(texts), *pictures)
 
 
-def plain(folder: Path, kind: type, pipeline: Pipeline, recipe: Recipe, **pictures: object) -> np.ndarray:
+def plain(
+    folder: Path, pipeline_class: type, pipeline: Pipeline, recipe: Recipe, **pictures: object
+) -> np.ndarray:
     """Draw the same with diffusers alone."""
-    pipe = kind.from_pretrained(folder, safety_checker=None, local_files_only=True)
+    pipe = pipeline_class.from_pretrained(folder, safety_checker=None, local_files_only=True)
     pipe.scheduler = new_scheduler(recipe.scheduler, pipeline.scheduler_config)
     pipe.set_progress_bar_config(disable=True)
     result = pipe(
@@ -71,7 +73,7 @@ def plain(folder: Path, kind: type, pipeline: Pipeline, recipe: Recipe, **pictur
     return result.images[0] * 255
 
 
-@pytest.mark.parametrize("kind", ["ours", "sd15"])
+@pytest.mark.parametrize("model", ["ours", "sd15"])
 @pytest.mark.parametrize(
     ("scheduler", "guidance", "negative"),
     [("ddim", 4.0, ""), ("euler_a", 3.0, "blue"), ("ddpm", 1.0, ""), ("unipc", 7.5, "red")],
@@ -79,14 +81,14 @@ def plain(folder: Path, kind: type, pipeline: Pipeline, recipe: Recipe, **pictur
 def test_an_image_is_the_one_that_plain_diffusers_draws(
     folders: dict[str, Path],
     pipelines: dict[str, Pipeline],
-    kind: str,
+    model: str,
     scheduler: str,
     guidance: float,
     negative: str,
 ) -> None:
     recipe = Recipe("red apple", negative, seed=7, steps=6, scheduler=scheduler, guidance=guidance)
-    ours = drawn(pipelines[kind], recipe)
-    theirs = plain(folders[kind], StableDiffusionPipeline, pipelines[kind], recipe)
+    ours = drawn(pipelines[model], recipe)
+    theirs = plain(folders[model], StableDiffusionPipeline, pipelines[model], recipe)
     assert ours.std() > 20, "there is something to compare"
     assert np.abs(ours - theirs).max() < 0.6, "half a grey level is rounding"
 

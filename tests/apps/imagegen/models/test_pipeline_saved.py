@@ -25,17 +25,17 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"ours": tiny_pipeline(below / "tiny"), "sd15": tiny_sd15(below / "v1-5")}
 
 
-@pytest.mark.parametrize("kind", ["ours", "sd15"])
+@pytest.mark.parametrize("model", ["ours", "sd15"])
 def test_what_is_saved_loads_here_and_in_plain_diffusers(
-    kind: str, folders: dict[str, Path], tmp_path: Path
+    model: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    result = load_pipeline(folders[kind])
+    result = load_pipeline(folders[model])
     save_pipeline(result, tmp_path / "saved")
     again = load_pipeline(tmp_path / "saved")
     assert again.scheduler_config == result.scheduler_config
     assert again.digest == result.digest, "an export draws what its model drew"
     text = (tmp_path / "saved" / "unet" / "config.json").read_text(encoding="utf-8")
-    assert str(folders[kind]) not in text, "where it lay before is shown to nobody"
+    assert str(folders[model]) not in text, "where it lay before is shown to nobody"
     plain = StableDiffusionPipeline.from_pretrained(
         tmp_path / "saved", safety_checker=None, local_files_only=True
     )
@@ -90,10 +90,10 @@ def test_a_place_that_cannot_be_written_is_named(folders: dict[str, Path], tmp_p
     assert caught.value.code == "output_unwritable"
 
 
-@pytest.mark.parametrize("kind", ["ours", "sd15"])
-def test_a_folder_whose_name_is_not_utf8(kind: str, folders: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["ours", "sd15"])
+def test_a_folder_whose_name_is_not_utf8(model: str, folders: dict[str, Path], tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9") / os.fsdecode(b"\xff")
-    pipeline = load_pipeline(folders[kind])
+    pipeline = load_pipeline(folders[model])
     save_pipeline(pipeline, odd)
     again = load_pipeline(odd)
     assert again.digest == pipeline.digest
