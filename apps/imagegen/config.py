@@ -192,13 +192,14 @@ class ImagegenConfig(Section):
         None, "picture to start from, or to paint in", exists=True, stages=("generate",)
     )
     mask: str | None = path_text(
-        None, "white where image= is to be painted anew", exists=True, stages=("generate",)
+        None, "white where image= is to be drawn again", exists=True, stages=("generate",)
     )
     fit: str = setting(
         "crop",
-        "how image= comes to the size: crop cuts off what is too much, pad adds white margins, stretch distorts",
+        "how image= is brought to the size: crop cuts off its margins, pad adds white ones, stretch distorts",
         choices=FITS,
         stages=("generate", "serve"),
+        only_with="image",
     )
     strength: float | None = setting(
         None,
@@ -206,6 +207,7 @@ class ImagegenConfig(Section):
         above=0,
         high=1,
         stages=("generate", "serve"),
+        only_with="image",
     )
     adapter: str | None = path_text(
         None,
@@ -213,7 +215,9 @@ class ImagegenConfig(Section):
         exists=True,
         stages=("generate", "serve"),
     )
-    adapter_scale: float = setting(1.0, "how strongly the adapter works", low=0, high=4, stages=("generate",))
+    adapter_scale: float = setting(
+        1.0, "how strongly the adapter works", low=0, high=4, stages=("generate",), only_with="adapter"
+    )
     probes: str = setting(
         "none",
         "attention: also draw where each word was looked at",
@@ -247,7 +251,8 @@ class ImagegenConfig(Section):
     port: int = setting(8000, "its port; 0 takes a free one", low=0, high=65535, stages=("serve",))
     weights: str | None = path_text(
         None,
-        "folder of a Stable Diffusion pipeline as diffusers saves it; null: the embedded one",
+        "folder of a Stable Diffusion pipeline as diffusers saves it",
+        null="the embedded one",
         exists=True,
         stages=("personalise", "evaluate", "export", "generate", "serve"),
     )

@@ -20,7 +20,7 @@ STAGES = {
 
 @dataclass
 class ModelConfig(Section):
-    """Which detector is used, and how it walks over a volume."""
+    """Which detector is used, and how it searches a volume."""
 
     where: ClassVar[str] = "model"
 
@@ -58,13 +58,23 @@ class DataConfig(Section):
         choices=("mixed", "phantoms", "folder"),
     )
     volumes: str | None = path_text(
-        None, "folder of your volumes (DICOM, NIfTI, MHD, NRRD), for source=folder", exists=True
+        None,
+        "folder of your volumes (DICOM, NIfTI, MHD, NRRD), for source=folder",
+        exists=True,
+        only_with="data.source=folder",
     )
     annotations: str | None = path_text(
-        None, "nodules in those volumes, CSV in LUNA16's format, for source=folder", exists=True
+        None,
+        "nodules in those volumes, CSV in LUNA16's format, for source=folder",
+        exists=True,
+        only_with="data.source=folder",
     )
     real: str | None = path_text(
-        None, "folder of real data for source=mixed; null looks in $TRIPTYCH_DATA", exists=True
+        None,
+        "folder of real data for source=mixed",
+        null="$TRIPTYCH_DATA",
+        exists=True,
+        only_with="data.source=mixed",
     )
     cache: str = path_text(".cache/nodule", "folder for prepared data; may be deleted at any time")
     anatomy_mm: float = setting(
@@ -73,8 +83,16 @@ class DataConfig(Section):
         unit="mm",
         low=0.5,
         high=4,
+        only_with="data.source=mixed|phantoms",
     )
-    phantoms: int = setting(64, "generated chests to train on", unit="chests", low=0, high=100000)
+    phantoms: int = setting(
+        64,
+        "generated chests to train on",
+        unit="chests",
+        low=0,
+        high=100000,
+        only_with="data.source=mixed|phantoms",
+    )
 
 
 @dataclass
@@ -116,7 +134,8 @@ class NoduleConfig(Section):
     )
     weights: str | None = path_text(
         None,
-        "weights file to use, or to begin training from; null: the embedded ones, or none",
+        "weights file to use, or to begin training from",
+        null="the embedded ones, or none",
         exists=True,
         stages=("train", "infer"),
     )

@@ -64,7 +64,7 @@ class DataConfig(Section):
     static_numbers: str | None = free_text(None, "numbers of the entity, comma-separated")
     group: str | None = free_text(
         None,
-        "column of a word that related series share: riskformer looks at them together, else at each alone",
+        "column of a word that related series share: riskformer forecasts them together, else each alone",
     )
     known_at: str | None = free_text(None, "column of the date at which a row became known")
     zone: str | None = free_text(None, "time zone into which times with an offset are converted")
@@ -80,7 +80,7 @@ class DataConfig(Section):
     outcome_after: int | None = setting(
         None,
         "for a table of one row for each entity, all of one time: months after it at which the event became known; "
-        "null: later rows of an entity tell of it",
+        "null: taken from later rows of the entity",
         unit="months",
         low=1,
         high=600,
@@ -103,7 +103,8 @@ class DataConfig(Section):
     max_age: str | None = free_text(
         None,
         "age of a series' newest value at the as-of time above which stage=score refuses it, such as '3 steps', "
-        "'2 days' or '36 h'; off: any; null: 5 of its own steps, or twice their second longest (weekends, holidays)",
+        "'2 days' or '36 h'; off: any",
+        null="5 of its own steps, or twice their second longest (weekends, holidays)",
         stages=("score",),
     )
     oldest: int | None = setting(
@@ -144,15 +145,16 @@ class ModelConfig(Section):
 
 @dataclass
 class ScoreConfig(Section):
-    """What becomes of the scores of one date."""
+    """How the scores of one date are made, and where they go."""
 
     where: ClassVar[str] = "score"
 
     sql: str | None = path_text(None, "URL of a database that gets the scores too")
-    sql_table: str = free_text("risk_scores", "its table")
+    sql_table: str = free_text("risk_scores", "its table", only_with="score.sql")
     portfolios: str | None = path_text(
         None,
-        "CSV of portfolios: portfolio,entity,weight; null: one, of equal weights",
+        "CSV of portfolios: portfolio,entity,weight",
+        null="one, of equal weights",
         exists=True,
         deferred_by="schedule",
         stages=("score", "backtest"),
@@ -160,11 +162,14 @@ class ScoreConfig(Section):
     name: str | None = free_text(
         None,
         "name of the scoring in that table, where a re-run replaces the rows of its name, as-of time, model and "
-        "target, and no others; null: one made of the output folder and the source of the data",
+        "target, and no others",
+        null="one made of the output folder and the source of the data",
+        only_with="score.sql",
     )
     champion: str | None = path_text(
         None,
-        "folder that stage=evaluate wrote: its champion scores, if the weights hold it; null: that of the weights",
+        "folder that stage=evaluate wrote: its champion scores, if the weights hold it",
+        null="that of the weights",
         exists=True,
         deferred_by="schedule",
     )
@@ -186,9 +191,15 @@ class ScoreConfig(Section):
         unit="h",
         low=0,
         high=168,
+        only_with="schedule",
     )
     catch_up: int = setting(
-        5, "due times that are made up for after downtime, for schedule=", unit="times", low=0, high=1000
+        5,
+        "due times that are made up for after downtime, for schedule=",
+        unit="times",
+        low=0,
+        high=1000,
+        only_with="schedule",
     )
 
 
@@ -208,7 +219,11 @@ class BacktestConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.models:
+            raise OPTIONS("backtest_models_empty", choices=", ".join(TARGET_MODELS))
         for name in self.models:
+            if self.models.count(name) > 1:
+                raise OPTIONS("backtest_models_twice", model=name)
             check_value("backtest.models", name, {"choices": TARGET_MODELS})
 
 
@@ -246,7 +261,8 @@ class RiskConfig(Section):
     as_of: str | None = free_text(
         None,
         "date or time of which the future is unknown: 2018-12-31 is the end of that day in data.zone, "
-        "2018-12-31T17:30 that minute; null: the last one of the data, refused where it lies far after all others",
+        "2018-12-31T17:30 that minute",
+        null="the last one of the data, refused where it lies far after all others",
         stages=ON_TABLES,
     )
     output: str | None = path_text(
@@ -260,7 +276,8 @@ class RiskConfig(Section):
     )
     weights: str | None = path_text(
         None,
-        "folder of a trained model; null: the embedded one",
+        "folder of a trained model",
+        null="the embedded one",
         exists=True,
         stages=ON_TABLES,
     )
@@ -269,7 +286,7 @@ class RiskConfig(Section):
         "cron expression such as '0 6 * * 1-5': register the scoring for these times instead of doing it now",
         stages=("score",),
     )
-    zone: str = free_text("UTC", "time zone of the schedule", stages=("score",))
+    zone: str = free_text("UTC", "time zone of the schedule", stages=("score",), only_with="schedule")
     data: DataConfig = section(DataConfig, stages=ON_TABLES)
     model: ModelConfig = section(ModelConfig, stages=ON_TABLES)
     trainer: TrainerConfig = section(TrainerConfig, stages=("train",))

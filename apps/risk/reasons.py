@@ -48,6 +48,8 @@ OPTIONS = Reasons(
         "schedule_as_of": "schedule= scores as of the time at which each scoring is due: leave as_of out",
         "training_not_needed": "model={model} needs no training for this table: score with it at once",
         # the model
+        "backtest_models_empty": "backtest.models=[] compares nothing: name one or more of {choices}",
+        "backtest_models_twice": "backtest.models names {model} twice: leave one of them out",
         "champion_and_model": "score.champion= lets an evaluation name the model, and model={model} names one, too: "
         "leave one of them out",
         "group_unused": "data.group={group} is of use to a riskformer of series alone, and no such model is asked: "

@@ -35,6 +35,11 @@ class Choices:
         shared = files("conf")
         self._roots: list[Traversable] = [shared.joinpath(config_name), shared, *map(Path, folders)]
 
+    def plain(self, override: str) -> str:
+        """Return an override of a group without the plus that Hydra's own grammar asks for in other places."""
+        name = override.partition("=")[0]
+        return override.lstrip("+") if name.lstrip("+") in self.by_group else override
+
     def read(self, group: str, choice: str) -> Choice | None:
         """Return what a choice sets; None where no file of that name can be read, which Hydra then reports."""
         for root in self._roots:

@@ -15,6 +15,7 @@ from omegaconf.resolvers import oc
 from core.cli.checks import check_needs, check_texts
 from core.cli.choices import Choices
 from core.cli.command_line import CommandLine
+from core.cli.companions import check_companions
 from core.cli.faults import explain, unknown_field
 from core.cli.free_text import Sealed
 from core.cli.overrides import check_overrides, expand
@@ -27,10 +28,11 @@ from core.settings.schema import build, describe_range, walk
 def compose_jobs(config_name: str, schema: type, line: CommandLine, parts: Sequence[str] = ()) -> list[Any]:
     """Return one checked config object for each job of the command line; all are checked before any runs."""
     schema()  # a fault of the class itself must not be taken for one of the config
-    sealed = Sealed(path for path, field in walk(schema) if field.metadata["free_text"])
+    texts = [(path, field) for path, field in walk(schema) if field.metadata["free_text"]]
+    sealed = Sealed((path for path, _ in texts), (path for path, field in texts if field.metadata["null"]))
     choices = Choices(config_name, line.folders)
     several = parts if line.multirun else ()
-    overrides = [sealed.seal(override, several) for override in line.overrides]
+    overrides = [sealed.seal(choices.plain(override), several) for override in line.overrides]
     check_overrides(overrides, line.overrides, choices, schema)
     folders = [f"pkg://conf.{config_name}", *(f"file://{Path(folder).absolute()}" for folder in line.folders)]
     if line.folders:
@@ -41,6 +43,7 @@ def compose_jobs(config_name: str, schema: type, line: CommandLine, parts: Seque
         content = compose_one(config_name, schema, with_preset(job, schema, choices), sealed)
         check_stage(schema, content["stage"], job, choices)
         configs.append(checked(schema, sealed.open_all(content)))
+        check_companions(configs[-1], job)
     _separate(
         configs, [[text for text in job if text.partition("=")[0].lstrip("+") not in parts] for job in jobs]
     )

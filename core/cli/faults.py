@@ -88,9 +88,9 @@ def _wanted(path: str, field: dataclasses.Field[Any], given: str) -> ConfigError
     wanted = str(field.type).replace("str", "text").replace("int", "whole number").replace("float", "number")
     wanted = wanted.replace("bool", "true or false").replace(" | None", " or null")
     allowed = ", ".join(field.metadata.get("choices", ())) or describe_range(field.metadata)
-    return CONFIG(
-        "config_type", name=path, wanted=wanted, given=given, allowed=allowed or field.metadata["about"]
-    )
+    form = f", written {path}=[ONE,TWO]" if wanted.startswith("list") else ""
+    allowed = allowed or field.metadata["about"]
+    return CONFIG("config_type", name=path, wanted=wanted + form, given=given, allowed=allowed)
 
 
 def _other(chain: list[BaseException], sealed: Sealed) -> ConfigError:

@@ -12,10 +12,13 @@ from typing import Any
 
 
 class Sealed:
-    """Free texts taken out of a command line, by token."""
+    """Free texts taken out of a command line, by token.
 
-    def __init__(self, paths: Iterable[str]) -> None:
-        self.paths = frozenset(paths)
+    paths: of the fields that hold free text. nullable: those in which the word null means no value.
+    """
+
+    def __init__(self, paths: Iterable[str], nullable: Iterable[str] = ()) -> None:
+        self.paths, self.nullable = frozenset(paths), frozenset(nullable)
         self.text_by_token: dict[str, str] = {}
 
     def seal(self, override: str, several: Collection[str] = ()) -> str:
@@ -25,7 +28,7 @@ class Sealed:
         """
         key, equals, text = override.partition("=")
         name = key.lstrip("+")
-        if not equals or name not in self.paths:
+        if not equals or name not in self.paths or (text == "null" and name in self.nullable):
             return override
         texts = text.split(",") if name in several else [text]
         return f"{key}={','.join(self._token(part) for part in texts)}"

@@ -34,6 +34,8 @@ def check_overrides(overrides: Iterable[str], typed: Iterable[str], available: C
             raise CONFIG("config_hydra", name=key)
         if keys[key] > 1:
             raise CONFIG("config_twice", name=key)
+        if "@" in key:
+            raise CONFIG("config_package", name=text, group=key.partition("@")[0])
         override = parse_override(text, choices, schema)
         if override.is_delete():
             raise CONFIG("config_delete", override=text)

@@ -22,6 +22,8 @@ CONFIG = Reasons(
         "config_stage_experiment": (
             "stage={stage} does not read {name}, which experiment={experiment} sets (read by: {stages})"
         ),
+        "config_alone": "{name} does nothing without {needed}: add it, or leave {name} out",
+        "config_package": "{name} cannot be read: a choice is made by the name of its group, {group}=NAME",
         "config_encoding": "{name} holds a byte that is not UTF-8: only a path may",
         "config_field": 'unknown field "{name}"; did you mean "{nearest}"?',
         "config_group": 'unknown choice "{group}={choice}"{hint}(choices: {choices})',

@@ -5,7 +5,7 @@ Files of groups may set what other stages read, for one file serves several stag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -32,10 +32,20 @@ def check_stage(schema: type, stage: str, overrides: Sequence[str], choices: Cho
         elif key in choices.by_group:
             _check_choice(stage, key, str(value), choices, stages)
         else:
+            if isinstance(value, dict) and not value:
+                _check_section(stage, key, stages)
             for name in dict(leaves(value, f"{key}.")) if isinstance(value, dict) else [key]:
                 readers = stages.get(name, ())
                 if readers and stage not in readers:
                     raise CONFIG("config_stage", stage=stage, name=name, stages=", ".join(readers))
+
+
+def _check_section(stage: str, section: str, stages: dict[str, tuple[str, ...]]) -> None:
+    """Refuse an empty section, `serve={}`, of which the stage reads no field."""
+    readers = [those for name, those in stages.items() if name.startswith(f"{section}.") and those]
+    if readers and all(stage not in those for those in readers):
+        every = dict.fromkeys(one for those in readers for one in those)
+        raise CONFIG("config_stage", stage=stage, name=f"{section}={{}}", stages=", ".join(every))
 
 
 def with_preset(overrides: Sequence[str], schema: Any, choices: Choices) -> list[str]:
@@ -44,24 +54,25 @@ def with_preset(overrides: Sequence[str], schema: Any, choices: Choices) -> list
     A schema names an experiment for some stages as `presets`, stage → experiment. What it sets counts less than a
     field, a group or an experiment that was typed; `experiment=null` leaves all of it out.
     """
-    typed = dict(_typed(overrides))
-    overrides = [
-        text for text in overrides if text != f"{EXPERIMENT}=null"
-    ]  # Hydra's grammar takes no null here
+    typed = dict(map(_typed, overrides))
+    # Hydra's grammar takes no null here
+    overrides = [text for text in overrides if _typed(text) != (EXPERIMENT, None)]
     name = getattr(schema, "presets", {}).get(typed.get("stage"))
     preset = choices.read(EXPERIMENT, name) if name is not None and EXPERIMENT not in typed else None
     if preset is None:
         return overrides
-    chosen = [choices.read(group, choice) for group, choice in typed.items() if group in choices.by_group]
+    chosen = [
+        choices.read(group, str(choice)) for group, choice in typed.items() if group in choices.by_group
+    ]
     taken = {*typed, *(field for choice in chosen if choice is not None for field in choice.fields)}
     settings = {**preset.groups, **preset.fields}
     return [*overrides, *(f"{name}={value}" for name, value in settings.items() if name not in taken)]
 
 
-def _typed(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for text in overrides:
-        key, _, value = text.partition("=")
-        yield key.lstrip("+"), value
+def _typed(text: str) -> tuple[str, Any]:
+    """Return field and value of an override as Hydra reads them: quotes around a word are not part of it."""
+    override = OverridesParser.create().parse_override(text)
+    return override.get_key_element().lstrip("+"), override.value()
 
 
 def _check_experiment(

@@ -29,13 +29,15 @@ def setting(
     choices: Sequence[str] | Mapping[str, str] = (),
     needed_by: Sequence[str] = (),
     stages: Sequence[str] = (),
+    only_with: str = "",
 ) -> Any:
     """Declare one field of a config dataclass.
 
     unit: shown in help and errors. low / high: inclusive bounds; above: exclusive lower bound; each element of
     a list is checked. choices: allowed words, or word → what it means in one line. needed_by: stages that cannot
     run while the value is None. stages: those that read it, by default those that need it, else what the section
-    around it says.
+    around it says. only_with: what it depends on, "image" (that field is given) or "data.source=folder" (it has that
+    value): without it, whoever types this field is refused, since it would do nothing.
     """
     metadata = {
         "about": about,
@@ -46,6 +48,7 @@ def setting(
         "choices": dict(choices) if isinstance(choices, Mapping) else tuple(choices),
         "stages": tuple(stages),
         "needed_by": tuple(needed_by),
+        "only_with": only_with,
         "free_text": False,
         "path": False,
     }
@@ -55,11 +58,22 @@ def setting(
 
 
 def free_text(
-    default: str | None, about: str, *, stages: Sequence[str] = (), needed_by: Sequence[str] = ()
+    default: str | None,
+    about: str,
+    *,
+    null: str = "",
+    stages: Sequence[str] = (),
+    needed_by: Sequence[str] = (),
+    only_with: str = "",
 ) -> Any:
-    """Declare a field that takes any text exactly as typed: a sentence, the name of a column."""
+    """Declare a field that takes any text exactly as typed: a sentence, the name of a column.
+
+    null: what the word null means, which is then read as no value. only_with: as of `setting`.
+    """
     metadata = {
-        "about": about,
+        "about": f"{about}; null: {null}" if null else about,
+        "null": bool(null),
+        "only_with": only_with,
         "stages": tuple(stages),
         "needed_by": tuple(needed_by),
         "free_text": True,
@@ -72,18 +86,24 @@ def path_text(
     default: str | None,
     about: str,
     *,
+    null: str = "",
     exists: bool = False,
     deferred_by: str | None = None,
     needed_by: Sequence[str] = (),
     stages: Sequence[str] = (),
+    only_with: str = "",
 ) -> Any:
     """Declare a field that names a file, a folder or a URL, exactly as typed; any bytes that a file system takes.
 
+    null: what the word null means, which is then read as no value; `./null` names a file of that name.
     exists: it is read, so a missing one is refused before anything is loaded. deferred_by: field that puts the
-    reading off to a later time, such as a schedule; where it is given, nothing needs to exist yet.
+    reading off to a later time, such as a schedule; where it is given, nothing needs to exist yet. only_with: as of
+    `setting`.
     """
     metadata = {
-        "about": about,
+        "about": f"{about}; null: {null}" if null else about,
+        "null": bool(null),
+        "only_with": only_with,
         "stages": tuple(stages),
         "needed_by": tuple(needed_by),
         "free_text": True,

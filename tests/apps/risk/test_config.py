@@ -41,3 +41,12 @@ def test_a_wrong_setting_is_reported(wrong: dict[str, Any], result: str) -> None
 def test_models_of_a_backtest_are_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"backtest\.models=oracle is not one of riskformer, tft"):
         BacktestConfig(models=["riskformer", "oracle"])
+
+
+@pytest.mark.parametrize(
+    ("models", "sentence"),
+    [([], "compares nothing: name one or more"), (["gjr_garch", "gjr_garch"], "names gjr_garch twice")],
+)
+def test_a_backtest_compares_each_model_once(models: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        BacktestConfig(models=models)

@@ -38,19 +38,21 @@ TYPED = st.text(st.characters(exclude_characters="\0"), max_size=40) | st.text(
 @example("{a: 1}", "'quoted'")
 @example(" both ends ", "$HOME/\udcff")
 def test_free_text_survives_as_typed(first: str, second: str) -> None:
-    (config,) = compose("stage=train", f"data.annotations={first}", f"data.volumes={second}")
-    assert config.data.annotations == first
-    assert config.data.volumes == second
+    needed = ("predictions=p", "annotations=a", "seriesuids=s", "output=o")
+    (config,) = compose("stage=evaluate", *needed, f"run_dir={first}", f"excluded={second}")
+    assert config.run_dir == first
+    assert config.excluded == second
     assert yaml.safe_load(yaml.safe_dump({"x": first}, allow_unicode=True))["x"] == first
 
 
 def test_every_free_text_field_is_carried() -> None:
-    paths = [path for path, field in walk(NoduleConfig) if field.metadata["free_text"]]
+    fields = [(path, field.metadata) for path, field in walk(NoduleConfig) if field.metadata["free_text"]]
+    paths = [path for path, _ in fields]
     assert {"input", "output", "run_dir", "weights", "predictions", "annotations", "excluded"} <= set(paths)
     assert {"seriesuids", "data.volumes", "data.annotations", "data.real", "data.cache"} <= set(paths)
     stages = stages_by_field(NoduleConfig)
     for stage in stages["stage"]:
-        read = [path for path in paths if stage in stages[path]]
+        read = [path for path, metadata in fields if stage in stages[path] and not metadata["only_with"]]
         assert len(read) >= 2
         (config,) = compose(f"stage={stage}", *(f"{path}=<{path}>, ${{x}}" for path in read))
         assert {path: value_at(config, path) for path in read} == {path: f"<{path}>, ${{x}}" for path in read}
@@ -140,3 +142,21 @@ def test_nor_does_it_come_in_by_the_command_line(word: str, monkeypatch: pytest.
     with pytest.raises(ConfigError) as caught:
         compose("stage=train", word)
     assert "hunter2" not in caught.value.sentence
+
+
+def test_null_is_no_value_where_the_help_says_what_it_means() -> None:
+    (config,) = compose("stage=infer", "input=null", "output=o", "weights=null")
+    assert config.weights is None
+    assert config.input == "null"
+    (config,) = compose("stage=infer", "input=i", "output=o", "weights=./null")
+    assert config.weights == "./null"
+    with pytest.raises(ConfigError, match="has no embedded weights"):
+        compose("stage=infer", "input=i", "output=o", "model=retinanet", "weights=null")
+
+
+def test_a_group_is_chosen_by_its_name_alone() -> None:
+    (config,) = compose("stage=train", "+experiment=smoke")
+    (same,) = compose("stage=train", "experiment=smoke")
+    assert config == same
+    with pytest.raises(ConfigError, match="a choice is made by the name of its group, trainer=NAME"):
+        compose("stage=train", "trainer@foo=smoke")

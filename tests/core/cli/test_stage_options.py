@@ -103,6 +103,14 @@ def test_personalising_alone_does_what_its_experiment_does() -> None:
     assert (value_at(alone, "trainer.max_steps"), value_at(alone, "trainer.max_minutes")) == (400, 7)
 
 
+def test_a_stage_in_quotes_is_the_same_stage() -> None:
+    words = ["images=i", "token=t", "output=o"]
+    (plain,) = compose_jobs("imagegen", ImagegenConfig, read_command_line(["stage=personalise", *words]))
+    (quoted,) = compose_jobs("imagegen", ImagegenConfig, read_command_line(['stage="personalise"', *words]))
+    assert quoted == plain
+    assert quoted.trainer.max_steps < 10_000
+
+
 def test_what_was_typed_counts_more_than_what_suits_a_stage() -> None:
     words = ("stage=personalise", "images=i", "token=t", "output=o")
     (config,) = compose("imagegen", *words, "trainer=smoke", "precision=fp32", "trainer.learning_rate=0.1")

@@ -60,3 +60,9 @@ def test_other_texts_pass(text: str) -> None:
     assert not holds_password(text)
     refuse_password("score.sql", text)
     refuse_password("score.sql", None)
+
+
+@pytest.mark.parametrize("text", ["x" * 200_000, "a-" * 50_000, "x://a:" * 5_000, "://?" + "x?" * 50_000])
+@pytest.mark.timeout(20)
+def test_a_long_text_is_read_once(text: str) -> None:
+    assert not holds_password(text)
