@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,12 @@ def config(folder: Path, frame: pd.DataFrame, **roles: Any) -> RiskConfig:
     )
 
 
-@pytest.fixture(autouse=True)
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def cheap() -> Iterator[None]:
     assert len(BASELINES) == 4
-    monkeypatch.setattr("apps.risk.evaluate.BASELINES", {name: BASELINES[name] for name in NAMES})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("apps.risk.evaluate.BASELINES", {name: BASELINES[name] for name in NAMES})
+        yield
 
 
 def gains(seed: int = 0) -> pd.DataFrame:
@@ -60,10 +63,19 @@ def go(cfg: RiskConfig, folder: Path) -> tuple[int, dict[str, bytes]]:
     return code, {path.name: path.read_bytes() for path in sorted((folder / "out").iterdir())}
 
 
-def test_all_models_stand_side_by_side_and_the_same_call_writes_the_same_bytes(tmp_path: Path) -> None:
-    cfg = config(tmp_path, gains(), targets="gain")
-    code, files = go(cfg, tmp_path)
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of one evaluation of gains()."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    code, files = go(config(folder, gains(), targets="gain"), folder)
     assert code == 0
+    return files
+
+
+def test_all_models_stand_side_by_side_and_the_same_call_returns_what_was_written(
+    tmp_path: Path, evaluated: dict[str, bytes]
+) -> None:
+    files = evaluated
     assert list(files) == ["champion.json", "metrics.json", "report.html"]
     result = json.loads(files["metrics.json"])["labels"]["gain"]
     for part in ("development", "test"):
@@ -77,7 +89,7 @@ def test_all_models_stand_side_by_side_and_the_same_call_writes_the_same_bytes(t
     assert sorted(champion["mean_rank"]) == NAMES
     assert champion["mean_rank"][champion["champion"]] == min(champion["mean_rank"].values())
     assert f"gain: {champion['champion'].replace('_', ' ')} is the champion" in files["report.html"].decode()
-    assert go(cfg, tmp_path) == (0, files)
+    cfg = config(tmp_path, gains(), targets="gain")
     record = Run(tmp_path / "own")
     with record.log:
         returned = evaluate(cfg, record)
@@ -87,16 +99,13 @@ def test_all_models_stand_side_by_side_and_the_same_call_writes_the_same_bytes(t
     assert returned.page.render().encode() == files["report.html"]
 
 
-def test_the_test_has_no_say_in_the_choice(tmp_path: Path) -> None:
+def test_the_test_has_no_say_in_the_choice(tmp_path: Path, evaluated: dict[str, bytes]) -> None:
     other = gains()
     last = other["day"].drop_duplicates().nlargest(30).min()
     other.loc[other["day"] >= last, "gain"] *= -3.0
-    found = [
-        go(config(tmp_path / name, table, targets="gain"), tmp_path / name)[1]
-        for name, table in (("one", gains()), ("two", other))
-    ]
-    assert found[0]["champion.json"] == found[1]["champion.json"]
-    result = [json.loads(files["metrics.json"])["labels"]["gain"] for files in found]
+    _, changed = go(config(tmp_path, other, targets="gain"), tmp_path)
+    assert evaluated["champion.json"] == changed["champion.json"]
+    result = [json.loads(files["metrics.json"])["labels"]["gain"] for files in (evaluated, changed)]
     assert result[0]["development"] == result[1]["development"]
     assert result[0]["test"] != result[1]["test"]
 

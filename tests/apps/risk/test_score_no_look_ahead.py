@@ -109,7 +109,7 @@ def output(place: Path, rows: list[dict[str, Any]], **names: str) -> dict[str, s
     return files(place / "out")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     early=worlds.rows,
     later=worlds.futures,
@@ -131,10 +131,10 @@ def test_what_became_known_later_changes_no_byte_of_the_output(
     assert found[0] == found[1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
-    past=st.lists(st.tuples(st.fixed_dictionaries(worlds.CONTENT), st.integers(1, 4)), max_size=6),
-    ahead=st.lists(st.tuples(*[st.fixed_dictionaries(worlds.CONTENT)] * 3, st.integers(5, 7)), max_size=5),
+    past=st.lists(st.tuples(st.fixed_dictionaries(worlds.CONTENT), st.integers(1, 4)), max_size=16),
+    ahead=st.lists(st.tuples(*[st.fixed_dictionaries(worlds.CONTENT)] * 3, st.integers(5, 7)), max_size=12),
 )
 def test_without_known_at_only_plans_reach_the_output(place: Path, past: list[Any], ahead: list[Any]) -> None:
     found = []
