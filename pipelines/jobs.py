@@ -106,7 +106,7 @@ def _list(words: argparse.Namespace) -> str:
     with Store(words.database) as store:
         if words.what == "workers":
             rows = [("WORKER", "HOST", "PID", "SINCE", "SILENT")]
-            rows += [(w.id, w.host, w.pid, _time(w.started), f"{w.silent_s:.1f} s") for w in workers(store)]
+            rows += [(w.id, w.host, w.pid, _time(w.started), f"{w.age_s:.1f} s") for w in workers(store)]
         elif words.what == "schedules":
             rows = [("SCHEDULE", "CRON", "ZONE", "JOB", "QUEUE", "CATCH-UP", "THROUGH", "NEXT")]
             for s in schedules(store):

@@ -287,7 +287,7 @@ FAULT = Reasons(
 
 QUEUE = Reasons(
     QueueFull,
-    "An image for which the queue of the engine has no place",
+    "An image for which the queue of the engine has no free slot",
     {"queue_full": "{waiting} pictures wait already: try again in {seconds:.0f} s"},
 )
 

@@ -187,7 +187,7 @@ class ScoreConfig(Section):
     wait_h: float = setting(
         6.0,
         "time from when a scheduled scoring is due, in which it waits for input that is missing or too "
-        "old; it keeps its place in the worker meanwhile",
+        "old; it occupies a slot of the worker meanwhile",
         unit="h",
         low=0,
         high=168,

@@ -176,8 +176,8 @@ def _facts(
 
 
 def _digest(holdings: Holdings) -> str:
-    places = (holdings.portfolio_H.tolist(), holdings.weight_H.tolist())
-    return hashlib.sha256(repr((holdings.portfolios, holdings.entity_H, *places)).encode()).hexdigest()
+    positions = (holdings.portfolio_H.tolist(), holdings.weight_H.tolist())
+    return hashlib.sha256(repr((holdings.portfolios, holdings.entity_H, *positions)).encode()).hexdigest()
 
 
 def _item(loaded: Loaded) -> str:

@@ -23,7 +23,7 @@ from apps.risk.data.set_aside import report_rejected
 from apps.risk.data.windows import Windows
 from apps.risk.models.description import Description, EventPart, TargetsPart, write_description
 from apps.risk.models.feed import code_counts, learn_levels
-from apps.risk.models.learning import Forecasting, WindowLessons, begin
+from apps.risk.models.learning import Forecasting, WindowSampleSource, begin
 from apps.risk.models.risk_model import EVENT, RiskModel, model_digest, save_riskformer
 from apps.risk.models.riskformer import MOST_FITTED, SHORTEST, RiskformerTargets, fit_residuals
 from apps.risk.models.riskformer_covariates import RiskformerCovariates, covered
@@ -44,7 +44,7 @@ ROUNDS = {
     "pretrain": (PRETRAIN, 0.75, 1.0),
     "finetune": (FINETUNE, 0.25, 0.3),
 }  # shares, steps, learning rate
-AHEAD = 16  # steps of returns that a lesson looks ahead
+AHEAD = 16  # forecast horizon in training on returns, in steps
 TAIL_STEPS = 1000  # last steps of the material that the tails are fitted on
 LEAST_RESIDUALS = 2000  # values from which tails are fitted; with fewer the network's own stay
 NETWORKS = ("riskformer", "tft", "deepar")
@@ -139,13 +139,13 @@ def _pretrained(cfg: RiskConfig, run: Run, folder: Path, training: Training) -> 
     ]
     checkpoints = training.begin({"data.sample": Source("mixture", arrays_digest(series))})
     fitted: dict[str, Fitted] = {}
-    for place, (name, (shares, steps, rate)) in enumerate(ROUNDS.items()):
+    for index, (name, (shares, steps, rate)) in enumerate(ROUNDS.items()):
         mixture = Mixture(material, shares, cfg.model.context, AHEAD)
         trainer = share_of(cfg.trainer, steps, rate)
         part = checkpoints / name
         if fitted:
             part = part.begun_from(weights_digest(net.state_dict()))
-        fitted[name] = _fit(net, mixture, trainer, run, part, cfg.seed + place)
+        fitted[name] = _fit(net, mixture, trainer, run, part, cfg.seed + index)
     described = _riskformer(net, cfg.model.context, material.returns_NT, folder)
     return replace(described, until=UNTIL), {"rounds": _asdicts(fitted), "missing": missing, "until": UNTIL}
 
@@ -195,8 +195,8 @@ def _covariates(
         net, levels = before.net, before.levels
     else:
         net, levels = begin(before.net, code_counts(panel)), learn_levels(windows)
-    lessons = WindowLessons(windows, levels)
-    fitted = _fit(net.train(), lessons, cfg.trainer, run, checkpoints, cfg.seed)
+    source = WindowSampleSource(windows, levels)
+    fitted = _fit(net.train(), source, cfg.trainer, run, checkpoints, cfg.seed)
     model = RiskformerCovariates(
         net.eval(), before.context, horizon, panel.columns, panel.categories, levels
     ).with_fitted_tails(panel, TAIL_STEPS, min(horizon, AHEAD), LEAST_RESIDUALS)

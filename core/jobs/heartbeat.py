@@ -24,7 +24,7 @@ from core.jobs.store import WORKERS, Store
 class WorkerInfo:
     """One worker that has sent a heartbeat.
 
-    beat: number of the last one. silent_s: seconds since then by the database's clock, for people to read.
+    beat: number of the last one. age_s: seconds since then by the database's clock, for people to read.
     """
 
     id: str
@@ -32,7 +32,7 @@ class WorkerInfo:
     pid: int
     started: datetime
     beat: float
-    silent_s: float
+    age_s: float
 
 
 class Watch:
@@ -43,7 +43,7 @@ class Watch:
         self._polled = clock()
         self._seen: dict[str, tuple[float, float]] = {}  # worker → its last beat, and when it was first seen
 
-    def silent_s(self, beats: Mapping[str, float], gap_s: float) -> dict[str, float]:
+    def age_s(self, beats: Mapping[str, float], gap_s: float) -> dict[str, float]:
         """Return worker → seconds for which its beat has been the same.
 
         An observer that has not polled for gap_s (the machine was busy, the database away) begins anew: the others
@@ -62,8 +62,8 @@ class Watch:
 
 def workers(store: Store) -> list[WorkerInfo]:
     """Return the workers that have not stopped, the oldest first; dead ones are there until one notices."""
-    silence = (store.now - WORKERS.c.beat).label("silent_s")
-    rows = store.rows(sa.select(WORKERS, silence).order_by(WORKERS.c.started))
+    age = (store.now - WORKERS.c.beat).label("age_s")
+    rows = store.rows(sa.select(WORKERS, age).order_by(WORKERS.c.started))
     return [
         WorkerInfo(
             row.id,
@@ -71,7 +71,7 @@ def workers(store: Store) -> list[WorkerInfo]:
             row.pid,
             datetime.fromtimestamp(row.started, UTC),
             row.beat,
-            max(float(row.silent_s), 0.0),
+            max(float(row.age_s), 0.0),
         )
         for row in rows
     ]
@@ -104,17 +104,17 @@ def take_over(store: Store, worker: str, dead_after_s: float, watch: Watch) -> l
     and is not loses nothing but time: DBOS writes the outcome of a job only for the worker that owns it, and jobs are
     idempotent.
     """
-    silent_s = watch.silent_s({info.id: info.beat for info in workers(store)}, dead_after_s)
-    if worker not in silent_s:
+    age_s = watch.age_s({info.id: info.beat for info in workers(store)}, dead_after_s)
+    if worker not in age_s:
         return []  # before its own first beat nobody judges
     running = store.client.list_workflows(
         name=WORKFLOW, status="PENDING", load_input=False, load_output=False
     )
     holders = {status.executor_id for status in running if status.executor_id} - {worker}
-    dead = sorted(one for one in holders if silent_s.get(one, dead_after_s) >= dead_after_s)
+    dead = sorted(one for one in holders if age_s.get(one, dead_after_s) >= dead_after_s)
     # Not resume_workflow, which would also revive a job cancelled meanwhile, and forget how often one was lost.
     taken = [handle.workflow_id for one in dead for handle in DBOS._recover_pending_workflows([one])]
-    gone = [one for one, silent in silent_s.items() if silent >= dead_after_s and one != worker]
+    gone = [one for one, age in age_s.items() if age >= dead_after_s and one != worker]
     store.change(sa.delete(WORKERS).where(WORKERS.c.id.in_(gone)))
     return taken
 

@@ -67,15 +67,16 @@ def finished(page: Page) -> None:
     page.until("document.getElementById('said').textContent.includes('rawn in')")
 
 
-def shelf(page: Page) -> int:
-    return int(page.run("document.querySelectorAll('#shelf li').length"))
+def pictures(page: Page) -> int:
+    return int(page.run("document.querySelectorAll('#pictures li').length"))
 
 
 def newest(page: Page) -> bytes:
     """Return the bytes of the newest picture of the gallery, from the browser's own store."""
     numbers = page.run(
-        "(async () => { const { Shelf } = await import('/shelf.js'); const shelf = await new Shelf().open();"
-        "return [...new Uint8Array(await shelf.all()[0].blob.arrayBuffer())]; })()"
+        "(async () => { const { GalleryStore } = await import('/gallery_store.js');"
+        " const store = await new GalleryStore().open();"
+        "return [...new Uint8Array(await store.all()[0].blob.arrayBuffer())]; })()"
     )
     return bytes(numbers)
 
@@ -109,7 +110,7 @@ def test_a_picture_is_drawn_by_keyboard_alone_and_appears_while_it_is_drawn(
         running.generation.pipeline.digest,
     )
     assert page.run("document.getElementById('progress').hidden") is True
-    assert shelf(page) == 1
+    assert pictures(page) == 1
     assert page.complaints == []
     host = urlsplit(running.url).netloc
     elsewhere = {url for url in page.requested if urlsplit(url).netloc not in (host, "")}
@@ -122,7 +123,7 @@ def test_escape_cancels(page: Page, running: Service) -> None:
     page.press(ESCAPE[0], code=ESCAPE[1])
     page.until("document.getElementById('said').textContent === 'Cancelled.'")
     assert page.run("document.querySelectorAll('.tile[data-state=cancelled]').length") == 2
-    assert shelf(page) == 0
+    assert pictures(page) == 0
     until(lambda: running.busy() + running.generation.under_way() == 0, 40)  # 20 s for a reload
     assert page.run("document.getElementById('draw').disabled") is False
 
@@ -139,10 +140,10 @@ def test_a_replay_tells_that_the_bytes_are_the_same_and_the_gallery_stays(
 ) -> None:
     ask(page, "heart", count=2, seed="41", scheduler="ddpm")
     finished(page)
-    assert shelf(page) == 2
+    assert pictures(page) == 2
     page.open(running.url + "/")
-    page.until("document.querySelectorAll('#shelf li').length === 2")
-    page.run("document.querySelector('#shelf button').click()")
+    page.until("document.querySelectorAll('#pictures li').length === 2")
+    page.run("document.querySelector('#pictures button').click()")
     assert page.run("document.activeElement.id") == "replay"
     assert "42" in text(page, "recipe")
     page.press(ENTER[0], code=ENTER[1], text="\r")
@@ -152,8 +153,8 @@ def test_a_replay_tells_that_the_bytes_are_the_same_and_the_gallery_stays(
     page.run("document.getElementById('reuse').click()")
     assert page.run("document.getElementById('seed').value") == "42"
     assert page.run("document.getElementById('scheduler').value") == "ddpm"
-    page.run("document.querySelector('#shelf button').click(); document.getElementById('delete').click()")
-    page.until("document.querySelectorAll('#shelf li').length === 1")
+    page.run("document.querySelector('#pictures button').click(); document.getElementById('delete').click()")
+    page.until("document.querySelectorAll('#pictures li').length === 1")
     assert page.complaints == []
 
 
@@ -173,7 +174,7 @@ def test_a_picture_is_painted_over_where_the_brush_was(page: Page, tmp_path: Pat
     assert recipe_of(data).mask_sha256 is not None
     assert (seen[:, 20:] == (200, 30, 30)).all()
     assert not (seen[:, :4] == (200, 30, 30)).all()
-    page.run("document.querySelector('#shelf button').click(); document.getElementById('replay').click()")
+    page.run("document.querySelector('#pictures button').click(); document.getElementById('replay').click()")
     page.until("!document.getElementById('same').hidden")
     assert text(page, "same") == "✓ the same bytes again"
     assert page.complaints == []
@@ -319,15 +320,15 @@ def test_a_reload_takes_the_drawing_up_again(running: Service, page: Page) -> No
     ask(page, "red apple", steps=100, size="48x48", seed=5)
     page.until("document.querySelector('#tiles .tile[data-state=drawing]') !== null")
     reload(page)
-    page.until("document.querySelectorAll('#shelf li').length === 1")
+    page.until("document.querySelectorAll('#pictures li').length === 1")
     assert "rawn in" in text(page, "said")
     picture = newest(page)
     assert (recipe_of(picture).seed, recipe_of(picture).width) == (5, 48)
     reload(page)
     page.until(
-        "document.getElementById('draw')?.disabled === false && document.querySelector('#shelf li') !== null"
+        "document.getElementById('draw')?.disabled === false && document.querySelector('#pictures li') !== null"
     )
-    assert (text(page, "said"), shelf(page)) == ("", 1), "it is taken up once"
+    assert (text(page, "said"), pictures(page)) == ("", 1), "it is taken up once"
     assert running.busy() == 0
     assert page.complaints == []
 
@@ -338,7 +339,7 @@ def test_how_much_of_a_prompt_is_used_stands_on_the_page(page: Page) -> None:
     assert text(page, "notes").startswith("The first 224 of 300 tokens of the prompt are used")
     ask(page, "cat")
     page.until(
-        "document.getElementById('notes').hidden && document.querySelectorAll('#shelf li').length === 2"
+        "document.getElementById('notes').hidden && document.querySelectorAll('#pictures li').length === 2"
     )
 
 
@@ -346,10 +347,11 @@ def test_the_gallery_keeps_what_there_is_room_for_and_says_what_made_room(
     running: Service, page: Page
 ) -> None:
     kept = page.run(
-        "(async () => { const { Shelf } = await import('/shelf.js'); const shelf = await new Shelf(1_000_000).open();"
-        "for (let i = 0; i < 5; i += 1) await shelf.add({ blob: new Blob([new Uint8Array(300_000)]), recipe: {} });"
-        "const ids = shelf.all().map((each) => each.id); await shelf.clear();"
-        "return [shelf.most, ids.length, shelf.dropped, shelf.unwritten]; })()"
+        "(async () => { const { GalleryStore } = await import('/gallery_store.js');"
+        " const store = await new GalleryStore(1_000_000).open();"
+        "for (let i = 0; i < 5; i += 1) await store.add({ blob: new Blob([new Uint8Array(300_000)]), recipe: {} });"
+        "const ids = store.all().map((each) => each.id); await store.clear();"
+        "return [store.most, ids.length, store.dropped, store.unwritten]; })()"
     )
     assert kept == [1_000_000, 3, 2, 0]
     assert "Pictures stay in this browser" in text(page, "none")

@@ -119,12 +119,12 @@ class BatchScheduler:
             return self._jobs()
 
     def cancelled(self) -> list[Job]:
-        """Return the jobs whose cancellation was asked for and whose places are not free yet."""
+        """Return the jobs whose cancellation was asked for and whose slots are not free yet."""
         with self._lock:
             return [job for job in self._jobs() if job.cancelled]
 
     def release(self, job: Job) -> None:
-        """Free a job's place in the batch or the queue: it is done, failed or cancelled."""
+        """Free a job's slot in the batch or the queue: it is done, failed or cancelled."""
         with self._lock:
             if job in self._waiting:
                 self._waiting.remove(job)

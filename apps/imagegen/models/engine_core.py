@@ -60,7 +60,7 @@ class EngineCore:
             self._proofs.batches(size)
 
     def step(self) -> bool:
-        """Free the places of cancelled jobs, and take one denoising step with one group; False where there is none."""
+        """Free the slots of cancelled jobs, and take one denoising step with one group; False where there is none."""
         for job in self._scheduler.cancelled():
             self._end(job, error=CANCELLED("cancelled"))
         group = self._scheduler.next_group()
@@ -153,7 +153,7 @@ class EngineCore:
     def _end(
         self, job: Job, *, rgb_HWC: np.ndarray | None = None, error: Exception | None = None, steps: int = 0
     ) -> None:
-        """Free a job's place, send its last event, and set its result."""
+        """Free a job's slot, send its last event, and set its result."""
         self._scheduler.release(job)
         self._states.pop(job, None)
         if self._events.finish(job, rgb_HWC, error, steps):

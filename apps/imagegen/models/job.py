@@ -76,7 +76,7 @@ class Job:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Ask for its end: the engine frees its place in the batch or the queue before its next step.
+        """Ask for its end: the engine frees its slot in the batch or the queue before its next step.
 
         A job that is done stays done. Any thread may call this.
         """

@@ -1,4 +1,4 @@
-"""How fast images come out of the engine, for an estimate of when a full queue has a place again."""
+"""How fast images come out of the engine, for an estimate of when a full queue has a free slot again."""
 
 from __future__ import annotations
 

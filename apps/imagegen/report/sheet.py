@@ -51,7 +51,7 @@ def sheet_png(
     texts = [_caption(caption) for caption in captions]
     rows = [range(first, min(first + columns, len(cells))) for first in range(0, len(cells), columns)]
     tall = [max(cells[index].height for index in row) for row in rows]
-    under = [max(sum(text.height for text in texts[place]) for place in row) for row in rows]
+    under = [max(sum(text.height for text in texts[index]) for index in row) for row in rows]
     width = 2 * _MARGIN + columns * CELL + (columns - 1) * _GAP
     head = _head(title, width - 2 * _MARGIN)
     top = _MARGIN + (head.height + _GAP if head.lines else 0)

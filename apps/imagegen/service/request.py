@@ -90,7 +90,7 @@ class GenerationRequest:
             job.cancel()
 
     def cancel(self) -> None:
-        """Cancel what is under way; the engine frees its places before its next step, and its events say so."""
+        """Cancel what is under way; the engine frees its slots before its next step, and its events say so."""
         for job in self.jobs:
             job.cancel()
 

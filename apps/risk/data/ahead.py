@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from apps.risk.data.alignment import last_over
 from apps.risk.data.calendar import DAY_US, OWN_TIMES
 from apps.risk.data.calendar_rules import Pasts, calendars_of, clock_of
 from apps.risk.data.panel import Panel
 from apps.risk.data.parse import walls_of
-from apps.risk.data.placing import last_over
 
 
 def times_ahead(panel: Panel, horizon: int) -> np.ndarray:

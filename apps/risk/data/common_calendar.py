@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from apps.risk.data.alignment import axes_of, last_over
 from apps.risk.data.calendar import DAY_US, EVERY_DAY, OWN_TIMES, Calendar, Days, Even, Months, Sessions
 from apps.risk.data.panel import Panel
-from apps.risk.data.placing import axes_of, last_over
 
 SAME = 50  # last times that series with times of their own have in common where they share them
 _MID_MONTH = (

@@ -83,7 +83,7 @@ def check(
     if FAULT in table:
         faults.add("row_shape", "", table[FAULT].notna().to_numpy(dtype=bool))
     rows = _read_keys(table, columns, faults)
-    later_R, ahead_R = _place_in_time(rows, columns, as_of)
+    later_R, ahead_R = _later_and_ahead(rows, columns, as_of)
     _refuse_odd_zones(rows, columns, later_R, faults)
     _read_values(rows, table, columns, later_R, ahead_R, faults)
     _check_values(rows, columns, bound, faults)
@@ -135,7 +135,7 @@ def _refuse_times(times: parse.Times, name: str, faults: Faults) -> None:
     faults.add("time_doubled", name, times.doubled_R)
 
 
-def _place_in_time(
+def _later_and_ahead(
     rows: _Rows, columns: Columns, as_of: np.datetime64 | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows become known later than the as-of date, and which lie ahead of it, (R,) bool each."""

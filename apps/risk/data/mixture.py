@@ -38,7 +38,7 @@ _LEVELS = 0.12  # share of simulated groups that are summed up to levels
 _SHORT, _GAPS, _ALONE = 0.2, 0.1, 0.5  # shares of series cut short, with gaps, and of groups split
 
 
-class Lesson(NamedTuple):
+class TrainingSamples(NamedTuple):
     """past_BC, known_BC; what came: label_BKH, with counts_BKH where it is known; group_B: which are related."""
 
     past_BC: Tensor
@@ -101,7 +101,7 @@ class Mixture:
     ) -> None:
         self.material, self.context, self.ahead, self.futures = material, context, ahead, futures
         self.bank_ETT = kernel_bank(seed, KERNELS, context + LONG)
-        makers: dict[str, Callable[[np.random.Generator, int], Lesson]] = {
+        makers: dict[str, Callable[[np.random.Generator, int], TrainingSamples]] = {
             "simulated": self._simulated,
             "kernels": self._kernels,
             "returns": partial(self._calendar, material.returns_NT, mixed=True),
@@ -115,28 +115,30 @@ class Mixture:
         """Return the endless stream of one process."""
         return MixtureStream(self, seed, batch_size, first_step, rank, world)
 
-    def lesson(self, seed: int, number: int, size: int) -> Lesson:
+    def samples(self, seed: int, number: int, size: int) -> TrainingSamples:
         """Return batch `number`, of `size` series; of a number that is no multiple of MEMBERS the last group is cut."""
         draw = np.random.default_rng([seed, number])
         until = np.cumsum([share for share, _ in self._makers])
         _, make = self._makers[int(np.searchsorted(until, draw.uniform() * until[-1], side="right"))]
         whole = -(-size // MEMBERS) * MEMBERS
-        lesson = _worn(draw, make(draw, whole))
-        return lesson if size == whole else _first(lesson, size)
+        samples = _worn(draw, make(draw, whole))
+        return samples if size == whole else _first(samples, size)
 
-    def _simulated(self, draw: np.random.Generator, size: int) -> Lesson:
+    def _simulated(self, draw: np.random.Generator, size: int) -> TrainingSamples:
         groups = size // MEMBERS
         past, future = simulated_returns(draw, groups, MEMBERS, self.context, self.ahead, self.futures)
         summed = draw.uniform(size=groups) < _LEVELS
         past[summed] = past[summed].cumsum(axis=-1)
         future[summed] = past[summed][:, :, None, -1:] + future[summed].cumsum(axis=-1)
-        return _lesson(past.reshape(size, -1), future.reshape(size, self.futures, -1), _groups(draw, size))
+        return _samples(past.reshape(size, -1), future.reshape(size, self.futures, -1), _groups(draw, size))
 
-    def _kernels(self, draw: np.random.Generator, size: int) -> Lesson:
+    def _kernels(self, draw: np.random.Generator, size: int) -> TrainingSamples:
         past_BC, future_BKH = kernel_series(draw, self.bank_ETT, size, LONG, self.futures)
-        return _lesson(past_BC, future_BKH, np.arange(size))
+        return _samples(past_BC, future_BKH, np.arange(size))
 
-    def _calendar(self, value_NT: np.ndarray, draw: np.random.Generator, size: int, *, mixed: bool) -> Lesson:
+    def _calendar(
+        self, value_NT: np.ndarray, draw: np.random.Generator, size: int, *, mixed: bool
+    ) -> TrainingSamples:
         """Series of the same days. mixed: half of them portfolios, some over two days or a week a step."""
         T = value_NT.shape[1]
         rows = []
@@ -158,7 +160,7 @@ class Mixture:
             rows.append(full)
         return _cut(np.concatenate(rows), self.ahead, _groups(draw, size))
 
-    def _levels(self, series: list[np.ndarray], draw: np.random.Generator, size: int) -> Lesson:
+    def _levels(self, series: list[np.ndarray], draw: np.random.Generator, size: int) -> TrainingSamples:
         """Series of levels from any position; a quarter of them as changes from step to step."""
         rows = np.full((size, self.context + LONG), np.nan)
         for row, number in zip(rows, draw.integers(len(series), size=size), strict=True):
@@ -181,14 +183,14 @@ class MixtureStream(IterableDataset[Any]):
         self.mixture, self.seed, self.batch_size = mixture, seed, batch_size
         self.first_step, self.rank, self.world = first_step, rank, world
 
-    def __iter__(self) -> Iterator[Lesson]:
+    def __iter__(self) -> Iterator[TrainingSamples]:
         for step in steps_of_worker(self.first_step):
-            yield self.mixture.lesson(self.seed, step * self.world + self.rank, self.batch_size)
+            yield self.mixture.samples(self.seed, step * self.world + self.rank, self.batch_size)
 
 
-def _first(lesson: Lesson, size: int) -> Lesson:
-    """Return the first series of a lesson, their groups numbered anew."""
-    cut = Lesson(*(part[:size] for part in lesson))
+def _first(samples: TrainingSamples, size: int) -> TrainingSamples:
+    """Return the first series of a batch, their groups numbered anew."""
+    cut = TrainingSamples(*(part[:size] for part in samples))
     return cut._replace(group_B=torch.unique(cut.group_B, return_inverse=True)[1])
 
 
@@ -206,14 +208,14 @@ def _groups(draw: np.random.Generator, size: int) -> np.ndarray:
     return np.where(alone_B, size + np.arange(size), group_B)
 
 
-def _cut(row_BT: np.ndarray, ahead: int, group_B: np.ndarray) -> Lesson:
-    return _lesson(row_BT[:, :-ahead], row_BT[:, None, -ahead:], group_B)
+def _cut(row_BT: np.ndarray, ahead: int, group_B: np.ndarray) -> TrainingSamples:
+    return _samples(row_BT[:, :-ahead], row_BT[:, None, -ahead:], group_B)
 
 
-def _lesson(past_BC: np.ndarray, label_BKH: np.ndarray, group_B: np.ndarray) -> Lesson:
+def _samples(past_BC: np.ndarray, label_BKH: np.ndarray, group_B: np.ndarray) -> TrainingSamples:
     known_BC, counts_BKH = np.isfinite(past_BC), np.isfinite(label_BKH)
     number_B = np.unique(group_B, return_inverse=True)[1]
-    return Lesson(
+    return TrainingSamples(
         torch.from_numpy(np.where(known_BC, past_BC, 0.0)),
         torch.from_numpy(known_BC),
         torch.from_numpy(np.where(counts_BKH, label_BKH, 0.0)),
@@ -222,11 +224,11 @@ def _lesson(past_BC: np.ndarray, label_BKH: np.ndarray, group_B: np.ndarray) -> 
     )
 
 
-def _worn(draw: np.random.Generator, lesson: Lesson) -> Lesson:
+def _worn(draw: np.random.Generator, samples: TrainingSamples) -> TrainingSamples:
     """Make some pasts short, and some full of gaps, as real tables are."""
-    B, C = lesson.past_BC.shape
+    B, C = samples.past_BC.shape
     length_B = np.where(draw.uniform(size=B) < _SHORT, draw.integers(8, C + 1, size=B), C)
     kept_BC = np.arange(C) >= C - length_B[:, None]
     share_B = np.where(draw.uniform(size=B) < _GAPS, draw.uniform(0.0, 0.3, size=B), 0.0)
     kept_BC &= draw.uniform(size=(B, C)) >= share_B[:, None]
-    return lesson._replace(known_BC=lesson.known_BC & torch.from_numpy(kept_BC))
+    return samples._replace(known_BC=samples.known_BC & torch.from_numpy(kept_BC))

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from apps.risk.data.alignment import Alignment, Axis, align, ends_of, listed
 from apps.risk.data.asof import moments, wall_of, walls
 from apps.risk.data.calendar import Days
 from apps.risk.data.columns import Columns
-from apps.risk.data.placing import Axis, Placed, ends_of, listed, place
 from apps.risk.reasons import DEFECTS
 
 Categories = Mapping[str, tuple[str, ...]]  # of each static, its words; code 1 is the first
@@ -25,14 +25,14 @@ ALONE = -1  # number of the group of an entity that belongs to none
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """N series in one place.
+    """N series in one object.
 
     entities: their names, sorted. offset_N1: int64 (N + 1,), rows of entity i are offset[i]:offset[i + 1], by
     time. past_N: how many of them are the past of the as-of date; the rest is known in advance only. instant_R,
     wall_R: datetime64[us], the rows' times in UTC and by the wall clock; the same of times without an offset.
     axes: each calendar's steps; axis_N: number of each entity's own. step_R: int64, step of the axis. slot_R: int64,
     step of the calendar's rule, which other series do not change; clock_N: time of the day of an entity's values, in
-    microseconds; end_N: last step of the rule that is over as of the date (apps.risk.data.placing). value_RF: float64,
+    microseconds; end_N: last step of the rule that is over as of the date (see `alignment`). value_RF: float64,
     NaN where nothing is known. code_NS: int64, UNSEEN where the category was not there in training. number_NM:
     float64, NaN where nothing is known. group_N: int64, entities of one number belong together, ALONE where one
     belongs to none; None means all alone. as_of: the date by the wall clock; None where all is known.
@@ -115,9 +115,9 @@ def build_panel(
     if as_of is not None:
         past_N = np.add.reduceat((moments(table, columns) <= as_of).astype(np.int64), start_N)
     if columns.targets:
-        placed = place(wall_R, instant_R, offset_N1, past_N, named)
+        alignment = align(wall_R, instant_R, offset_N1, past_N, named)
     else:
-        placed = _listed(instant_R, wall_R, offset_N1, past_N)
+        alignment = _listed(instant_R, wall_R, offset_N1, past_N)
     if categories is None:
         categories = {name: tuple(table[name].cat.categories) for name in columns.statics}
     last_N = start_N + np.maximum(past_N, 1) - 1
@@ -133,12 +133,12 @@ def build_panel(
         past_N=past_N,
         instant_R=instant_R,
         wall_R=wall_R,
-        axes=placed.axes,
-        axis_N=placed.axis_N,
-        step_R=placed.step_R,
-        slot_R=placed.slot_R,
-        clock_N=placed.clock_N,
-        end_N=placed.slot_R[last_N] if wall is None else ends_of(placed, last_N, wall, offset_N),
+        axes=alignment.axes,
+        axis_N=alignment.axis_N,
+        step_R=alignment.step_R,
+        slot_R=alignment.slot_R,
+        clock_N=alignment.clock_N,
+        end_N=alignment.slot_R[last_N] if wall is None else ends_of(alignment, last_N, wall, offset_N),
         value_RF=value_RF,
         code_NS=_codes(table, columns, categories, start_N),
         number_NM=_numbers(table, columns, start_N),
@@ -151,15 +151,15 @@ def on_table_times(panel: Panel) -> Panel:
     """Return the panel with all times of the table as its one calendar: that of an event, which all entities share."""
     if panel.axes[0].calendar is None:
         return panel
-    placed = _listed(panel.instant_R, panel.wall_R, panel.offset_N1, panel.past_N)
+    alignment = _listed(panel.instant_R, panel.wall_R, panel.offset_N1, panel.past_N)
     return replace(
         panel,
-        axes=placed.axes,
-        axis_N=placed.axis_N,
-        step_R=placed.step_R,
-        slot_R=placed.slot_R,
-        clock_N=placed.clock_N,
-        end_N=np.full(len(panel.entities), placed.axes[0].known - 1),
+        axes=alignment.axes,
+        axis_N=alignment.axis_N,
+        step_R=alignment.step_R,
+        slot_R=alignment.slot_R,
+        clock_N=alignment.clock_N,
+        end_N=np.full(len(panel.entities), alignment.axes[0].known - 1),
     )
 
 
@@ -176,7 +176,9 @@ def by_calendar(panel: Panel) -> list[Panel]:
     return out
 
 
-def _listed(instant_R: np.ndarray, wall_R: np.ndarray, offset_N1: np.ndarray, past_N: np.ndarray) -> Placed:
+def _listed(
+    instant_R: np.ndarray, wall_R: np.ndarray, offset_N1: np.ndarray, past_N: np.ndarray
+) -> Alignment:
     length_N = np.diff(offset_N1)
     past_R = np.arange(len(wall_R)) - np.repeat(offset_N1[:-1], length_N) < np.repeat(past_N, length_N)
     return listed(instant_R, wall_R, past_R, len(past_N))

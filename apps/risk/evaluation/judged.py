@@ -111,11 +111,11 @@ def overall(judged: Judged, model: str, seed: int = 0) -> dict[str, Any]:
     """
     out: dict[str, Any] = {}
     means = _means(judged, model, seed)
-    for place, level in enumerate(TAIL_LEVELS.tolist()):
+    for level_index, level in enumerate(TAIL_LEVELS.tolist()):
         mine = [row for row in judged.rows if row.model == model and row.figures.level == level]
         figures = [row.figures for row in mine if row.figures.test_days]
         out[f"{level:g}"] = {
-            **{name: mean[place] for name, mean in means.items()},
+            **{name: mean[level_index] for name, mean in means.items()},
             "passed": {test: _passed(figures, test) for test in TESTS},
             "share": _ratio(sum(one.exceedances for one in figures), sum(one.test_days for one in figures)),
             "too_few": sum(bool(_too_few(one)) for one in figures),
@@ -125,9 +125,9 @@ def overall(judged: Judged, model: str, seed: int = 0) -> dict[str, Any]:
     return out
 
 
-def daily_losses(judged: Judged, model: str, name: str, place: int) -> np.ndarray:
+def daily_losses(judged: Judged, model: str, name: str, level_index: int) -> np.ndarray:
     """Return the mean loss over entities of each day, (D,), NaN where no entity has one. name: pinball or fz."""
-    loss_ND = np.stack([getattr(one, f"{name}_TL")[:, place] for one in judged.losses[model]])
+    loss_ND = np.stack([getattr(one, f"{name}_TL")[:, level_index] for one in judged.losses[model]])
     known_ND = ~np.isnan(loss_ND)
     count_D = known_ND.sum(axis=0)
     return np.where(count_D > 0, np.nansum(loss_ND, axis=0) / np.maximum(count_D, 1), np.nan)
@@ -155,7 +155,8 @@ def _means(judged: Judged, model: str, seed: int) -> dict[str, list[list[float |
     """Return of each loss, for each level, value and bounds; None where there is none."""
     loss_TL = {
         name: np.stack(
-            [daily_losses(judged, model, name, place) for place in range(len(TAIL_LEVELS))], axis=1
+            [daily_losses(judged, model, name, level_index) for level_index in range(len(TAIL_LEVELS))],
+            axis=1,
         )
         for name in ("pinball", "fz")
     }

@@ -79,7 +79,7 @@ def horizons(
     H = cfg.model.horizon
     count = max(min(ORIGINS, (back[0] - back[1]) // H), 1)
     parts = [_horizons(cfg, panel, label, models, back, count) for panel in panels]
-    actual_NH, scale_N = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+    actual_NH, scale_N = (np.concatenate([part[index] for part in parts]) for index in (0, 1))
     by_model = {name: np.concatenate([part[2][name] for part in parts]) for name in models}
     mask_NH = ~np.isnan(actual_NH) & ~np.any([np.isnan(q).any(axis=2) for q in by_model.values()], axis=0)
     if not mask_NH.any():
@@ -165,8 +165,8 @@ def horizon_figures(
 
     value_3, bound_23 = figures(np.ones(owners)), bootstrap(figures, owners, seed=seed)
     return {
-        name: [number(float(one)) for one in (value_3[place], *bound_23[:, place])]
-        for place, name in enumerate(("wql", "mase", "coverage_80"))
+        name: [number(float(one)) for one in (value_3[index], *bound_23[:, index])]
+        for index, name in enumerate(("wql", "mase", "coverage_80"))
     }
 
 

@@ -36,13 +36,13 @@ from core.training.optimizer import optimizer_and_schedule
 SIZE = Size(width=48, layers=2, heads=4, kv_heads=2, hidden=96, patch=8, group_every=2)
 MEMBERS = 3
 HIDDEN = (
-    0.1  # share of variables that a lesson hides, so that no single one is leant on, and one may be missing
+    0.1  # share of variables hidden in training, so that no single one is leant on, and one may be missing
 )
 AVERAGED = 10  # the moving average of the weights reaches back over a tenth of the steps at most
 LEVELS_FROM = 20_000  # windows
 
 
-class Lesson(NamedTuple):
+class EventSamples(NamedTuple):
     """Rows of some clients, and whether the event came, 0 or 1, (B,) float32."""
 
     rows: Rows
@@ -74,8 +74,8 @@ class EventBatches:
         """Return the batches of one rank from a step on; that of step k depends on seed and k alone."""
         return _EventStream(self, seed, batch_size, first_step, rank, world)
 
-    def lesson(self, seed: int, number_B: np.ndarray, batch: int) -> Lesson:
-        """Return the lesson of some origins; batch: its number among all."""
+    def samples(self, seed: int, number_B: np.ndarray, batch: int) -> EventSamples:
+        """Return the training samples of some origins; batch: its number among all batches."""
         rows = kept_rows(
             gather(self.windows, self.origins.where(number_B)),
             self.windows.panel.columns,
@@ -85,7 +85,7 @@ class EventBatches:
         draw = np.random.default_rng([seed, 1, batch])
         hidden_R = torch.from_numpy(draw.random(len(rows.past_BC)) < self.hidden)
         event_B = torch.from_numpy(self.origins.event_B[number_B].astype(np.float32))
-        return Lesson(without(rows, hidden_R), event_B)
+        return EventSamples(without(rows, hidden_R), event_B)
 
 
 class _EventStream(IterableDataset[Any]):
@@ -96,11 +96,11 @@ class _EventStream(IterableDataset[Any]):
         self.source, self.seed, self.batch_size = source, seed, batch_size
         self.first_step, self.rank, self.world = first_step, rank, world
 
-    def __iter__(self) -> Iterator[Lesson]:
+    def __iter__(self) -> Iterator[EventSamples]:
         deck = Deck(len(self.source.origins), self.seed)
         for step in steps_of_worker(self.first_step):
             batch = step * self.world + self.rank
-            yield self.source.lesson(self.seed, deck.draw(batch * self.batch_size, self.batch_size), batch)
+            yield self.source.samples(self.seed, deck.draw(batch * self.batch_size, self.batch_size), batch)
 
 
 class Deck:
@@ -132,7 +132,7 @@ class EventTraining(pl.LightningModule):
         # they take no part, and several processes would wait for their gradients
         net.quantile_head.requires_grad_(requires_grad=False)
 
-    def training_step(self, batch: Lesson, batch_idx: int) -> Tensor:  # noqa: ARG002, D102
+    def training_step(self, batch: EventSamples, batch_idx: int) -> Tensor:  # noqa: ARG002, D102
         logit_B = self.net.logits(batch.rows, self.variables)
         return event_loss(logit_B, batch.event_B, torch.ones_like(batch.event_B, dtype=torch.bool))
 

@@ -28,8 +28,8 @@ class JointDays:
     ) -> None:
         known_NW = ~np.isnan(value_NW)
         W = known_NW.shape[1]
-        self._place_SH, self._copy_SH = draw_strata(W, horizon, paths, seed)
-        S = len(self._place_SH)
+        self._column_SH, self._copy_SH = draw_strata(W, horizon, paths, seed)
+        S = len(self._column_SH)
         self._ring_NW = _ring(known_NW, slot_NW)
         count_N = known_NW.sum(axis=1)
         rank_NW = np.argsort(np.argsort(value_NW, axis=1, kind="stable"), axis=1, kind="stable")  # NaN last
@@ -52,11 +52,11 @@ class JointDays:
             self._turn_HS = [generator.permutation(S) for _ in range(horizon)]
 
     def __len__(self) -> int:
-        return len(self._place_SH)
+        return len(self._column_SH)
 
     def at(self, step: int) -> np.ndarray:
         """Return the positions in the window that are drawn at a step, (N, S) int64; -1 of a series without values."""
-        column_NS = self._ring_NW[:, self._place_SH[:, step]]
+        column_NS = self._ring_NW[:, self._column_SH[:, step]]
         if len(self._short_N):
             turn_S, own_KS = self._turn_HS[step], column_NS[self._short_N]
             missing_KS = own_KS[:, turn_S] < 0
@@ -84,7 +84,7 @@ class JointDays:
     def _shuffled(self, step: int) -> np.ndarray:
         """Return the order of a step's paths within a value, (S,): that of their copies, then of their slots."""
         W = self._ring_NW.shape[1]
-        return self._copy_SH[:, step] * W + self._place_SH[:, step]
+        return self._copy_SH[:, step] * W + self._column_SH[:, step]
 
 
 def _ring(known_NW: np.ndarray, slot_NW: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""How riskformer learns to forecast: Lightning's side of it, and lessons from a table with more than one column.
+"""How riskformer learns to forecast: the Lightning module, and training samples from a table of several columns.
 
-Legend: B windows (or rows of a lesson of series), C steps of the past, H steps ahead, K futures, V rows of a window,
+Legend: B windows (or rows of a batch of series), C steps of the past, H steps ahead, K futures, V rows of a window,
 T targets, L = B T rows that are forecast, S statics.
 """
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from apps.risk.data.mixture import Lesson
+from apps.risk.data.mixture import TrainingSamples
 from apps.risk.data.panel import UNSEEN
 from apps.risk.data.windows import Batch, Windows, WindowStream
 from apps.risk.models.event_network import without
@@ -27,11 +27,11 @@ from apps.risk.models.transformer import Kind, RiskFormer, Rows, target_rows
 from core.training.config import TrainerConfig
 from core.training.optimizer import optimizer_and_schedule
 
-HIDDEN = 0.1  # share of covariates that a lesson hides, so that one may be missing, and of statics it leaves unseen
+HIDDEN = 0.1  # share of covariates hidden in training, so that one may be missing, and of statics left unseen
 CUT = 0.2  # share of windows of which less than the whole horizon is known in advance
 
 
-class WindowLesson(NamedTuple):
+class WindowSamples(NamedTuple):
     """Rows of some windows, V of each; rows to forecast, position_L; outcomes, label_LH, where counts_LH is True."""
 
     rows: Rows
@@ -52,8 +52,8 @@ class Forecasting(pl.LightningModule):
         self.level_Q: Tensor
         self.register_buffer("level_Q", torch.tensor(net.levels), persistent=False)
 
-    def training_step(self, batch: Lesson | WindowLesson, batch_idx: int) -> Tensor:  # noqa: ARG002, D102
-        if isinstance(batch, WindowLesson):
+    def training_step(self, batch: TrainingSamples | WindowSamples, batch_idx: int) -> Tensor:  # noqa: ARG002, D102
+        if isinstance(batch, WindowSamples):
             forecast = self.net(batch.rows, batch.variables)
             z_BHQ, scale = (
                 forecast.z_BHQ[batch.position_L],
@@ -72,8 +72,8 @@ class Forecasting(pl.LightningModule):
         return optimizer_and_schedule(self.parameters(), self.config)
 
 
-class WindowLessons:
-    """Lessons from windows of one's own table, evenly over entities and time; a core BatchSource.
+class WindowSampleSource:
+    """Training samples from windows of one's own table, evenly over entities and time; a core BatchSource.
 
     windows: of a panel with one target or more; their labels lie before the as-of date.
     """
@@ -89,14 +89,14 @@ class WindowLessons:
             self.windows,
             batch_size,
             seed,
-            convert=partial(self.lesson, seed),
+            convert=partial(self.samples, seed),
             first_step=first_step,
             rank=rank,
             world=world,
         )
 
-    def lesson(self, seed: int, batch: Batch) -> WindowLesson:
-        """Return the lesson of some windows; what it hides depends on the seed and the windows alone."""
+    def samples(self, seed: int, batch: Batch) -> WindowSamples:
+        """Return the training samples of some windows; what is hidden depends on the seed and the windows alone."""
         columns = self.windows.panel.columns
         draw = np.random.default_rng([seed, 1, *batch.origin_B.tolist()])
         B, H, _ = batch.ahead_BHK.shape
@@ -112,7 +112,7 @@ class WindowLessons:
         T = len(columns.targets)
         known_BT = batch.past_known_BCF[:, :, :T].sum(dim=1) >= SHORTEST
         counts_BHT = batch.label_known_BHT[:, :, :T] & known_BT[:, None]
-        return WindowLesson(
+        return WindowSamples(
             without(rows, hidden_R & (rows.kind_B != Kind.TARGET)),
             len(rows.kind_B) // B,
             position_BT[:, :T].reshape(-1),

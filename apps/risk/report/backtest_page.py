@@ -119,10 +119,10 @@ def _walked(
     panel: Panel, label: str, walks: Mapping[str, Walk], model: str, time_D: np.ndarray
 ) -> PageSection:
     outcome_ND = outcomes(panel, label, len(time_D))
-    place = TAIL_LEVELS.tolist().index(LEVEL)
+    index = TAIL_LEVELS.tolist().index(LEVEL)
     figures: list[Block] = []
     for n in np.flatnonzero(~np.isnan(outcome_ND).all(axis=1))[:SHOWN]:
-        var_D = walks[model].var_NDL[n, :, place]
+        var_D = walks[model].var_NDL[n, :, index]
         drawn: Figure = page.walk(
             page.words(panel.entities[n]), time_D, outcome_ND[n], var_D, LEVEL, page.words(label)
         )

@@ -1,6 +1,6 @@
 """Pictures of risk: a fan of quantiles, VaR with its exceedances, calibration of a PD, losses with intervals.
 
-Each draws into an empty figure of the house style (core.reports.plots).
+Each draws into an empty figure in the common style (core.reports.plots).
 Legend: T past steps, H steps ahead, Q levels, D days, K bins, M models.
 """
 
@@ -38,19 +38,19 @@ def draw_fan(
     axes.plot(time_T, value_T, color=SOFT, linewidth=1.1, label="known")
     known_T = np.flatnonzero(~np.isnan(value_T))
     start = known_T[-1:]  # empty where nothing is known
-    place = {round(float(level), 6): q for q, level in enumerate(level_Q)}
+    index = {round(float(level), 6): q for q, level in enumerate(level_Q)}
 
     def line(level: float) -> np.ndarray:
-        return np.append(value_T[start], quantile_HQ[:, place[level]])
+        return np.append(value_T[start], quantile_HQ[:, index[level]])
 
     time_H1 = np.append(time_T[start], ahead_H)
     for low, high, alpha in _BANDS:
-        if low in place and high in place:
+        if low in index and high in index:
             label = f"{round(100 * (high - low))} %"
             axes.fill_between(
                 time_H1, line(low), line(high), color=ACCENT, alpha=alpha, linewidth=0, label=label
             )
-    if 0.5 in place:
+    if 0.5 in index:
         axes.plot(time_H1, line(0.5), color=ACCENT, linewidth=1.8, label="median")
     axes.set_title(title)
     axes.set_ylabel(unit)
@@ -120,12 +120,12 @@ def draw_intervals(
     """Draw value, lower and upper bound of each model as a dot on a bar, the first model on top, the least marked."""
     axes = made.add_subplot()
     value_M, low_M, high_M = np.array(interval_M3, dtype=np.float64).T
-    place_M = np.arange(len(names))[::-1]
-    for place, value, low, high in zip(place_M, value_M, low_M, high_M, strict=True):
+    height_M = np.arange(len(names))[::-1]
+    for height, value, low, high in zip(height_M, value_M, low_M, high_M, strict=True):
         colour = ACCENT if value == np.nanmin(value_M) else SOFT
-        axes.plot([low, high], [place, place], color=colour, linewidth=2.0)
-        axes.plot([value], [place], "o", color=colour, markersize=6.0)
-    axes.set_yticks(place_M, [name.replace("_", " ") for name in names])
+        axes.plot([low, high], [height, height], color=colour, linewidth=2.0)
+        axes.plot([value], [height], "o", color=colour, markersize=6.0)
+    axes.set_yticks(height_M, [name.replace("_", " ") for name in names])
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.grid(visible=False, axis="y")
     axes.set_title(title)

@@ -24,7 +24,7 @@ _SHOWN = 3  # categories named in a note
 
 
 class Trained(NamedTuple):
-    """What a model was trained on. columns: None for one that looks at a series alone."""
+    """What a model was trained on. columns: None for a model of single series."""
 
     name: str
     columns: Columns | None
@@ -106,8 +106,8 @@ def unread_notes(columns: Columns, models: Iterable[Trained]) -> list[str]:
 def unseen_words(panel: Panel, categories: Categories) -> dict[str, tuple[int, tuple[str, ...]]]:
     """Return static → number of entities whose category training did not have, and those categories."""
     unseen = {}
-    for place, name in enumerate(panel.columns.statics):
-        code_N = panel.code_NS[:, place]
+    for index, name in enumerate(panel.columns.statics):
+        code_N = panel.code_NS[:, index]
         words = np.array(panel.categories[name], dtype=object)
         is_new = np.array([word not in categories.get(name, ()) for word in words], dtype=bool)
         new_N = (code_N != UNSEEN) & np.append(False, is_new)[code_N]

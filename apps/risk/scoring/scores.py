@@ -284,8 +284,8 @@ def _joined(tails: Sequence[Tail]) -> Tail:
     return Tail(*(np.concatenate(values) for values in zip(*tails, strict=True)))
 
 
-def _words(words: Sequence[str], place_R: np.ndarray) -> pa.Array:
-    return pc.take(pa.array(words, pa.string()), pa.array(place_R))
+def _words(words: Sequence[str], index_R: np.ndarray) -> pa.Array:
+    return pc.take(pa.array(words, pa.string()), pa.array(index_R))
 
 
 def _counts(count_R: np.ndarray, refused_R: np.ndarray) -> pa.Array:

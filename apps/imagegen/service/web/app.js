@@ -3,7 +3,7 @@
 import { Easel } from "./easel.js";
 import { describe, offer, recall, remember, settle, wanted } from "./form.js";
 import { Gallery } from "./gallery.js";
-import { Shelf } from "./shelf.js";
+import { GalleryStore } from "./gallery_store.js";
 import { Start } from "./start.js";
 import { Trouble, ask, asSentence, events, picture } from "./stream.js";
 
@@ -11,10 +11,10 @@ const IDEAS = ["red apple", "grinning face", "slice of pizza", "blue car", "sunf
 const LOOK_AGAIN_MS = 3000; // while the service is away or loading
 
 const of = (id) => document.getElementById(id);
-const shelf = new Shelf();
+const store = new GalleryStore();
 const easel = new Easel(of("tiles"), of("progress"));
 const start = new Start(of("mask"), () => Number(of("brush").value), startChanged);
-const gallery = new Gallery(shelf, {
+const gallery = new Gallery(store, {
   replay: (item, onStep) => replayed(item, onStep),
   reuse: (item) => { settle(item.recipe, item.seed); of("prompt").focus(); },
   begin: (item) => take(new File([item.blob], "picture.png", { type: "image/png" })),
@@ -77,7 +77,7 @@ async function draw(path, form, count, shape, source) {
   ready();
   trouble(null);
   notes([]);
-  of("said").textContent = "Waiting for a place…";
+  of("said").textContent = "Waiting in the queue…";
   easel.begin(count, shape);
   if (matchMedia("(max-width: 820px)").matches) of("tiles").scrollIntoView({ block: "nearest" });
   const began = performance.now();
@@ -103,7 +103,7 @@ async function draw(path, form, count, shape, source) {
         const item = { blob: picture(content.png), sha256: content.sha256, recipe: content.recipe, seed: content.seed, seconds: content.seconds, ...source };
         easel.show(content.image, item.blob, content.recipe.prompt);
         easel.settle(content.image, "done", () => gallery.open(item));
-        await shelf.add(item);
+        await store.add(item);
         gallery.show();
       } else if (name === "failed") {
         easel.settle(content.image, "failed");
@@ -199,7 +199,7 @@ async function replayed(item, onStep) {
 function startChanged() {
   of("working").hidden = !start.file;
   of("drop").hidden = Boolean(start.file);
-  if (start.painted === of("wipe").disabled) { // painted places are drawn anew, a whole picture is only changed
+  if (start.painted === of("wipe").disabled) { // painted areas are drawn anew, a whole picture is only changed
     of("strength").value = start.painted ? 1 : model?.defaults.strength ?? 0.7;
     describe();
   }
@@ -309,4 +309,4 @@ startChanged();
 themeNamed();
 describe();
 look();
-shelf.open().then(() => { gallery.show(); takeUp(); });
+store.open().then(() => { gallery.show(); takeUp(); });

@@ -5,14 +5,14 @@ import { spaced } from "./form.js";
 const of = (id) => document.getElementById(id);
 
 export class Gallery {
-  #shelf;
+  #store;
   #acts;
   #addresses = new Map();
   #open = null;
 
   /** acts: what to do with a picture: replay(item), reuse(item), begin(item). */
-  constructor(shelf, acts) {
-    this.#shelf = shelf;
+  constructor(store, acts) {
+    this.#store = store;
     this.#acts = acts;
     of("replay").addEventListener("click", () => this.#replay());
     of("reuse").addEventListener("click", () => { of("sheet").close(); acts.reuse(this.#open); });
@@ -20,13 +20,13 @@ export class Gallery {
     of("copy").addEventListener("click", () => this.#copy());
     of("delete").addEventListener("click", async () => {
       of("sheet").close();
-      await this.#shelf.remove(this.#open);
+      await this.#store.remove(this.#open);
       this.show();
-      (of("shelf").querySelector("button") ?? of("prompt")).focus();
+      (of("pictures").querySelector("button") ?? of("prompt")).focus();
     });
-    of("empty-shelf").addEventListener("click", async () => {
+    of("empty-gallery").addEventListener("click", async () => {
       if (!confirm("Delete all pictures of the gallery from this browser?")) return;
-      await shelf.clear();
+      await store.clear();
       this.show();
       of("prompt").focus();
     });
@@ -35,28 +35,28 @@ export class Gallery {
     });
   }
 
-  /** Lay out all pictures of the shelf. */
+  /** Lay out all pictures of the store. */
   show() {
-    const items = this.#shelf.all();
+    const items = this.#store.all();
     for (const [id, address] of this.#addresses) {
       if (!items.some((item) => item.id === id)) {
         URL.revokeObjectURL(address);
         this.#addresses.delete(id);
       }
     }
-    of("shelf").replaceChildren(...items.map((item) => this.#entry(item)));
-    of("none").textContent = this.#room(items.length);
-    of("number").hidden = of("empty-shelf").hidden = items.length === 0;
+    of("pictures").replaceChildren(...items.map((item) => this.#entry(item)));
+    of("none").textContent = this.#usage(items.length);
+    of("number").hidden = of("empty-gallery").hidden = items.length === 0;
     of("number").textContent = String(items.length);
   }
 
   /** What a user should know of what the gallery keeps. */
-  #room(count) {
+  #usage(count) {
     const mb = (bytes) => `${Math.max(1, Math.round(bytes / 2 ** 20))} MB`;
-    const { dropped, unwritten } = this.#shelf;
+    const { dropped, unwritten } = this.#store;
     const parts = ["Pictures stay in this browser, each with its whole recipe inside."];
-    if (count) parts.push(`${mb(this.#shelf.size())} of ${mb(this.#shelf.most)} are taken; then the oldest make room.`);
-    if (dropped) parts.push(`${dropped === 1 ? "The oldest picture has" : `The ${dropped} oldest pictures have`} made room: download what you want to keep.`);
+    if (count) parts.push(`${mb(this.#store.size())} of ${mb(this.#store.most)} are used; beyond that the oldest are deleted.`);
+    if (dropped) parts.push(`${dropped === 1 ? "The oldest picture was" : `The ${dropped} oldest pictures were`} deleted: download what you want to keep.`);
     if (unwritten) parts.push("The browser could not store all of them: these last as long as this page.");
     return parts.join(" ");
   }

@@ -1,4 +1,4 @@
-// The picture to start from, and the mask painted on it: transparent places of the mask are drawn anew.
+// The picture to start from, and the mask painted on it: transparent areas of the mask are drawn anew.
 
 const EDGE = 512; // of the canvas on the page; the mask is written in the picture's own size
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -21,11 +21,11 @@ export class Start {
     this.#brush = brush;
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
-      this.#last = this.#place(event);
+      this.#last = this.#point(event);
       this.#stroke(this.#last);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (this.#last) this.#stroke(this.#place(event));
+      if (this.#last) this.#stroke(this.#point(event));
     });
     for (const name of ["pointerup", "pointercancel"]) {
       canvas.addEventListener(name, () => { this.#last = null; this.#changed(); });
@@ -73,7 +73,7 @@ export class Start {
     return mask.convertToBlob({ type: "image/png" });
   }
 
-  #place(event) {
+  #point(event) {
     const box = this.#canvas.getBoundingClientRect();
     const scale = this.#canvas.width / box.width;
     return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale, scale];

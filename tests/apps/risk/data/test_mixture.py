@@ -36,7 +36,7 @@ def test_a_batch_depends_on_seed_and_number_alone(small: Mixture) -> None:
 
 
 def test_every_kind_comes_and_is_whole(small: Mixture) -> None:
-    samples = [small.lesson(0, number, 16) for number in range(60)]
+    samples = [small.samples(0, number, 16) for number in range(60)]
     assert {sample.label_BKH.shape[2] for sample in samples} == {8, LONG}
     assert {sample.label_BKH.shape[1] for sample in samples} == {1, 4}
     for sample in samples:
@@ -53,7 +53,7 @@ def test_every_kind_comes_and_is_whole(small: Mixture) -> None:
 @pytest.mark.parametrize("size", [1, 3, 4, 7, 9, 20])
 def test_a_batch_of_any_size_is_the_first_of_whole_groups(small: Mixture, size: int) -> None:
     for number in range(30):
-        whole, cut = small.lesson(0, number, -(-size // MEMBERS) * MEMBERS), small.lesson(0, number, size)
+        whole, cut = small.samples(0, number, -(-size // MEMBERS) * MEMBERS), small.samples(0, number, size)
         for name in ("past_BC", "known_BC", "label_BKH", "counts_BKH"):
             assert torch.equal(getattr(cut, name), getattr(whole, name)[:size])
         same = whole.group_B[:size, None] == whole.group_B[None, :size]
@@ -63,7 +63,7 @@ def test_a_batch_of_any_size_is_the_first_of_whole_groups(small: Mixture, size: 
 
 def test_a_level_continues_what_the_network_has_seen() -> None:
     made = Mixture(Material(RETURNS, {"hourly": LEVELS["hourly"]}), {"hourly": 1.0}, 64, 8)
-    sample = made.lesson(0, 0, 64)
+    sample = made.samples(0, 0, 64)
     whole = torch.cat([sample.past_BC, sample.label_BKH[:, 0]], dim=1)
     steps = whole.diff(dim=1)[:, -LONG:]  # of a straight line: 1 a step, or changes that are all 1
     assert ((steps == 1).all(dim=1) | (steps == 0).all(dim=1)).all()
@@ -72,7 +72,7 @@ def test_a_level_continues_what_the_network_has_seen() -> None:
 
 def test_kinds_without_material_are_simulated_instead() -> None:
     made = Mixture(Material(RETURNS), FINETUNE, 32, 8, futures=4)
-    assert {made.lesson(0, number, 8).label_BKH.shape[2] for number in range(40)} == {8, LONG}
+    assert {made.samples(0, number, 8).label_BKH.shape[2] for number in range(40)} == {8, LONG}
 
 
 def test_real_returns_end_before_the_years_that_judge() -> None:

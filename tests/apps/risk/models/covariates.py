@@ -11,7 +11,7 @@ from apps.risk.data.columns import Columns
 from apps.risk.data.panel import Panel, fill_gaps
 from apps.risk.data.windows import Windows
 from apps.risk.models.feed import code_counts, learn_levels
-from apps.risk.models.learning import Forecasting, WindowLessons, begin
+from apps.risk.models.learning import Forecasting, WindowSampleSource, begin
 from apps.risk.models.riskformer import SHORTEST
 from apps.risk.models.riskformer_covariates import RiskformerCovariates
 from apps.risk.models.transformer import RiskFormer
@@ -53,7 +53,7 @@ def trained(columns: Columns = COLUMNS) -> RiskformerCovariates:
     module = Forecasting(net, TrainerConfig(max_steps=STEPS, learning_rate=1e-2, warmup_steps=20))
     made = module.configure_optimizers()
     optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
-    samples = iter(WindowLessons(windows(panel), start.levels).stream(0, 32, 0, 0, 1))
+    samples = iter(WindowSampleSource(windows(panel), start.levels).stream(0, 32, 0, 0, 1))
     for step in range(STEPS):
         optimizer.zero_grad()
         module.training_step(next(samples), step).backward()

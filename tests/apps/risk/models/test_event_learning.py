@@ -1,4 +1,4 @@
-"""Lessons depend on seed and step alone; training goes on where it was cut off; members see only their clients."""
+"""Samples depend on seed and step alone; training resumes where it was interrupted; members see only their clients."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def test_a_stream_goes_on_anywhere() -> None:
 
 def test_lessons_tell_the_outcome_and_hide_a_share() -> None:
     number = np.flatnonzero(origins().event_B == 1.0)[:40]
-    sample = source(hidden=0.5).lesson(0, number, 3)
+    sample = source(hidden=0.5).samples(0, number, 3)
     assert (sample.event_B == 1.0).all()
-    plain = source(hidden=0.0).lesson(0, number, 3)
+    plain = source(hidden=0.0).samples(0, number, 3)
     was, left = plain.rows.known_BC.any(dim=1), sample.rows.known_BC.any(dim=1)
     assert not (left & ~was).any()
     assert 0.35 < left.sum() / was.sum() < 0.65
@@ -110,7 +110,7 @@ def test_no_member_sees_the_clients_that_it_is_calibrated_on(
 def test_each_weight_that_is_trained_has_a_gradient() -> None:
     """Without one, processes that train together fail in their second step."""
     some = source(hidden=0.0)
-    sample = some.lesson(0, np.arange(40), 3)
+    sample = some.samples(0, np.arange(40), 3)
     module = event_learning.EventTraining(
         begin(code_counts(windows().panel, latest=True), None), TRAINER, sum(some.keep_V)
     )

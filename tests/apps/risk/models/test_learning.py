@@ -11,7 +11,7 @@ import torch
 from apps.risk.data.columns import Columns
 from apps.risk.data.mixture import Material, Mixture
 from apps.risk.models.feed import code_counts, learn_levels
-from apps.risk.models.learning import Forecasting, WindowLessons, begin
+from apps.risk.models.learning import Forecasting, WindowSampleSource, begin
 from apps.risk.models.riskformer_covariates import RiskformerCovariates
 from apps.risk.models.sizes import Size
 from apps.risk.models.transformer import Kind, RiskFormer, target_rows
@@ -31,7 +31,7 @@ def test_a_lesson_is_learned() -> None:
     losses = []
     for step in range(40):
         loss = module.training_step(
-            source.lesson(0, 0, 32), step
+            source.samples(0, 0, 32), step
         )  # one sample again and again: it is learned
         optimizer.zero_grad()
         loss.backward()
@@ -45,9 +45,9 @@ def columns_of_all() -> Columns:
     return replace(COLUMNS, targets=("target", "seen"), observed=("noise",))
 
 
-def source_of(hidden: float = 0.0, cut: float = 0.0) -> WindowLessons:
+def source_of(hidden: float = 0.0, cut: float = 0.0) -> WindowSampleSource:
     made = windows(whole(columns_of_all()))
-    return WindowLessons(made, learn_levels(made), hidden, cut)
+    return WindowSampleSource(made, learn_levels(made), hidden, cut)
 
 
 def test_before_the_first_step_a_series_alone_is_forecast_as_by_the_weights_begun_with() -> None:
@@ -67,7 +67,7 @@ def test_before_the_first_step_a_series_alone_is_forecast_as_by_the_weights_begu
 def test_a_lesson_of_windows_forecasts_the_rows_of_targets_alone() -> None:
     source = source_of()
     batch = source.windows.gather(torch.tensor([20, 160]))
-    sample = source.lesson(0, batch)
+    sample = source.samples(0, batch)
     assert sample.variables == 5  # two targets, noise, due.sum, age
     assert sample.position_L.tolist() == [0, 1, 5, 6]
     assert set(sample.rows.kind_B[sample.position_L].tolist()) == {int(Kind.TARGET)}
@@ -77,7 +77,7 @@ def test_a_lesson_of_windows_forecasts_the_rows_of_targets_alone() -> None:
     assert sample.counts_LH.all()
     assert sample.rows.known_BH.sum().item() == 2 * HORIZON  # of due.sum
     unknown = batch._replace(past_known_BCF=batch.past_known_BCF & (torch.arange(4) > 0))
-    assert source.lesson(0, unknown).counts_LH.any(dim=1).tolist() == [False, True] * 2
+    assert source.samples(0, unknown).counts_LH.any(dim=1).tolist() == [False, True] * 2
 
 
 def test_lessons_hide_covariates_and_what_is_ahead_but_no_target() -> None:
@@ -96,13 +96,13 @@ def test_lessons_hide_covariates_and_what_is_ahead_but_no_target() -> None:
     assert not torch.equal(resumed.label_LH, sample.label_LH)
 
 
-def test_what_lies_behind_the_as_of_date_is_no_lesson() -> None:
+def test_what_lies_behind_the_as_of_date_is_no_training_sample() -> None:
     panel = whole(COLUMNS, AS_OF)
     spoiled = panel.value_RF.copy()
     spoiled[~panel.past_R, :3] = np.inf  # target, seen, noise
     assert np.isinf(spoiled).any()
     made = windows(replace(panel, value_RF=spoiled))
-    source = WindowLessons(made, learn_levels(made))
+    source = WindowSampleSource(made, learn_levels(made))
     for sample in itertools.islice(source.stream(0, 64, 0, 0, 1), 10):
         assert sample.label_LH.isfinite().all()
         assert sample.rows.past_BC.isfinite().all()
@@ -113,7 +113,7 @@ def test_each_weight_that_is_trained_has_a_gradient() -> None:
     series = Mixture(Material(np.random.default_rng(0).normal(size=(4, 200))), {"simulated": 1.0}, 32, 8, 8)
     source = source_of()
     given = {
-        (): series.lesson(0, 0, 16),
+        (): series.samples(0, 0, 16),
         code_counts(source.windows.panel): next(iter(source.stream(0, 8, 0, 0, 1))),
     }
     for categories, sample in given.items():

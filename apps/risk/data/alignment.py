@@ -40,8 +40,8 @@ class Axis:
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
-    """Where rows stand. slot_R: int64, the step of the rule. step_R: int64, the step of the axis.
+class Alignment:
+    """The position of each row in time. slot_R: int64, the step of the rule. step_R: int64, the step of the axis.
 
     axes, axis_N: axes, and the number of each series' own. clock_N: int64, microseconds after midnight at which a
     series' values usually come; 0 where its calendar has hours itself.
@@ -54,14 +54,14 @@ class Placed:
     clock_N: np.ndarray
 
 
-def place(
+def align(
     wall_R: np.ndarray,
     instant_R: np.ndarray,
     offset_N1: np.ndarray,
     past_N: np.ndarray,
     named: Days | None = None,
-) -> Placed:
-    """Place the rows of N series, whose instants rise in each.
+) -> Alignment:
+    """Align the rows of N series to the steps of their calendars, whose instants rise in each.
 
     Times: datetime64[us], by the wall clock and in UTC. past_N: rows up to the as-of date; a series without any has
     the calendar of its rows ahead. named: a calendar of days (`calendars_of`).
@@ -86,35 +86,37 @@ def place(
         number_N[which_N & ~fits_N] = 0
     hours_N = np.array([isinstance(one, Even | Sessions) and one.gap < DAY_US for one in calendars])[number_N]
     axes, axis_N, step_R = axes_of(calendars, number_N, slot_R, entity_R, past_R)
-    return Placed(axes, axis_N, step_R, slot_R, np.where(hours_N, 0, clock_N))
+    return Alignment(axes, axis_N, step_R, slot_R, np.where(hours_N, 0, clock_N))
 
 
-def ends_of(placed: Placed, last_N: np.ndarray, wall: np.datetime64, offset_N: np.ndarray) -> np.ndarray:
+def ends_of(
+    alignment: Alignment, last_N: np.ndarray, wall: np.datetime64, offset_N: np.ndarray
+) -> np.ndarray:
     """Return the last step of each series' calendar that is over as of a date, (N,) int64.
 
     last_N: rows of the last value of the past, whose step is over in any case. wall: the date by the wall clock.
     offset_N: timedelta64, by which each series' clock is ahead of UTC.
     """
-    key_N = np.stack([placed.axis_N, placed.clock_N, offset_N.astype(np.int64)], axis=1)
+    key_N = np.stack([alignment.axis_N, alignment.clock_N, offset_N.astype(np.int64)], axis=1)
     key_U, which_N = np.unique(key_N, axis=0, return_inverse=True)
     end_U = np.full(len(key_U), np.iinfo(np.int64).min)
     for key, (number, clock, offset) in enumerate(key_U.tolist()):
-        calendar = placed.axes[number].calendar
+        calendar = alignment.axes[number].calendar
         if calendar is not None and calendar != OWN_TIMES:
             time = wall - np.timedelta64(offset, "us") if calendar.instants else wall
             end_U[key] = last_over(calendar, clock, time)
-    return np.maximum(end_U[which_N.ravel()], placed.slot_R[last_N])
+    return np.maximum(end_U[which_N.ravel()], alignment.slot_R[last_N])
 
 
-def listed(instant_R: np.ndarray, wall_R: np.ndarray, past_R: np.ndarray, entities: int) -> Placed:
-    """Place rows on one axis of all times that occur: the calendar of a whole table, and of its event."""
+def listed(instant_R: np.ndarray, wall_R: np.ndarray, past_R: np.ndarray, entities: int) -> Alignment:
+    """Align rows to one axis of all times that occur: the calendar of a whole table, and of its event."""
     step_R, instant_T = ordinals(instant_R)
     wall_T = np.empty_like(instant_T)
     wall_T[step_R] = wall_R
     known = int(step_R[past_R].max(initial=-1)) + 1
     axis = Axis(None, range(len(instant_T)), known, wall_T)
     nothing_N = np.zeros(entities, dtype=np.int64)
-    return Placed((axis,), nothing_N, step_R, step_R, nothing_N)
+    return Alignment((axis,), nothing_N, step_R, step_R, nothing_N)
 
 
 def last_over(calendar: Calendar, clock: int, time: np.datetime64) -> int:

@@ -5,11 +5,11 @@ const MOST = 256 * 2 ** 20; // bytes of pictures kept, or a quarter of what the 
 const RECIPE = 4096; // bytes of what is kept beside a picture's files
 
 /** A store of pictures: {id, blob, sha256, recipe, seed, seconds, image?, mask?}; ids grow with time. */
-export class Shelf {
+export class GalleryStore {
   #database = null;
   #items = [];
   #most;
-  dropped = 0; // pictures that made room for newer ones while this page was open
+  dropped = 0; // pictures deleted for newer ones while this page was open
   unwritten = 0; // pictures that the browser did not store: they last as long as the page
 
   /** most: bytes of pictures kept. */
@@ -54,12 +54,12 @@ export class Shelf {
     return this.#most;
   }
 
-  /** The oldest pictures, those for which there is no room; the newest always stays. */
+  /** The oldest pictures beyond the limit; the newest always stays. */
   #beyond() {
     let sum = 0;
-    return this.all().filter((each, place) => {
+    return this.all().filter((each, index) => {
       sum += weight(each);
-      return place > 0 && sum > this.#most;
+      return index > 0 && sum > this.#most;
     });
   }
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from apps.risk.data.alignment import Alignment, align, listed
 from apps.risk.data.calendar import OWN_TIMES, WEEKDAYS
 from apps.risk.data.panel import by_calendar
-from apps.risk.data.placing import Placed, listed, place
 from tests.apps.risk.mixed_calendars import panel_of, series
 
 
-def placed(*each: pd.DatetimeIndex, past_N: list[int] | None = None) -> Placed:
+def aligned(*each: pd.DatetimeIndex, past_N: list[int] | None = None) -> Alignment:
     time_R = np.concatenate([one.to_numpy().astype("datetime64[us]") for one in each])
     length_N = [len(one) for one in each]
-    return place(time_R, time_R, np.append(0, np.cumsum(length_N)), np.array(past_N or length_N))
+    return align(time_R, time_R, np.append(0, np.cumsum(length_N)), np.array(past_N or length_N))
 
 
 def test_a_row_on_a_closed_day_takes_the_nearest_gap_before_it_and_none_is_lost() -> None:
     days = pd.bdate_range("2024-01-01", "2024-03-29").delete(30)  # Monday, 12 February is closed
     saturday = days.insert(39, pd.Timestamp("2024-02-24"))  # between Friday and Monday
-    result = placed(saturday)
+    result = aligned(saturday)
     assert result.axes[0].calendar == WEEKDAYS
     raw_R = WEEKDAYS.steps(saturday.to_numpy().astype("datetime64[us]"))
     assert (np.diff(result.slot_R) > 0).all()
@@ -32,15 +32,15 @@ def test_a_row_on_a_closed_day_takes_the_nearest_gap_before_it_and_none_is_lost(
 def test_rows_ahead_move_on_and_never_touch_the_past() -> None:
     days = pd.bdate_range("2024-01-01", periods=40)
     saturday = days.insert(35, pd.Timestamp("2024-02-17"))
-    past = placed(days[:30], past_N=[30])
-    result = placed(saturday, past_N=[30])
+    past = aligned(days[:30], past_N=[30])
+    result = aligned(saturday, past_N=[30])
     np.testing.assert_array_equal(result.slot_R[:30], past.slot_R)
     assert (np.diff(result.slot_R) > 0).all()
 
 
 def test_series_of_one_calendar_agree_on_its_steps_whenever_they_begin() -> None:
     days = pd.bdate_range("2020-01-01", periods=300)
-    result = placed(days, days[100:], days[:50])
+    result = aligned(days, days[100:], days[:50])
     assert result.axis_N.tolist() == [0, 0, 0]
     np.testing.assert_array_equal(result.slot_R[300:500], result.slot_R[100:300])
     np.testing.assert_array_equal(result.step_R[300:500], np.arange(100, 300))
@@ -48,18 +48,18 @@ def test_series_of_one_calendar_agree_on_its_steps_whenever_they_begin() -> None
 
 def test_days_on_which_no_series_has_a_row_are_no_steps_of_the_axis() -> None:
     days = pd.bdate_range("2024-01-01", periods=30).delete([7, 20])
-    result = placed(days)
+    result = aligned(days)
     assert (len(result.axes[0].slot_T), result.axes[0].known) == (28, 28)
     hours = pd.date_range("2024-01-01", periods=200, freq="h").delete([7, 20])
-    assert len(placed(hours).axes[0].slot_T) == 200  # a missing hour is a gap
+    assert len(aligned(hours).axes[0].slot_T) == 200  # a missing hour is a gap
 
 
 def test_mostly_empty_or_crowded_rules_give_times_of_their_own() -> None:
     clumps = pd.DatetimeIndex(
         [day for year in range(2000, 2020) for day in pd.bdate_range(f"{year}-03-01", periods=10)]
     )
-    assert placed(clumps).axes[0].calendar == OWN_TIMES
-    assert placed(clumps).slot_R.tolist() == list(range(-200, 0))
+    assert aligned(clumps).axes[0].calendar == OWN_TIMES
+    assert aligned(clumps).slot_R.tolist() == list(range(-200, 0))
 
 
 def test_a_table_of_its_own_times_lists_them() -> None:
