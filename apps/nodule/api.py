@@ -31,13 +31,13 @@ def load_detector(
 ) -> Detector:
     """Load a detector, ready to be used many times.
 
-    weights: file of `stage=train`, or of MONAI's bundle for model="retinanet"; None takes the embedded ones of
-    "compact".
+    weights: the run folder of `stage=train` or the file in it, or those of MONAI's bundle for model="retinanet"; None
+    takes the embedded ones of "compact".
     device: "auto", "cpu" or "cuda". threshold: probability, 0 to 1, from which a candidate is a finding; None takes the
     weights' own.
 
     Raises ConfigError for a value that is not allowed or a GPU that is not there, InputError for weights that do not
-    fit.
+    fit, and for a folder that holds none, or several.
 
     >>> detector = load_detector(device="cpu", threshold=0.5)
     >>> detector.name, detector.threshold

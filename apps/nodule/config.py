@@ -134,7 +134,7 @@ class NoduleConfig(Section):
     )
     weights: str | None = path_text(
         None,
-        "weights file to use, or to begin training from",
+        "weights to use, or to begin training from: a file, or the folder of a training run",
         null="the embedded ones, or none",
         exists=True,
         stages=("train", "infer"),

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from apps.nodule import infer, simulate
-from apps.nodule.config import NoduleConfig, SimulateConfig
-from apps.nodule.data.load import load
-from apps.nodule.data.series import scan
+from apps.nodule.api import load_detector
+from apps.nodule.config import SimulateConfig
+from apps.nodule.data.phantom.phantom import PhantomNodule
 from apps.nodule.data.volume import Volume
+from apps.nodule.infer import infer, summary_row, write_summary
 from apps.nodule.models.findings import Candidate, Finding
-from apps.nodule.models.segment import segment
 from apps.nodule.report.pictures import planes
+from apps.nodule.report.write import write_results
+from apps.nodule.simulate import simulate, write_scan, write_truth
+from core.errors import InternalFault
 from core.reports.page import Block, Column, Figure, Gallery, Links, PageSection, Table, Text
 from core.reports.picture import drawn_over
+from core.runs.files import make_folder
 from core.runs.folder import Run
 
 SEED = 100_003  # an imagined patient whose nodule outlines the detector never saw
@@ -35,25 +36,32 @@ _COLUMNS = (
 
 def section(folder: Path, run: Run) -> PageSection:
     """Run the app below `folder` and return its section of the demo's page, whose links start at `folder`'s parent."""
-    made, results = folder / "scan", folder / "results"
     settings = SimulateConfig(nodules=NODULES, spacing_mm=1.25)
-    simulate.run(NoduleConfig("simulate", seed=SEED, output=str(made), simulate=settings), run)
-    infer.run(NoduleConfig("infer", input=str(made / "scans"), output=str(results)), run)
-    item = next(item for item in scan(made / "scans") if item.status == "accepted")
-    candidates = read_candidates(results / item.id / "nodules.csv")
-    truth = pd.read_csv(made / "nodules.csv")
-    rows = compare(truth, candidates)
+    ((seed, phantom),) = simulate(settings, SEED)
+    scans, results = make_folder(folder / "scan" / "scans"), make_folder(folder / "results")
+    write_scan(phantom.volume, scans, settings, seed)
+    uid = phantom.volume.uid
+    write_truth(folder / "scan", [uid], [(uid, nodule) for nodule in phantom.nodules])
+    run.log.event("simulated", seed=seed, count=len(phantom.nodules))
+    detector = load_detector()
+    (result,) = infer(scans, detector)
+    if result.volume is None:
+        raise InternalFault(result.code, result.sentence)
+    write_results(results / result.series, result.volume, result.candidates, result.findings, detector)
+    write_summary(results / "summary.csv", [summary_row(result)])
+    run.log.event("inferred", count=len(result.findings))
+    rows = compare(phantom.nodules, [finding.candidate for finding in result.findings])
     hits = sum(row[3] != "missed" for row in rows)
     blocks: list[Block] = [
         Text(
-            f"A synthetic chest with {len(truth)} nodules of real outlines, written as a DICOM series and read back "
-            f"as a hospital's would be. {hits} of {len(truth)} found; {len(candidates) - hits} marks elsewhere."
+            f"A synthetic chest with {len(rows)} nodules of real outlines, written as a DICOM series and read back "
+            f"as a hospital's would be. {hits} of {len(rows)} found; {len(result.findings) - hits} marks elsewhere."
         ),
         Table("Nodules put in, and findings", _COLUMNS, rows),
-        Gallery(_figures(load(item), candidates[:SHOWN])),
+        Gallery(_figures(result.volume, result.findings[:SHOWN])),
         Links(
             [
-                ("The full report of this series", f"{folder.name}/results/{item.id}/report.html"),
+                ("The full report of this series", f"{folder.name}/results/{result.series}/report.html"),
                 ("All series of the run (summary.csv)", f"{folder.name}/results/summary.csv"),
             ]
         ),
@@ -61,19 +69,15 @@ def section(folder: Path, run: Run) -> PageSection:
     return PageSection("Lung nodules on CT", blocks)
 
 
-def read_candidates(path: Path) -> list[Candidate]:
-    """Read nodules.csv or candidates.csv back, best first."""
-    rows = pd.read_csv(path).itertuples()
-    return [Candidate((r.coordX, r.coordY, r.coordZ), r.diameter_mm, r.probability) for r in rows]
+def compare(truth: Sequence[PhantomNodule], candidates: Sequence[Candidate]) -> list[list[str]]:
+    """Return a row for each nodule put in: itself, and the best mark within its radius, or "missed".
 
-
-def compare(truth: pd.DataFrame, candidates: Sequence[Candidate]) -> list[list[str]]:
-    """Return a row for each nodule put in: itself, and the best mark within its radius, or "missed"."""
+    candidates: by falling probability; positions are LPS mm.
+    """
     rows = []
-    for nodule in truth.itertuples():
-        centre = np.array([nodule.coordX, nodule.coordY, nodule.coordZ])
+    for nodule in truth:
         radius = nodule.diameter_mm / 2
-        off = [float(np.linalg.norm(centre - c.centre_mm)) for c in candidates]
+        off = [math.dist(nodule.centre_mm, candidate.centre_mm) for candidate in candidates]
         near = [(c, d) for c, d in zip(candidates, off, strict=True) if d < radius]
         row = [_words(nodule.kind), _words(nodule.placement), f"{nodule.diameter_mm:.1f}"]
         if near:
@@ -91,8 +95,8 @@ def _words(name: str) -> str:
     )
 
 
-def _figures(volume: Volume, candidates: Sequence[Candidate]) -> list[Figure]:
-    return [_figure(volume, segment(volume, candidate), n) for n, candidate in enumerate(candidates, start=1)]
+def _figures(volume: Volume, findings: Sequence[Finding]) -> list[Figure]:
+    return [_figure(volume, finding, number) for number, finding in enumerate(findings, start=1)]
 
 
 def _figure(volume: Volume, finding: Finding, number: int) -> Figure:

@@ -17,7 +17,7 @@ from apps.nodule.models.build import build_detector
 from apps.nodule.models.detector import Detector
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.models.segment import segment
-from apps.nodule.reasons import ACCEPTED, BAD_INPUT, QUARANTINED, SKIPPED, Note, fault, verdict_of
+from apps.nodule.reasons import ACCEPTED, BAD_INPUT, QUARANTINED, SKIPPED, Note, Reason, fault, verdict_of
 from apps.nodule.report.tables import notes
 from apps.nodule.report.write import remove_results, write_results
 from core.errors import ExitCode, InputError, ItemRefused, where_of
@@ -53,6 +53,15 @@ class SeriesResult:
         code stable and the sentence free of patient data.
     files: those of the series. volume: its CT, where it was accepted: the findings lie on its grid.
     candidates: by falling probability. findings: those at or above the detector's threshold, with their masks.
+    study_uid, description: of a DICOM series, as its header has them; else empty.
+
+    >>> import numpy as np
+    >>> from apps.nodule import detect_array
+    >>> result = detect_array(np.zeros((5, 64, 64)), spacing_mm=(2.5, 0.8, 0.8))
+    >>> result.status, result.code, result.volume
+    ('skipped', 'too_few_slices', None)
+    >>> result.sentence
+    'The series has 5 slices; a chest needs at least 20.'
     """
 
     series: str
@@ -63,6 +72,8 @@ class SeriesResult:
     volume: Volume | None = None
     candidates: tuple[Candidate, ...] = ()
     findings: tuple[Finding, ...] = ()
+    study_uid: str = ""
+    description: str = ""
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -87,15 +98,14 @@ def _series_of(source: Path, leave_out: Iterable[Path]) -> list[SeriesItem]:
 
 def search(item: SeriesItem, detector: Detector) -> SeriesResult:
     """Take one series from its files to its findings; a series that cannot be read gives its reason."""
+    result = _result(item, Reason(item.status, item.code, item.sentence))
     if item.status != ACCEPTED:
-        return SeriesResult(item.id, item.status, item.code, item.sentence, item.files)
+        return result
     try:
         volume, candidates, findings = search_volume(load(item), detector)
     except (ItemRefused, MemoryError) as error:
         return _quarantined(item, error)
-    return SeriesResult(
-        item.id, item.status, item.code, item.sentence, item.files, volume, candidates, findings
-    )
+    return replace(result, volume=volume, candidates=candidates, findings=findings)
 
 
 def search_volume(
@@ -114,7 +124,19 @@ def _quarantined(item: SeriesItem, error: ItemRefused | MemoryError | None = Non
         reason = verdict_of(error)
     else:
         reason = fault("out_of_memory" if error is not None else "internal_fault")
-    return SeriesResult(item.id, reason.status, reason.code, reason.sentence, item.files)
+    return _result(item, reason)
+
+
+def _result(item: SeriesItem, reason: Reason) -> SeriesResult:
+    return SeriesResult(
+        item.id,
+        reason.status,
+        reason.code,
+        reason.sentence,
+        item.files,
+        study_uid=item.study,
+        description=item.description,
+    )
 
 
 def run(cfg: NoduleConfig, run: Run) -> int:
@@ -133,10 +155,10 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     for item in progress(items, "series"):
         result = _search_and_write(item, detector, output, run.log)
         _settle(item, result, output, quarantine, source)
-        rows.append(_row(item, result))
+        rows.append(summary_row(result))
         # Its voxels would otherwise be held while the next series is read.
         del result
-    write_csv(output / "summary.csv", SUMMARY_COLUMNS, [tuple(row.values()) for row in rows])
+    write_summary(output / "summary.csv", rows)
     return _finish(rows, output / "summary.csv", run)
 
 
@@ -181,23 +203,28 @@ def _remove_former_parts(item: SeriesItem, output: Path, quarantine: Quarantine)
         quarantine.release(name)
 
 
-def _row(item: SeriesItem, result: SeriesResult) -> dict[str, Any]:
-    """Return a row of summary.csv by column."""
+def summary_row(result: SeriesResult) -> dict[str, Any]:
+    """Return the row of summary.csv of a series, by column (SUMMARY says what each holds)."""
     known = notes(result.volume, result.findings) if result.volume is not None else []
     searched = result.volume is not None
     values = (
-        item.id,
+        result.series,
         result.status,
         result.code,
         " ".join([result.sentence, *(note.sentence for note in known)]),
         " ".join(note.code for note in known),
-        len(item.files),
+        len(result.files),
         len(result.findings) if searched else "",
         len(result.candidates) if searched else "",
-        item.study,
-        item.description,
+        result.study_uid,
+        result.description,
     )
     return dict(zip(SUMMARY_COLUMNS, values, strict=True))
+
+
+def write_summary(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write summary.csv, a row for each series; raises OutputError where it cannot be written."""
+    write_csv(path, SUMMARY_COLUMNS, [tuple(row.values()) for row in rows])
 
 
 def _relative(item: SeriesItem, source: Path) -> list[str]:

@@ -128,6 +128,8 @@ BAD_INPUT = Reasons(InputError, "Why a command stops at its input", {
     "no_own_data": "data=folder needs data.volumes=FOLDER and data.annotations=CSV",
     "no_own_nodules": "none of the annotations lies in the lungs of a readable series",
     "weights_missing": "the weights file {path} does not exist or is not a file",
+    "weights_not_in_folder": "{path} holds no {suffixes} file: name a weights file or the folder of a training run",
+    "weights_ambiguous": "{path} holds {count} weights files ({names}): name one of them",
     "weights_unreadable": "{path} cannot be read: {why}",
     "weights_unfit": "{path} holds no weights of the compact detector",
     "weights_mismatch": "{path} does not fit MONAI's lung_nodule_ct_detection network: {faults}",

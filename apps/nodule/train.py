@@ -9,27 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor
 
 from apps.nodule.config import NoduleConfig
 from apps.nodule.data.training.patches import PatchMaker
 from apps.nodule.data.training.training_set import TrainingSet, load_training_set
-from apps.nodule.models.compact import CROP, STRIDE, CompactNet, JudgeNet, ProposalNet, normalise
+from apps.nodule.models.compact import CROP, STRIDE, CompactNet, JudgeNet, ProposalNet
 from apps.nodule.models.compact_detector import load_compact, save_compact
-from apps.nodule.models.heatmap import encode, judge_loss, proposal_loss
+from apps.nodule.models.heatmap import encode
+from apps.nodule.models.learning import Judging, Proposing
 from apps.nodule.models.mining import mine
 from core.errors import ExitCode
 from core.runs.folder import Run
 from core.runs.training import Checkpoints, Source, Training
-from core.training.config import TrainerConfig, share_of
+from core.training.config import share_of
 from core.training.digests import arrays_digest, weights_digest
 from core.training.fit import Fitted, fit
-from core.training.optimizer import optimizer_and_schedule
 
 ROUND_SHARES = {"proposal": 0.32, "proposal_again": 0.26, "judge": 0.42}
 FIRST = {"specimen": 0.36, "synthetic": 0.15, "cube": 0.14, "known": 0.20, "dense": 0.15}
@@ -41,38 +38,6 @@ JUDGE_JITTER = 2.5
 JUDGE_BATCHES = 2  # its cubes are small: it takes this many times the batch
 READ = ("data.volumes", "data.annotations", "data.real", "data.cache")  # compared by what is read
 HIT_MM = 2.0  # a judge's cube this near to a centre, or within its radius, shows the nodule
-
-
-class Proposing(pl.LightningModule):
-    """Training of the proposal network."""
-
-    def __init__(self, net: ProposalNet, trainer: TrainerConfig) -> None:
-        super().__init__()
-        self.net, self.config = net, trainer
-
-    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        hu, heat, box, valid = batch
-        losses = proposal_loss(self.net(normalise(hu)), heat, box, valid)
-        return losses["centre"] + 0.5 * losses["box"]
-
-    def configure_optimizers(self) -> Any:
-        return optimizer_and_schedule(self.parameters(), self.config)
-
-
-class Judging(pl.LightningModule):
-    """Training of the judge."""
-
-    def __init__(self, net: JudgeNet, trainer: TrainerConfig) -> None:
-        super().__init__()
-        self.net, self.config = net, trainer
-
-    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        hu, is_nodule, box = batch
-        losses = judge_loss(self.net(normalise(hu)), is_nodule, box)
-        return losses["verdict"] + 0.1 * losses["box"]
-
-    def configure_optimizers(self) -> Any:
-        return optimizer_and_schedule(self.parameters(), self.config)
 
 
 def proposal_sample(maker: PatchMaker) -> Callable[[np.random.Generator], tuple[np.ndarray, ...]]:

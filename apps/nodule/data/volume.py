@@ -28,6 +28,15 @@ class Volume:
     frames: for each slice in D order the number of its object in `sources` and of its frame in that, both from 0;
         empty where it is not known: slice d is then `sources[d]`, or is matched by its position.
     is_oriented: False where the source does not say how its axes lie in the patient: no side is given.
+
+    Raises ValueError for voxels that are not of three axes, or an affine that is not (4, 4).
+
+    >>> affine = np.array([[0, 0, 0.7, -180], [0, 0.7, 0, -150], [1.25, 0, 0, -300], [0, 0, 0, 1]])
+    >>> volume = Volume(np.full((8, 64, 64), -850, np.int16), affine, "1.2.3")
+    >>> volume.spacing_mm.tolist(), round(volume.voxel_mm3, 4)
+    ([1.25, 0.7, 0.7], 0.6125)
+    >>> volume.to_world(np.array([[4, 0, 0]])).tolist()
+    [[-180.0, -150.0, -295.0]]
     """
 
     hu_DHW: np.ndarray

@@ -20,11 +20,13 @@ from apps.nodule.models.findings import Candidate, Detection
 from apps.nodule.models.heatmap import peaks
 from apps.nodule.models.masses import CLOSING_MM, LARGEST_MM, find_masses, merged, sized
 from apps.nodule.models.tiling import padded_cut, slabs, suppress
+from apps.nodule.models.weights_file import weights_file
 from apps.nodule.reasons import BAD_INPUT
 from core.compute.devices import choose_device
 from core.runs.files import write_bytes
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "compact.safetensors"
+SUFFIXES = (".safetensors",)
 HALO = (8, 4, 4)  # the mask has a margin in the plane already
 # Proposals judged in a scan where no number is set: more than 30 where they may be findings.
 FEWEST, MOST = 30, 100
@@ -205,9 +207,13 @@ def save_compact(net: CompactNet, path: Path, metadata: dict[str, str]) -> None:
 
 
 def load_compact(model: ModelConfig, weights: str | None) -> CompactDetector:
-    """Load the embedded weights, or a file of `stage=train`; raises InputError where the file does not fit."""
+    """Load the embedded weights, or those of `stage=train`: its file, or its run folder.
+
+    Raises InputError where the file does not fit, or a folder does not hold exactly one; ConfigError for a GPU that is
+    not there.
+    """
     device = choose_device(model.device)
-    path = Path(weights) if weights else EMBEDDED
+    path = weights_file(Path(weights), SUFFIXES) if weights else EMBEDDED
     unfit = BAD_INPUT("weights_unfit", path=path)
     try:
         with safe_open(path, framework="pt") as stored:

@@ -34,10 +34,19 @@ class ModelInfo(Protocol):
 
 
 class Detector(ModelInfo, Protocol):
-    """Finds nodules in a volume."""
+    """Finds nodules in a volume; `load_detector` returns one.
+
+    >>> from apps.nodule import load_detector
+    >>> detector: Detector = load_detector(device="cpu")
+    >>> detector.name, 0 < detector.threshold < 1
+    ('compact', True)
+    """
 
     def detect(self, volume: Volume) -> Detection:
-        """Return candidates by falling probability, and what a reader should know of the search."""
+        """Return candidates by falling probability, and what a reader should know of the search.
+
+        volume: Hounsfield units with the lungs in view; positions returned are LPS mm.
+        """
         ...
 
 

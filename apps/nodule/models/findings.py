@@ -14,7 +14,12 @@ from apps.nodule.reasons import Note
 class Candidate:
     """A position that may be a nodule.
 
-    centre_mm: LPS (x, y, z). diameter_mm: equivalent diameter. probability: 0..1.
+    centre_mm: LPS (x, y, z), or from the first voxel where the volume is not oriented. diameter_mm: of the sphere of
+    equal volume. probability: 0 to 1.
+
+    >>> candidate = Candidate(centre_mm=(-41.5, 12.0, 80.0), diameter_mm=7.5, probability=0.81)
+    >>> candidate.diameter_mm, candidate.probability
+    (7.5, 0.81)
     """
 
     centre_mm: tuple[float, float, float]
@@ -39,6 +44,15 @@ class Finding:
 
     mask_DHW: bool crop of the volume's own grid, never empty; corner_DHW: index of its first voxel.
     volume_mm3: volume of the mask.
+
+    >>> mask_DHW = np.ones((2, 3, 3), bool)
+    >>> finding = Finding(Candidate((0.0, 0.0, 0.0), 4.0, 0.9), mask_DHW, (10, 60, 50), volume_mm3=36.0)
+    >>> finding.slices
+    (10, 11)
+    >>> voxels_DHW = np.zeros((40, 128, 128), bool)
+    >>> voxels_DHW[finding.window] = finding.mask_DHW
+    >>> int(voxels_DHW.sum())
+    18
     """
 
     candidate: Candidate

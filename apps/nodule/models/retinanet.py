@@ -31,6 +31,7 @@ from apps.nodule.data.volume import Volume
 from apps.nodule.models.backbone import ResNetFPN
 from apps.nodule.models.detector import search_limits
 from apps.nodule.models.findings import Candidate, Detection
+from apps.nodule.models.weights_file import weights_file
 from apps.nodule.reasons import BAD_CONFIG, BAD_INPUT, refuse
 from core.compute.devices import choose_device
 
@@ -54,6 +55,7 @@ SMALLEST_TILE = (128, 128, 48)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 WRAPPERS = ("model", "network", "state_dict", "model_state_dict")  # what trainers put around a state dict
 PREFIXES = ("module.", "network.", "_orig_mod.")
+SUFFIXES = (".pt", ".pth", ".safetensors")
 
 _DAMAGE = (
     RuntimeError,
@@ -69,7 +71,7 @@ _DAMAGE = (
 class RetinaNetDetector:
     """Find nodules with the bundle's network; see `apps.nodule.models.detector.Detector`.
 
-    weights: the bundle's models/model.pt, or the same state dict as safetensors.
+    weights: the bundle's models/model.pt, the same state dict as safetensors, or a folder that holds one of them.
     threshold: probability of the working point. device: auto, cpu or cuda.
     tile: voxels (R, A, S) seen at once, divisible by (16, 16, 8); where memory does not suffice it is halved.
     The heads normalise over a tile (GroupNorm), so a smaller one moves probabilities a little: the bundle's
@@ -100,8 +102,9 @@ class RetinaNetDetector:
         self.tile = tile
         self.overlap = overlap
         self.device = choose_device(device)
-        self.network = load_network(Path(weights)).to(self.device).eval()
-        self.version = "sha256:" + _sha256(Path(weights))[:12]
+        path = weights_file(Path(weights), SUFFIXES)
+        self.network = load_network(path).to(self.device).eval()
+        self.version = "sha256:" + _sha256(path)[:12]
 
     def detect(self, volume: Volume) -> Detection:
         """Return candidates by falling probability, centre in LPS mm, diameter the mean side of the box."""

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import numpy as np
 
-import pandas as pd
-
-from apps.nodule.demo import compare, read_candidates
+from apps.nodule.data.phantom.nodules import Inserted
+from apps.nodule.data.phantom.phantom import PhantomNodule
+from apps.nodule.demo import compare
 from apps.nodule.models.findings import Candidate
-from apps.nodule.report.tables import write_nodules
 
-TRUTH = pd.DataFrame(
-    {
-        "coordX": [10.0, -40.0],
-        "coordY": [20.0, 5.0],
-        "coordZ": [30.0, 60.0],
-        "diameter_mm": [8.0, 6.0],
-        "kind": ["part_solid", "solid"],
-        "placement": ["juxta_pleural", "isolated"],
-    }
-)
+INSERTED = Inserted(np.zeros(3), 8.0, (0, 0, 0), np.ones((1, 1, 1)))
+TRUTH = [
+    PhantomNodule((10.0, 20.0, 30.0), 8.0, "part_solid", "juxta_pleural", INSERTED),
+    PhantomNodule((-40.0, 5.0, 60.0), 6.0, "solid", "isolated", INSERTED),
+]
 
 
 def test_a_mark_within_the_radius_is_a_hit_and_the_rest_is_missed() -> None:
@@ -37,14 +31,3 @@ def test_of_two_marks_on_a_nodule_the_more_probable_counts() -> None:
 
 def test_without_marks_all_are_missed() -> None:
     assert [row[3] for row in compare(TRUTH, [])] == ["missed", "missed"]
-
-
-def test_nodules_are_read_back_as_they_were_written(tmp_path: Path) -> None:
-    marks = [Candidate((1.5, -2.25, 3.125), 7.5, 0.875), Candidate((0.0, 0.0, 0.0), 4.0, 0.5)]
-    write_nodules(tmp_path / "nodules.csv", "1.2.3", marks)
-    assert read_candidates(tmp_path / "nodules.csv") == marks
-
-
-def test_no_nodules_are_read_back_as_none(tmp_path: Path) -> None:
-    write_nodules(tmp_path / "nodules.csv", "1.2.3", [])
-    assert read_candidates(tmp_path / "nodules.csv") == []

@@ -330,6 +330,19 @@ def test_weights_that_are_none(
     assert str(path) in one_line(capfd)
 
 
+def test_a_folder_that_holds_several_weights_ends_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    inputs.localiser(tmp_path / "in")
+    (tmp_path / "run").mkdir()
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / "run" / name).touch()
+    assert infer(tmp_path / "in", tmp_path / "out", tmp_path / "run").code == 2
+    assert one_line(capfd) == (
+        f"{tmp_path / 'run'} holds 2 weights files (a.safetensors, b.safetensors): name one of them"
+    )
+
+
 def test_a_file_name_that_is_not_a_utf8(tmp_path: Path, weights: Path) -> None:
     """Old CDs have them; JSON and CSV do not."""
     _, datasets = inputs.series("missing", slices=30)

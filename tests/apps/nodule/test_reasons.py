@@ -56,7 +56,8 @@ def test_codes_of_the_command_are_frozen() -> None:
         "csv_column", "csv_empty", "csv_encoding", "csv_missing", "csv_no_series", "csv_repeated_series", "csv_syntax",
         "csv_unknown_series", "csv_unreadable", "csv_value", "csv_value_empty", "csv_value_missing", "input_empty",
         "input_missing", "no_nodules", "no_own_data", "no_own_nodules", "no_real_data", "nothing_to_train_on",
-        "output_is_input", "weights_damaged", "weights_mismatch", "weights_missing", "weights_not_state_dict",
+        "output_is_input", "weights_ambiguous", "weights_damaged", "weights_mismatch", "weights_missing",
+        "weights_not_in_folder", "weights_not_state_dict",
         "weights_torchscript", "weights_unfit", "weights_unreadable",
     ]  # fmt: skip
     assert sorted(reasons.BAD_CONFIG.sentences) == [
@@ -67,7 +68,7 @@ def test_codes_of_the_command_are_frozen() -> None:
 def test_no_code_means_two_things() -> None:
     tables = [*TABLES.values(), reasons.BAD_INPUT.sentences, reasons.BAD_CONFIG.sentences]
     codes = [code for table in tables for code in table]
-    assert len(codes) == len(set(codes)) == 106
+    assert len(codes) == len(set(codes)) == 108
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

@@ -191,7 +191,7 @@ def test_the_same_command_takes_a_broken_run_up(
 
 
 def test_a_training_begins_from_given_weights(trained: Path, own: list[str], tmp_path: Path) -> None:
-    weights = f"weights={trained / 'compact.safetensors'}"
+    weights = f"weights={trained}"
     frozen = "trainer.learning_rate=1e-12"
     options = (*own, weights, frozen, "trainer.max_steps=3", "trainer.ema_decay=0", "trainer.weight_decay=0")
     assert train(tmp_path / "run", *options) == 0
@@ -222,6 +222,7 @@ def test_bad_input_ends_in_one_line(
         (["data=mixed", f"data.real={tmp_path}"], "data=mixed needs the folder of real CT"),
         ([*own[:2], f"data.annotations={tmp_path / 'empty.csv'}"], "empty.csv is empty; wanted the columns"),
         ([*own, f"weights={tmp_path / 'none.safetensors'}"], "none.safetensors cannot be read"),
+        ([*own, f"weights={tmp_path}"], "holds no .safetensors file: name a weights file or the folder"),
         (["data=phantoms", "data.phantoms=0"], "data.phantoms=0 leaves no lung to train on"),
     ]
     for options, sentence in cases:
