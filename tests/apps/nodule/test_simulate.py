@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,11 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("simulate")
     record = Run(folder / "run")
     config = NoduleConfig(stage="simulate", seed=100_001, output=str(folder / "out"), simulate=SETTINGS)
-    assert run(config, record) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        # A coarse anatomy is made in seconds.
+        coarse = replace(spec_of(SETTINGS, 100_001), anatomy_mm=4.0)
+        patch.setattr("apps.nodule.simulate.spec_of", lambda settings, seed: coarse)
+        assert run(config, record) == 0
     record.close()
     return folder / "out"
 

@@ -165,11 +165,11 @@ def test_training_on_ones_own_volumes_leaves_weights_and_numbers(trained: Path) 
     assert stages.count("train") == 4 + 3 + 5
 
 
-@pytest.mark.parametrize("broken_off", ["before_the_judge", "in_the_judge"])
+@pytest.mark.parametrize("broken_off", ["before_the_judge", "in_the_judge", "after_the_judge"])
 def test_the_same_command_takes_a_broken_run_up(
     trained: Path, own: list[str], tmp_path: Path, broken_off: str
 ) -> None:
-    """What lies on the disk when a run is cut off in its third round leads to the same weights."""
+    """What lies on the disk when a run is cut off in or after its third round leads to the same weights."""
     again = tmp_path / "run"
     shutil.copytree(trained, again)
     for name in ("compact.safetensors", "metrics.json"):
@@ -179,7 +179,7 @@ def test_the_same_command_takes_a_broken_run_up(
         shutil.copy(
             again / "checkpoints" / "judge" / "step-4.ckpt", again / "checkpoints" / "judge" / "last.ckpt"
         )
-    else:
+    elif broken_off == "before_the_judge":
         shutil.rmtree(again / "checkpoints" / "judge")
         (again / "tempting_again.npz").write_bytes(b"cut off")
     assert train(again, *own, "trainer.max_steps=12") == 0
@@ -208,10 +208,7 @@ def test_the_smoke_experiment_runs_through_the_front_door(
     assert train(tmp_path / "run", *options) == 0
     assert capfd.readouterr() == ("", "")
     assert metrics(tmp_path / "run")["scenes"] == 1
-    before = (tmp_path / "run" / "compact.safetensors").read_bytes()
-    (tmp_path / "run" / "compact.safetensors").unlink()
-    assert train(tmp_path / "run", *options) == 0  # finished rounds are only loaded
-    assert (tmp_path / "run" / "compact.safetensors").read_bytes() == before
+    assert (tmp_path / "run" / "compact.safetensors").is_file()
 
 
 def test_bad_input_ends_in_one_line(

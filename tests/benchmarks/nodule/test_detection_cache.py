@@ -70,6 +70,7 @@ def test_a_look_into_a_box_is_the_detectors_own() -> None:
     searching = detector()
     # it proposes something everywhere, and nothing likely enough for a mass
     searching.net.proposal.head.bias.data[0] = -0.5
+    searching.most = 8
     volume = small_scan(Body(lung_mm=(24.0, 30.0, 40.0), balls=(Ball((-42.0, 9.0, 12.0), 9.0),)))
     found = detect_in_box(searching, lung_box(volume, 1.0))
     assert len(found) > 3

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from apps.nodule.data.phantom.anatomy import Anatomy, make_chest
 from apps.nodule.data.phantom.contours import NoduleShape
 from apps.nodule.models.findings import Candidate
 from benchmarks.nodule import masses
+from benchmarks.nodule.elsewhere import search_elsewhere
 from benchmarks.nodule.masses import (
     Outcome,
     judge,
@@ -53,10 +57,17 @@ def test_scattered_outlines_are_not_a_mass() -> None:
     assert roundness(rod) < masses.ROUND
 
 
+@pytest.fixture(scope="module")
+def chest() -> Anatomy:
+    return make_chest(2, 4.0)
+
+
 @pytest.fixture
-def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masses, "ANATOMY_MM", 4.0)
+def coarse(monkeypatch: pytest.MonkeyPatch, chest: Anatomy) -> None:
+    """One coarse chest for every mass; that chests depend on their seed alone is proved where they are made."""
+    monkeypatch.setattr(masses, "make_chest", lambda seed, spacing_mm: deepcopy(chest))
     monkeypatch.setattr(masses, "PROTOCOLS", ((5.0, 2.5, "soft", 1.0),))
+    monkeypatch.setattr(masses, "ANATOMY_MM", 4.0)
 
 
 @pytest.mark.usefixtures("coarse")
@@ -75,8 +86,10 @@ def test_the_centre_is_where_the_mass_lies(placement: str) -> None:
 def test_every_size_and_placement_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masses, "DIAMETERS_MM", (40.0,))
     monkeypatch.setattr(masses, "PLACEMENTS", ("pleural",))
+    monkeypatch.setattr(masses, "generator_digest", lambda: "today's")
+    monkeypatch.setattr(masses, "search_elsewhere", partial(search_elsewhere, each=1))
     found = measure_masses(detector(threshold=1.0), tmp_path)
     assert found["count"] == len(found["masses"]) == 1
     assert found["found"] == 0
     assert found["headline"]["masses found"] == "0 of 1"
-    assert found["headline"]["findings in bodies without lungs"] == "0 in 24"
+    assert found["headline"]["findings in bodies without lungs"] == "0 in 4"
