@@ -48,17 +48,17 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
 
 def gather(records: Sequence[dict[str, Any]], training: str, wanted: Sequence[str]) -> dict[str, Any]:
     """Return the newest record of each part, all of the same weights."""
-    found = {part: newest(list(records), f"nodule-{part}-{training}") for part in wanted}
-    missing = [part for part, record in found.items() if record is None]
+    newest_records = {part: newest(list(records), f"nodule-{part}-{training}") for part in wanted}
+    missing = [part for part, record in newest_records.items() if record is None]
     if missing:
         raise InputError("record_missing", f"no record of {', '.join(missing)} with training={training}")
-    weights = {part: record["results"]["weights"] for part, record in found.items() if record}
+    weights = {part: record["results"]["weights"] for part, record in newest_records.items() if record}
     if len(set(weights.values())) > 1:
         listed = ", ".join(f"{part} {digest}" for part, digest in weights.items())
         raise InputError(
             "records_differ", f"the records of training={training} are of different weights: {listed}"
         )
-    return found
+    return newest_records
 
 
 def share_words(group: Mapping[str, Any]) -> str:

@@ -126,7 +126,7 @@ def find_inserted(
     """Set the specimens into copies of the lung, a batch a copy, and search each copy."""
     sites = Sites(lung.box, [lung.tumour])
     all_batches = list(batches(specimens, BATCH, SEED))
-    found: list[list[Candidate]] = []
+    by_scan: list[list[Candidate]] = []
     nodules: list[Spheres] = []
     kept: list[Specimen] = []
     for number, batch in enumerate(progress(all_batches, "inserted nodules")):
@@ -134,23 +134,23 @@ def find_inserted(
         hu = lung.box.grid.hu_DHW.copy()
         centres = np.array([insert(hu, p) for p in placed])
         copy = replace(lung.box, grid=replace(lung.box.grid, hu_DHW=hu))
-        found.append(detections(f"inserted-{array_digest(hu)}", partial(detect_in_box, detector, copy)))
+        by_scan.append(detections(f"inserted-{array_digest(hu)}", partial(detect_in_box, detector, copy)))
         diameters = np.array([p.specimen.diameter_mm for p in placed])
         nodules.append(Spheres(np.full(len(placed), number), lung.box.grid.to_world(centres), diameters))
         kept += [p.specimen for p in placed]
     truth = Spheres(*(np.concatenate([getattr(n, f) for n in nodules]) for f in _FIELDS))
     tumours = _tumours(lung, len(all_batches))
-    return Inserted(match(_marks(found), truth, tumours, scans=len(all_batches)), kept)
+    return Inserted(match(_marks(by_scan), truth, tumours, scans=len(all_batches)), kept)
 
 
 def find_in_lung(detector: CompactDetector, lung: DevelopmentLung, detections: DetectionCache) -> Matched:
-    """Look at the lung as it is; its tumour is the one nodule, and a mark beside it counts for nothing."""
+    """Search the lung as it is; its tumour is the one nodule, and a mark beside it counts for nothing."""
     name = f"lung-{array_digest(lung.box.grid.hu_DHW)}"
-    found = detections(name, partial(detect_in_box, detector, lung.box))
+    candidates = detections(name, partial(detect_in_box, detector, lung.box))
     tumour = Spheres(
         np.array([0]), lung.box.grid.to_world(np.array([lung.tumour.centre])), _tumours(lung, 1).diameter_K
     )
-    return match(_marks([found]), tumour, _tumours(lung, 1), scans=1)
+    return match(_marks([candidates]), tumour, _tumours(lung, 1), scans=1)
 
 
 def best_on_tumour(plain: Matched) -> float | None:
@@ -186,11 +186,11 @@ def cubes_found(
     rows = []
     for cube in progress(cubes, "cubes"):
         box = cube_box(cube)
-        found = detections(f"cube-{array_digest(cube.hu_DHW)}", partial(detect_in_box, detector, box))
+        candidates = detections(f"cube-{array_digest(cube.hu_DHW)}", partial(detect_in_box, detector, box))
         truth = Spheres(
             np.array([0]), box.grid.to_world(cube.centre[None]), np.array([cube.diameter_mm], dtype=float)
         )
-        score = float(match(_marks([found]), truth, _none(), scans=1).nodule_score_K[0])
+        score = float(match(_marks([candidates]), truth, _none(), scans=1).nodule_score_K[0])
         seen = np.isfinite(score)
         rows.append(
             {"diameter_mm": round(cube.diameter_mm, 1), "probability": rounded(score) if seen else None}
@@ -216,12 +216,12 @@ def second_series(
 ) -> list[dict[str, float]]:
     """Count the marks on a second real DICOM series; nobody annotated it, and it holds small lesions."""
     items = [item for item in scan(real / "ct" / SECOND_SERIES) if item.status == "accepted"]
-    found = [
+    candidates = [
         c
         for number, item in enumerate(items)
         for c in detections(f"{SECOND_SERIES}-{number}", partial(_detect, detector, item))
     ]
-    _, scores = centres_and_scores(found)
+    _, scores = centres_and_scores(candidates)
     return [{"threshold": t, "marks": int(np.sum(scores >= t))} for t in GRID]
 
 
@@ -242,8 +242,8 @@ def _none() -> Spheres:
     return Spheres(np.zeros(0, dtype=int), np.zeros((0, 3)), np.zeros(0))
 
 
-def _marks(found: Sequence[Sequence[Candidate]]) -> Marks:
-    parts = [centres_and_scores(candidates) for candidates in found]
+def _marks(by_scan: Sequence[Sequence[Candidate]]) -> Marks:
+    parts = [centres_and_scores(candidates) for candidates in by_scan]
     scans = [np.full(len(scores), s, dtype=int) for s, (_, scores) in enumerate(parts)]
     centres, scores = (np.concatenate(p) for p in zip(*parts, strict=True))
     return Marks(np.concatenate(scans), centres, scores)

@@ -28,9 +28,9 @@ def search_elsewhere(detector: Detector, each: int = EACH) -> dict[str, Any]:
     for name, seed in progress(
         [(name, seed) for name in PARTS for seed in range(each)], "bodies without lungs"
     ):
-        found = detector.detect(make_part(name, seed))
-        counts[name]["no_lung"] += "no_lung" in dict(found.notes)
-        counts[name]["findings"] += sum(c.probability >= detector.threshold for c in found.candidates)
+        detection = detector.detect(make_part(name, seed))
+        counts[name]["no_lung"] += "no_lung" in dict(detection.notes)
+        counts[name]["findings"] += sum(c.probability >= detector.threshold for c in detection.candidates)
     total = {key: sum(part[key] for part in counts.values()) for key in ("series", "no_lung", "findings")}
     return {**total, "parts": counts}
 

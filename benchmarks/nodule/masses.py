@@ -65,21 +65,21 @@ def measure_masses(detector: CompactDetector, folder: Path) -> dict[str, Any]:
     """Return hits at the working point, errors of the hits, false marks, and what bodies without lungs give."""
     cases = [(diameter, placement) for placement in PLACEMENTS for diameter in DIAMETERS_MM]
     outcomes = [
-        look_at(detector, FIRST_SEED + number, diameter, placement, folder)
+        measure_mass(detector, FIRST_SEED + number, diameter, placement, folder)
         for number, (diameter, placement) in enumerate(progress(cases, "masses"))
     ]
     bodies = search_elsewhere(detector)
-    found = sum(o.found for o in outcomes)
+    hits = sum(o.found for o in outcomes)
     false = sum(o.false_marks for o in outcomes) / len(outcomes)
     return {
         "headline": {
-            "masses found": f"{found} of {len(outcomes)}",
+            "masses found": f"{hits} of {len(outcomes)}",
             "false marks a chest": f"{false:.1f}",
             "findings in bodies without lungs": f"{bodies['findings']} in {bodies['series']}",
         },
         "weights": weights_digest(detector.net),
         "threshold": detector.threshold,
-        "found": found,
+        "found": hits,
         "count": len(outcomes),
         "placement": {name: summary([o for o in outcomes if o.placement == name]) for name in PLACEMENTS},
         "diameter": {f"{d:g}": summary([o for o in outcomes if o.asked_mm == d]) for d in DIAMETERS_MM},
@@ -100,7 +100,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def look_at(
+def measure_mass(
     detector: CompactDetector, seed: int, diameter_mm: float, placement: str, folder: Path
 ) -> Outcome:
     """Run the detector on one mass; both the truth and the marks are cached, by the code that makes them."""

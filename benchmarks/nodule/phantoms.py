@@ -70,9 +70,9 @@ def _detections_of(detector: Detector, phantom: HeldOut) -> list[Candidate]:
     return detector.detect(phantom.volume()).candidates
 
 
-def matched_on(phantoms: Sequence[HeldOut], found: Sequence[Sequence[Candidate]]) -> Matched:
+def matched_on(phantoms: Sequence[HeldOut], by_scan: Sequence[Sequence[Candidate]]) -> Matched:
     """Judge candidates by LUNA16's rules."""
-    parts = [centres_and_scores(candidates) for candidates in found]
+    parts = [centres_and_scores(candidates) for candidates in by_scan]
     marks = Marks(
         np.concatenate([np.full(len(scores), s) for s, (_, scores) in enumerate(parts)]).astype(int),
         np.concatenate([centres for centres, _ in parts]),

@@ -68,10 +68,10 @@ def table(
     ]
 
 
-def centres_and_scores(found: Sequence[Candidate]) -> tuple[np.ndarray, np.ndarray]:
+def centres_and_scores(candidates: Sequence[Candidate]) -> tuple[np.ndarray, np.ndarray]:
     """Return centres (N, 3) in mm and probabilities (N,)."""
-    centres = np.array([c.centre_mm for c in found], dtype=float).reshape(-1, 3)
-    return centres, np.array([c.probability for c in found], dtype=float)
+    centres = np.array([c.centre_mm for c in candidates], dtype=float).reshape(-1, 3)
+    return centres, np.array([c.probability for c in candidates], dtype=float)
 
 
 def rounded(value: float) -> float:

@@ -36,13 +36,13 @@ def measure_unseen(detector: CompactDetector, folder: Path) -> dict[str, Any]:
     matched, _ = evaluate(predictions, annotations, excluded, scans)
     nodules = _nodules(matched, annotations, scans, detector.threshold)
     false = int(np.sum(matched.false_score_M >= detector.threshold))
-    found = sum(nodule["found"] for nodule in nodules)
+    hits = sum(nodule["found"] for nodule in nodules)
     return {
-        "headline": {"found": f"{found} of {len(nodules)}", "false positives": str(false)},
+        "headline": {"found": f"{hits} of {len(nodules)}", "false positives": str(false)},
         "weights": weights_digest(detector.net),
         "threshold": detector.threshold,
         "scans": len(scans),
-        "found": found,
+        "found": hits,
         "nodules": nodules,
         "false_positives": false,
         "false_scores": [rounded(s) for s in -np.sort(-matched.false_score_M) if s >= detector.threshold],
@@ -61,9 +61,9 @@ def _listed(folder: Path, scans: Sequence[str]) -> list[SeriesItem]:
 
 
 def _predictions(detector: CompactDetector, items: Sequence[SeriesItem]) -> Predictions:
-    found = [centres_and_scores(detector.detect(load(item)).candidates) for item in progress(items, "scans")]
-    series = [item.id for item, (_, scores) in zip(items, found, strict=True) for _ in scores]
-    centres, scores = (np.concatenate(part) for part in zip(*found, strict=True))
+    marks = [centres_and_scores(detector.detect(load(item)).candidates) for item in progress(items, "scans")]
+    series = [item.id for item, (_, scores) in zip(items, marks, strict=True) for _ in scores]
+    centres, scores = (np.concatenate(part) for part in zip(*marks, strict=True))
     return Predictions(tuple(series), centres, scores, np.full(len(series), np.nan))
 
 

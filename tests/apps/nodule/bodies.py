@@ -1,4 +1,4 @@
-"""Analytic bodies: HU as a function of place, so that any grid shows the same patient, and nodules' truth is exact."""
+"""Analytic bodies: HU as a function of position, so that any grid shows the same patient and the truth is exact."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Body:
     balls: tuple[Ball, ...] = ()
 
     def in_lungs(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Whether places lie in a lung."""
+        """Whether positions lie in a lung."""
         a, b, c = self.lung_mm
         return ((np.abs(x) - self.apart_mm) / a) ** 2 + (y / b) ** 2 + (z / c) ** 2 < 1
 
     def hu(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Hounsfield units at places; a ball's rim is blurred over 1 mm as by partial volume."""
+        """Hounsfield units at positions; a ball's rim is blurred over 1 mm as by partial volume."""
         hu = np.where((x / self.trunk_mm[0]) ** 2 + (y / self.trunk_mm[1]) ** 2 < 1, TISSUE, AIR)
         hu = np.where(self.in_lungs(x, y, z), LUNG, hu)
         for ball in self.balls:
@@ -62,7 +62,7 @@ def orientation(name: str, spacing_mm: Sequence[float]) -> np.ndarray:
     return columns * np.array(spacing_mm)
 
 
-def places(columns: np.ndarray, shape: tuple[int, int, int], middle_mm: Sequence[float]) -> np.ndarray:
+def affine_around(columns: np.ndarray, shape: tuple[int, int, int], middle_mm: Sequence[float]) -> np.ndarray:
     """An affine whose grid has its middle at `middle_mm`."""
     affine = np.eye(4)
     affine[:3, :3] = columns
@@ -90,4 +90,4 @@ def small_scan(
     columns = orientation(name, spacing_mm)
     need = np.abs(np.linalg.inv(columns)) @ np.array(room_mm)
     d, h, w = (int(n) + 1 for n in need)
-    return scan_of(body, places(columns, (d, h, w), (0.0, 0.0, 0.0)), (d, h, w), uid=name)
+    return scan_of(body, affine_around(columns, (d, h, w), (0.0, 0.0, 0.0)), (d, h, w), uid=name)

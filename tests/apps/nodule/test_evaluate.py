@@ -21,7 +21,7 @@ FILES = ["froc.csv", "froc.png", "froc.svg", "metrics.json"]
 
 
 def write_case(folder: Path) -> dict[str, str]:
-    """Four scans, two nodules found at .9 and .5, four false positives, one mark on an excluded place."""
+    """Four scans, two nodules found at .9 and .5, four false positives, one mark at an excluded position."""
     marks = [
         "1,0,0,0,0.9",
         "2,0,0,0,0.5",

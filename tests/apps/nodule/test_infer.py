@@ -79,8 +79,8 @@ def test_every_good_series_of_it_is_processed(night: tuple[Result, dict[str, tup
     assert folders == accepted
     for series in accepted:
         folder = result.output / series
-        found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        assert found >= (VOLUME_SET if series == "case 7" else DICOM_SET | {"seg.dcm", "sc/01.dcm"})
+        files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        assert files >= (VOLUME_SET if series == "case 7" else DICOM_SET | {"seg.dcm", "sc/01.dcm"})
         report = json.loads((folder / "report.json").read_text())
         assert report["number_of_findings"] == len(report["findings"]) == 1
         assert report["model"] == {"name": "compact", "version": "0.0.1", "threshold": 0.05}

@@ -61,12 +61,12 @@ def test_the_spec_says_what_the_settings_say() -> None:
     assert len(load_shapes("test")) > 0
 
 
-@pytest.mark.parametrize("kind", ["dicom", *SUFFIXES])
-def test_each_format_is_read_back_as_it_was(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("file_format", ["dicom", *SUFFIXES])
+def test_each_format_is_read_back_as_it_was(tmp_path: Path, file_format: str) -> None:
     affine = np.array([[0, 0, 0.7, -3], [0, 0.7, 0, 5], [2, 0, 0, 40], [0, 0, 0, 1]])
     hu = np.random.default_rng(0).integers(-1000, 400, (80, 64, 64)).astype(np.int16)
     volume = Volume(hu, affine, "2.25.123")
-    write_scan(volume, tmp_path, SimulateConfig(format=kind), 3)
+    write_scan(volume, tmp_path, SimulateConfig(format=file_format), 3)
     items = [item for item in scan(tmp_path) if item.status == "accepted"]
     assert [item.id for item in items] == ["2.25.123"]
     again = load(items[0])

@@ -39,7 +39,7 @@ BALL = Ball((40.0, 5.0, -10.0), 12.0)
 ROUNDS = ("proposal", "proposal_again", "judge")
 
 
-def test_the_rounds_share_the_steps_and_the_kinds_make_a_whole() -> None:
+def test_the_rounds_share_the_steps_and_the_shares_of_samples_make_a_whole() -> None:
     assert sum(ROUND_SHARES.values()) == pytest.approx(1)
     for shares in (FIRST, AGAIN, JUDGE):
         assert sum(shares.values()) == pytest.approx(1)
@@ -149,11 +149,11 @@ def metrics(run_dir: Path) -> dict[str, Any]:
 
 
 def test_training_on_ones_own_volumes_leaves_weights_and_numbers(trained: Path) -> None:
-    found = metrics(trained)
-    assert found["scenes"] == 2
-    assert list(found["rounds"]) == sorted(ROUNDS)
-    assert [found["rounds"][name]["steps"] for name in ROUNDS] == [4, 3, 5]
-    for entry in found["rounds"].values():
+    numbers = metrics(trained)
+    assert numbers["scenes"] == 2
+    assert list(numbers["rounds"]) == sorted(ROUNDS)
+    assert [numbers["rounds"][name]["steps"] for name in ROUNDS] == [4, 3, 5]
+    for entry in numbers["rounds"].values():
         assert 0 < entry["loss"] < 1000
         assert entry["seconds"] > 0
     detector = load_compact(ModelConfig(), str(trained / "compact.safetensors"))
@@ -166,7 +166,7 @@ def test_training_on_ones_own_volumes_leaves_weights_and_numbers(trained: Path) 
 
 
 @pytest.mark.parametrize("broken_off", ["before_the_judge", "in_the_judge", "after_the_judge"])
-def test_the_same_command_takes_a_broken_run_up(
+def test_the_same_command_resumes_an_interrupted_run(
     trained: Path, own: list[str], tmp_path: Path, broken_off: str
 ) -> None:
     """What lies on the disk when a run is cut off in or after its third round leads to the same weights."""

@@ -10,10 +10,10 @@ RATES = ("0.125", "0.25", "0.5", "1", "2", "4", "8")
 DEVICE = {"cpu": "A CPU", "cores": 2, "memory_bytes": 8 * 2**30, "isa": ["avx2"], "gpus": []}
 
 
-def group(found: int, count: int) -> dict[str, Any]:
+def group(hits: int, count: int) -> dict[str, Any]:
     """A share."""
-    share = found / count if count else None
-    return {"count": count, "found": found, "sensitivity": share, "interval": [0.1, 0.95] if count else None}
+    share = hits / count if count else None
+    return {"count": count, "found": hits, "sensitivity": share, "interval": [0.1, 0.95] if count else None}
 
 
 def score(cpm: float) -> dict[str, Any]:
@@ -48,9 +48,9 @@ def inserted() -> dict[str, Any]:
     return {"diameter": diameters, "texture": textures, "subtlety": subtleties}
 
 
-def mass_group(found: int, count: int, away: float | None, error: float | None) -> dict[str, Any]:
+def mass_group(hits: int, count: int, away: float | None, error: float | None) -> dict[str, Any]:
     """What became of some masses."""
-    return {"found": found, "count": count, "away_mm": away, "diameter_error": error}
+    return {"found": hits, "count": count, "away_mm": away, "diameter_error": error}
 
 
 def results(weights: str, cpm: float) -> dict[str, dict[str, Any]]:

@@ -71,7 +71,7 @@ def test_the_threshold_goes_into_the_weights(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(command.development, "development_lung", lambda real: None)
     monkeypatch.setattr(command.development, "find_in_lung", lambda *rest: lung)
     monkeypatch.setattr(command.development, "find_inserted", lambda *rest: None)
-    monkeypatch.setattr(command.development, "groups_at", lambda found, t: {"diameter": {"all": t}})
+    monkeypatch.setattr(command.development, "groups_at", lambda result, t: {"diameter": {"all": t}})
     monkeypatch.setattr(command, "load_vois", lambda *rest: [])
     record = MEASUREMENTS["threshold"](Options(output=str(tmp_path / "w.safetensors"), version="3"))
     assert record["threshold"] == record["sensitivity"]["all"] == 0.71

@@ -38,21 +38,21 @@ def chest(flipped: bool) -> Volume:
 
 
 @pytest.mark.parametrize("flipped", [False, True])
-def test_balls_are_the_best_candidates_at_their_places(flipped: bool) -> None:
+def test_balls_are_the_best_candidates_at_their_positions(flipped: bool) -> None:
     detector = BlobDetector()
-    found = detector.detect(chest(flipped)).candidates
+    candidates = detector.detect(chest(flipped)).candidates
     assert detector.name == "blob"
-    assert 2 <= len(found) <= 100
-    probabilities = [c.probability for c in found]
+    assert 2 <= len(candidates) <= 100
+    probabilities = [c.probability for c in candidates]
     assert probabilities == sorted(probabilities, reverse=True)
     assert all(0.0 < p <= 1.0 for p in probabilities)
     for diameter, centre in BALLS.items():
-        gaps = [float(np.linalg.norm(np.array(c.centre_mm) - centre)) for c in found[:2]]
-        nearest = found[int(np.argmin(gaps))]
+        gaps = [float(np.linalg.norm(np.array(c.centre_mm) - centre)) for c in candidates[:2]]
+        nearest = candidates[int(np.argmin(gaps))]
         assert min(gaps) < 1.8
         assert nearest.diameter_mm == pytest.approx(diameter, rel=0.3)
-    assert found[1].probability >= detector.threshold
-    assert found[1].probability > found[2].probability
+    assert candidates[1].probability >= detector.threshold
+    assert candidates[1].probability > candidates[2].probability
 
 
 def test_the_same_volume_gives_the_same_candidates() -> None:

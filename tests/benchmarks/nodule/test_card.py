@@ -11,7 +11,7 @@ from core.errors import InputError
 from tests.benchmarks.nodule.records import group, records
 
 
-def test_the_card_tells_what_the_records_say() -> None:
+def test_the_card_says_what_the_records_say() -> None:
     card = render_card(records())
     for text in (
         "**This is not a medical device.**",

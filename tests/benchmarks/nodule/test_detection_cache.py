@@ -1,4 +1,4 @@
-"""Answers are kept: a second look costs nothing, other weights or another place are looked at anew."""
+"""Answers are kept: a second search of a scan costs nothing, other weights or another scan are searched anew."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.apps.nodule.bodies import Ball, Body, small_scan
 from tests.benchmarks.nodule.small import detector
 
 
-def test_a_second_look_costs_nothing(tmp_path: Path) -> None:
+def test_a_second_search_costs_nothing(tmp_path: Path) -> None:
     searched = []
 
     def run_detector() -> list[Candidate]:
@@ -65,13 +65,13 @@ def test_digests_tell_code_and_arrays_apart() -> None:
     assert array_digest(a.T) == array_digest(np.ascontiguousarray(a.T))
 
 
-def test_a_look_into_a_box_is_the_detectors_own() -> None:
+def test_a_search_of_a_box_is_the_detectors_own() -> None:
     torch.set_num_threads(1)
     searching = detector()
     # it proposes something everywhere, and nothing likely enough for a mass
     searching.net.proposal.head.bias.data[0] = -0.5
     searching.most = 8
     volume = small_scan(Body(lung_mm=(24.0, 30.0, 40.0), balls=(Ball((-42.0, 9.0, 12.0), 9.0),)))
-    found = detect_in_box(searching, lung_box(volume, 1.0))
-    assert len(found) > 3
-    assert found == searching.detect(volume).candidates
+    candidates = detect_in_box(searching, lung_box(volume, 1.0))
+    assert len(candidates) > 3
+    assert candidates == searching.detect(volume).candidates

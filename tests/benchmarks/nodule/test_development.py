@@ -36,12 +36,12 @@ TUMOUR = Known((15.0, 15.0, 15.0), 10.0)
 
 
 def brightest(_: object, box: LungBox) -> list[Candidate]:
-    """Mark the middle of each bright body, and always one place beside them all."""
+    """Mark the middle of each bright body, and always one position beside them all."""
     labels, count = ndimage.label(box.grid.hu_DHW >= 15)
     middles = ndimage.center_of_mass(labels > 0, labels, range(1, count + 1))
-    places = box.grid.to_world(np.array([*middles, (90.0, 90.0, 90.0)]))
+    positions = box.grid.to_world(np.array([*middles, (90.0, 90.0, 90.0)]))
     scores = [0.9] * count + [0.35]
-    return [Candidate((x, y, z), 6.0, p) for (x, y, z), p in zip(places.tolist(), scores, strict=True)]
+    return [Candidate((x, y, z), 6.0, p) for (x, y, z), p in zip(positions.tolist(), scores, strict=True)]
 
 
 @pytest.fixture
@@ -55,16 +55,18 @@ def test_inserted_nodules_are_found_in_the_copy_that_holds_them(detections: Dete
     nodules = [specimen(f"LIDC-IDRI-{600 + i // 2:04d}_R_{i}", 3.0, texture=1.0 + i) for i in range(5)]
     faint = specimen("LIDC-IDRI-0700_R_1")
     nodules.append(type(faint)(**{**faint.__dict__, "hu_DHW": np.full_like(faint.hu_DHW, -700)}))
-    found = find_inserted(detector(), small, nodules, detections)
-    assert found.matched.scans == 1
-    assert sorted(s.key for s in found.specimens) == sorted(s.key for s in nodules)
-    assert len(set(found.owner_K)) == 4
+    inserted = find_inserted(detector(), small, nodules, detections)
+    assert inserted.matched.scans == 1
+    assert sorted(s.key for s in inserted.specimens) == sorted(s.key for s in nodules)
+    assert len(set(inserted.owner_K)) == 4
     missed = [
-        s.key for s, score in zip(found.specimens, found.matched.nodule_score_K, strict=True) if score < 0
+        s.key
+        for s, score in zip(inserted.specimens, inserted.matched.nodule_score_K, strict=True)
+        if score < 0
     ]
     assert missed == ["LIDC-IDRI-0700_R_1"]
-    assert found.matched.false_score_M.tolist() == [0.35]
-    at = groups_at(found, 0.5)
+    assert inserted.matched.false_score_M.tolist() == [0.35]
+    at = groups_at(inserted, 0.5)
     assert (at["diameter"]["all"]["found"], at["diameter"]["all"]["count"]) == (5, 6)
     assert [at["texture"][name]["count"] for name in ("non-solid", "part-solid", "solid")] == [2, 2, 2]
     assert at["subtlety"]["4"]["count"] == 6
@@ -94,9 +96,9 @@ def test_a_cube_is_seen_whole_in_one_piece(detections: DetectionCache) -> None:
     assert tiles[0].low.tolist() == [0, 0, 0]
     assert tiles[0].high.tolist() == [21, 21, 21]
     assert np.array_equal(box.grid.hu_DHW[:, :, :21], cube.hu_DHW)
-    found = cubes_found(detector(), [cube, specimen("cube-4", radius=3)], detections)
-    assert (found["count"], found["found"]) == (2, 2)
-    assert found["each"][0] == {"diameter_mm": 8.0, "probability": 0.9}
+    cubes = cubes_found(detector(), [cube, specimen("cube-4", radius=3)], detections)
+    assert (cubes["count"], cubes["found"]) == (2, 2)
+    assert cubes["each"][0] == {"diameter_mm": 8.0, "probability": 0.9}
 
 
 def test_marks_of_the_second_series_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,14 +133,14 @@ def test_the_record_holds_every_part(
         "false positives on the development lung": "1",
         "threshold": "0.3",
     }
-    assert record["inserted"]["copies"] == 1
-    assert record["inserted"]["false_positives_a_copy"] == 1.0
+    assert record["cubes"]["copies"] == 1
+    assert record["cubes"]["false_positives_a_copy"] == 1.0
 
 
 @pytest.mark.realdata
 def test_the_real_development_lung_has_its_tumour_in_it(real_data: Path) -> None:
-    found = development_lung(real_data)
-    d, h, w = (round(v) for v in found.tumour.centre)
-    around = found.box.grid.hu_DHW[d - 3 : d + 4, h - 3 : h + 4, w - 3 : w + 4]
+    lung = development_lung(real_data)
+    d, h, w = (round(v) for v in lung.tumour.centre)
+    around = lung.box.grid.hu_DHW[d - 3 : d + 4, h - 3 : h + 4, w - 3 : w + 4]
     assert around.mean() > -300, "a solid tumour"
-    assert found.box.mask_DHW[d, h, w]
+    assert lung.box.mask_DHW[d, h, w]

@@ -23,8 +23,8 @@ def test_a_part_is_the_same_each_time_and_another_by_seed(name: str) -> None:
 
 
 def test_no_lung_is_found_in_any_part() -> None:
-    found = search_elsewhere(detector(), each=1)
-    assert (found["series"], found["no_lung"], found["findings"]) == (4, 4, 0)
+    result = search_elsewhere(detector(), each=1)
+    assert (result["series"], result["no_lung"], result["findings"]) == (4, 4, 0)
 
 
 def test_findings_and_missing_notes_are_counted() -> None:
@@ -36,6 +36,6 @@ def test_findings_and_missing_notes_are_counted() -> None:
                 return Detection([], (note("no_lung", limit=20),))
             return Detection([Candidate((0.0, 0.0, 0.0), 8.0, p) for p in (0.7, 0.5, 0.4)])
 
-    found = search_elsewhere(Marks(), each=2)
-    assert (found["series"], found["no_lung"], found["findings"]) == (8, 2, 12)
-    assert found["parts"]["legs"] == {"series": 2, "no_lung": 2, "findings": 0}
+    result = search_elsewhere(Marks(), each=2)
+    assert (result["series"], result["no_lung"], result["findings"]) == (8, 2, 12)
+    assert result["parts"]["legs"] == {"series": 2, "no_lung": 2, "findings": 0}

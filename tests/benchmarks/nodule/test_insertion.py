@@ -11,10 +11,10 @@ from tests.benchmarks.nodule.small import LUNG_HU, NODULE_HU, lung, specimen
 
 def test_batches_hold_each_specimen_once() -> None:
     specimens = [specimen(f"LIDC-IDRI-{i:04d}_R_1") for i in range(20)]
-    found = list(batches(specimens, 9, seed=3))
-    assert [len(batch) for batch in found] == [9, 9, 2]
-    assert sorted(s.key for batch in found for s in batch) == sorted(s.key for s in specimens)
-    assert [s.key for s in found[0]] != [s.key for s in specimens[:9]]
+    groups = list(batches(specimens, 9, seed=3))
+    assert [len(batch) for batch in groups] == [9, 9, 2]
+    assert sorted(s.key for batch in groups for s in batch) == sorted(s.key for s in specimens)
+    assert [s.key for s in groups[0]] != [s.key for s in specimens[:9]]
 
 
 def test_places_are_deep_in_the_lung_apart_and_away_from_the_tumour() -> None:
@@ -22,10 +22,10 @@ def test_places_are_deep_in_the_lung_apart_and_away_from_the_tumour() -> None:
     tumour = Known((20.0, 20.0, 20.0), 10.0)
     placed = Sites(box, [tumour]).draw([specimen(radius=r) for r in (3, 6, 4)], (0, 1))
     assert len(placed) == 3
-    places = np.array([p.voxel for p in placed])
-    gaps = [np.linalg.norm(a - b) for i, a in enumerate(places) for b in places[:i]]
+    positions = np.array([p.voxel for p in placed])
+    gaps = [np.linalg.norm(a - b) for i, a in enumerate(positions) for b in positions[:i]]
     assert min(gaps) >= APART_MM
-    assert np.linalg.norm(places - np.array(tumour.centre), axis=1).min() > 5 + FROM_KNOWN_MM
+    assert np.linalg.norm(positions - np.array(tumour.centre), axis=1).min() > 5 + FROM_KNOWN_MM
     for p in placed:
         assert min(*p.voxel, *(95 - v for v in p.voxel)) >= 4 + p.specimen.diameter_mm / 2 + 3
 
@@ -34,12 +34,12 @@ def test_vessels_and_airways_are_not_positions() -> None:
     box = lung(64)
     box.grid.hu_DHW[:, :, :40] = 40.0
     box.grid.hu_DHW[:, :, 40:50] = -1000.0
-    places = Sites(box).places_M3
-    assert len(places) > 100
-    assert places[:, 2].min() == 50
+    positions = Sites(box).places_M3
+    assert len(positions) > 100
+    assert positions[:, 2].min() == 50
 
 
-def test_the_same_seed_gives_the_same_places() -> None:
+def test_the_same_seed_gives_the_same_positions() -> None:
     sites = Sites(lung())
     first, again, other = (
         [p.voxel for p in sites.draw([specimen(), specimen()], seed)] for seed in ((0, 1), (0, 1), (0, 2))

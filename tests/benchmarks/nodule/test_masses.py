@@ -32,8 +32,8 @@ def mark(x: float, probability: float, diameter: float = 30.0) -> Candidate:
 
 
 def test_the_most_probable_mark_within_the_radius_counts() -> None:
-    found = judge(MASS, [mark(31, 0.9), mark(25, 0.95, 19.0), mark(13, 0.8), mark(10, 0.6)], 50.0, "pleural")
-    assert found == Outcome(
+    result = judge(MASS, [mark(31, 0.9), mark(25, 0.95, 19.0), mark(13, 0.8), mark(10, 0.6)], 50.0, "pleural")
+    assert result == Outcome(
         "pleural", 50.0, 40.0, 1, found=True, probability=0.8, away_mm=3.0, diameter_error=-0.25
     )
     assert judge(MASS, [mark(31, 0.9)], 50.0, "central") == Outcome("central", 50.0, 40.0, 1)
@@ -88,8 +88,8 @@ def test_every_size_and_placement_is_measured(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(masses, "PLACEMENTS", ("pleural",))
     monkeypatch.setattr(masses, "generator_digest", lambda: "today's")
     monkeypatch.setattr(masses, "search_elsewhere", partial(search_elsewhere, each=1))
-    found = measure_masses(detector(threshold=1.0), tmp_path)
-    assert found["count"] == len(found["masses"]) == 1
-    assert found["found"] == 0
-    assert found["headline"]["masses found"] == "0 of 1"
-    assert found["headline"]["findings in bodies without lungs"] == "0 in 4"
+    result = measure_masses(detector(threshold=1.0), tmp_path)
+    assert result["count"] == len(result["masses"]) == 1
+    assert result["found"] == 0
+    assert result["headline"]["masses found"] == "0 of 1"
+    assert result["headline"]["findings in bodies without lungs"] == "0 in 4"

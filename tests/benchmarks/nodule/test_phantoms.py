@@ -40,14 +40,14 @@ def test_groups_at_a_threshold(chests: list[HeldOut]) -> None:
     matched = matched_on(chests, SEEN)
     assert matched.nodule_score_K.tolist() == [0.9, -np.inf, 0.4, 0.8]
     assert large(chests).tolist() == [True, False, True, False]
-    found = at_threshold(matched, chests, 0.5)
-    assert found["false_positives"] == 0.5
-    assert (found["all"]["found"], found["all"]["count"]) == (2, 4)
-    assert found["kind"]["ground_glass"]["found"] == 1
-    assert found["kind"]["calcified"]["count"] == 0
-    assert found["placement"]["isolated"]["found"] == 1
-    assert found["diameter"]["< 5 mm"]["count"] == 2
-    assert (found["slices"]["thin"]["found"], found["slices"]["thick"]["found"]) == (1, 1)
+    result = at_threshold(matched, chests, 0.5)
+    assert result["false_positives"] == 0.5
+    assert (result["all"]["found"], result["all"]["count"]) == (2, 4)
+    assert result["kind"]["ground_glass"]["found"] == 1
+    assert result["kind"]["calcified"]["count"] == 0
+    assert result["placement"]["isolated"]["found"] == 1
+    assert result["diameter"]["< 5 mm"]["count"] == 2
+    assert (result["slices"]["thin"]["found"], result["slices"]["thick"]["found"]) == (1, 1)
 
 
 def test_both_detectors_are_measured_on_the_same_set(

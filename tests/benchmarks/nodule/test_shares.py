@@ -17,10 +17,10 @@ def matched(nodules: list[float], false: list[float], scans: int = 2) -> Matched
 
 def test_a_share_counts_nodules_and_resamples_owners() -> None:
     hit = np.array([True, True, False, True])
-    found = share(hit, ["a", "a", "b", "c"], np.array([True, True, True, False]))
-    assert (found["count"], found["found"], found["sensitivity"]) == (3, 2, pytest.approx(0.6667))
+    result = share(hit, ["a", "a", "b", "c"], np.array([True, True, True, False]))
+    assert (result["count"], result["found"], result["sensitivity"]) == (3, 2, pytest.approx(0.6667))
     # two owners: one all found, one all missed
-    assert found["interval"] == [0.0, 1.0]
+    assert result["interval"] == [0.0, 1.0]
 
 
 def test_an_empty_group_has_no_sensitivity() -> None:
@@ -42,9 +42,9 @@ def test_groups_of_diameters_meet_without_gap() -> None:
 def test_groups_of_words_keep_their_order() -> None:
     groups = by_word(["b", "a", "b"], ("a", "b", "c"))
     assert list(groups) == ["a", "b", "c"]
-    found = shares(np.array([True, True, False]), ["x", "y", "z"], groups)
-    assert [found[name]["count"] for name in groups] == [1, 2, 0]
-    assert found["b"]["sensitivity"] == 0.5
+    result = shares(np.array([True, True, False]), ["x", "y", "z"], groups)
+    assert [result[name]["count"] for name in groups] == [1, 2, 0]
+    assert result["b"]["sensitivity"] == 0.5
 
 
 def test_the_table_counts_at_and_above_a_threshold() -> None:

@@ -14,7 +14,7 @@ from benchmarks.nodule import speed
 from benchmarks.nodule.speed import measure_speed, whole_command
 from benchmarks.nodule.working_point import stamp
 from core.errors import InputError
-from tests.apps.nodule.bodies import Ball, Body, orientation, places, scan_of
+from tests.apps.nodule.bodies import Ball, Body, affine_around, orientation, scan_of
 from tests.benchmarks.nodule.small import detector
 
 SHAPE = (32, 50, 66)
@@ -22,7 +22,7 @@ SHAPE = (32, 50, 66)
 
 def scan_folder(folder: Path) -> Path:
     body = Body(lung_mm=(24.0, 30.0, 40.0), balls=(Ball((-42.0, 9.0, 12.0), 9.0),))
-    volume = scan_of(body, places(orientation("axial", (3.0, 3.0, 3.0)), SHAPE, (0, 0, 0)), SHAPE)
+    volume = scan_of(body, affine_around(orientation("axial", (3.0, 3.0, 3.0)), SHAPE, (0, 0, 0)), SHAPE)
     write_volume_file(volume, folder / "body.nii.gz")
     return folder
 
@@ -62,9 +62,9 @@ def test_the_whole_command_is_the_users(tmp_path: Path, monkeypatch: pytest.Monk
         return subprocess.CompletedProcess(words, 2 if len(seen) > 1 else 0, "", "no such field")
 
     monkeypatch.setattr(subprocess, "run", run)
-    found = whole_command(tmp_path, str(tmp_path / "w.safetensors"))
-    assert found["seconds"] >= 0
-    assert found["peak_memory_mb"] >= 0
+    result = whole_command(tmp_path, str(tmp_path / "w.safetensors"))
+    assert result["seconds"] >= 0
+    assert result["peak_memory_mb"] >= 0
     assert seen[0][1:4] == ["-m", "pipelines.nodule", "stage=infer"]
     assert f"input={tmp_path}" in seen[0]
     assert f"weights={tmp_path / 'w.safetensors'}" in seen[0]

@@ -21,7 +21,7 @@ ROUNDS = {
 }
 
 
-def test_a_run_folder_tells_what_it_cost(tmp_path: Path) -> None:
+def test_a_run_folder_says_what_it_cost(tmp_path: Path) -> None:
     metrics = {"rounds": ROUNDS, "scenes": 29, "specimens": 578, "cubes": 120}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     (tmp_path / "provenance.json").write_text(json.dumps({"device": {"cpu": "x"}, "git": None}))

@@ -36,21 +36,21 @@ def folder(tmp_path: Path) -> Path:
 def test_each_nodule_is_reported_with_its_probability(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def detect(_: CompactDetector, volume: Volume) -> Detection:
         first, second, _third = (tuple(map(float, centre)) for centre in CENTRES)
-        places = [(first, 0.9), (second, 0.3), ((-40.0, 20.0, 0.0), 0.7), ((0.0, 40.0, 0.0), 0.8)]
-        marks = [*places, ((0.0, 0.0, 30.0), 0.2)]
+        positions = [(first, 0.9), (second, 0.3), ((-40.0, 20.0, 0.0), 0.7), ((0.0, 40.0, 0.0), 0.8)]
+        marks = [*positions, ((0.0, 0.0, 30.0), 0.2)]
         return Detection([Candidate((x, y, z), 8.0, p) for (x, y, z), p in marks], ())
 
     monkeypatch.setattr(CompactDetector, "detect", detect)
-    found = measure_unseen(detector(threshold=0.5), folder)
-    assert found["nodules"] == [
+    result = measure_unseen(detector(threshold=0.5), folder)
+    assert result["nodules"] == [
         {"diameter_mm": 8.0, "probability": 0.9, "found": True},
         {"diameter_mm": 6.0, "probability": 0.3, "found": False},
         {"diameter_mm": 12.0, "probability": None, "found": False},
     ]
-    assert (found["scans"], found["found"], found["threshold"]) == (1, 1, 0.5)
-    assert found["false_positives"] == 1, "a mark on an excluded finding counts for nothing"
-    assert found["false_scores"] == [0.7]
-    assert found["headline"] == {"found": "1 of 3", "false positives": "1"}
+    assert (result["scans"], result["found"], result["threshold"]) == (1, 1, 0.5)
+    assert result["false_positives"] == 1, "a mark on an excluded finding counts for nothing"
+    assert result["false_scores"] == [0.7]
+    assert result["headline"] == {"found": "1 of 3", "false positives": "1"}
 
 
 def test_a_series_that_is_not_there_is_reported_by_its_number(folder: Path) -> None:

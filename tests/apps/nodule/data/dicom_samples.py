@@ -146,6 +146,6 @@ def refusal(folder: Path) -> tuple[str, str]:
 
 
 def assert_same(volume: Volume, wanted: Volume, atol: float = 1e-9) -> None:
-    """Equal voxels at equal places."""
+    """Equal voxels at equal positions."""
     np.testing.assert_array_equal(volume.hu_DHW, wanted.hu_DHW)
     np.testing.assert_allclose(volume.affine, wanted.affine, atol=atol)

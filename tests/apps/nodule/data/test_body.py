@@ -11,7 +11,7 @@ from pydicom import Dataset
 from apps.nodule.data.body import body_notes, body_width_mm
 from apps.nodule.data.lung_box import locate_lungs
 from apps.nodule.data.volume import Volume
-from tests.apps.nodule.bodies import TISSUE, Body, orientation, places, small_scan
+from tests.apps.nodule.bodies import TISSUE, Body, affine_around, orientation, small_scan
 
 ADULT = Body((150.0, 100.0), (50.0, 65.0, 60.0), 70.0)
 CHILD = Body((70.0, 50.0), (22.0, 32.0, 40.0), 32.0)
@@ -30,7 +30,7 @@ def child() -> Volume:
 
 def lungless() -> Volume:
     shape = (40, 48, 48)
-    affine = places(orientation("axial", (2.5, 3.0, 3.0)), shape, (0, 0, 0))
+    affine = affine_around(orientation("axial", (2.5, 3.0, 3.0)), shape, (0, 0, 0))
     return Volume(np.full(shape, TISSUE, np.int16), affine, "tissue")
 
 
@@ -84,7 +84,7 @@ def test_a_small_body_is_noted_and_contradicts_an_adults_size(adult: Volume, chi
 
 def test_searched_cavities_are_counted() -> None:
     shape = (70, 64, 90)
-    affine = places(orientation("axial", (3.0, 3.0, 3.0)), shape, (0, 0, 0))
+    affine = affine_around(orientation("axial", (3.0, 3.0, 3.0)), shape, (0, 0, 0))
     body = Body((120.0, 85.0), (50.0, 65.0, 80.0), 52.0)
     z, y, x = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * 3 for n in shape], indexing="ij")
     hu = np.where(body.in_lungs(x, y, z), -1000, body.hu(x, y, z)).astype(np.int16)

@@ -13,7 +13,7 @@ from core.errors import InputError
 from tests.apps.nodule.data.dicom_samples import chest_series, save
 
 
-def kinds(folder: Path) -> dict[str, Kind]:
+def types_of(folder: Path) -> dict[str, Kind]:
     return {file.relative: file.kind for file in find_files(folder)}
 
 
@@ -38,7 +38,7 @@ def test_kinds_by_first_bytes(tmp_path: Path) -> None:
     write(tmp_path / "empty.txt", b"")
     write(tmp_path / "empty.nii.gz", b"")
     write(tmp_path / "CT.NII.GZ", b"x")
-    assert kinds(tmp_path) == {
+    assert types_of(tmp_path) == {
         "deep/er/IM0001": Kind.DICOM,
         "photo.jpg": Kind.DICOM,
         "no_preamble": Kind.DICOM,
@@ -71,7 +71,7 @@ def test_litter_is_left_out(tmp_path: Path) -> None:
 def test_a_directory_of_media_is_known_under_any_name() -> None:
     folder = Path(get_testdata_file("DICOMDIR")).parent
     assert (folder / "DICOMDIR-reordered").is_file()
-    assert [name for name in kinds(folder) if name.startswith("DICOMDIR")] == []
+    assert [name for name in types_of(folder) if name.startswith("DICOMDIR")] == []
 
 
 def test_a_directory_that_is_none_is_what_its_bytes_say(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_directory_that_is_none_is_what_its_bytes_say(tmp_path: Path) -> None:
     write(tmp_path / "text/DICOMDIR", b"a list")
     write(tmp_path / "junk/DICOMDIR", b"\0\1\2\3" * 50)
     write(tmp_path / "empty/DICOMDIR", b"")
-    assert kinds(tmp_path) == {
+    assert types_of(tmp_path) == {
         "DICOMDIR": Kind.DICOM,
         "by class/000": Kind.DICOM,
         "text/DICOMDIR": Kind.OTHER,
@@ -97,7 +97,7 @@ def test_voxel_files_belong_to_their_header(tmp_path: Path) -> None:
     write(tmp_path / "c.nhdr", b"NRRD0004\ntype: short\ndata file: ./c.raw.gz\n")
     write(tmp_path / "c.raw.gz", b"z")
     write(tmp_path / "alone.raw", b"z")
-    assert kinds(tmp_path) == {"a.mhd": Kind.VOLUME, "c.nhdr": Kind.VOLUME, "alone.raw": Kind.OTHER}
+    assert types_of(tmp_path) == {"a.mhd": Kind.VOLUME, "c.nhdr": Kind.VOLUME, "alone.raw": Kind.OTHER}
     assert voxel_files(tmp_path / "a.mhd") == [tmp_path / "a b.zraw"]
     assert voxel_files(tmp_path / "alone.raw") == []
 
@@ -106,14 +106,14 @@ def test_a_loop_of_links_is_entered_once(tmp_path: Path) -> None:
     write(tmp_path / "in/one.txt", b"text")
     (tmp_path / "in/again").symlink_to(tmp_path)
     (tmp_path / "in/dangling.dcm").symlink_to(tmp_path / "nowhere")
-    assert kinds(tmp_path) == {"in/dangling.dcm": Kind.UNREADABLE, "in/one.txt": Kind.OTHER}
+    assert types_of(tmp_path) == {"in/dangling.dcm": Kind.UNREADABLE, "in/one.txt": Kind.OTHER}
 
 
 def test_links_to_folders_are_followed(tmp_path: Path) -> None:
     write(tmp_path / "archive/one.txt", b"text")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/link").symlink_to(tmp_path / "archive")
-    assert kinds(tmp_path / "in") == {"link/one.txt": Kind.OTHER}
+    assert types_of(tmp_path / "in") == {"link/one.txt": Kind.OTHER}
 
 
 def test_a_folder_may_be_left_out(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_folder_may_be_left_out(tmp_path: Path) -> None:
 def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.dcm")
     os.mkfifo(tmp_path / "pipe.mhd")
-    assert kinds(tmp_path) == {"pipe.dcm": Kind.OTHER, "pipe.mhd": Kind.OTHER}
+    assert types_of(tmp_path) == {"pipe.dcm": Kind.OTHER, "pipe.mhd": Kind.OTHER}
 
 
 def test_a_folder_that_cannot_be_listed_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,13 +142,13 @@ def test_a_folder_that_cannot_be_listed_is_a_row(tmp_path: Path, monkeypatch: py
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", failing)
-    assert kinds(tmp_path) == {"bad": Kind.UNREADABLE, "good/two.txt": Kind.OTHER}
+    assert types_of(tmp_path) == {"bad": Kind.UNREADABLE, "good/two.txt": Kind.OTHER}
 
 
 def test_one_file_may_be_the_input(tmp_path: Path) -> None:
     write(tmp_path / "scan.nii.gz", b"x")
     write(tmp_path / "other.nii.gz", b"x")
-    assert kinds(tmp_path / "scan.nii.gz") == {"scan.nii.gz": Kind.VOLUME}
+    assert types_of(tmp_path / "scan.nii.gz") == {"scan.nii.gz": Kind.VOLUME}
 
 
 def test_nothing_there_is_an_error_of_the_command(tmp_path: Path) -> None:

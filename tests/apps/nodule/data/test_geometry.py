@@ -109,7 +109,7 @@ def test_slices_shifted_in_their_plane_are_refused() -> None:
     assert sentence == "The slices lie up to 2.37 mm off a straight line."
 
 
-def test_equal_positions_share_a_place() -> None:
+def test_equal_positions_share_an_index() -> None:
     grid = grid_of(along_z([0, 1, 1.001, 2, 3, 0]))
     assert grid.slices == ((0, 5), (1, 2), (3,), (4,))
 

@@ -1,4 +1,4 @@
-"""The lungs' box: it holds them, with room around, at their places in the patient."""
+"""The lungs' box: it holds them, with room around, at their positions in the patient."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from apps.nodule.data.lung_box import locate_lungs, lung_box
 from apps.nodule.data.volume import Volume
-from tests.apps.nodule.bodies import AIR, TISSUE, Ball, Body, orientation, places, small_scan
+from tests.apps.nodule.bodies import AIR, TISSUE, Ball, Body, affine_around, orientation, small_scan
 
 BODY = Body()
 REACH_MM = np.array([BODY.apart_mm + BODY.lung_mm[0], BODY.lung_mm[1], BODY.lung_mm[2]])
@@ -41,7 +41,7 @@ def test_the_box_ends_where_the_scan_does() -> None:
 
 def test_a_volume_of_air_has_an_empty_mask() -> None:
     shape = (40, 64, 64)
-    affine = places(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
+    affine = affine_around(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
     box = lung_box(Volume(np.full(shape, AIR, np.int16), affine, "air"), 1.0)
     assert box.mask_DHW.shape == box.grid.hu_DHW.shape
     assert not box.mask_DHW.any()
@@ -49,7 +49,7 @@ def test_a_volume_of_air_has_an_empty_mask() -> None:
 
 def test_a_volume_of_tissue_has_no_lungs() -> None:
     shape = (40, 64, 64)
-    affine = places(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
+    affine = affine_around(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
     box = lung_box(Volume(np.full(shape, TISSUE, np.int16), affine, "tissue"), 1.0)
     assert not box.mask_DHW.any()
 

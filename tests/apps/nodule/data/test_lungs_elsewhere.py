@@ -43,7 +43,7 @@ def trunk(lungs: bool = True) -> tuple[np.ndarray, np.ndarray]:
     return hu, np.array(inside)
 
 
-def found(hu: np.ndarray, sigma: float = 30.0) -> Lungs:
+def lungs_of(hu: np.ndarray, sigma: float = 30.0) -> Lungs:
     return find_lungs(noisy(hu, sigma), GRID)
 
 
@@ -56,7 +56,7 @@ def test_stool_in_gas_under_the_diaphragm_is_not_searched(gas_hu: float, wall_mm
     stool = ball((52.0, 0.0, -60.0 - wall_mm - 24.0), 12.0) | ball((52.0, 0.0, -60.0 - wall_mm - 9.0), 5.0)
     hu[pocket] = gas_hu
     hu[stool & pocket] = STOOL
-    lungs = found(hu)
+    lungs = lungs_of(hu)
     for closing in (12.0, 50.0):
         mask = lungs.closed(closing)
         assert mask[lung].mean() > 0.999
@@ -70,7 +70,7 @@ def test_stool_mixed_with_gas_is_not_a_lung() -> None:
     colon = (np.abs(X - 70) < 25) & (np.abs(Y) < 25) & (np.abs(Z) < 60)
     mottled = np.random.default_rng(2).choice([GAS, STOOL], hu.shape, p=[0.6, 0.4])
     hu = np.where(colon, mottled, hu)
-    assert not found(hu).air_DHW.any()
+    assert not lungs_of(hu).air_DHW.any()
 
 
 def head() -> np.ndarray:
@@ -107,7 +107,7 @@ def pelvis() -> np.ndarray:
 @pytest.mark.parametrize("make", [head, legs, pelvis])
 @pytest.mark.parametrize("sigma", [10.0, 60.0])
 def test_parts_without_lungs_have_none(make, sigma: float) -> None:  # type: ignore[no-untyped-def]
-    lungs = found(make(), sigma)
+    lungs = lungs_of(make(), sigma)
     assert not lungs.air_DHW.any()
     assert lungs.cavities == 0
     assert not lungs.closed().any()
@@ -118,7 +118,7 @@ def test_a_phantom_filled_with_air_is_searched_and_counted() -> None:
     cavity = (X / 90) ** 2 + (Y / 60) ** 2 + (Z / 70) ** 2 < 1  # 1.6 litres
     hu = np.where(cavity, -1000.0, hu)
     hu = np.where(ball((40.0, 0.0, 0.0), 8.0), 100.0, hu)
-    lungs = found(hu)
+    lungs = lungs_of(hu)
     assert lungs.cavities == 1
     assert lungs.closed()[cavity].mean() > 0.99
 
@@ -129,7 +129,7 @@ def test_a_pneumothorax_stays_with_its_lung() -> None:
     right = lung & np.broadcast_to(X < 0, SHAPE)
     hu[right] = -1000.0
     hu[ball((-40.0, 10.0, -10.0), 26.0) & right] = -600.0
-    lungs = found(hu)
+    lungs = lungs_of(hu)
     assert lungs.closed()[lung].mean() > 0.99
     assert not lungs.bowel_DHW.any()
 
@@ -138,7 +138,7 @@ def test_one_lung_without_the_other() -> None:
     hu, lung = trunk()
     left = lung & np.broadcast_to(X > 0, SHAPE)
     hu[left] = 10.0  # fluid
-    mask = found(hu).closed()
+    mask = lungs_of(hu).closed()
     assert mask[lung & ~left].mean() > 0.999
     assert not mask[left & np.broadcast_to(X > 30, SHAPE)].any()
 
@@ -150,7 +150,7 @@ def test_emphysema_is_lung(mean: float) -> None:
     patches = np.sin(X / 9) + np.sin(Y / 9) + np.sin(Z / 9) > 0.9
     hu[lung] = mean
     hu[lung & patches] = -860.0
-    mask = found(hu).closed()
+    mask = lungs_of(hu).closed()
     assert mask[lung].mean() > 0.99
 
 
@@ -184,7 +184,7 @@ def test_a_child_has_small_dense_lungs() -> None:
     hu = np.array(np.broadcast_to(infant.hu(X, Y, Z), SHAPE))
     lung = np.broadcast_to(infant.in_lungs(X, Y, Z), SHAPE)
     hu[lung] = -620.0
-    mask = found(hu).closed()
+    mask = lungs_of(hu).closed()
     assert mask[lung].mean() > 0.99
 
 

@@ -90,9 +90,9 @@ def test_a_broken_table_is_refused(tmp_path: Path, spoil: str) -> None:
         else:
             delattr(item, spoil)
     save(datasets, tmp_path)
-    (found,) = scan(tmp_path)
-    assert found.code == "bad_rescale"
-    assert found.sentence.endswith("images: 2.")
+    (item,) = scan(tmp_path)
+    assert item.code == "bad_rescale"
+    assert item.sentence.endswith("images: 2.")
 
 
 WORDS = [

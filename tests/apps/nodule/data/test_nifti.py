@@ -46,12 +46,12 @@ def put(path: Path, at: int, form: str, *values: float) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-@pytest.mark.parametrize("kind", [np.int16, np.uint8, np.int32, np.float32, np.float64, np.uint16])
-def test_voxels_and_places_are_those_that_itk_reads(tmp_path: Path, suffix: str, kind: type) -> None:
-    path = write(tmp_path / f"a{suffix}", np.abs(VALUES).astype(kind))
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.int32, np.float32, np.float64, np.uint16])
+def test_voxels_and_positions_are_those_that_itk_reads(tmp_path: Path, suffix: str, dtype: type) -> None:
+    path = write(tmp_path / f"a{suffix}", np.abs(VALUES).astype(dtype))
     header, image = read_nifti_header(path), sitk.ReadImage(str(path))
     np.testing.assert_array_equal(voxels(path), sitk.GetArrayFromImage(image))
-    assert voxels(path).dtype == kind
+    assert voxels(path).dtype == dtype
     assert header.notes == ()
     assert header.affine is not None
     for index in ((0, 0, 0), (6, 0, 0), (0, 5, 0), (6, 5, 4)):

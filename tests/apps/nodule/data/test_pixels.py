@@ -130,7 +130,7 @@ def test_stored_frames_come_in_the_order_wanted() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_pixels_of_a_wrong_length_or_kind_are_refused() -> None:
+def test_pixels_of_a_wrong_length_or_type_are_refused() -> None:
     short, colour, wide = chest_series()[:3]
     short.PixelData = short.PixelData[:-2]
     colour.SamplesPerPixel = 3

@@ -1,4 +1,4 @@
-"""Places in the patient survive resampling, whatever the scan's orientation."""
+"""Positions in the patient survive resampling, whatever the scan's orientation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from apps.nodule.data.resample import AIR_HU, PatientGrid, bounds_mm, to_patient_grid
 from apps.nodule.data.volume import Volume
-from tests.apps.nodule.bodies import orientation, places
+from tests.apps.nodule.bodies import affine_around, orientation
 
 NAMES = ("axial", "flipped", "coronal", "sagittal", "oblique", "sheared")
 BLOB_MM = np.array([-41.3, 17.8, -63.2])
@@ -18,7 +18,7 @@ SIGMA_MM = 4.0
 def blob(name: str) -> Volume:
     """A Gaussian bump of 1000 HU, 4 mm wide, off the middle of a small scan."""
     shape = (36, 44, 52)
-    affine = places(orientation(name, (1.7, 1.1, 0.9)), shape, BLOB_MM + np.array([3.1, -2.3, 4.2]))
+    affine = affine_around(orientation(name, (1.7, 1.1, 0.9)), shape, BLOB_MM + np.array([3.1, -2.3, 4.2]))
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
     world = index @ affine[:3, :3].T + affine[:3, 3]
     away2 = ((world - BLOB_MM) ** 2).sum(axis=-1)
@@ -44,7 +44,7 @@ def test_a_blob_is_found_where_it_lies(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_path_equals_a_plain_twin(name: str) -> None:
-    """The twin asks the volume for each voxel's place, one by one, and interpolates between eight neighbours."""
+    """The twin asks the volume for each voxel's position, one by one, and interpolates between eight neighbours."""
     volume = blob(name)
     grid = to_patient_grid(volume, 1.3)
     at = volume.to_index(grid.to_world(every_index(grid)))
@@ -108,6 +108,8 @@ def test_world_and_index_are_inverse() -> None:
 
 def test_thin_volumes_have_a_voxel() -> None:
     volume = Volume(
-        np.full((1, 5, 5), 7, np.int16), places(orientation("axial", (1, 1, 1)), (1, 5, 5), (0, 0, 0)), "x"
+        np.full((1, 5, 5), 7, np.int16),
+        affine_around(orientation("axial", (1, 1, 1)), (1, 5, 5), (0, 0, 0)),
+        "x",
     )
     assert to_patient_grid(volume, 3.0).hu_DHW.tolist() == [[[7, 7], [7, 7]]]

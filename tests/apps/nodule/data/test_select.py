@@ -198,8 +198,8 @@ def test_a_localiser_among_the_slices_is_left_out(tmp_path: Path) -> None:
     datasets[0].ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
     datasets[0].ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
     with quiet_libraries():
-        found = [read_header(path) for path in save(datasets, tmp_path)]
-    (part,) = judge(found)
+        headers = [read_header(path) for path in save(datasets, tmp_path)]
+    (part,) = judge(headers)
     assert part.reason.status == "accepted"
     assert (len(part.slices), part.left_out) == (24, (0,))
     assert [code for code, _ in part.notes] == ["others_dropped"]

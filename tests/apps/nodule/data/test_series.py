@@ -173,9 +173,9 @@ def test_odd_names_of_volumes_still_name_a_folder_of_results(tmp_path: Path) -> 
     for name in names:
         write_volume_file(chest_volume(), tmp_path / "plain.nii")
         (tmp_path / "plain.nii").rename(tmp_path / name)
-    found = {item.files[0].name: item.id for item in scan(tmp_path)}
+    ids = {item.files[0].name: item.id for item in scan(tmp_path)}
     stems = ["volume", "volume", "hidden", "a_b", "患" * 50, "caf_"]
-    assert found == {name: f"{stem}-{path_hash(name)}" for name, stem in zip(names, stems, strict=True)}
+    assert ids == {name: f"{stem}-{path_hash(name)}" for name, stem in zip(names, stems, strict=True)}
     assert [item.code for item in scan(tmp_path)] == ["ct_volume"] * len(names)
 
 

@@ -181,7 +181,7 @@ def test_voxels_are_never_fetched_from_elsewhere(tmp_path: Path) -> None:
     )
 
 
-def test_rules_for_size_look_along_the_body(tmp_path: Path) -> None:
+def test_rules_for_size_measure_along_the_body(tmp_path: Path) -> None:
     volume = chest_volume()
     write_volume_file(volume, tmp_path / "chest.nii.gz")
     write_volume_file(Volume(volume.hu_DHW[:12], volume.affine, "x"), tmp_path / "thin.nii.gz")

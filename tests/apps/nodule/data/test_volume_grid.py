@@ -22,15 +22,15 @@ def affine_of(directions: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("axes", list(itertools.permutations(range(3))))
 @pytest.mark.parametrize("signs", list(itertools.product((1, -1), repeat=3)))
-def test_each_voxel_keeps_its_value_and_place(axes: tuple[int, ...], signs: tuple[int, ...]) -> None:
+def test_each_voxel_keeps_its_value_and_position(axes: tuple[int, ...], signs: tuple[int, ...]) -> None:
     affine = affine_of(np.eye(3)[:, list(axes)] * signs)
     got, turned = to_lps(VALUES, affine)
     assert (np.diag(turned[:3, 2::-1]) > 0).all()
-    places = {}
+    positions = {}
     for z, y, x in np.ndindex(VALUES.shape):
-        places[int(VALUES[z, y, x])] = (affine @ (x, y, z, 1))[:3]
+        positions[int(VALUES[z, y, x])] = (affine @ (x, y, z, 1))[:3]
     for index in np.ndindex(got.shape):
-        np.testing.assert_allclose((turned @ (*index, 1))[:3], places[int(got[index])], atol=1e-9)
+        np.testing.assert_allclose((turned @ (*index, 1))[:3], positions[int(got[index])], atol=1e-9)
 
 
 def test_the_axis_of_slices() -> None:

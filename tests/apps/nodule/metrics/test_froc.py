@@ -203,11 +203,11 @@ def test_the_size_of_luna16_takes_seconds() -> None:
     marks = np.column_stack(
         [np.repeat(np.arange(scans), 100), rng.uniform(0, 300, (88_800, 3)), rng.random(88_800)]
     )
-    places = np.column_stack(
+    positions = np.column_stack(
         [rng.integers(scans, size=nodules), rng.uniform(0, 300, (nodules, 3)), np.full(nodules, 30)]
     )
     start = time.perf_counter()
-    result = froc(judged(marks, places, NOTHING, scans), samples=100)
+    result = froc(judged(marks, positions, NOTHING, scans), samples=100)
     elapsed = time.perf_counter() - start
     assert result.cpm_interval[0] < result.cpm < result.cpm_interval[1]
     assert elapsed < 5.0  # a tenth of the resamples; about 0.3 s on an idle machine

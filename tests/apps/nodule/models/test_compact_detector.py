@@ -1,4 +1,4 @@
-"""From a volume to candidates: places in the patient, lungs only, and files that hold no weights."""
+"""From a volume to candidates: positions in the patient, lungs only, and files that hold no weights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from apps.nodule.models.compact_detector import (
 )
 from apps.nodule.models.tiling import slabs
 from core.errors import ConfigError, InputError
-from tests.apps.nodule.bodies import AIR, TISSUE, Ball, Body, orientation, places, scan_of, small_scan
+from tests.apps.nodule.bodies import AIR, TISSUE, Ball, Body, affine_around, orientation, scan_of, small_scan
 
 BALLS = (Ball((-48.4, 9.7, 21.3), 8.0), Ball((36.2, -20.9, -30.6), 11.0))
 CPU = torch.device("cpu")
@@ -71,8 +71,8 @@ def detector(net: nn.Module | None = None, **model: object) -> CompactDetector:
 
 @pytest.mark.parametrize("name", ["axial", "flipped", "coronal", "oblique", "sheared"])
 def test_the_same_nodules_are_found_in_every_orientation(name: str) -> None:
-    found = detector().detect(small_scan(Body(balls=BALLS), name)).candidates
-    strong = [c for c in found if c.probability > 0.5]
+    detected = detector().detect(small_scan(Body(balls=BALLS), name)).candidates
+    strong = [c for c in detected if c.probability > 0.5]
     assert len(strong) == len(BALLS)
     for ball in BALLS:
         gaps = [float(np.linalg.norm(np.subtract(c.centre_mm, ball.centre_mm))) for c in strong]
@@ -81,11 +81,11 @@ def test_the_same_nodules_are_found_in_every_orientation(name: str) -> None:
 
 
 def test_candidates_fall_in_probability_from_plain_numbers() -> None:
-    found = detector().detect(small_scan(Body(balls=BALLS))).candidates
-    probabilities = [c.probability for c in found]
-    assert len(found) >= 2
+    detected = detector().detect(small_scan(Body(balls=BALLS))).candidates
+    probabilities = [c.probability for c in detected]
+    assert len(detected) >= 2
     assert probabilities == sorted(probabilities, reverse=True)
-    for c in found:
+    for c in detected:
         assert [type(v) for v in (*c.centre_mm, c.diameter_mm, c.probability)] == [float] * 5
         assert 0.02 <= c.probability <= 1
 
@@ -132,14 +132,14 @@ def test_the_judges_company_does_not_change_its_answer() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(2)
         net = CompactNet()
-    looking = detector(net)
+    searching = detector(net)
     hu = np.random.default_rng(3).normal(-600, 300, (60, 60, 60)).astype(np.float32)
     centres = np.random.default_rng(4).uniform(0, 60, (9, 3))
-    found = Proposals(centres, np.full(9, 8.0), np.linspace(0.9, 0.1, 9))
-    together = looking.judge(hu, found)
+    detected = Proposals(centres, np.full(9, 8.0), np.linspace(0.9, 0.1, 9))
+    together = searching.judge(hu, detected)
     for i in (0, 7, 8):
-        alone = looking.judge(
-            hu, Proposals(centres[i : i + 1], found.diameters_N[:1], found.scores_N[i : i + 1])
+        alone = searching.judge(
+            hu, Proposals(centres[i : i + 1], detected.diameters_N[:1], detected.scores_N[i : i + 1])
         )
         for ours, theirs in zip(together, alone, strict=True):
             np.testing.assert_allclose(ours[i], theirs[0], rtol=1e-4, atol=1e-4)
@@ -153,10 +153,10 @@ class Shouting(nn.Module):
 
 
 def test_extreme_verdicts_stay_within_range() -> None:
-    looking = detector()
-    looking.net.judge = Shouting()  # type: ignore[assignment]
-    found = Proposals(np.full((2, 3), 20.0), np.full(2, 8.0), np.array([1.0, 0.25]))
-    _, diameters, scores = looking.judge(np.zeros((40, 40, 40), np.float32), found)
+    searching = detector()
+    searching.net.judge = Shouting()  # type: ignore[assignment]
+    detected = Proposals(np.full((2, 3), 20.0), np.full(2, 8.0), np.array([1.0, 0.25]))
+    _, diameters, scores = searching.judge(np.zeros((40, 40, 40), np.float32), detected)
     np.testing.assert_allclose(diameters, [60, 2], rtol=1e-5)
     np.testing.assert_allclose(scores, [0, 0.5])
 
@@ -166,7 +166,7 @@ def test_extreme_verdicts_stay_within_range() -> None:
     [(AIR, (40, 64, 64)), (TISSUE, (40, 64, 64)), (-850.0, (40, 64, 64)), (TISSUE, (20, 1, 1))],
 )
 def test_without_lungs_there_is_an_answer(value: float, shape: tuple[int, int, int]) -> None:
-    affine = places(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
+    affine = affine_around(orientation("axial", (2.5, 0.7, 0.7)), shape, (0, 0, 0))
     assert detector().detect(Volume(np.full(shape, value, np.int16), affine, "plain")).candidates == []
 
 
@@ -176,21 +176,21 @@ def test_a_field_of_view_within_a_lung_is_searched() -> None:
     shape = (40, 64, 64)
     volume = scan_of(
         Body(lung_mm=(70, 70, 90), balls=(ball,)),
-        places(orientation("axial", (1.25, 0.7, 0.7)), shape, (42, 2, 3)),
+        affine_around(orientation("axial", (1.25, 0.7, 0.7)), shape, (42, 2, 3)),
         shape,
     )
-    (found,) = [c for c in detector().detect(volume).candidates if c.probability > 0.5]
-    assert np.linalg.norm(np.subtract(found.centre_mm, ball.centre_mm)) < 0.3
+    (detected,) = [c for c in detector().detect(volume).candidates if c.probability > 0.5]
+    assert np.linalg.norm(np.subtract(detected.centre_mm, ball.centre_mm)) < 0.3
 
 
 def test_a_scan_of_300_slices_costs_at_most_0_3_tflop() -> None:
     """Two lungs of 2.9 litres each (a tall adult, breathed in) on 512 × 512 × 300 voxels of 0.7 × 0.7 × 1.25 mm.
 
-    Every cell is a proposal too weak for a finding, so as many places are judged as in any usual scan.
+    Every cell is a proposal too weak for a finding, so as many positions are judged as in any usual scan.
     """
     body = Body(trunk_mm=(170.0, 120.0), lung_mm=(62.0, 85.0, 131.0), apart_mm=78.0)
     shape = (300, 512, 512)
-    volume = scan_of(body, places(orientation("axial", (1.25, 0.7, 0.7)), shape, (0, 0, 0)), shape)
+    volume = scan_of(body, affine_around(orientation("axial", (1.25, 0.7, 0.7)), shape, (0, 0, 0)), shape)
     fresh = detector(CompactNet(), candidate_threshold=0.0)
     nn.init.constant_(fresh.net.proposal.head.bias, -2.0)
     judged: list[int] = []
@@ -307,11 +307,11 @@ def crowd(count: int) -> Body:
 def test_sixty_nodules_in_one_chest_are_all_reported_and_the_limit_is_what_was_set() -> None:
     body = crowd(60)
     volume = small_scan(body, spacing_mm=(2.5, 2.0, 2.0), room_mm=(350.0, 250.0, 250.0))
-    found = detector().detect(volume)
-    strong = [c.centre_mm for c in found.candidates if c.probability >= 0.5]
+    detected = detector().detect(volume)
+    strong = [c.centre_mm for c in detected.candidates if c.probability >= 0.5]
     for ball in body.balls:
         assert np.linalg.norm(np.array(strong) - ball.centre_mm, axis=1).min() < 4
-    assert "candidate_limit" not in dict(found.notes), "none of the 60 was left out"
+    assert "candidate_limit" not in dict(detected.notes), "none of the 60 was left out"
     few = detector(max_candidates=30).detect(volume)
     assert len(few.candidates) == 30
     left = re.fullmatch(r".*beyond the best 30 .*: (\d+)\.", dict(few.notes)["candidate_limit"])
@@ -325,7 +325,7 @@ def test_sixty_nodules_in_one_chest_are_all_reported_and_the_limit_is_what_was_s
 
 @pytest.mark.parametrize(("most", "left"), [(None, 0), (1, 2), (2, 1), (3, 0), (1000, 0)])
 def test_a_limit_that_hid_no_finding_is_not_noted(most: int | None, left: int) -> None:
-    """Beside three nodules lie places that the judge may not lift to the working point."""
+    """Beside three nodules lie positions that the judge may not lift to the working point."""
     volume = small_scan(Body(balls=(*BALLS, Ball((-40.0, -10.0, -25.0), 9.0))))
     known = detector(candidate_threshold=0.0, max_candidates=most)
     box = lung_box(volume, SPACING_MM)
@@ -335,23 +335,23 @@ def test_a_limit_that_hid_no_finding_is_not_noted(most: int | None, left: int) -
     assert not left or notes["candidate_limit"].endswith(f": {left}.")
 
 
-def test_more_places_than_the_limit_are_noted_without_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_candidates_than_the_limit_are_noted_without_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compact_detector, "MOST", 2)
     monkeypatch.setattr(compact_detector, "FEWEST", 1)
     volume = small_scan(Body(balls=(*BALLS, Ball((-40.0, -10.0, -25.0), 9.0))))
-    found = detector(candidate_threshold=0.0).detect(volume)
-    assert len(found.candidates) == 2
-    assert dict(found.notes)["candidate_limit"].endswith(
+    detected = detector(candidate_threshold=0.0).detect(volume)
+    assert len(detected.candidates) == 2
+    assert dict(detected.notes)["candidate_limit"].endswith(
         "beyond the best 2 (set by model.max_candidates): 1."
     )
 
 
 def test_without_a_lung_nothing_is_searched_and_the_note_says_so() -> None:
     shape = (40, 64, 64)
-    affine = places(orientation("axial", (2.5, 3.0, 3.0)), shape, (0, 0, 0))
-    found = detector().detect(Volume(np.full(shape, TISSUE, np.int16), affine, "tissue"))
-    assert found.candidates == []
-    assert [code for code, _ in found.notes] == ["no_lung"]
+    affine = affine_around(orientation("axial", (2.5, 3.0, 3.0)), shape, (0, 0, 0))
+    detected = detector().detect(Volume(np.full(shape, TISSUE, np.int16), affine, "tissue"))
+    assert detected.candidates == []
+    assert [code for code, _ in detected.notes] == ["no_lung"]
 
 
 def test_thick_slices_are_noted() -> None:

@@ -48,9 +48,11 @@ def test_every_cell_that_learns_a_box_points_at_the_same_centre() -> None:
 
 def test_close_nodules_each_keep_their_peak() -> None:
     centres = np.array([[13.5, 13.5, 13.5], [13.5, 13.5, 25.5]])
-    found, diameters, _ = peaks(as_output(*encode(centres, np.array([8.0, 5.0]), CELLS)), most=9, floor=0.9)
-    order = np.argsort(found[:, 2])
-    np.testing.assert_allclose(found[order], centres, atol=0.01)
+    centres_found, diameters, _ = peaks(
+        as_output(*encode(centres, np.array([8.0, 5.0]), CELLS)), most=9, floor=0.9
+    )
+    order = np.argsort(centres_found[:, 2])
+    np.testing.assert_allclose(centres_found[order], centres, atol=0.01)
     np.testing.assert_allclose(diameters[order], [8, 5], atol=0.01)
 
 

@@ -49,9 +49,9 @@ def test_what_the_coarse_search_finds_is_measured_once(volume: Volume) -> None:
         ]
 
     located = locate_lungs(volume)
-    (found,) = find_masses(search, located)
-    assert found.candidate.diameter_mm == pytest.approx(46, rel=0.03)
-    assert found.candidate.probability == 0.8
+    (masses_found,) = find_masses(search, located)
+    assert masses_found.candidate.diameter_mm == pytest.approx(46, rel=0.03)
+    assert masses_found.candidate.probability == 0.8
     assert seen == [(located, 0.6)]
 
 
@@ -59,9 +59,12 @@ def test_a_mass_replaces_the_marks_at_its_rim(volume: Volume, mass: Finding) -> 
     x, y, z = MASS.centre_mm
     rim = Candidate((x - 21.0, y, z), 9.0, 0.9)
     beyond = Candidate((x - 35.0, y, z), 8.0, 0.7)
-    found = merged([rim, beyond], [mass], volume)
-    assert [(c.centre_mm, c.probability) for c in found] == [(MASS.centre_mm, 0.9), (beyond.centre_mm, 0.7)]
-    assert found[0].diameter_mm == MASS.diameter_mm
+    masses_found = merged([rim, beyond], [mass], volume)
+    assert [(c.centre_mm, c.probability) for c in masses_found] == [
+        (MASS.centre_mm, 0.9),
+        (beyond.centre_mm, 0.7),
+    ]
+    assert masses_found[0].diameter_mm == MASS.diameter_mm
 
 
 def test_a_large_nodule_has_the_diameter_of_its_outline(volume: Volume) -> None:
@@ -90,7 +93,7 @@ def test_the_embedded_networks_find_a_mass_and_its_measure(volume: Volume) -> No
 
 
 class MiddlePlace(nn.Module):
-    """A proposal network that sees one place a slab, in the middle, of this diameter in voxels."""
+    """A proposal network that sees one position a slab, in the middle, of this diameter in voxels."""
 
     def __init__(self, diameter: float) -> None:
         super().__init__()
@@ -116,17 +119,17 @@ class Verdicts(nn.Module):
         return torch.tensor([[self.logits.pop(0), 1.0, 0.0, 0.0, np.log(20.0)]]).repeat(len(x), 1)
 
 
-def looking(diameter: float, *logits: float) -> CompactDetector:
-    """Return the detector whose networks see one place of this diameter in voxels, with these verdicts."""
+def searching(diameter: float, *logits: float) -> CompactDetector:
+    """Return the detector whose networks see one position of this diameter in voxels, with these verdicts."""
     net = CompactNet()
     net.proposal, net.judge = MiddlePlace(diameter), Verdicts(*logits)  # type: ignore[assignment]
     return CompactDetector(net, "test", 0.5, ModelConfig(), torch.device("cpu"))
 
 
 def test_a_wide_proposal_in_doubt_is_judged_on_a_coarser_grid(volume: Volume) -> None:
-    """25 voxels of 3 mm: the verdict, the place and the size are those of the second cube, of 4.5 mm."""
+    """25 voxels of 3 mm: the verdict, the position and the size are those of the second cube, of 4.5 mm."""
     located = locate_lungs(volume)
-    doubted, sure = (looking(25.0, *logits).search(located, 0.6) for logits in ((-1.0, 3.0), (3.0,)))
+    doubted, sure = (searching(25.0, *logits).search(located, 0.6) for logits in ((-1.0, 3.0), (3.0,)))
     assert len(doubted) == len(sure) > 0
     for one, other in zip(doubted, sure, strict=True):
         assert one.diameter_mm == pytest.approx(20 * 4.5)
@@ -140,9 +143,9 @@ def test_a_wide_proposal_in_doubt_is_judged_on_a_coarser_grid(volume: Volume) ->
 def test_a_narrow_proposal_and_a_clear_no_are_judged_once(
     volume: Volume, diameter: float, logit: float
 ) -> None:
-    assert looking(diameter, logit).search(locate_lungs(volume), 0.6) == []
+    assert searching(diameter, logit).search(locate_lungs(volume), 0.6) == []
 
 
 def test_a_second_verdict_has_to_convince(volume: Volume) -> None:
     """Its probability would be .63, above the limit of a first verdict."""
-    assert looking(25.0, -1.0, -0.2).search(locate_lungs(volume), 0.6) == []
+    assert searching(25.0, -1.0, -0.2).search(locate_lungs(volume), 0.6) == []

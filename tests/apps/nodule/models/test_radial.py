@@ -7,10 +7,10 @@ import pytest
 
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.radial import radial_mask, reach_mm
-from tests.apps.nodule.bodies import LUNG, TISSUE, orientation, places
+from tests.apps.nodule.bodies import LUNG, TISSUE, affine_around, orientation
 
 SHAPE = (60, 90, 90)
-AFFINE = places(orientation("axial", (2.0, 1.5, 1.5)), SHAPE, (10.0, -20.0, 30.0))
+AFFINE = affine_around(orientation("axial", (2.0, 1.5, 1.5)), SHAPE, (10.0, -20.0, 30.0))
 CENTRE = np.array([10.0, -20.0, 30.0])
 THRESHOLD = -400.0
 

@@ -111,15 +111,15 @@ def oblique() -> np.ndarray:
     return about_x @ about_z
 
 
-def affine_of(kind: str, spacing_dhw: tuple[float, float, float]) -> np.ndarray:
+def affine_of(direction: str, spacing_dhw: tuple[float, float, float]) -> np.ndarray:
     axes = np.zeros((3, 3))  # columns: the LPS steps of d, h, w
     axes[2, 0], axes[1, 1], axes[0, 2] = spacing_dhw
-    if kind == "flipped":
+    if direction == "flipped":
         axes[2, 0] *= -1
         axes[0, 2] *= -1
-    if kind == "oblique":
+    if direction == "oblique":
         axes = oblique() @ axes
-    if kind == "coronal":
+    if direction == "coronal":
         axes = axes[:, [1, 0, 2]]
     affine = np.eye(4)
     affine[:3, :3] = axes
@@ -127,14 +127,14 @@ def affine_of(kind: str, spacing_dhw: tuple[float, float, float]) -> np.ndarray:
     return affine
 
 
-KINDS = ("axial", "flipped", "oblique", "coronal")
+DIRECTIONS = ("axial", "flipped", "oblique", "coronal")
 
 
 def volume_with_ball(
-    kind: str, shape: tuple[int, int, int], at: tuple[float, float, float]
+    direction: str, shape: tuple[int, int, int], at: tuple[float, float, float]
 ) -> tuple[Volume, np.ndarray]:
     """A ball of 9 mm, 40 HU, in lung of -850 HU, its centre at index `at`; and that centre in LPS mm."""
-    affine = affine_of(kind, (1.4, 0.8, 0.9))
+    affine = affine_of(direction, (1.4, 0.8, 0.9))
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
     world = index @ affine[:3, :3].T + affine[:3, 3]
     centre = affine[:3, :3] @ np.array(at) + affine[:3, 3]
@@ -142,9 +142,9 @@ def volume_with_ball(
     return Volume(hu, affine, uid="ball"), centre
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_image_is_ras_at_the_bundles_spacing_and_its_affine_leads_back(kind: str) -> None:
-    volume, centre = volume_with_ball(kind, (30, 40, 44), (17, 12, 28))
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_the_image_is_ras_at_the_bundles_spacing_and_its_affine_leads_back(direction: str) -> None:
+    volume, centre = volume_with_ball(direction, (30, 40, 44), (17, 12, 28))
     image, affine = preprocess(volume)
     assert image.shape[0] == 1
     assert image.dtype == torch.float32
@@ -159,18 +159,18 @@ def test_the_image_is_ras_at_the_bundles_spacing_and_its_affine_leads_back(kind:
     assert candidate.diameter_mm == pytest.approx(6 * np.mean(SPACING_MM), abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["flipped", "oblique"])
-def test_a_bright_ball_is_found_where_it_is(kind: str, weights: Path) -> None:
-    volume, centre = volume_with_ball(kind, (40, 56, 60), (13, 38, 20))
+@pytest.mark.parametrize("direction", ["flipped", "oblique"])
+def test_a_bright_ball_is_found_where_it_is(direction: str, weights: Path) -> None:
+    volume, centre = volume_with_ball(direction, (40, 56, 60), (13, 38, 20))
     detector = RetinaNetDetector(weights, device="cpu")
-    found = detector.detect(volume).candidates
+    candidates = detector.detect(volume).candidates
     assert detector.name == "retinanet"
     assert re.fullmatch("sha256:[0-9a-f]{12}", detector.version)
-    assert found
-    assert [c.probability for c in found] == sorted((c.probability for c in found), reverse=True)
+    assert candidates
+    assert [c.probability for c in candidates] == sorted((c.probability for c in candidates), reverse=True)
     # the finest map has a cell every 2.8, 2.8 and 2.5 mm; a wrong flip or axis would be 8 mm or more away
-    assert np.linalg.norm(np.array(found[0].centre_mm) - centre) < 3.0
-    assert found[0].diameter_mm == pytest.approx(np.mean(np.array((6, 8, 4)) * SPACING_MM), abs=0.01)
+    assert np.linalg.norm(np.array(candidates[0].centre_mm) - centre) < 3.0
+    assert candidates[0].diameter_mm == pytest.approx(np.mean(np.array((6, 8, 4)) * SPACING_MM), abs=0.01)
 
 
 class Cramped(RetinaNetDetector):

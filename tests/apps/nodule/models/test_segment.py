@@ -8,7 +8,7 @@ import pytest
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.models.segment import segment
-from tests.apps.nodule.bodies import orientation, places
+from tests.apps.nodule.bodies import affine_around, orientation
 
 CENTRE = (-41.3, 17.8, -63.2)
 LUNG, TISSUE = -860.0, 30.0
@@ -40,7 +40,7 @@ def ball_scan(
     half = diameter / 2 * 1.5 + 5
     size = [2 * int(n) + 3 for n in half * np.linalg.norm(np.linalg.inv(columns), axis=1)]
     shape = (size[0], size[1], size[2])
-    affine = places(columns, shape, np.array(CENTRE) + (0.3, -0.2, 0.4))  # noqa: RUF005
+    affine = affine_around(columns, shape, np.array(CENTRE) + (0.3, -0.2, 0.4))  # noqa: RUF005
     share = shares(affine, shape, diameter, centre)
     noise = np.random.default_rng(1).normal(0, 25, shape)
     return Volume(np.rint(LUNG + (hu - LUNG) * share + noise).astype(np.int16), affine, name), share
@@ -148,7 +148,7 @@ def test_the_neighbour_is_left_alone() -> None:
 def test_where_nothing_stands_out_the_ball_is_taken(value: float) -> None:
     """A faint nodule in lung, or one merged with the wall."""
     shape = (20, 40, 40)
-    affine = places(orientation("axial", (1.25, 0.7, 0.7)), shape, CENTRE)
+    affine = affine_around(orientation("axial", (1.25, 0.7, 0.7)), shape, CENTRE)
     finding = segment(Volume(np.full(shape, value, np.int16), affine, "plain"), Candidate(CENTRE, 8.0, 0.9))
     assert finding.volume_mm3 == pytest.approx(ball_mm3(8.0), rel=0.1)
 
@@ -171,7 +171,7 @@ def test_at_the_border_of_the_scan_the_mask_stays_within(
     corner: tuple[int, int, int], beyond_mm: float
 ) -> None:
     shape = (20, 30, 30)
-    affine = places(orientation("axial", (1.25, 0.7, 0.7)), shape, (0, 0, 0))
+    affine = affine_around(orientation("axial", (1.25, 0.7, 0.7)), shape, (0, 0, 0))
     at = affine[:3, :3] @ ((np.array(shape) - 1) * corner) + affine[:3, 3]
     at = at + beyond_mm * (2 * np.array(corner[::-1]) - 1)
     centre = (float(at[0]), float(at[1]), float(at[2]))

@@ -81,7 +81,7 @@ def test_page_without_a_lung_says_so_first(volume: Volume, model: ModelInfo) -> 
     assert "no air space holds 20 ml of lung tissue" in html
 
 
-def test_page_tells_what_was_not_searched_before_the_findings(
+def test_page_says_what_was_not_searched_before_the_findings(
     volume: Volume, findings: list[Finding], model: ModelInfo
 ) -> None:
     limits = (note("not_searched", largest=90), note("candidate_limit", limit=100, left=7))

@@ -28,7 +28,7 @@ def bright(volume: Volume, index: tuple[int, int, int], radius_mm: float = 4.0) 
 @pytest.mark.parametrize(
     ("step_mm", "where"),
     [
-        # A ball beside the finding: to the patient's left, to the back, to the head; place (x, y) in mm from the
+        # A ball beside the finding: to the patient's left, to the back, to the head; position (x, y) in mm from the
         # middle of the axial, coronal and sagittal picture, None where the plane does not cut it.
         ((12, 0, 0), ((12, 0), (12, 0), None)),
         ((0, 12, 0), ((0, 12), None, (12, 0))),
@@ -50,14 +50,14 @@ def test_planes_hang_as_a_radiologist_expects(
     volume = bright(empty, (int(beside[0]), int(beside[1]), int(beside[2])))
     pictures = planes(volume, finding, pixels=101)
     assert [plane.name for plane in pictures] == ["Axial", "Coronal", "Sagittal"]
-    for plane, place in zip(pictures, where, strict=True):
+    for plane, position in zip(pictures, where, strict=True):
         assert plane.grey_HW.shape == (101, 101)
         assert plane.mm == pytest.approx(50 / 101)
-        if place is None:
+        if position is None:
             assert plane.grey_HW.max() < 40
         else:
             y, x = (np.argwhere(plane.grey_HW > 128).mean(axis=0) - 50) * plane.mm
-            assert (x, y) == pytest.approx(place, abs=0.3)
+            assert (x, y) == pytest.approx(position, abs=0.3)
 
 
 def test_outline_lies_around_the_finding(volume: Volume, findings: list[Finding]) -> None:

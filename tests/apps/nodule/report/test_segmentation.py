@@ -22,7 +22,7 @@ def voxels_mm(seg: Dataset, number: int) -> np.ndarray:
     row_mm, column_mm = (float(v) for v in shared.PixelMeasuresSequence[0].PixelSpacing)
     bits = np.unpackbits(np.frombuffer(seg.PixelData, np.uint8), bitorder="little")
     frames = bits[: seg.NumberOfFrames * seg.Rows * seg.Columns].reshape(-1, seg.Rows, seg.Columns)
-    found = []
+    edges_mm = []
     for frame_HW, group in zip(frames, seg.PerFrameFunctionalGroupsSequence, strict=True):
         holder = group if "SegmentIdentificationSequence" in group else shared
         if holder.SegmentIdentificationSequence[0].ReferencedSegmentNumber == number:
@@ -30,8 +30,8 @@ def voxels_mm(seg: Dataset, number: int) -> np.ndarray:
             row, column = np.nonzero(frame_HW)
             assert len(row) > 0
             along = np.outer(column * column_mm, orientation[:3]) + np.outer(row * row_mm, orientation[3:])
-            found.append(origin + along)
-    return np.concatenate(found)
+            edges_mm.append(origin + along)
+    return np.concatenate(edges_mm)
 
 
 def mask_mm(volume: Volume, finding: Finding) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_pixels_lie_on_the_findings_of_an_enhanced_source(
         assert source.ImagePositionPatient == group.PlanePositionSequence[0].ImagePositionPatient
 
 
-def test_a_slice_put_in_by_intake_keeps_its_place(
+def test_a_slice_put_in_by_intake_keeps_its_position(
     volume: Volume, make_ball: Callable[..., Finding], model: ModelInfo
 ) -> None:
     # Where a slice was missing, intake repeats a neighbour's header: the grid says where the pixels lie.
@@ -145,8 +145,8 @@ def test_nifti_is_read_back_in_place_by_simpleitk(
     assert np.array_equal(labels_DHW, label_map(volume, findings[:count]))
     assert len(np.unique(labels_DHW)) == count + 1
     for d, h, w in ((0, 0, 0), (39, 0, 0), (0, 63, 0), (0, 0, 63)):
-        place = image.TransformIndexToPhysicalPoint((w, h, d))
-        assert np.allclose(place, volume.to_world(np.array([[d, h, w]]))[0], atol=1e-4)
+        position = image.TransformIndexToPhysicalPoint((w, h, d))
+        assert np.allclose(position, volume.to_world(np.array([[d, h, w]]))[0], atol=1e-4)
 
 
 def test_nifti_keeps_a_sheared_grid(

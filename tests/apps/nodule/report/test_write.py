@@ -200,15 +200,15 @@ def dciodvfy(path: Path) -> tuple[str, list[str]]:
     """(IOD as the validator recognised it, its error lines)."""
     done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).splitlines()
-    kinds = [line for line in lines if line in ("Comprehensive3DSR", "Segmentation", "SCImage")]
-    return "".join(kinds), [line for line in lines if line.startswith(("Error", "Abort"))]
+    iods = [line for line in lines if line in ("Comprehensive3DSR", "Segmentation", "SCImage")]
+    return "".join(iods), [line for line in lines if line.startswith(("Error", "Abort"))]
 
 
 @pytest.mark.skipif(
     shutil.which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed"
 )
 @pytest.mark.parametrize(
-    "kind", ["plain", "tilted", "enhanced", "several", "overlapping", "bare", "nothing found"]
+    "case", ["plain", "tilted", "enhanced", "several", "overlapping", "bare", "nothing found"]
 )
 def test_validator_finds_no_error(
     tmp_path: Path,
@@ -218,14 +218,14 @@ def test_validator_finds_no_error(
     find_two: Callable[[Volume], list[Finding]],
     make_ball: Callable[..., Finding],
     model: ModelInfo,
-    kind: str,
+    case: str,
 ) -> None:
     odd = {"tilted": build(shear_y=0.6), "enhanced": enhanced, "several": several_objects}
-    volume = odd.get(kind) or build(PatientBirthDate="19700102")
-    findings = [] if kind == "nothing found" else find_two(volume)
-    if kind == "overlapping":
+    volume = odd.get(case) or build(PatientBirthDate="19700102")
+    findings = [] if case == "nothing found" else find_two(volume)
+    if case == "overlapping":
         findings.append(make_ball(volume, (13, 33, 16), 8.0, 0.8))
-    if kind == "bare":
+    if case == "bare":
         for item in volume.sources:
             for keyword in BARE:
                 delattr(item, keyword)

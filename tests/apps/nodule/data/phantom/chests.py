@@ -62,9 +62,9 @@ def lung_mask_of(phantom: Phantom) -> np.ndarray:
     """Return the lungs, vessels and nodules included, on the volume's grid, bool."""
     index = []
     for axis, n in enumerate(phantom.volume.hu_DHW.shape):
-        place = np.zeros((n, 3))
-        place[:, axis] = np.arange(n)
-        world = phantom.volume.to_world(place)[:, 2 - axis]
+        index_N3 = np.zeros((n, 3))
+        index_N3[:, axis] = np.arange(n)
+        world = phantom.volume.to_world(index_N3)[:, 2 - axis]
         at = np.rint((world - phantom.anatomy.affine[2 - axis, 3]) / phantom.anatomy.spacing_mm).astype(int)
         index.append((np.clip(at, 0, phantom.anatomy.lung_DHW.shape[axis] - 1), at))
     mask = phantom.anatomy.lung_mask_DHW[np.ix_(*[i for i, _ in index])]

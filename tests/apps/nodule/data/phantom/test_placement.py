@@ -44,9 +44,9 @@ def test_each_placement_keeps_its_distances(
     depth = ndimage.distance_transform_edt(lung, sampling=SPACING)
     gap = ndimage.distance_transform_edt(~vessel, sampling=SPACING)
     rng, radius, slack = np.random.default_rng(1), diameter / 2, 3.0  # the search works on about 2 mm
-    found = [sites.pick(placement, diameter, rng) for _ in range(20)]
-    assert len({spot for spot in found if spot}) > 10
-    for spot in found:
+    voxels = [sites.pick(placement, diameter, rng) for _ in range(20)]
+    assert len({spot for spot in voxels if spot}) > 10
+    for spot in voxels:
         assert spot is not None
         assert lung[spot]
         if placement == "juxta_pleural":

@@ -46,9 +46,9 @@ def test_the_wall_is_fat_and_muscle(hu: np.ndarray, build: form.Build) -> None:
 
 
 def test_lymph_nodes_lie_near_hila_and_trachea(build: form.Build) -> None:
-    found = [node for seed in range(20) for node in nodes(build, np.random.default_rng(seed))]
-    assert len(found) > 120
-    for centre, radius in found:
+    tree = [node for seed in range(20) for node in nodes(build, np.random.default_rng(seed))]
+    assert len(tree) > 120
+    for centre, radius in tree:
         assert 3 <= radius <= 7.5
         assert abs(centre[2]) <= 52
         assert abs(centre[0] - build.hilum_z) < 80

@@ -37,7 +37,7 @@ def scene(
     )
     airy = middle[hu[tuple(middle.T)] < -800]
     dense = np.argwhere(hu[:, :12, :12] > -500)
-    found = Scene(
+    made = Scene(
         hu,
         np.array([known] if known else [], dtype=float).reshape(-1, 3),
         np.array([12.0] if known else []),
@@ -46,8 +46,8 @@ def scene(
         accepts,
     )
     if tempting is not None:
-        found.tempting_K3 = np.array([tempting])
-    return found
+        made.tempting_K3 = np.array([tempting])
+    return made
 
 
 def specimen(diameter: float = 10.0, edge: int = 25, around: int = -850) -> Specimen:
@@ -61,7 +61,7 @@ def specimen(diameter: float = 10.0, edge: int = 25, around: int = -850) -> Spec
     return Specimen("ball", hu, outline, alpha, at, diameter, {})
 
 
-def maker(kind: str = "specimen", *, jitter: float = 4.0, edge: int = 48, **material: list) -> PatchMaker:
+def maker(source: str = "specimen", *, jitter: float = 4.0, edge: int = 48, **material: list) -> PatchMaker:
     """A maker of patches of one kind from this material."""
     full = {"scenes": [scene()], "specimens": [specimen()], "cubes": [specimen(edge=51)], **material}
-    return PatchMaker(**full, shapes=load_shapes("train"), edge=edge, jitter=jitter, shares={kind: 1.0})
+    return PatchMaker(**full, shapes=load_shapes("train"), edge=edge, jitter=jitter, shares={source: 1.0})

@@ -8,43 +8,43 @@ from apps.nodule.data.training.augment import _mirror, _noise, augment
 from apps.nodule.data.training.patch import Patch
 
 EDGE = 20
-places = st.tuples(*[st.integers(3, EDGE - 4)] * 3)
+positions = st.tuples(*[st.integers(3, EDGE - 4)] * 3)
 
 
-def dark(place: tuple[int, int, int], size: int = 0, hu: float = 3000.0) -> Patch:
+def dark(position: tuple[int, int, int], size: int = 0, hu: float = 3000.0) -> Patch:
     """A patch of air with one bright cube of 2 size + 1 voxels; only its near half is valid."""
     values = np.full((EDGE,) * 3, -1000.0, dtype=np.float32)
-    values[tuple(slice(p - size, p + size + 1) for p in place)] = hu
+    values[tuple(slice(p - size, p + size + 1) for p in position)] = hu
     valid = np.zeros(values.shape, dtype=bool)
-    valid[place] = True
-    return Patch(values, np.array([place], dtype=float), np.array([7.0]), valid)
+    valid[position] = True
+    return Patch(values, np.array([position], dtype=float), np.array([7.0]), valid)
 
 
-@given(places, st.integers(0, 1000))
-def test_mirrors_and_turns_move_the_centre_with_its_voxel(place: tuple[int, int, int], seed: int) -> None:
-    before = dark(place)
+@given(positions, st.integers(0, 1000))
+def test_mirrors_and_turns_move_the_centre_with_its_voxel(position: tuple[int, int, int], seed: int) -> None:
+    before = dark(position)
     after = _mirror(before, np.random.default_rng(seed))
     assert np.argwhere(after.hu_DHW == 3000.0).tolist() == after.centres_N3.tolist()
     assert np.argwhere(after.valid_DHW).tolist() == after.centres_N3.tolist()
-    assert before.centres_N3.tolist() == [list(place)]
+    assert before.centres_N3.tolist() == [list(position)]
     assert (before.hu_DHW == 3000.0).sum() == 1
 
 
 def test_all_sixteen_ways_come_up() -> None:
-    place = (4, 6, 11)
-    found = {tuple(_mirror(dark(place), np.random.default_rng(s)).centres_N3[0]) for s in range(300)}
-    mirrored = [{p, EDGE - 1 - p} for p in place]
+    position = (4, 6, 11)
+    reached = {tuple(_mirror(dark(position), np.random.default_rng(s)).centres_N3[0]) for s in range(300)}
+    mirrored = [{p, EDGE - 1 - p} for p in position]
     wanted = {(d, h, w) for d in mirrored[0] for h in mirrored[1] for w in mirrored[2]}
-    assert found == wanted | {(d, w, h) for d, h, w in wanted}
-    assert len(found) == 16
+    assert reached == wanted | {(d, w, h) for d, h, w in wanted}
+    assert len(reached) == 16
 
 
 @settings(max_examples=60)
-@given(places, st.integers(0, 10_000))
+@given(positions, st.integers(0, 10_000))
 def test_whatever_is_imitated_the_bright_cube_stays_at_its_label(
-    place: tuple[int, int, int], seed: int
+    position: tuple[int, int, int], seed: int
 ) -> None:
-    after = augment(dark(place, size=2), np.random.default_rng(seed))
+    after = augment(dark(position, size=2), np.random.default_rng(seed))
     assert after.hu_DHW.shape == (EDGE,) * 3
     assert after.hu_DHW.dtype == np.float32
     assert after.hu_DHW.flags.c_contiguous

@@ -29,14 +29,14 @@ MIDDLE = (EDGE - 1) / 2
 DRAWS = 24
 
 
-def draws(kind: str, **options: object) -> list[Patch]:
-    source = maker(kind, **options)
-    found = [source.draw(np.random.default_rng([1, seed])) for seed in range(DRAWS)]
-    for patch in found:
+def draws(source: str, **options: object) -> list[Patch]:
+    patches = maker(source, **options)
+    drawn = [patches.draw(np.random.default_rng([1, seed])) for seed in range(DRAWS)]
+    for patch in drawn:
         assert patch.hu_DHW.shape == patch.valid_DHW.shape == (EDGE,) * 3
         assert patch.hu_DHW.dtype == np.float32
         assert len(patch.centres_N3) == len(patch.diameters_N)
-    return found
+    return drawn
 
 
 def near_middle(patch: Patch, reach: float = 4.0 * ZOOM[1] + 1.5) -> np.ndarray:
@@ -51,7 +51,7 @@ def brightness(patch: Patch, centre: np.ndarray, radius: float = 2.0) -> float:
 
 
 def measured(patch: Patch, centre: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centroid and diameter of what is bright around a place."""
+    """Centroid and diameter of what is bright around a position."""
     labels, _ = ndimage.label(ndimage.gaussian_filter(patch.hu_DHW, 0.7) > (AIRY + SOLID) / 2)
     at = labels[tuple(np.rint(centre).astype(int))]
     assert at > 0, "nothing bright lies at the label"
@@ -59,10 +59,10 @@ def measured(patch: Patch, centre: np.ndarray) -> tuple[np.ndarray, float]:
     return np.argwhere(inside).mean(axis=0), float(np.cbrt(6 / np.pi * inside.sum()))
 
 
-@pytest.mark.parametrize(("kind", "diameter"), [("specimen", 10.0), ("cube", 10.0), ("known", 12.0)])
-def test_the_label_lies_on_the_nodule_and_tells_its_size(kind: str, diameter: float) -> None:
+@pytest.mark.parametrize(("source", "diameter"), [("specimen", 10.0), ("cube", 10.0), ("known", 12.0)])
+def test_the_label_lies_on_the_nodule_and_has_its_size(source: str, diameter: float) -> None:
     sizes = set()
-    for patch in draws(kind, scenes=[scene(known=KNOWN if kind == "known" else None)]):
+    for patch in draws(source, scenes=[scene(known=KNOWN if source == "known" else None)]):
         assert len(patch.centres_N3) == 1
         assert len(near_middle(patch)) == 1
         centre, size = measured(patch, patch.centres_N3[0])
@@ -79,8 +79,8 @@ def test_a_synthetic_nodule_is_brighter_than_its_lung() -> None:
     contrasts = []
     for patch in draws("synthetic"):
         assert len(patch.centres_N3) == 1
-        (found,) = near_middle(patch)
-        centre, diameter = patch.centres_N3[found], patch.diameters_N[found]
+        (drawn,) = near_middle(patch)
+        centre, diameter = patch.centres_N3[drawn], patch.diameters_N[drawn]
         assert 0.8 * 4 * LUNA_DIAMETER / ZOOM[1] < diameter < 25 / ZOOM[0]
         contrasts.append(brightness(patch, centre, 0.35 * diameter) - np.median(patch.hu_DHW))
     assert min(contrasts) > 30
@@ -108,7 +108,7 @@ def test_a_false_positive_is_shown_and_carries_no_label() -> None:
     assert all(len(patch.centres_N3) == 1 for patch in patches)
 
 
-def test_dense_places_and_decoys_carry_no_label() -> None:
+def test_dense_positions_and_decoys_carry_no_label() -> None:
     patches = draws("dense", scenes=[scene(), scene()], specimens=[specimen(around=-200)])
     assert all(len(patch.centres_N3) == 0 for patch in patches)
     assert all((patch.hu_DHW > -400).sum() > 100 for patch in patches)
@@ -125,7 +125,7 @@ def test_a_known_nodule_keeps_its_label_beside_an_inserted_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "lacking", "given"),
+    ("source", "lacking", "given"),
     [
         ("specimen", {"specimens": []}, "synthetic"),
         ("cube", {"cubes": []}, "specimen"),
@@ -139,12 +139,12 @@ def test_a_known_nodule_keeps_its_label_beside_an_inserted_one() -> None:
         ("known", {"scenes": [scene(accepts=False)]}, "dense"),
     ],
 )
-def test_what_the_material_lacks_is_made_up_for(kind: str, lacking: dict, given: str) -> None:
+def test_what_the_material_lacks_is_made_up_for(source: str, lacking: dict, given: str) -> None:
     for seed in range(3):
-        found = maker(kind, **lacking).draw(np.random.default_rng(seed))
+        drawn = maker(source, **lacking).draw(np.random.default_rng(seed))
         wanted = maker(given, **lacking).draw(np.random.default_rng(seed))
-        assert found.hu_DHW.tobytes() == wanted.hu_DHW.tobytes()
-        assert np.array_equal(found.centres_N3, wanted.centres_N3)
+        assert drawn.hu_DHW.tobytes() == wanted.hu_DHW.tobytes()
+        assert np.array_equal(drawn.centres_N3, wanted.centres_N3)
 
 
 def test_the_same_generator_gives_the_same_patch() -> None:
@@ -231,7 +231,7 @@ def test_resizing_is_plain_interpolation(old: int) -> None:
     assert after.hu_DHW.shape == (EDGE,) * 3
     assert np.allclose(after.hu_DHW, twin, atol=1e-5)
     assert np.allclose(after.diameters_N, before.diameters_N * factor)
-    # a place keeps its distance from the patch's outer faces, which lie half a voxel outside
+    # a position keeps its distance from the patch's outer faces, which lie half a voxel outside
     assert np.allclose((after.centres_N3 + 0.5) / EDGE, (before.centres_N3 + 0.5) / old)
     nearest = np.clip(np.rint(at), 0, old - 1).astype(int)
     assert np.array_equal(after.valid_DHW, before.valid_DHW[tuple(nearest)])

@@ -44,10 +44,10 @@ def test_a_known_nodule_lies_at_its_voxel_and_one_outside_the_box_is_left_out(sc
 
 
 def test_places_lie_in_the_lungs_and_are_what_they_are_called(scene: Scene, box: LungBox) -> None:
-    for places in (scene.airy_M3, scene.dense_M3):
-        assert len(places) > 500
-        assert box.mask_DHW[tuple(places.T)].all()
-        assert len(np.unique(places, axis=0)) == len(places)
+    for positions in (scene.airy_M3, scene.dense_M3):
+        assert len(positions) > 500
+        assert box.mask_DHW[tuple(positions.T)].all()
+        assert len(np.unique(positions, axis=0)) == len(positions)
     assert (scene.hu_DHW[tuple(scene.airy_M3.T)] < AIRY_HU).all()
     assert (scene.hu_DHW[tuple(scene.dense_M3.T)] > DENSE_HU).all()
     # the body's own truth: parenchyma lies within its ellipsoids
@@ -55,7 +55,7 @@ def test_places_lie_in_the_lungs_and_are_what_they_are_called(scene: Scene, box:
     assert Body().in_lungs(x, y, z).mean() > 0.99
 
 
-def test_many_places_are_thinned_evenly(scene: Scene, box: LungBox) -> None:
+def test_many_positions_are_thinned_evenly(scene: Scene, box: LungBox) -> None:
     airy = box.mask_DHW & (scene.hu_DHW < AIRY_HU)
     assert airy.sum() > 3 * MOST_PLACES
     assert MOST_PLACES / 2 < len(scene.airy_M3) <= MOST_PLACES
@@ -66,26 +66,26 @@ def test_many_places_are_thinned_evenly(scene: Scene, box: LungBox) -> None:
 def test_values_are_rounded_and_kept_within_ct() -> None:
     hu = np.array([[[-2000.0, -700.4, 40.6, 9000.0]]], dtype=np.float32)
     grid = PatientGrid(hu, 1.0, np.zeros(3))
-    found = make_scene(LungBox(grid, np.ones(hu.shape, bool)), np.zeros((0, 3)), np.zeros(0), accepts=False)
-    assert found.hu_DHW.tolist() == [[[-1024, -700, 41, 3071]]]
-    assert found.airy_M3.tolist() == [[0, 0, 0], [0, 0, 1]]
-    assert found.dense_M3.tolist() == [[0, 0, 2], [0, 0, 3]]
-    assert found.centres_N3.shape == (0, 3)
-    assert not found.accepts
+    made = make_scene(LungBox(grid, np.ones(hu.shape, bool)), np.zeros((0, 3)), np.zeros(0), accepts=False)
+    assert made.hu_DHW.tolist() == [[[-1024, -700, 41, 3071]]]
+    assert made.airy_M3.tolist() == [[0, 0, 0], [0, 0, 1]]
+    assert made.dense_M3.tolist() == [[0, 0, 2], [0, 0, 3]]
+    assert made.centres_N3.shape == (0, 3)
+    assert not made.accepts
 
 
 @pytest.mark.parametrize("accepts", [True, False])
 def test_what_is_written_is_read(scene: Scene, tmp_path: Path, accepts: bool) -> None:
     scene.accepts = accepts
     write_scene(tmp_path / "deep" / "x.npz", scene)
-    found = read_scene(tmp_path / "deep" / "x.npz")
-    assert found is not None
-    assert found.accepts is accepts
+    made = read_scene(tmp_path / "deep" / "x.npz")
+    assert made is not None
+    assert made.accepts is accepts
     for name in FIELDS:
-        mine, theirs = getattr(found, name), getattr(scene, name)
+        mine, theirs = getattr(made, name), getattr(scene, name)
         assert mine.dtype == theirs.dtype
         assert np.array_equal(mine, theirs), name
-    assert found.tempting_K3.shape == (0, 3)
+    assert made.tempting_K3.shape == (0, 3)
 
 
 def test_an_absent_or_damaged_file_holds_no_scene(scene: Scene, tmp_path: Path) -> None:

@@ -14,16 +14,16 @@ from tests.apps.nodule.data.training.materials import ball
 CUBE = 21
 
 
-def check(found: Specimen) -> None:
+def check(loaded: Specimen) -> None:
     """What holds for every specimen."""
-    assert found.hu_DHW.dtype == np.int16
-    assert found.hu_DHW.shape == found.outline_DHW.shape == found.alpha_DHW.shape
-    assert found.outline_DHW.dtype == bool
-    assert found.outline_DHW.any()
-    assert np.allclose(found.centre, np.argwhere(found.outline_DHW).mean(axis=0))
-    assert (found.alpha_DHW[found.outline_DHW] == 1).all()
-    assert found.alpha_DHW.min() >= 0
-    assert found.diameter_mm > 0
+    assert loaded.hu_DHW.dtype == np.int16
+    assert loaded.hu_DHW.shape == loaded.outline_DHW.shape == loaded.alpha_DHW.shape
+    assert loaded.outline_DHW.dtype == bool
+    assert loaded.outline_DHW.any()
+    assert np.allclose(loaded.centre, np.argwhere(loaded.outline_DHW).mean(axis=0))
+    assert (loaded.alpha_DHW[loaded.outline_DHW] == 1).all()
+    assert loaded.alpha_DHW.min() >= 0
+    assert loaded.diameter_mm > 0
 
 
 def write_vois(folder: Path, splits: list[str], empty: int | None = None) -> None:
@@ -59,9 +59,9 @@ def write_cubes(folder: Path, splits: list[str], empty: int | None = None) -> No
 
 def test_vois_are_brought_to_1_mm_with_their_outline_and_ratings(tmp_path: Path) -> None:
     write_vois(tmp_path, ["train", "development", "train"])
-    found = load_vois(tmp_path, "train")
-    assert [s.key for s in found] == ["key0", "key2"]
-    for specimen in found:
+    loaded = load_vois(tmp_path, "train")
+    assert [s.key for s in loaded] == ["key0", "key2"]
+    for specimen in loaded:
         check(specimen)
         assert specimen.hu_DHW.shape == (28, 28, 31)
         assert specimen.diameter_mm == 7.5  # as LUNA16 gives it
@@ -78,20 +78,20 @@ def test_a_voi_without_an_outline_is_left_out(tmp_path: Path) -> None:
 
 def test_cubes_are_read_as_they_are(tmp_path: Path) -> None:
     write_cubes(tmp_path, ["train", "train", "development"], empty=1)
-    (found,) = load_cubes(tmp_path, "train")
-    check(found)
-    assert found.key == "cube-0"
-    assert found.centre.tolist() == [9.0, 10.0, 11.0]
-    volume = float(found.outline_DHW.sum())
-    assert found.diameter_mm == pytest.approx(LUNA_DIAMETER * np.cbrt(6 / np.pi * volume))
+    (loaded,) = load_cubes(tmp_path, "train")
+    check(loaded)
+    assert loaded.key == "cube-0"
+    assert loaded.centre.tolist() == [9.0, 10.0, 11.0]
+    volume = float(loaded.outline_DHW.sum())
+    assert loaded.diameter_mm == pytest.approx(LUNA_DIAMETER * np.cbrt(6 / np.pi * volume))
     assert [s.key for s in load_cubes(tmp_path, "development")] == ["cube-2"]
 
 
 def test_the_border_fades_from_one_to_three_mm(tmp_path: Path) -> None:
     write_cubes(tmp_path, ["train"])
-    (found,) = load_cubes(tmp_path, "train")
-    line = found.alpha_DHW[9, 10]  # through the centre along W; the outline ends at 11 ± 4
-    assert found.outline_DHW[9, 10].nonzero()[0].tolist() == list(range(7, 16))
+    (loaded,) = load_cubes(tmp_path, "train")
+    line = loaded.alpha_DHW[9, 10]  # through the centre along W; the outline ends at 11 ± 4
+    assert loaded.outline_DHW[9, 10].nonzero()[0].tolist() == list(range(7, 16))
     assert line[6:17].tolist() == [1.0] * 11
     assert line[17] == pytest.approx(0.5)
     assert line[18] == line[4] == 0.0
@@ -120,29 +120,29 @@ def test_the_real_nodules_are_all_there_and_none_is_of_a_test_patient(real_data:
 @pytest.mark.realdata
 @pytest.mark.parametrize(("split", "count"), [("train", 120), ("development", 10)])
 def test_real_cubes(real_data: Path, split: str, count: int) -> None:
-    found = load_cubes(real_data / "ct" / "lidc-nodules", split)
-    assert len(found) == count
-    for specimen in found:
+    loaded = load_cubes(real_data / "ct" / "lidc-nodules", split)
+    assert len(loaded) == count
+    for specimen in loaded:
         check(specimen)
         assert specimen.hu_DHW.shape == (51, 51, 51)
         assert 2 < specimen.diameter_mm < 45
     # the table's own figures, made when the cubes were collected
     table = pd.read_csv(real_data / "ct" / "lidc-nodules" / "cubes.csv")
     table = table[table["split"] == split]
-    medians = [np.median(s.hu_DHW[s.outline_DHW]) for s in found]
+    medians = [np.median(s.hu_DHW[s.outline_DHW]) for s in loaded]
     assert np.abs(medians - table["hu_median_in_mask"].to_numpy()).max() <= 1
-    assert [s.key for s in found] == [f"cube-{i}" for i in table["index"]]
+    assert [s.key for s in loaded] == [f"cube-{i}" for i in table["index"]]
 
 
 @pytest.mark.realdata
 def test_real_vois(real_data: Path) -> None:
-    found = load_vois(real_data / "ct" / "lidc-nodules", "development")
-    assert len(found) == 322
-    for specimen in found:
+    loaded = load_vois(real_data / "ct" / "lidc-nodules", "development")
+    assert len(loaded) == 322
+    for specimen in loaded:
         check(specimen)
         assert 3 <= specimen.diameter_mm < 40
         assert 1 <= specimen.ratings["texture"] <= 5
         assert 1 <= specimen.ratings["subtlety"] <= 5
-    volumes = np.array([np.cbrt(6 / np.pi * s.outline_DHW.sum()) for s in found])
-    ratio = float(np.median([s.diameter_mm for s in found] / volumes))
+    volumes = np.array([np.cbrt(6 / np.pi * s.outline_DHW.sum()) for s in loaded])
+    ratio = float(np.median([s.diameter_mm for s in loaded] / volumes))
     assert ratio == pytest.approx(LUNA_DIAMETER, abs=0.05)

@@ -51,9 +51,9 @@ def one_chest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainingS
 
 
 def test_a_generated_chest_becomes_a_lung_with_its_nodules(one_chest: tuple[Path, TrainingSet]) -> None:
-    folder, found = one_chest
-    (scene,) = found.scenes
-    assert found.specimens == found.cubes == []
+    folder, material = one_chest
+    (scene,) = material.scenes
+    assert material.specimens == material.cubes == []
     assert scene.accepts
     fewest, most = NODULES_A_PHANTOM
     assert fewest / 2 < len(scene.centres_N3) <= most  # not every one finds room
@@ -72,14 +72,14 @@ def test_a_generated_chest_becomes_a_lung_with_its_nodules(one_chest: tuple[Path
 def test_a_prepared_lung_is_kept_under_its_version_and_taken_again(
     one_chest: tuple[Path, TrainingSet],
 ) -> None:
-    folder, found = one_chest
+    folder, material = one_chest
     (kept,) = (folder / "cache").iterdir()
     assert kept.name == f"scene-{CACHE_VERSION}-phantom-0-4mm.npz"
     before = kept.stat().st_mtime_ns
     again = gather(folder, source="phantoms", phantoms=1, anatomy_mm=4.0)
     assert kept.stat().st_mtime_ns == before
     for name in FIELDS:
-        assert np.array_equal(getattr(again.scenes[0], name), getattr(found.scenes[0], name)), name
+        assert np.array_equal(getattr(again.scenes[0], name), getattr(material.scenes[0], name)), name
 
 
 def test_a_damaged_file_is_made_again(one_chest: tuple[Path, TrainingSet], tmp_path: Path) -> None:
@@ -133,18 +133,18 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_own_volumes_of_either_kind_become_lungs(own: Path, tmp_path: Path) -> None:
-    found = gather(
+def test_own_volumes_of_either_format_become_lungs(own: Path, tmp_path: Path) -> None:
+    material = gather(
         tmp_path, source="folder", volumes=str(own / "volumes"), annotations=str(own / "nodules.csv")
     )
-    assert len(found.scenes) == 2
-    assert [scene.diameters_N.tolist() for scene in found.scenes] == [[12.0], [10.0]]  # unmeasured: 10 mm
-    for scene in found.scenes:
+    assert len(material.scenes) == 2
+    assert [scene.diameters_N.tolist() for scene in material.scenes] == [[12.0], [10.0]]  # unmeasured: 10 mm
+    for scene in material.scenes:
         assert not scene.accepts
         bright = np.argwhere(scene.hu_DHW > -400)
         near = bright[np.linalg.norm(bright - scene.centres_N3[0], axis=1) < 11]
         assert np.linalg.norm(near.mean(axis=0) - scene.centres_N3[0]) < 0.8
-    patch = found.maker(32, 2.0, {"specimen": 1.0}).draw(np.random.default_rng(0))
+    patch = material.maker(32, 2.0, {"specimen": 1.0}).draw(np.random.default_rng(0))
     assert len(patch.centres_N3) == 1
     left_out = {line["item"]: line["code"] for line in events(tmp_path) if line["event"] == "left_out"}
     assert left_out[pseudonym("cut")] == "truncated"
