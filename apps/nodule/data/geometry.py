@@ -55,7 +55,10 @@ def slice_normal(orientation: np.ndarray) -> np.ndarray:
 
 
 def degrees_off_axial(orientation: np.ndarray) -> float:
-    """Return the angle between an image's normal and the body's long axis, 0 to 90 degrees."""
+    """Return the angle between an image's normal and the body's long axis, 0 to 90 degrees.
+
+    orientation: (6,), direction cosines of rows and columns as ImageOrientationPatient has them (PS3.3 C.7.6.2.1.1).
+    """
     return float(np.degrees(np.arccos(np.clip(abs(slice_normal(orientation)[2]), 0, 1))))
 
 

@@ -77,7 +77,10 @@ def lung_mask(hu_DHW: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.
 
 
 def find_lungs(hu_DHW: np.ndarray, grid_mm: tuple[float, ...]) -> Lungs:
-    """Return the air of the lungs on a grid of about 3 mm; D runs from feet to head."""
+    """Return the air of the lungs on a grid of about 3 mm; D runs from feet to head.
+
+    hu_DHW: Hounsfield units. grid_mm: distance of voxels along D, H and W.
+    """
     air = ndimage.gaussian_filter(hu_DHW.astype(np.float32), 0.5) < AIR_HU
     padding = _padding(hu_DHW)
     labels, _ = ndimage.label(air & ~padding)

@@ -33,7 +33,7 @@ class Rescale:
         return self.slope.is_integer() and self.intercept.is_integer()
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """Return the values in HU: whole numbers stay whole."""
+        """Return stored values, of any shape, in HU: whole numbers stay whole."""
         if not self.is_whole:
             return values * self.slope + self.intercept
         wide = values.astype(np.int64 if values.itemsize > 2 else np.int32)
@@ -53,7 +53,7 @@ class Table:
         return True
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """Return the values in HU."""
+        """Return stored values, of any shape, in HU."""
         return self.hu_N[np.clip(values.astype(np.int64) - self.first, 0, len(self.hu_N) - 1)]
 
 

@@ -155,7 +155,7 @@ def is_chest_scale(hu_DHW: np.ndarray) -> bool:
 
 
 def looks_like_hounsfield(hu_DHW: np.ndarray) -> bool:
-    """Return whether a volume holds both air or lung and soft tissue, on about a million of its voxels."""
+    """Return whether a volume (D, H, W) in HU holds both air or lung and soft tissue; a million voxels are read."""
     step = max(1, round((hu_DHW.size / 1e6) ** (1 / 3)))
     sample = hu_DHW[::step, ::step, ::step]
     lung = float((sample < LUNG_HU).mean())

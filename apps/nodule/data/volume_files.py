@@ -158,7 +158,10 @@ def _check_stream(path: Path) -> None:
 
 
 def as_hounsfield(values_DHW: np.ndarray) -> np.ndarray:
-    """Return int16 where every value is whole, else float32, both from -1024 HU up; refuses what is not CT."""
+    """Return int16 where every value is whole, else float32, both from -1024 HU up.
+
+    values_DHW: any type of number. Raises ItemRefused: volume_not_finite, values_not_hu.
+    """
     if values_DHW.dtype.kind == "f":
         wrong = values_DHW.size - int(np.isfinite(values_DHW).sum())
         if wrong:

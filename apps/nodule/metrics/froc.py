@@ -190,7 +190,10 @@ class _Ranked:
 
 
 def sensitivity_at(rates: np.ndarray, rate_T: np.ndarray, sensitivity_T: np.ndarray) -> np.ndarray:
-    """Interpolate linearly; where the curve rises upright its top counts; past its end it stays level."""
+    """Return the sensitivity of a curve (T,) at false positives a scan, `rates`, of any shape.
+
+    Linear between its points; where the curve rises upright its top counts; past its end it stays level.
+    """
     return np.asarray(np.interp(rates, rate_T, sensitivity_T))
 
 

@@ -20,7 +20,7 @@ class Body(nn.ModuleDict):
     """The front of a ResNet, conv1 to layer2; gives what layer1 and layer2 put out."""
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return layer1's output as "0" and layer2's as "1"."""
+        """Return for an image (B, 1, X, Y, Z) layer1's output, 256 channels, as "0" and layer2's, 512, as "1"."""
         for name in ("conv1", "bn1", "act", "maxpool"):
             x = self[name](x)
         first = self["layer1"](x)

@@ -17,7 +17,7 @@ CROP = 40  # voxels a judged cube spans
 
 
 def normalise(hu: Tensor) -> Tensor:
-    """Map HU −1000..400 to −1..1, clipped."""
+    """Map HU −1000..400 to −1..1, clipped; any shape."""
     return (hu.clamp(-1000.0, 400.0) + 300.0) / 700.0
 
 

@@ -56,13 +56,16 @@ def _box(
 
 
 def padded_cut(hu_DHW: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
-    """Copy a box as float32; beyond the volume its border is repeated."""
+    """Return a copy of a box, float32, of the box's own size; beyond the volume its border is repeated."""
     at = [np.clip(np.arange(s.start, s.stop), 0, n - 1) for s, n in zip(box, hu_DHW.shape, strict=True)]
     return hu_DHW[np.ix_(*at)].astype(np.float32)
 
 
 def suppress(centres_N3: np.ndarray, diameters_N: np.ndarray, scores_N: np.ndarray) -> np.ndarray:
-    """Return the indices kept, best first: a centre within the radius of a better one is the same nodule."""
+    """Return the indices kept, (K,), best first: a centre within the radius of a better one is the same nodule.
+
+    centres_N3, diameters_N: in the same unit, voxels of 1 mm; within 2 of each other two centres are always one.
+    """
     kept: list[int] = []
     for i in np.argsort(-scores_N, kind="stable"):
         gaps = np.linalg.norm(centres_N3[kept] - centres_N3[i], axis=1) if kept else np.zeros(0)

@@ -41,7 +41,7 @@ class Kernel:
         return (1 + self.edge) * narrow - self.edge * wide
 
     def mtf(self, frequency: np.ndarray) -> np.ndarray:
-        """Return the modulation transfer at frequencies in 1/mm."""
+        """Return the modulation transfer, 1 at frequency 0, at frequencies in 1/mm, of any shape."""
         narrow = np.exp(-2 * (np.pi * frequency * self.sigma_mm) ** 2)
         wide = np.exp(-2 * (np.pi * frequency * self.wide_mm) ** 2)
         return (1 + self.edge) * narrow - self.edge * wide
@@ -68,6 +68,7 @@ def acquire(
     spacing: distance of slices and size of pixels, mm. thickness: of slices, mm. kernel: one of KERNELS.
     dose: 1 gives about 8 HU of noise in 3 mm slices of the soft kernel; noise grows as its square root falls.
     Returns int16 HU in a square matrix (at most 512), the circle of view centred on the body; -1024 outside it.
+    Raises ValueError for a kernel that is not known, and for a length or dose that is not above 0.
     """
     if kernel not in KERNELS:
         raise ValueError(f"kernel is {kernel!r}, wanted one of {', '.join(KERNELS)}")

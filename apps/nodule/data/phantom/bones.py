@@ -15,7 +15,7 @@ _LEVEL_MM = 0.098  # height of one thoracic level, as part of the lungs' height
 
 
 def draw_bones(hu_DHW: np.ndarray, grid: Grid, build: Build, rng: np.random.Generator) -> None:
-    """Draw all bones into the volume, in place."""
+    """Draw all bones into the volume, (D, H, W) in HU on `grid`, in place."""
     level = _LEVEL_MM * build.height
     phase = float(rng.uniform(0, level))
     _spine(hu_DHW, grid, build, level, phase, rng)

@@ -101,7 +101,7 @@ def cage(build: Build, axes: Axes) -> np.ndarray:
 
 
 def spine_y_at(build: Build, z: np.ndarray | float) -> np.ndarray:
-    """Return y of the middle of the vertebral bodies: a kyphosis of about a centimetre."""
+    """Return y of the middle of the vertebral bodies at heights z, both in mm: a kyphosis of about a centimetre."""
     t = np.asarray(z, np.float32) / build.height
     return build.spine_y + 12 * np.sin(np.pi * np.clip(t, -0.2, 1.2)) - 4
 
@@ -184,7 +184,11 @@ def fissures(build: Build, grid: Grid, rng: np.random.Generator) -> tuple[np.nda
 def lobe_labels(
     lung_DHW: np.ndarray, oblique: np.ndarray, horizontal: np.ndarray, x: np.ndarray
 ) -> np.ndarray:
-    """Return 1 right upper, 2 middle, 3 right lower, 4 left upper, 5 left lower lobe, 0 elsewhere."""
+    """Return 1 right upper, 2 middle, 3 right lower, 4 left upper, 5 left lower lobe, 0 elsewhere; uint8, (D, H, W).
+
+    lung_DHW: bool. oblique, horizontal: signed heights over the fissures, mm, as `fissures` returns them. x: mm, below
+    0 on the right. All broadcast over (D, H, W).
+    """
     right = x < 0
     label = np.where(oblique < 0, np.where(right, 3, 5), np.where(right, np.where(horizontal < 0, 2, 1), 4))
     return np.where(lung_DHW, label, 0).astype(np.uint8)

@@ -43,11 +43,11 @@ class Grid:
         return axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
 
     def index(self, points_N3: np.ndarray) -> np.ndarray:
-        """Return fractional indices of points in mm."""
+        """Return fractional indices of points (N, 3) in mm, both in (z, y, x) order."""
         return (np.asarray(points_N3, float) - self.origin_mm) / self.spacing_mm
 
     def box(self, low_mm: np.ndarray, high_mm: np.ndarray) -> tuple[slice, slice, slice] | None:
-        """Return the slices that cover a box in mm, or None where it misses the grid."""
+        """Return the slices that cover a box in mm, corners (3,) as z, y, x; None where it misses the grid."""
         low = np.maximum(np.floor(self.index(low_mm)), 0).astype(int)
         high = np.minimum(np.ceil(self.index(high_mm)) + 1, self.shape).astype(int)
         if (high <= low).any():
@@ -103,7 +103,7 @@ class FineNoise:
         return out
 
     def at(self, flat_N: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-        """Return the noise at flat voxel numbers of a grid."""
+        """Return the noise (N,) at flat voxel numbers of a grid of this shape."""
         z, y, x = np.unravel_index(flat_N, shape)
         return self._flat[(z % _BANK * _BANK + y % _BANK) * _BANK + x % _BANK]
 
@@ -206,7 +206,7 @@ def _cones(
 
 
 def smooth_curve(points_N3: np.ndarray, times: int) -> np.ndarray:
-    """Return a Catmull-Rom curve through points, each stretch cut into `times` pieces."""
+    """Return a Catmull-Rom curve through points, each stretch cut into `times` pieces: (times (N - 1) + 1, 3)."""
     p = np.vstack([2 * points_N3[0] - points_N3[1], points_N3, 2 * points_N3[-1] - points_N3[-2]])
     t = np.arange(times)[:, None] / times
     pieces = []

@@ -52,7 +52,10 @@ def surface_points(lung_DHW: np.ndarray, grid: Grid) -> np.ndarray:
 def scars(
     cover_DHW: np.ndarray, grid: Grid, surface_N3: np.ndarray, build: Build, rng: np.random.Generator
 ) -> None:
-    """Draw scars and parenchymal bands: short bent strands from the pleura inwards, in place."""
+    """Draw scars and parenchymal bands: short bent strands from the pleura inwards, in place.
+
+    cover_DHW: share of each voxel that is covered, 0 to 1. surface_N3: points of the pleura, mm.
+    """
     middle = np.array([build.hilum_z, 0, 0])
     for _ in range(int(rng.integers(2, 9))):
         start = surface_N3[rng.integers(len(surface_N3))]
@@ -68,7 +71,10 @@ def scars(
 def plates(
     cover_DHW: np.ndarray, grid: Grid, surface_N3: np.ndarray, build: Build, rng: np.random.Generator
 ) -> None:
-    """Draw plates of atelectasis in the lower half of the lungs: thin, slightly bent discs, in place."""
+    """Draw plates of atelectasis in the lower half of the lungs: thin, slightly bent discs, in place.
+
+    cover_DHW: share of each voxel that is covered, 0 to 1. surface_N3: points of the pleura, mm.
+    """
     low = surface_N3[surface_N3[:, 0] < 0.45 * build.height]
     for _ in range(int(rng.integers(0, 5))):
         centre = low[rng.integers(len(low))] + rng.normal(0, 6, 3)

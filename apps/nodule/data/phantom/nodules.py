@@ -75,6 +75,7 @@ def render_nodule(
     diameter_mm: None keeps the shape's own. psf_mm: standard deviation of the scanner's blur, for a nodule that goes
     into an image already reconstructed; 0 for noise-free anatomy that is blurred later. noise_hu: standard
     deviation of grain to add, likewise. offset: of the centroid from the middle voxel, in voxels.
+    Raises ValueError for a kind that is none of KINDS.
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, wanted one of {', '.join(KINDS)}")

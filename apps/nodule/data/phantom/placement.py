@@ -66,7 +66,8 @@ class Sites:
     ) -> tuple[int, int, int] | None:
         """Return a voxel for a nodule's middle, or None where the lung has no such position.
 
-        away_from: (voxel, distance in mm) pairs to keep clear of, such as nodules already there.
+        away_from: (voxel, distance in mm) pairs to keep clear of, such as nodules already there. Raises ValueError for
+        a placement that is none of PLACEMENTS.
         """
         if placement not in PLACEMENTS:
             raise ValueError(f"placement is {placement!r}, wanted one of {', '.join(PLACEMENTS)}")

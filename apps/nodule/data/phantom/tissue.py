@@ -21,7 +21,10 @@ def _paint(hu: np.ndarray, distance: np.ndarray, value: float | np.ndarray, widt
 
 
 def chest_wall(build: Build, grid: Grid, cage: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return fat with the muscles around the cage, HU."""
+    """Return fat with the muscles around the cage, HU (D, H, W).
+
+    cage: (D, H, W), mm from the outside of the rib cage, above 0 within it.
+    """
     z, y, x = grid.axes_mm()
     t = z / build.height
     outward = -cage

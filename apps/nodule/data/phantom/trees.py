@@ -48,7 +48,10 @@ def spread_points(mask_DHW: np.ndarray, grid: Grid, gap_mm: float, rng: np.rando
 
 
 def grow(root_3: np.ndarray, tips_N3: np.ndarray, tip_radius_mm: float, rng: np.random.Generator) -> Tree:
-    """Grow a tree from the root through all points; at most two children a node, the root five."""
+    """Grow a tree from the root through all points; at most two children a node, the root five.
+
+    root_3, tips_N3: mm, in (z, y, x) order. tip_radius_mm: of the last branches.
+    """
     far = np.linalg.norm(tips_N3 - root_3, axis=1)
     tips = tips_N3[np.argsort(far + rng.uniform(0, 8, len(far)), kind="stable")]
     points = np.vstack([root_3, tips])
@@ -134,7 +137,7 @@ def branch_cones(tree: Tree, pieces: int = 3) -> tuple[np.ndarray, np.ndarray, n
 
 
 def draw_tree(cover_DHW: np.ndarray, grid: Grid, tree: Tree) -> None:
-    """Draw a tree of vessels into a cover, in place."""
+    """Draw a tree of vessels into a cover, in place: the share of each voxel that is covered, 0 to 1."""
     draw_cones(cover_DHW, grid, *branch_cones(tree))
 
 

@@ -36,7 +36,10 @@ class Scene:
 
 
 def make_scene(box: LungBox, centres_mm_N3: np.ndarray, diameters_N: np.ndarray, *, accepts: bool) -> Scene:
-    """Turn a lung box of 1 mm, nodule centres in LPS mm and diameters in mm into a scene."""
+    """Turn a lung box of 1 mm, nodule centres (N, 3) in LPS mm and diameters (N,) in mm into a scene.
+
+    Nodules outside the box are left out. accepts: whether further nodules may be inserted.
+    """
     hu_DHW = np.clip(np.rint(box.grid.hu_DHW), -1024, 3071).astype(np.int16)
     centres = box.grid.to_index(np.asarray(centres_mm_N3, dtype=float).reshape(-1, 3))
     inside = ((centres >= 0) & (centres <= np.array(hu_DHW.shape) - 1)).all(axis=1)
