@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from apps.nodule.api import load_detector
-from apps.nodule.config import SimulateConfig
+from apps.nodule.config import ModelConfig, SimulateConfig
 from apps.nodule.data.phantom.phantom import PhantomNodule
 from apps.nodule.data.volume import Volume
 from apps.nodule.infer import infer, summary_row, write_summary
+from apps.nodule.models.build import build_detector
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.report.pictures import planes
 from apps.nodule.report.write import write_results
@@ -43,7 +43,7 @@ def section(folder: Path, run: Run) -> PageSection:
     uid = phantom.volume.uid
     write_truth(folder / "scan", [uid], [(uid, nodule) for nodule in phantom.nodules])
     run.log.event("simulated", seed=seed, count=len(phantom.nodules))
-    detector = load_detector()
+    detector = build_detector(ModelConfig(), None)
     (result,) = infer(scans, detector)
     if result.volume is None:
         raise InternalFault(result.code, result.sentence)

@@ -24,10 +24,10 @@ SETTINGS = SimulateConfig(count=1, nodules=2, spacing_mm=6.0, pixel_mm=2.0, kern
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("simulate")
     record = Run(folder / "run")
-    config = NoduleConfig(stage="simulate", seed=100_001, output=str(folder / "out"), simulate=SETTINGS)
+    config = NoduleConfig(stage="simulate", seed=100_003, output=str(folder / "out"), simulate=SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
         # A coarse anatomy is made in seconds.
-        coarse = replace(spec_of(SETTINGS, 100_001), anatomy_mm=4.0)
+        coarse = replace(spec_of(SETTINGS, 100_003), anatomy_mm=4.0)
         patch.setattr("apps.nodule.simulate.spec_of", lambda settings, seed: coarse)
         assert run(config, record) == 0
     record.close()

@@ -133,8 +133,8 @@ def test_the_record_holds_every_part(
         "false positives on the development lung": "1",
         "threshold": "0.3",
     }
-    assert record["cubes"]["copies"] == 1
-    assert record["cubes"]["false_positives_a_copy"] == 1.0
+    assert record["inserted"]["copies"] == 1
+    assert record["inserted"]["false_positives_a_copy"] == 1.0
 
 
 @pytest.mark.realdata

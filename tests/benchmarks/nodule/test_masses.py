@@ -11,7 +11,8 @@ import pytest
 
 from apps.nodule.data.phantom.anatomy import Anatomy, make_chest
 from apps.nodule.data.phantom.contours import NoduleShape
-from apps.nodule.models.findings import Candidate
+from apps.nodule.models.compact_detector import CompactDetector
+from apps.nodule.models.findings import Candidate, Detection
 from benchmarks.nodule import masses
 from benchmarks.nodule.elsewhere import search_elsewhere
 from benchmarks.nodule.masses import (
@@ -88,8 +89,11 @@ def test_every_size_and_placement_is_measured(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(masses, "PLACEMENTS", ("pleural",))
     monkeypatch.setattr(masses, "generator_digest", lambda: "today's")
     monkeypatch.setattr(masses, "search_elsewhere", partial(search_elsewhere, each=1))
-    result = measure_masses(detector(threshold=1.0), tmp_path)
+    beside = Detection([Candidate((0.0, 0.0, -999.0), 8.0, 0.9)])
+    monkeypatch.setattr(CompactDetector, "detect", lambda self, volume: beside)
+    result = measure_masses(detector(), tmp_path)
     assert result["count"] == len(result["masses"]) == 1
     assert result["found"] == 0
     assert result["headline"]["masses found"] == "0 of 1"
-    assert result["headline"]["findings in bodies without lungs"] == "0 in 4"
+    assert result["headline"]["false marks a chest"] == "1.0"
+    assert result["headline"]["findings in bodies without lungs"] == "4 in 4"
