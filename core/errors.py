@@ -10,7 +10,6 @@ TriptychError
 
 from __future__ import annotations
 
-import errno
 import sysconfig
 import traceback
 from enum import IntEnum
@@ -96,26 +95,6 @@ class ItemRefused(TriptychError):
     """One item of many cannot be processed; it is set aside with its reason."""
 
     exit_code = ExitCode.QUARANTINED
-
-
-_OS_REASONS = {
-    errno.ENOSPC: ("output_full", "the disk of {path} is full"),
-    errno.EDQUOT: ("output_full", "the quota of {path} is used up"),
-    errno.EROFS: ("output_unwritable", "{path} is on a read-only file system"),
-    errno.EACCES: ("output_unwritable", "{path} may not be written"),
-    errno.EPERM: ("output_unwritable", "{path} may not be written"),
-    errno.ENOTDIR: ("output_unwritable", "{path} lies below a file, not a folder"),
-    errno.EISDIR: ("output_unwritable", "{path} is a folder"),
-    errno.EEXIST: ("output_unwritable", "{path} exists and is not a folder"),
-}
-
-
-def output_error(error: OSError, path: object) -> OutputError:
-    """Return the OutputError that a failed write means; an unknown cause names the system's own words."""
-    code, text = _OS_REASONS.get(
-        error.errno or 0, ("output_unwritable", "{path} cannot be written: " + str(error.strerror))
-    )
-    return OutputError(code, text.format(path=path))
 
 
 def frames_of(error: BaseException) -> list[str]:

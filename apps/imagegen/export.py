@@ -19,9 +19,10 @@ from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.models.pipeline_folder import EMBEDDED, Pipeline, load_pipeline
 from apps.imagegen.models.pipeline_saved import save_pipeline
 from apps.imagegen.reasons import OUTPUT
-from core.errors import ExitCode, output_error
+from core.errors import ExitCode
 from core.runs.files import make_folder, write_text
 from core.runs.folder import Run
+from core.runs.outputs import output_error
 
 PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
 _INDEX, _README, _CARD = "model_index.json", "README.md", "card.md"

@@ -50,10 +50,11 @@ from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.schedulers import new_scheduler
 from apps.imagegen.reasons import OWN_PICTURES
 from apps.imagegen.report.sheet import sheet_png
-from core.errors import ExitCode, output_error
+from core.errors import ExitCode
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.files import make_folder, write_bytes
 from core.runs.folder import Run
+from core.runs.outputs import output_error
 from core.runs.quarantine import Quarantine
 from core.runs.training import Checkpoints, Source, Training
 from core.terminal.notes import print_note

@@ -17,12 +17,14 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
 from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.data.pictures import TRAIN, PictureSet, load_pictures, pictures_digest
+from apps.imagegen.data.recipe import SEEDS
 from apps.imagegen.data.training_samples import captioned, crops_of, texts_of
 from apps.imagegen.models.autoencoder import encode, new_autoencoder, standardise
 from apps.imagegen.models.denoiser import new_denoiser, training_scheduler
 from apps.imagegen.models.learning import Compressing, Denoising
 from apps.imagegen.models.pipeline_saved import save_networks
 from apps.imagegen.models.text import TOKENS, WIDTH, load_text_encoder, states_of
+from core.data.seeds import seed_of
 from core.errors import ExitCode
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.folder import Run
@@ -77,7 +79,7 @@ def train(cfg: ImagegenConfig, run: Run) -> Trained:
     autoencoder, first = _autoencoder(cfg, run, pictures, checkpoints / "autoencoder")
     mark = weights_digest(autoencoder.state_dict())
     latent_NLhw = _latents(autoencoder, pictures, run, mark)
-    torch.manual_seed(cfg.seed + 1)
+    torch.manual_seed(seed_of(cfg.seed, 1, SEEDS))
     denoiser, scheduler = new_denoiser(cfg.model.edge, WIDTH), training_scheduler()
     samples = captioned(pictures.pictures, latent_NLhw, state_MTD)
     second = fit(
@@ -86,7 +88,7 @@ def train(cfg: ImagegenConfig, run: Run) -> Trained:
         cfg.trainer,
         (checkpoints / "denoiser").begun_from(mark),
         run.log,
-        cfg.seed + 1,
+        seed_of(cfg.seed, 1, SEEDS),
     )
     plain = sum(one.plain for one in pictures.pictures)
     return Trained(

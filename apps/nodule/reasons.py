@@ -58,6 +58,11 @@ SKIP_SENTENCES = {
     "too_coarse": "The slices lie {step:.1f} mm apart; at most {limit:.1f} mm, or nodules fall between.",
 }
 
+
+class Undecodable(ItemRefused):
+    """Pixel data of a series cannot be decoded; the sentence counts the images."""
+
+
 refuse = Reasons(ItemRefused, "Why a series is quarantined", {
     "empty_file": "The file has no bytes.",
     "unreadable_file": "The system could not read the file or folder.",
@@ -81,7 +86,6 @@ refuse = Reasons(ItemRefused, "Why a series is quarantined", {
     "tilt_too_large": "The gantry is tilted by {degrees:.1f} degrees; at most {limit:.0f} are processed.",
     "duplicates_differ": "Slice positions taken by images that differ: {positions}.",
     "unknown_syntax": "The pixel data is in a transfer syntax that cannot be decoded.",
-    "undecodable": "Pixel data that cannot be decoded, images: {images}.",
     "unsupported_pixels": "The pixels are not single grey values of 8 to 32 bits.",
     "bad_rescale": "The rescale to Hounsfield units is missing or impossible, images: {images}.",
     "values_not_hu": "The values are not Hounsfield units of a chest: they hold no air or no tissue.",
@@ -98,6 +102,14 @@ refuse = Reasons(ItemRefused, "Why a series is quarantined", {
     "out_of_memory": "The series does not fit into the memory.",
     "internal_fault": "The series met a defect of the program; see the run's log.",
 })  # fmt: skip
+
+UNDECODABLE = Reasons(
+    Undecodable,
+    "Why a series is quarantined: its pixel data",
+    {
+        "undecodable": "Pixel data that cannot be decoded, images: {images}.",
+    },
+)
 
 BAD_INPUT = Reasons(InputError, "Why a command stops at its input", {
     "input_missing": "input {path} does not exist",

@@ -22,6 +22,7 @@ from apps.nodule.data.luna16 import Annotations, write_annotations, write_series
 from apps.nodule.data.phantom.phantom import Phantom, PhantomNodule, PhantomSpec, make_phantom, split_of_seed
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import write_volume_file
+from core.data.seeds import seed_of
 from core.errors import ExitCode
 from core.runs.files import make_folder, write_csv
 from core.runs.folder import Run
@@ -38,7 +39,7 @@ def simulate(settings: SimulateConfig, seed: int) -> Iterator[tuple[int, Phantom
     """
     return (
         (number, make_phantom(number, spec_of(settings, number)))
-        for number in range(seed, seed + settings.count)
+        for number in (seed_of(seed, index) for index in range(settings.count))
     )
 
 

@@ -21,6 +21,7 @@ from apps.nodule.models.compact_detector import load_compact, save_compact
 from apps.nodule.models.heatmap import encode
 from apps.nodule.models.learning import Judging, Proposing
 from apps.nodule.models.mining import mine
+from core.data.seeds import seed_of
 from core.errors import ExitCode
 from core.runs.folder import Run
 from core.runs.training import Checkpoints, Source, Training
@@ -152,7 +153,7 @@ def _train_proposal(
 ) -> Fitted:
     module = Proposing(net, share_of(cfg.trainer, ROUND_SHARES[checkpoints.path.name]))
     maker = material.maker(PROPOSAL_EDGE, PROPOSAL_JITTER, shares)
-    return fit(module, proposal_sample(maker), module.config, checkpoints, run.log, cfg.seed + number)
+    return fit(module, proposal_sample(maker), module.config, checkpoints, run.log, seed_of(cfg.seed, number))
 
 
 def _train_judge(
@@ -161,4 +162,4 @@ def _train_judge(
     trainer = share_of(cfg.trainer, ROUND_SHARES["judge"])
     module = Judging(net, replace(trainer, batch_size=JUDGE_BATCHES * trainer.batch_size))
     maker = material.maker(CROP, JUDGE_JITTER, JUDGE)
-    return fit(module, judge_sample(maker), module.config, checkpoints, run.log, cfg.seed + number)
+    return fit(module, judge_sample(maker), module.config, checkpoints, run.log, seed_of(cfg.seed, number))

@@ -38,8 +38,9 @@ from apps.risk.scoring.scoring_name import scoring_name
 from apps.risk.scoring.scoring_result import ScoringResult, counts_of, result_of
 from apps.risk.scoring.sql_sink import upsert
 from core.cli.stages import to_yaml
-from core.errors import ConfigError, ExitCode
+from core.errors import ExitCode
 from core.runs.folder import Run, open_run
+from core.settings.reasons import UnknownField
 from core.settings.schema import build, with_absolute_paths
 from core.terminal.notes import print_note, print_set_aside
 
@@ -243,8 +244,6 @@ def _restored(config: Mapping[str, Any]) -> RiskConfig:
     """Return the settings of a registered scoring. Raises ConfigError for a field that no longer exists."""
     try:
         restored: RiskConfig = build(RiskConfig, config)
-    except ConfigError as error:
-        if error.code != "config_unknown":
-            raise
+    except UnknownField as error:
         raise OPTIONS("registered_option_unknown", sentence=error.sentence) from None
     return restored

@@ -32,6 +32,7 @@ from apps.risk.models.sound_training import fit_soundly
 from apps.risk.models.suited import require_suited
 from apps.risk.models.transformer import RiskFormer
 from apps.risk.reasons import INPUTS, OPTIONS
+from core.data.seeds import seed_of
 from core.data.stream import BatchSource
 from core.errors import ExitCode
 from core.runs.folder import Run
@@ -145,7 +146,7 @@ def _pretrained(cfg: RiskConfig, run: Run, folder: Path, training: Training) -> 
         part = checkpoints / name
         if fitted:
             part = part.begun_from(weights_digest(net.state_dict()))
-        fitted[name] = _fit(net, mixture, trainer, run, part, cfg.seed + index)
+        fitted[name] = _fit(net, mixture, trainer, run, part, seed_of(cfg.seed, index))
     described = _riskformer(net, cfg.model.context, material.returns_NT, folder)
     return replace(described, until=UNTIL), {"rounds": _asdicts(fitted), "missing": missing, "until": UNTIL}
 

@@ -17,8 +17,9 @@ from typing import Any
 import yaml
 
 from core.cli.reasons import START
-from core.errors import ExitCode, OutputError, TriptychError, frames_of, output_error, where_of
+from core.errors import ExitCode, OutputError, TriptychError, frames_of, where_of
 from core.runs.folder import Run, held_training, is_helper, open_run
+from core.runs.outputs import output_error
 from core.runs.stop import Stopped, stoppable
 from core.terminal.silence import silenced
 

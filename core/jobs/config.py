@@ -9,6 +9,7 @@ from typing import ClassVar
 from core.jobs.reasons import JOB, WORKER
 from core.settings.credentials import refuse_password
 from core.settings.schema import Section, path_text, setting
+from core.text.quoting import quoted
 
 DEFAULT_QUEUE = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -53,5 +54,5 @@ class JobsConfig(Section):
 def check_name(kind: str, name: str) -> str:
     """Return the name of a job, queue or schedule if it may stand in logs and keys; else raise InputError."""
     if not _NAME.fullmatch(name):
-        raise JOB("jobs_name", name=name, kind=kind)
+        raise JOB("jobs_name", name=quoted(name), kind=kind)
     return name

@@ -18,6 +18,7 @@ from core.errors import ExitCode, InputError, InternalFault
 from core.jobs.config import DEFAULT_QUEUE, check_name
 from core.jobs.reasons import ENDED, FAULTS, JOB
 from core.jobs.store import APP, Store
+from core.text.quoting import quoted
 
 WORKFLOW = "job"  # the one DBOS workflow, which runs every job: so a name that a worker does not know fails, not hangs
 PRIORITY = 100  # between what cannot wait and what has time
@@ -126,9 +127,9 @@ def job(store: Store, beginning: str) -> Job:
         with store.answering():
             matches = store.client.list_workflows(name=WORKFLOW, workflow_id_prefix=text, limit=2)
     if not matches:
-        raise JOB("job_unknown", id=beginning)
+        raise JOB("job_unknown", id=quoted(beginning))
     if len(matches) > 1:
-        raise JOB("job_ambiguous", id=beginning)
+        raise JOB("job_ambiguous", id=quoted(beginning))
     return _job(matches[0])
 
 

@@ -47,13 +47,13 @@ JOB = Reasons(
     InputError,
     "A job",
     {
-        "jobs_name": "{name!r} cannot name a {kind}: use 1 to 64 of a-z, 0-9, dot, hyphen and underscore",
+        "jobs_name": "{name} cannot name a {kind}: use 1 to 64 of a-z, 0-9, dot, hyphen and underscore",
         "job_arguments": (
             "the arguments of job {name} are not plain JSON: use text, finite numbers, true, false, null, lists "
             "and objects with text keys"
         ),
-        "job_unknown": "no job has an id that begins with {id!r}: `triptych-jobs list` shows those that there are",
-        "job_ambiguous": "several jobs have ids that begin with {id!r}: give more digits",
+        "job_unknown": "no job has an id that begins with {id}: `triptych-jobs list` shows those that there are",
+        "job_ambiguous": "several jobs have ids that begin with {id}: give more digits",
         "job_ended": "job {id} is {state}: only one that waits or runs can be cancelled",
         "job_not_ended": "job {id} is {state} already: cancel it first to start it anew",
         "job_not_registered": "this worker has no job named {name}; it has: {known}",
@@ -65,10 +65,10 @@ SCHEDULE = Reasons(
     "A schedule",
     {
         "schedule_catch_up": "catch_up is {catch_up}, wanted 0 (make up for nothing) or more",
-        "schedule_unknown": "no schedule is named {name!r}: `triptych-jobs list schedules` shows all",
-        "schedule_zone": "{zone!r} is not a time zone: use an IANA name such as Europe/Zurich or UTC",
+        "schedule_unknown": "no schedule is named {name}: `triptych-jobs list schedules` shows all",
+        "schedule_zone": "{zone} is not a time zone: use an IANA name such as Europe/Zurich or UTC",
         "schedule_cron": (
-            "{cron!r} is not a cron schedule that ever comes due: write minute, hour, day, month and day of the "
+            "{cron} is not a cron schedule that ever comes due: write minute, hour, day, month and day of the "
             "week, such as '0 6 * * 1-5' for 06:00 from Monday to Friday"
         ),
     },

@@ -28,6 +28,7 @@ from core.jobs.config import DEFAULT_QUEUE, check_name
 from core.jobs.queue import check_json, submit
 from core.jobs.reasons import SCHEDULE
 from core.jobs.store import SCHEDULES, Store
+from core.text.quoting import quoted
 
 ON_TIME = timedelta(minutes=5)  # a due time seen later than this counts as missed
 LONGEST = timedelta(days=366 * 30)  # no due time is searched for farther ahead
@@ -97,7 +98,7 @@ def register(
 def remove(store: Store, name: str) -> None:
     """Remove a schedule; its jobs stay. Raises InputError where there is none of this name."""
     if not store.change(sa.delete(SCHEDULES).where(SCHEDULES.c.name == name)):
-        raise SCHEDULE("schedule_unknown", name=name)
+        raise SCHEDULE("schedule_unknown", name=quoted(name))
 
 
 def schedules(store: Store) -> list[Schedule]:
@@ -193,11 +194,11 @@ def _check_times(cron: str, zone: str, now: datetime) -> None:
     try:
         ZoneInfo(zone)
     except (ValueError, OSError, KeyError):  # an unknown name, a path, a folder of the database
-        raise SCHEDULE("schedule_zone", zone=zone) from None
+        raise SCHEDULE("schedule_zone", zone=quoted(zone)) from None
     fields = cron.split()
     try:
         if len(fields) != 5 or any(_RANDOM.match(field) for field in fields):
             raise CroniterError
         croniter(cron, now).get_next()
     except CroniterError:
-        raise SCHEDULE("schedule_cron", cron=cron) from None
+        raise SCHEDULE("schedule_cron", cron=quoted(cron)) from None

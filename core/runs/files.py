@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import output_error
+from core.runs.outputs import output_error
 
 
 def write_bytes(path: Path, data: bytes) -> None:

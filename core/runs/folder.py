@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.errors import output_error
 from core.runs.files import make_folder, write_json, write_text
 from core.runs.log import RunLog
+from core.runs.outputs import output_error
 from core.runs.provenance import provenance
 from core.runs.reasons import PROCESSES, RUN_FOLDER
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from core.errors import output_error
+from core.runs.outputs import output_error
 from core.runs.reasons import RECORDS
 from core.runs.state import state_folder
 

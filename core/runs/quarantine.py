@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import output_error
 from core.runs.files import write_json
+from core.runs.outputs import output_error
 from core.runs.reasons import RECORDS
 
 FOLDER = "quarantine"  # below the output of a command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import ConfigError, InputError, InternalFault
+from core.errors import ConfigError, InputError, InternalFault, OutputError
 from core.reasons import Reasons
 
 RUN_FOLDER = Reasons(
@@ -25,6 +25,15 @@ PROCESSES = Reasons(
     InputError,
     "The start of several processes",
     {"run_dir": "several processes need one run folder: add run_dir=FOLDER"},
+)
+
+OUTPUT = Reasons(
+    OutputError,
+    "A result that cannot be written",
+    {
+        "output_full": "the {space} of {path} is full",
+        "output_unwritable": "{path} {obstacle}",
+    },
 )
 
 RECORDS = Reasons(

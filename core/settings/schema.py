@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.settings.reasons import SETTINGS
+from core.settings.reasons import SETTINGS, UNKNOWN
 
 MISSING = "???"  # OmegaConf's own mark of a mandatory value
 EVERY = ("every stage",)  # as `stages=`: whatever the command does reads it
@@ -183,13 +183,13 @@ def _exact(number: float) -> str:
 def build(schema: Any, content: Mapping[str, Any]) -> Any:
     """Return an object of a config dataclass from nested mappings, so that its checks see the values themselves.
 
-    Raises ConfigError from the checks, and for a name that the schema does not have.
+    Raises ConfigError from the checks, and UnknownField for a name that the schema does not have.
     """
     types = typing.get_type_hints(schema)
     values = {}
     for name, value in content.items():
         if name not in {field.name for field in dataclasses.fields(schema)}:
-            raise SETTINGS("config_unknown", name=name, schema=schema.__name__)
+            raise UNKNOWN("config_unknown", name=name, schema=schema.__name__)
         values[name] = build(types[name], value) if dataclasses.is_dataclass(types[name]) else value
     return schema(**values)
 

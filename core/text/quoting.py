@@ -20,3 +20,12 @@ def shortened(text: str, most: int = LONGEST) -> str:
     """Return a text in printable ASCII without quotation marks, cut after `most` characters."""
     plain = ascii(text)[1:-1] if not (text.isascii() and text.isprintable()) else text
     return plain if len(plain) <= most else f"{plain[:most]}..."
+
+
+def in_quotes(text: str, most: int = LONGEST) -> str:
+    """Return a name between single quotation marks: in printable ASCII, cut after `most` characters.
+
+    >>> in_quotes("holiday.png")
+    "'holiday.png'"
+    """
+    return f"'{shortened(text, most)}'"

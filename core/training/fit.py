@@ -17,6 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Stra
 from safetensors.torch import save
 from torch.utils.data import DataLoader
 
+from core.data.seeds import seed_of
 from core.data.stream import BatchSource, SampleStream, stream_loader
 from core.runs.files import write_bytes
 from core.runs.log import RunLog
@@ -91,7 +92,7 @@ def _train(
     stop: StopRequest,
 ) -> None:
     """Train to the end and write the weights; the file that holds them says that this training has ended."""
-    pl.seed_everything(seed, workers=True, verbose=False)
+    pl.seed_everything(seed_of(seed, 0), workers=True, verbose=False)
     watch = TrainingProgress(trainer, log)
     saved = start.step if start is not None and start.path.name == LAST else None
     saving = Saving(folder, trainer.checkpoint_every_steps, checkpoints.identity, stop, saved)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import errno
 import json
-import os
 import pickle
 from pathlib import Path
 
@@ -14,10 +12,8 @@ from core.errors import (
     InputError,
     InternalFault,
     ItemRefused,
-    OutputError,
     TriptychError,
     frames_of,
-    output_error,
     source_of,
     where_of,
 )
@@ -37,26 +33,6 @@ def test_an_error_survives_a_process_border(leaf: type[TriptychError]) -> None:
     error = pickle.loads(pickle.dumps(leaf("some_code", "One sentence.")))
     assert type(error) is leaf
     assert (error.code, error.sentence, str(error)) == ("some_code", "One sentence.", "One sentence.")
-
-
-@pytest.mark.parametrize(
-    ("number", "code", "words"),
-    [
-        (errno.ENOSPC, "output_full", "the disk of out is full"),
-        (errno.EDQUOT, "output_full", "the quota of out is used up"),
-        (errno.EROFS, "output_unwritable", "out is on a read-only file system"),
-        (errno.EACCES, "output_unwritable", "out may not be written"),
-        (errno.EPERM, "output_unwritable", "out may not be written"),
-        (errno.ENOTDIR, "output_unwritable", "out lies below a file, not a folder"),
-        (errno.EISDIR, "output_unwritable", "out is a folder"),
-        (errno.EEXIST, "output_unwritable", "out exists and is not a folder"),
-        (errno.EIO, "output_unwritable", f"out cannot be written: {os.strerror(errno.EIO)}"),
-    ],
-)
-def test_a_failed_write_has_code_and_sentence(number: int, code: str, words: str) -> None:
-    error = output_error(OSError(number, os.strerror(number)), "out")
-    assert isinstance(error, OutputError)
-    assert (error.code, error.sentence) == (code, words)
 
 
 def test_frames_tell_where_and_nothing_else() -> None:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from apps.imagegen.reasons import OUTPUT
-from core.errors import output_error
 from core.runs.files import create_bytes
+from core.runs.outputs import output_error
 
 _MARK = 8  # hex digits
 

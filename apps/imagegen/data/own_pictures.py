@@ -18,7 +18,7 @@ import numpy as np
 from apps.imagegen.data.pixels import decode_image
 from apps.imagegen.reasons import OWN_PICTURES
 from core.errors import InputError
-from core.text.quoting import shortened
+from core.text.quoting import in_quotes
 
 FEWEST, MOST = 5, 20
 METADATA = "metadata.jsonl"
@@ -67,7 +67,7 @@ def read_own_pictures(folder: Path, size: tuple[int, int]) -> tuple[list[OwnPict
         try:
             pictures.append(OwnPicture(path.name, _caption(path, text_by_file), _pixels(path, size)))
         except InputError as error:
-            refused.append(Refused(path.name, error.code, f"{_shown(path.name)}: {error.sentence}"))
+            refused.append(Refused(path.name, error.code, f"{in_quotes(path.name, 80)}: {error.sentence}"))
     if len(pictures) < FEWEST:
         first = f"; {refused[0].sentence}" if refused else ""
         count = len(pictures)
@@ -79,7 +79,7 @@ def check_token(token: str) -> str:
     """Return the word that calls for an adapter, spaces tidied. Raises InputError token_unreadable."""
     tidy = " ".join(token.split())
     if not tidy or not tidy.isprintable() or len(tidy) > 100:
-        raise OWN_PICTURES("token_unreadable", token=_shown(token))
+        raise OWN_PICTURES("token_unreadable", token=in_quotes(token, 80))
     return tidy
 
 
@@ -148,7 +148,7 @@ def _metadata(folder: Path, files: set[str]) -> dict[str, str]:
         ):
             raise OWN_PICTURES("captions_row", line=number, path=path)
         if row["file_name"] not in files:
-            raise OWN_PICTURES("captions_file", line=number, path=path, name=_shown(row["file_name"]))
+            raise OWN_PICTURES("captions_file", line=number, path=path, name=in_quotes(row["file_name"], 80))
         text_by_file[row["file_name"]] = row["text"]
     return text_by_file
 
@@ -186,8 +186,3 @@ def _pixels(path: Path, size: tuple[int, int]) -> np.ndarray:
     except OSError as error:
         raise OWN_PICTURES("image_unreadable", cause=error.strerror) from error
     return decode_image(data, size, fit="crop")
-
-
-def _shown(text: str) -> str:
-    """Return a name as a sentence may quote it: printable, and short."""
-    return f"'{shortened(text, 80)}'"

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from apps.imagegen.data.new_files import mark_of
 from apps.imagegen.reasons import RECIPE
+from core.data.seeds import seed_of
 from core.text.quoting import shortened
 
 FORMAT = 1  # of as_json; raised when a field changes its meaning
@@ -172,7 +173,7 @@ def seeds(recipe: Recipe, n: int, most: int = 1000) -> list[Recipe]:
 
 def with_seed(recipe: Recipe, i: int) -> Recipe:
     """Return the recipe of picture i of several: its seed is i further on, and 0 comes after 2^63 - 1."""
-    return replace(recipe, seed=(recipe.seed + i) % SEEDS)
+    return replace(recipe, seed=seed_of(recipe.seed, i, SEEDS))
 
 
 def _check_text(text: object, param: str, most: int) -> None:

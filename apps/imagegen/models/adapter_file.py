@@ -24,7 +24,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from apps.imagegen.reasons import ADAPTER
-from core.text.quoting import shortened
+from core.text.quoting import in_quotes
 
 SUFFIX = ".safetensors"
 _PARAM = "adapter"
@@ -116,7 +116,7 @@ def read_adapter(
     ours = header.get(OURS)
     metadata = {key: str(value) for key, value in ours.items()} if isinstance(ours, dict) else {}
     if "model" in metadata and metadata["model"] != model():
-        own = _shown(metadata["model"][:12])
+        own = in_quotes(metadata["model"][:12], 120)
         raise ADAPTER("adapter_other_model", param=_PARAM, name=name, own=own, model=model()[:12])
     if config is not None:
         header["lora_adapter_metadata"] = _peft_metadata(config, name, networks)
@@ -188,14 +188,14 @@ def _updates(
         path, half = _split(key, name)
         target = _target(path, modules, name)
         if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            raise ADAPTER("adapter_not_finite", param=_PARAM, name=name, key=_shown(key))
+            raise ADAPTER("adapter_not_finite", param=_PARAM, name=name, key=in_quotes(key, 120))
         if half == "alpha":
             if tensor.numel() != 1:
-                raise ADAPTER("adapter_alpha", param=_PARAM, name=name, key=_shown(key))
+                raise ADAPTER("adapter_alpha", param=_PARAM, name=name, key=in_quotes(key, 120))
             alphas[target] = float(tensor)
         else:
             if half in halves.setdefault(target, {}):
-                raise ADAPTER("adapter_repeated", param=_PARAM, name=name, key=_shown(key))
+                raise ADAPTER("adapter_repeated", param=_PARAM, name=name, key=in_quotes(key, 120))
             halves[target][half] = tensor
     if not halves:
         raise ADAPTER("adapter_empty", param=_PARAM, name=name)
@@ -218,7 +218,10 @@ def _split(key: str, name: str) -> tuple[str, str]:
     match = _KEY.fullmatch(key)
     if match is None:
         raise ADAPTER(
-            "adapter_form" if "lora" in key else "adapter_not_lora", param=_PARAM, name=name, key=_shown(key)
+            "adapter_form" if "lora" in key else "adapter_not_lora",
+            param=_PARAM,
+            name=name,
+            key=in_quotes(key, 120),
         )
     return match["path"], {"A": "down", "B": "up", None: match["word"]}[match["letter"]]
 
@@ -241,7 +244,7 @@ def _target(path: str, modules: Mapping[str, Mapping[str, nn.Module]], name: str
         module = _module_of(inner, part, list(modules.get(part, {})), flat=prefix.startswith("lora_"))
         if module is not None:
             return part, module
-    raise ADAPTER("adapter_module", param=_PARAM, name=name, key=_shown(path))
+    raise ADAPTER("adapter_module", param=_PARAM, name=name, key=in_quotes(path, 120))
 
 
 def _module_of(inner: str, part: str, known: Sequence[str], *, flat: bool) -> str | None:
@@ -289,8 +292,3 @@ def _alpha_of(header: Mapping[str, Any], part: str, module: str, rank: int) -> f
     if not isinstance(alpha, (int, float)):
         return float(rank)
     return float(alpha) * (math.sqrt(rank) if settings.get(f"{part}.use_rslora") else 1.0)
-
-
-def _shown(text: str) -> str:
-    """Return a key of a file as a sentence quotes it: printable, and short."""
-    return f"'{shortened(text, 120)}'"

@@ -18,8 +18,8 @@ from torch import nn
 
 from apps.imagegen.models.pipeline_folder import Pipeline
 from core.data.paths import encodable
-from core.errors import output_error
 from core.runs.files import make_folder, write_json
+from core.runs.outputs import output_error
 
 _INDEX = "model_index.json"
 _NOISE = "scheduler/scheduler_config.json"

@@ -20,7 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from apps.nodule.reasons import refuse
+from apps.nodule.reasons import UNDECODABLE, refuse
 
 HEADER_KEYWORDS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "StudyInstanceUID",
@@ -102,7 +102,7 @@ def read_object(path: Path, syntax: UID) -> Dataset:
     except OSError:
         raise refuse("unreadable_file") from None
     except Exception:  # pydicom raises nearly anything on broken bytes and quotes values: no cause is kept
-        raise refuse("undecodable", images=1) from None
+        raise UNDECODABLE("undecodable", images=1) from None
     drop_broken(dataset)
     dataset.file_meta.TransferSyntaxUID = syntax
     return dataset

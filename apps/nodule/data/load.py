@@ -17,8 +17,7 @@ from apps.nodule.data.quiet import native_stderr_muted, quiet_libraries
 from apps.nodule.data.series import SeriesItem
 from apps.nodule.data.volume import Volume
 from apps.nodule.data.volume_files import Layout, read_volume_file
-from apps.nodule.reasons import note, refuse
-from core.errors import ItemRefused
+from apps.nodule.reasons import UNDECODABLE, Undecodable, note, refuse
 
 THREADS = min(4, os.cpu_count() or 1)
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -98,13 +97,12 @@ def _each_frame(
         try:
             dataset = read_object(plan.objects[source].path, plan.objects[source].syntax)
             if (dataset.get("Rows"), dataset.get("Columns")) != plan.grid.shape_HW:
-                raise refuse("undecodable", images=len(wanted))  # the file has changed since it was listed
+                # the file has changed since it was listed
+                raise UNDECODABLE("undecodable", images=len(wanted))
             for number, stored_HW in zip(wanted, stored_frames(dataset, indices), strict=True):
                 use(number, to_hounsfield(stored_HW, dataset, plan.rescales[number], inverted=inverted))
                 done += 1
-        except ItemRefused as refusal:
-            if refusal.code != "undecodable":
-                raise
+        except Undecodable:
             broken.append(len(wanted) - done)  # all are counted, so that the sentence tells how much is lost
             return None
         return _without_pixels(dataset)
@@ -114,7 +112,7 @@ def _each_frame(
     with native_stderr_muted() if compressed else nullcontext(), ThreadPoolExecutor(THREADS) as pool:
         headers = dict(zip(by_source, pool.map(read, by_source), strict=True))
     if broken:
-        raise refuse("undecodable", images=sum(broken))
+        raise UNDECODABLE("undecodable", images=sum(broken))
     return {source: header for source, header in headers.items() if header is not None}
 
 

@@ -175,7 +175,8 @@ def read_nifti_voxels(path: Path, header: NiftiHeader) -> np.ndarray:
             while stream.read(CHUNK):  # the checksum stands at the end
                 pass
     except gzip.BadGzipFile as error:
-        # Bytes after the last member do no harm; otherwise CRC or length is wrong.
+        # Bytes after the last member do no harm; otherwise CRC or length is wrong. Python's gzip raises BadGzipFile for
+        # both, without any other sign: only the message tells them apart.
         if not str(error).startswith("Not a gzipped file"):
             raise refuse("damaged_file") from None
     except zlib.error:

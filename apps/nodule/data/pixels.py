@@ -15,7 +15,7 @@ from pydicom.pixels.utils import iter_pixels
 from apps.nodule.data.frames import is_multiframe
 from apps.nodule.data.jpeg_extended import extended_frames, is_extended_12_bit
 from apps.nodule.data.modality import Modality
-from apps.nodule.reasons import refuse
+from apps.nodule.reasons import UNDECODABLE, refuse
 
 # The least Hounsfield unit. Nothing is thinner than air (-1000); what lies lower is noise or a scanner's own
 # filling outside its field of view, often undeclared (LIDC-IDRI-0063: -2048 in a fifth of all voxels).
@@ -47,9 +47,9 @@ def stored_frames(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarra
             yield np.ascontiguousarray(values_HW, dtype=values_HW.dtype.newbyteorder("="))
             done += 1
     except Exception:  # decoders raise nearly anything on broken data and quotes values: no cause is kept
-        raise refuse("undecodable", images=len(wanted) - done) from None
+        raise UNDECODABLE("undecodable", images=len(wanted) - done) from None
     if done != len(wanted):
-        raise refuse("undecodable", images=len(wanted) - done)
+        raise UNDECODABLE("undecodable", images=len(wanted) - done)
 
 
 def _decoded(dataset: Dataset, wanted: Sequence[int]) -> Iterator[np.ndarray]:

@@ -63,6 +63,11 @@ class Volume:
         """Volume of one voxel in mm³; right for sheared grids too."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
+    @property
+    def has_no_lung(self) -> bool:
+        """Whether no lung was found in it, so that no nodule was searched for: its notes say so."""
+        return any(code == "no_lung" for code, _ in self.notes)
+
     def to_world(self, index_N3: np.ndarray) -> np.ndarray:
         """Map indices (N, 3) in (d, h, w) order to LPS mm (N, 3)."""
         return np.asarray(index_N3) @ self.affine[:3, :3].T + self.affine[:3, 3]

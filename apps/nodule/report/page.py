@@ -67,12 +67,8 @@ def series_page(
     )
 
 
-def _without_lung(volume: Volume) -> bool:
-    return any(code == "no_lung" for code, _ in volume.notes)
-
-
 def _title(volume: Volume, findings: Sequence[ReportedFinding]) -> str:
-    if _without_lung(volume):
+    if volume.has_no_lung:
         return "No lung found"
     if not findings:
         return "No nodule found"
@@ -80,7 +76,7 @@ def _title(volume: Volume, findings: Sequence[ReportedFinding]) -> str:
 
 
 def _lead(volume: Volume, findings: Sequence[ReportedFinding], model: ModelInfo) -> str:
-    if _without_lung(volume):
+    if volume.has_no_lung:
         return "No nodule was searched for."
     if not findings:
         return f"No candidate in this scan reached the working point of {model.threshold:.2f}."
@@ -144,7 +140,7 @@ def _at_a_glance(volume: Volume, findings: Sequence[ReportedFinding]) -> PageSec
         "Nothing at or above the working point. Below it, candidates.csv lists every candidate.", "good"
     )
     blocks: list[Block] = [Gallery(figures)]
-    if findings or not _without_lung(volume):
+    if findings or not volume.has_no_lung:
         blocks.append(table if findings else empty)
     return PageSection("At a glance", blocks)
 

@@ -182,8 +182,7 @@ def _evaluations(volume: Volume, *, without: bool) -> ContainerContentItem:
     """Return the qualitative evaluations (TID 1500 rows 11 to 13): what was not detected, and a comment a note."""
     items: list[CodeContentItem | TextContentItem] = []
     if without:
-        searched = not any(code == "no_lung" for code, _ in volume.notes)
-        what = codes.SCT.Nodule if searched else codes.SCT.Lung
+        what = codes.SCT.Lung if volume.has_no_lung else codes.SCT.Nodule
         items.append(CodeContentItem(what, _NOT_DETECTED, RelationshipTypeValues.CONTAINS))
     items += [
         TextContentItem(codes.DCM.Comment, sentence, RelationshipTypeValues.CONTAINS)

@@ -18,8 +18,8 @@ from apps.nodule.report.reported import ReportedFinding, reported
 from apps.nodule.report.segmentation import nifti, segmentation
 from apps.nodule.report.structured_report import structured_report
 from apps.nodule.report.tables import write_nodules, write_report
-from core.errors import output_error
 from core.runs.files import write_bytes, write_text
+from core.runs.outputs import output_error
 
 TABLES = ("candidates.csv", "nodules.csv", "report.html", "report.json")
 

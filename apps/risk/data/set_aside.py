@@ -13,8 +13,8 @@ from apps.risk.data.columns import Columns
 from apps.risk.data.contracts import Checked
 from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.reasons import ASIDE, INPUTS
-from core.errors import output_error
 from core.runs.folder import Run
+from core.runs.outputs import output_error
 from core.runs.quarantine import FOLDER, Quarantine
 from core.terminal.notes import commonest, print_note, print_set_aside
 

@@ -65,6 +65,7 @@ def _read_file(path: Path, source: str, columns: Columns, encoding: str | None) 
     except UnicodeError as error:
         raise not_in(source, encoding or "utf-16") from error
     except (OSError, pa.ArrowException) as error:
+        # pyarrow raises ArrowInvalid for every fault of a CSV: only its message tells the encoding from the rest
         if "invalid UTF8" in str(error) and name.endswith(CSV_ENDINGS):
             raise not_in(source, "utf-8") from error
         raise INPUTS("table_unreadable", source=source, cause=_first_line(error)) from error

@@ -26,6 +26,7 @@ from apps.risk.models.interface import TargetModel
 from apps.risk.models.paths import PATHS
 from apps.risk.models.walking import Asked, first_day, joined, outcomes, walk_days
 from apps.risk.reasons import INPUTS
+from core.data.seeds import seed_of
 from core.statistics.bootstrap import bootstrap
 
 ORIGINS = 8  # dates of a part from which the whole horizon is forecast
@@ -116,7 +117,7 @@ def _horizons(
     for step in origins.tolist():
         seen = known_until(panel, step)
         for name, model in models.items():
-            forecast = model.forecast(seen, label, H, cfg.model.paths or PATHS, cfg.seed + step)
+            forecast = model.forecast(seen, label, H, cfg.model.paths or PATHS, seed_of(cfg.seed, step))
             quantiles[name].append(forecast.quantile_NHQ(LEVELS))
         came_NH = value_NT[:, step : step + H]
         actual.append(np.pad(came_NH, ((0, 0), (0, H - came_NH.shape[1])), constant_values=np.nan))

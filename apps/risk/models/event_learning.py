@@ -26,6 +26,7 @@ from apps.risk.models.riskformer_event import RiskformerEvent, kept_rows
 from apps.risk.models.sizes import Size
 from apps.risk.models.sound_training import fit_soundly
 from apps.risk.models.transformer import RiskFormer, Rows
+from core.data.seeds import seed_of
 from core.data.stream import steps_of_worker
 from core.runs.log import RunLog
 from core.runs.training import Checkpoints
@@ -164,13 +165,13 @@ def fit_riskformer_event(
     part_N = _parts(origins.entity_B, seed)
     members, logit_N = [], np.zeros(len(origins))
     for number in range(MEMBERS):
-        torch.manual_seed(seed + number)
+        torch.manual_seed(seed_of(seed, number))
         net = begin(counts, start)
         seen = origins.where(part_N != number)
         share = share_of(trainer, MEMBERS)
         module = EventTraining(net, share, sum(keep_V))
         source = EventBatches(windows, seen, levels, keep_V)
-        fit_soundly(module, source, share, folder / f"member-{number}", log, seed + number)
+        fit_soundly(module, source, share, folder / f"member-{number}", log, seed_of(seed, number))
         net.eval()
         plain = RiskformerEvent(
             Past(windows.context, windows.horizon), (net,), counts, levels, keep_V, 1.0, 0.0

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from apps.risk.reasons import INPUTS
+from core.data.seeds import seed_of
 from core.data.stream import BatchSource
 from core.runs.log import RunLog
 from core.runs.training import Checkpoints
@@ -47,7 +48,7 @@ def _loss(module: pl.LightningModule, data: BatchSource, batch_size: int, seed: 
     training = module.training
     module.eval()
     with torch.no_grad():
-        batches = islice(data.stream(seed + 1_000_003, batch_size, 0, 0, 1), BATCHES)
+        batches = islice(data.stream(seed_of(seed, 1_000_003), batch_size, 0, 0, 1), BATCHES)
         losses = [torch.as_tensor(module.training_step(batch, 0)).item() for batch in batches]
     module.train(training)
     return float(np.mean(losses))

@@ -19,6 +19,7 @@ from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import LONGEST_FIT, Walk
 from apps.risk.models.interface import TargetModel
 from apps.risk.reasons import INPUTS
+from core.data.seeds import seed_of
 from core.terminal.progress import progress
 
 
@@ -145,7 +146,7 @@ def walk_paths(
         seen = known_until(panel, begin + day)
         if isinstance(model, Fitting) and day % every == 0:
             current = model.fitted(seen, label)
-        forecast = current.forecast(seen, label, max(steps), paths, seed + begin + day)
+        forecast = current.forecast(seen, label, max(steps), paths, seed_of(seed, begin + day))
         forecasts = {"entity": forecast}
         if P:
             forecasts["portfolio"] = forecast.portfolios(weight_PN)

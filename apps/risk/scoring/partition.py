@@ -24,8 +24,8 @@ from apps.risk.scoring.manifest import INDEX, PARTS, Facts, summary, write_manif
 from apps.risk.scoring.publishing import locked, publish, staging_folder, sync
 from apps.risk.scoring.row_sorter import ROWS_PER_BATCH, RowSorter
 from core.data.paths import encodable
-from core.errors import output_error
 from core.runs.files import write_json
+from core.runs.outputs import output_error
 
 ROWS_PER_GROUP = 1 << 16
 GROUPS_PER_FILE = 16

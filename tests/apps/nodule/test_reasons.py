@@ -12,7 +12,7 @@ from apps.nodule import reasons
 TABLES = {
     "accepted": reasons.ACCEPTED_SENTENCES,
     "skip": reasons.SKIP_SENTENCES,
-    "fault": reasons.refuse.sentences,
+    "fault": {**reasons.refuse.sentences, **reasons.UNDECODABLE.sentences},
     "note": reasons.NOTE_SENTENCES,
     "limit": reasons.LIMIT_SENTENCES,
 }
@@ -91,6 +91,6 @@ def test_verdicts_carry_their_status() -> None:
 
 
 def test_refuse_makes_the_error_that_sets_one_item_aside() -> None:
-    error = reasons.refuse("undecodable", images=4)
+    error = reasons.UNDECODABLE("undecodable", images=4)
     assert (error.code, error.sentence) == ("undecodable", "Pixel data that cannot be decoded, images: 4.")
     assert error.exit_code == 4

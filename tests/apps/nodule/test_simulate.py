@@ -13,7 +13,7 @@ from apps.nodule.data.luna16 import read_annotations, read_seriesuids
 from apps.nodule.data.phantom.contours import load_shapes
 from apps.nodule.data.series import scan
 from apps.nodule.data.volume import Volume
-from apps.nodule.simulate import SUFFIXES, run, spec_of, write_scan
+from apps.nodule.simulate import SUFFIXES, run, simulate, spec_of, write_scan
 from core.errors import InputError
 from core.runs.folder import Run
 
@@ -59,6 +59,12 @@ def test_the_spec_says_what_the_settings_say() -> None:
     assert (spec.dose, spec.kernel, spec.split) == (0.3, "sharp", "train")
     assert spec_of(SimulateConfig(), 100_000).split == "test"
     assert len(load_shapes("test")) > 0
+
+
+def test_after_the_largest_seed_comes_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.nodule.simulate.make_phantom", lambda seed, _: seed)
+    made = simulate(SimulateConfig(count=3), 2**32 - 2)
+    assert list(made) == [(seed, seed) for seed in (2**32 - 2, 2**32 - 1, 0)]
 
 
 @pytest.mark.parametrize("file_format", ["dicom", *SUFFIXES])

@@ -57,9 +57,9 @@ def test_arguments_that_json_does_not_give_back_are_refused(store: Store, argume
 
 
 def test_names_are_checked(store: Store) -> None:
-    with pytest.raises(InputError, match="'Add it' cannot name a job"):
+    with pytest.raises(InputError, match='"Add it" cannot name a job'):
         submit(store, "Add it")
-    with pytest.raises(InputError, match="'_dbos' cannot name a queue"):
+    with pytest.raises(InputError, match='"_dbos" cannot name a queue'):
         submit(store, "add", queue="_dbos")
 
 

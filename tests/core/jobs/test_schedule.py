@@ -239,7 +239,7 @@ def test_an_unknown_zone_is_refused(store: Store, zone: str) -> None:
 def test_other_faults_of_a_schedule_are_refused(store: Store) -> None:
     with pytest.raises(InputError, match=r"catch_up is -1, wanted 0 \(make up for nothing\) or more"):
         register(store, "daily", "0 6 * * *", "UTC", "score", catch_up=-1)
-    with pytest.raises(InputError, match="'a@b' cannot name a schedule"):
+    with pytest.raises(InputError, match='"a@b" cannot name a schedule'):
         register(store, "a@b", "0 6 * * *", "UTC", "score")
     with pytest.raises(InputError, match="the arguments of job score are not plain JSON"):
         register(store, "daily", "0 6 * * *", "UTC", "score", {"path": Path("x")})

@@ -20,7 +20,8 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
-from core.errors import InputError, output_error
+from core.errors import InputError
+from core.runs.outputs import output_error
 from core.serving.app import make_app
 from core.serving.events import event_stream, run_until_disconnect
 from core.serving.metrics import Metrics

@@ -9,8 +9,9 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
-from core.errors import InputError, output_error
+from core.errors import InputError
 from core.runs.log import RunLog
+from core.runs.outputs import output_error
 from core.serving.server import served
 from core.serving.service_error import ServiceError
 from tests.core.serving.service import Seen, answer_of, client, exchange, make, one_answer, open_socket, until

@@ -6,7 +6,8 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from core.errors import ConfigError, InputError, InternalFault, ItemRefused, output_error
+from core.errors import ConfigError, InputError, InternalFault, ItemRefused
+from core.runs.outputs import output_error
 from core.serving.errors import (
     as_service_error,
     default_error_body,

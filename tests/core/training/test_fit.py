@@ -236,6 +236,12 @@ def test_bf16_trains_and_differs_slightly(tmp_path: Path) -> None:
     assert list(second.values()) == pytest.approx(list(first.values()), rel=0.02)
 
 
+def test_the_largest_seed_of_an_app_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.core.training.toy.SEED", 2**63 - 1)
+    train(tmp_path, plain=True, max_steps=1, log_every_steps=1)
+    assert list(losses(tmp_path)) == [1]
+
+
 def test_a_finished_training_is_only_loaded(unbroken: Path) -> None:
     before = weights(unbroken)
     module, fitted = train(unbroken, breaking(0))
