@@ -151,9 +151,9 @@ def walk_table(
             for asked, one in judged.items()
         }
         rows += [[label, *cells(row)] for one in judged.values() for row in one.rows]
-        rows += [[label, *cells(_silent(name, code))] for name, code in sorted(aside.items())]
+        rows += [[label, *cells(_without_forecast(name, code))] for name, code in sorted(aside.items())]
         rows += [
-            [label, *cells(_silent(name, code, "portfolio"))]
+            [label, *cells(_without_forecast(name, code, "portfolio"))]
             for names, code in divided.refused
             for name in names
         ]
@@ -275,5 +275,5 @@ def _protocol(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, TargetModel]
     }
 
 
-def _silent(name: str, code: str, kind: str = "entity") -> Row:
+def _without_forecast(name: str, code: str, kind: str = "entity") -> Row:
     return Row("", kind, name, 0, 0, code, dataclasses.replace(TailFigures(level=math.nan)))

@@ -1,4 +1,4 @@
-"""Train a model: the only place that builds a Trainer."""
+"""Train a model: the only module that builds a Trainer."""
 
 from __future__ import annotations
 

@@ -343,7 +343,7 @@ def test_how_much_of_a_prompt_is_used_stands_on_the_page(page: Page) -> None:
     )
 
 
-def test_the_gallery_keeps_what_there_is_room_for_and_says_what_made_room(
+def test_the_gallery_keeps_pictures_up_to_its_limit_and_counts_those_it_deletes(
     running: Service, page: Page
 ) -> None:
     kept = page.run(

@@ -71,17 +71,17 @@ def align(
     index_R = np.arange(len(wall_R)) - np.repeat(offset_N1[:-1], length_N)
     slot_R = index_R - np.repeat(past_N, length_N)  # of times of their own
     past_R = slot_R < 0
-    looked_N = np.where(past_N > 0, past_N, length_N)
-    looked_R = past_R | np.repeat(past_N == 0, length_N)
-    pasts = Pasts(wall_R.astype(np.int64)[looked_R], instant_R.astype(np.int64)[looked_R], looked_N)
+    used_N = np.where(past_N > 0, past_N, length_N)
+    used_R = past_R | np.repeat(past_N == 0, length_N)
+    pasts = Pasts(wall_R.astype(np.int64)[used_R], instant_R.astype(np.int64)[used_R], used_N)
     calendars, number_N, clock_N = _distinct(pasts, named)
     for number, calendar in enumerate(calendars[1:], start=1):
         which_N = number_N == number
         which_R = slice(None) if which_N.all() else np.flatnonzero(which_N[entity_R])
         raw_X = calendar.steps((instant_R if calendar.instants else wall_R)[which_R])
-        owner_X, looked_X = entity_R[which_R], looked_R[which_R]
-        own_X = _apart(raw_X, owner_X, index_R[which_R], looked_X)
-        fits_N = _fits(raw_X[looked_X], own_X[looked_X], owner_X[looked_X], len(length_N))
+        owner_X, used_X = entity_R[which_R], used_R[which_R]
+        own_X = _apart(raw_X, owner_X, index_R[which_R], used_X)
+        fits_N = _fits(raw_X[used_X], own_X[used_X], owner_X[used_X], len(length_N))
         slot_R[which_R] = np.where(fits_N[owner_X], own_X, slot_R[which_R])
         number_N[which_N & ~fits_N] = 0
     hours_N = np.array([isinstance(one, Even | Sessions) and one.gap < DAY_US for one in calendars])[number_N]

@@ -35,7 +35,7 @@ class Pasts:
 
     @cached_property
     def start_N(self) -> np.ndarray:
-        """Place of each series' first row."""
+        """Index of each series' first row."""
         return np.append(0, np.cumsum(self.count_N)[:-1])
 
     @cached_property
@@ -55,7 +55,7 @@ class Pasts:
 
     @cached_property
     def last_N(self) -> np.ndarray:
-        """Place of each series' last row."""
+        """Index of each series' last row."""
         return self.start_N + self.count_N - 1
 
     def some(self, keep_N: np.ndarray) -> Pasts:

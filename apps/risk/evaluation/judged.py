@@ -75,27 +75,27 @@ def judge(
     for n, name in enumerate(names):
         known_D = ~np.isnan(outcome_ND[n])
         has_D = {model: ~np.isnan(walk.var_NDL[n]).any(axis=1) for model, walk in walks.items()}
-        speaking = [model for model, has in has_D.items() if (has & known_D).any()]
-        common_D = known_D & np.logical_and.reduce([has_D[model] for model in speaking])
+        forecasting = [model for model, has in has_D.items() if (has & known_D).any()]
+        common_D = known_D & np.logical_and.reduce([has_D[model] for model in forecasting])
         return_D = np.where(common_D, outcome_ND[n], np.nan)
         first: TailLosses | None = None
         for model, walk in walks.items():
-            silent_D = known_D & ~has_D[model]
-            reason = _commonest(walk.reason_ND[n, silent_D])
+            missing_D = known_D & ~has_D[model]
+            reason = _commonest(walk.reason_ND[n, missing_D])
             if not known_D.any():
                 reason = "no_outcome"
-            elif model in speaking and common_D.sum() < FEWEST_DAYS:
+            elif model in forecasting and common_D.sum() < FEWEST_DAYS:
                 reason = reason or "too_few_days"
-            counts_D = return_D if model in speaking else np.full(len(return_D), np.nan)
+            counts_D = return_D if model in forecasting else np.full(len(return_D), np.nan)
             var_DL, es_DL = walk.var_NDL[n], walk.es_NDL[n]
             figures = tail_figures(counts_D, var_DL, es_DL, TAIL_LEVELS, first, asked.steps, seed)
             mine = tail_losses(counts_D, var_DL, es_DL, TAIL_LEVELS)
             losses[model].append(mine)
-            if first is None and model in speaking:
+            if first is None and model in forecasting:
                 first = mine
-            silent = int(silent_D.sum())
+            missing = int(missing_D.sum())
             rows += [
-                Row(model, asked.kind, name, asked.steps, silent, reason or _too_few(one), one)
+                Row(model, asked.kind, name, asked.steps, missing, reason or _too_few(one), one)
                 for one in figures
             ]
     return Judged(asked, rows, losses)

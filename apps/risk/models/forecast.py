@@ -51,9 +51,11 @@ class PathForecast:
             raise ValueError(
                 f"{partly} entities are missing in part, or paths are infinite: wanted all or none"
             )
-        silent = sum(not reason for reason, refused in zip(self.reason_N, refused_N, strict=True) if refused)
-        if silent:
-            raise ValueError(f"{silent} entities have no forecast and no reason, wanted a code for each")
+        unexplained = sum(
+            not reason for reason, refused in zip(self.reason_N, refused_N, strict=True) if refused
+        )
+        if unexplained:
+            raise ValueError(f"{unexplained} entities have no forecast and no reason, wanted a code for each")
 
     def quantile_NHQ(self, level_Q: np.ndarray) -> np.ndarray:
         """Return the quantiles of each step, (N, H, Q)."""
@@ -110,9 +112,9 @@ class EventForecast:
         outside = int(np.sum((self.pd_N < 0.0) | (self.pd_N > 1.0)))
         if outside:
             raise ValueError(f"pd lies outside 0..1 {outside} times, wanted probabilities")
-        silent = sum(not self.reason_N[n] for n in np.flatnonzero(np.isnan(self.pd_N)))
-        if silent:
-            raise ValueError(f"{silent} clients have no pd and no reason, wanted a code for each")
+        unexplained = sum(not self.reason_N[n] for n in np.flatnonzero(np.isnan(self.pd_N)))
+        if unexplained:
+            raise ValueError(f"{unexplained} clients have no pd and no reason, wanted a code for each")
 
 
 def quantiles(draw_SN: np.ndarray, level_Q: np.ndarray) -> np.ndarray:

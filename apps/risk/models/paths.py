@@ -82,7 +82,7 @@ def block_ranks(history_NT: np.ndarray, horizon: int, most: int = BLOCKS) -> np.
         value_NT = np.full((N, blocks + horizon), np.nan)
     ahead_NWH = np.lib.stride_tricks.sliding_window_view(value_NT[:, 1:], horizon, axis=1)[:, :blocks]
     z_NHW = (ahead_NWH / volatility_of(value_NT)[:, :blocks, None]).transpose(0, 2, 1)
-    # a gap takes the place that a uniform draw would have, the same one in each series
+    # a gap takes the position that a uniform draw would have, the same one in each series
     spread_W = np.arange(1, blocks + 1) * _GOLDEN % 1.0
     known_NH1 = np.isfinite(z_NHW).sum(axis=2, keepdims=True)
     order_NHW = _ranks(z_NHW)

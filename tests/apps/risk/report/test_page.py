@@ -35,8 +35,8 @@ def test_names_are_shown_as_words() -> None:
 
 
 def test_rows_show_zone_and_p_values_and_silence_by_its_reason() -> None:
-    silent = Row("late", "entity", "b", 1, 250, "all_missing", TailFigures(level=0.05))
-    table = rows_table([Row("gjr_garch", "entity", "a", 1, 0, "", TESTED), silent], "")
+    refused = Row("late", "entity", "b", 1, 250, "all_missing", TailFigures(level=0.05))
+    table = rows_table([Row("gjr_garch", "entity", "a", 1, 0, "", TESTED), refused], "")
     assert table.rows[0] == [
         "a",
         "gjr garch",
@@ -54,8 +54,8 @@ def test_rows_show_zone_and_p_values_and_silence_by_its_reason() -> None:
 
 def test_models_of_one_series_show_their_loss_and_p_values() -> None:
     result = dataclasses.replace(TESTED, pinball=0.05, pinball_low=0.04, pinball_high=0.06)
-    silent = Row("late", "entity", "a", 1, 250, "all_missing", TailFigures(level=0.05))
-    table = series_table([Row("gjr_garch", "entity", "a", 1, 0, "", result), silent], "")
+    refused = Row("late", "entity", "a", 1, 250, "all_missing", TailFigures(level=0.05))
+    table = series_table([Row("gjr_garch", "entity", "a", 1, 0, "", result), refused], "")
     assert table.rows == [
         ["gjr garch", "0.0500 (0.0400 to 0.0600)", "20 / 12.5", "yellow", "0.048", "0.500", "0.250"],
         ["late", "–", "all_missing", *["–"] * 4],
@@ -70,11 +70,11 @@ def test_models_stand_beside_each_other() -> None:
         "passed": {"kupiec": 0.85, "independence": 1.0, "dq": None, "z2": 0.5},
         "too_few": 1,
     }
-    silent = {**result, "passed": dict.fromkeys(result["passed"])}
+    refused = {**result, "passed": dict.fromkeys(result["passed"])}
     figures = {
         "gjr_garch": {"0.05": result},
-        "late": {"0.05": silent},
-        "none": {"0.05": {**silent, "too_few": 0}},
+        "late": {"0.05": refused},
+        "none": {"0.05": {**refused, "too_few": 0}},
     }
     rows = models_table(figures, 0.05, "At 5 %").rows
     assert rows[0] == ["gjr garch", "0.1000 (0.0900 to 0.1100)", "–", "5.12 %", "85/100/–/50"]
