@@ -239,10 +239,6 @@ def write_empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def write_folder(path: Path) -> None:
-    path.mkdir()
-
-
 def write_ran_away(path: Path) -> None:
     net = CompactNet()
     nn.init.constant_(net.judge.head.weight, float("nan"))
@@ -260,7 +256,7 @@ def write_wide_threshold(path: Path) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        write_pickle, write_torch, write_other, write_cut, write_empty, write_folder, write_ran_away,
+        write_pickle, write_torch, write_other, write_cut, write_empty, write_ran_away,
         write_odd_threshold, write_wide_threshold,
     ],
 )  # fmt: skip
