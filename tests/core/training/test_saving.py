@@ -138,14 +138,17 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.e2e
-def test_a_whole_group_of_processes_is_stopped(tmp_path: Path, unbroken: dict[str, torch.Tensor]) -> None:
-    """As a terminal does it with Ctrl-C: the workers that prepare data get the signal, too."""
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_whole_group_of_processes_is_stopped(
+    tmp_path: Path, unbroken: dict[str, torch.Tensor], number: int, code: int
+) -> None:
+    """As a terminal does it, or a service manager: the workers that prepare data get the signal, too."""
     process = start(tmp_path, "num_workers=2")
     wait_for(tmp_path / "checkpoints" / LAST, process)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     said, _ = process.communicate(timeout=100)
-    assert process.returncode == 130
-    assert said.split()[:4] == ["Ctrl-C", "saved", "at", "step"]
+    assert process.returncode == code
+    assert said.split()[:4] == [{143: "SIGTERM", 130: "Ctrl-C"}[code], "saved", "at", "step"]
     train(tmp_path)
     assert same_as(tmp_path, unbroken)
 
