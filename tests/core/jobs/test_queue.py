@@ -75,7 +75,7 @@ def test_a_job_is_found_by_the_beginning_of_its_id(store: Store) -> None:
             {"workflow_name": "job", "queue_name": "q", "workflow_id": f"abcd{number:x}"}, "add", {}, None
         )
     with pytest.raises(
-        InputError, match="several jobs have ids that begin with 'abcd': give more digits"
+        InputError, match='several jobs have ids that begin with "abcd": give more digits'
     ) as caught:
         job(store, "abcd")
     assert caught.value.code == "job_ambiguous"

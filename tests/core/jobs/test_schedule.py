@@ -203,7 +203,7 @@ def test_registering_again_changes_and_keeps_what_was_missed(store: Store) -> No
     remove(store, "daily")
     assert schedules(store) == []
     with pytest.raises(
-        InputError, match="no schedule is named 'daily': `triptych-jobs list schedules` shows"
+        InputError, match='no schedule is named "daily": `triptych-jobs list schedules` shows'
     ):
         remove(store, "daily")
 
