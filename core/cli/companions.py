@@ -1,4 +1,4 @@
-"""Options that do nothing without another one: whoever types one alone is told what it goes with."""
+"""Options that do nothing without another one: one typed alone is refused, with the option it needs."""
 
 from __future__ import annotations
 
