@@ -115,10 +115,10 @@ def _key(layout: Layout) -> list[str]:
 
 
 def _sql_type(field: pa.Field) -> sa.types.TypeEngine:
-    for is_type, found in _TYPES:
+    for is_type, sql_type in _TYPES:
         if is_type(field.type):
             zoned = pa.types.is_timestamp(field.type) and field.type.tz is not None
-            return sa.DateTime(timezone=True) if zoned else found
+            return sa.DateTime(timezone=True) if zoned else sql_type
     raise INPUTS("sql_type", column=field.name, type=field.type)
 
 
@@ -180,10 +180,10 @@ def _make(connection: sa.Connection, table: sa.Table, layout: Layout, shown: str
         _lock(connection, table.fullname)
         table.metadata.create_all(connection, checkfirst=True)
     inspector = sa.inspect(connection)
-    found = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
+    present = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
     primary = inspector.get_pk_constraint(table.name, schema=table.schema)
-    if is_of_old_layout(found, primary["constrained_columns"], layout.key):
-        statements = migration(connection.dialect, table, _key(layout), found, primary["name"])
+    if is_of_old_layout(present, primary["constrained_columns"], layout.key):
+        statements = migration(connection.dialect, table, _key(layout), present, primary["name"])
         raise INPUTS(
             "sql_old_layout",
             table=table.fullname,
@@ -191,7 +191,7 @@ def _make(connection: sa.Connection, table: sa.Table, layout: Layout, shown: str
             scoring=OLD_SCORING,
             statements="; ".join(statements),
         )
-    missing = [name for name in table.columns.keys() if name not in found]  # noqa: SIM118
+    missing = [name for name in table.columns.keys() if name not in present]  # noqa: SIM118
     if missing:
         raise INPUTS("sql_columns", table=table.fullname, database=shown, columns=", ".join(missing))
     wanted = _key(layout)

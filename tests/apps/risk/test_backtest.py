@@ -62,14 +62,14 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 def test_every_model_entity_horizon_and_level_has_a_row_and_silence_its_reason(tmp_path: Path) -> None:
     assert go(config(tmp_path, table()), tmp_path) == 4
-    found = rows(tmp_path)
-    keys = [(row["model"], row["kind"], row["entity"], row["horizon"], row["level"]) for row in found]
+    figures = rows(tmp_path)
+    keys = [(row["model"], row["kind"], row["entity"], row["horizon"], row["level"]) for row in figures]
     assert len(set(keys)) == len(keys) == 2 * (3 + 1) * 2 * 3 + 2
-    assert [(row["entity"], row["reason"]) for row in found if not row["model"]] == [
+    assert [(row["entity"], row["reason"]) for row in figures if not row["model"]] == [
         ("d", "constant"),
         ("e", "backtest_short"),  # every second week, too few of them
     ]
-    by_key = dict(zip(keys, found, strict=True))
+    by_key = dict(zip(keys, figures, strict=True))
     one = by_key["historical_simulation", "entity", "a", "1", "0.05"]
     assert (one["days"], one["test_days"], one["reason"]) == ("40", "40", "")
     assert float(one["pinball_low"]) < float(one["pinball"]) < float(one["pinball_high"])
@@ -139,9 +139,9 @@ def test_portfolios_of_a_file_are_walked_and_those_that_hold_others_left_out(tmp
         model=ModelConfig(horizon=1, paths=100),
     )
     assert go(cfg, tmp_path) == 0
-    found = {(row["kind"], row["entity"]): row for row in rows(tmp_path) if row["level"] == "0.05"}
-    assert list(found) == [("entity", "a"), ("entity", "b"), ("portfolio", "long"), ("portfolio", "short")]
-    assert found["portfolio", "long"]["pinball"] == found["entity", "a"]["pinball"]
+    figures = {(row["kind"], row["entity"]): row for row in rows(tmp_path) if row["level"] == "0.05"}
+    assert list(figures) == [("entity", "a"), ("entity", "b"), ("portfolio", "long"), ("portfolio", "short")]
+    assert figures["portfolio", "long"]["pinball"] == figures["entity", "a"]["pinball"]
 
 
 def test_tables_that_cannot_be_walked_end_in_one_line(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from core.training.memory import GIB, Spread, kept_memory
 
 def config(size: str = "tiny", output: Path | None = None, **words: Any) -> RiskConfig:
     model = ModelConfig(name="riskformer", size=size, context=words.pop("context", 64))
-    wish = PlanConfig(**{"ranks": 1, "strategy": "single", "checkpointing": "none", "batch_size": 2, **words})
-    return RiskConfig(stage="plan", model=model, plan=wish, output=None if output is None else str(output))
+    plan = PlanConfig(**{"ranks": 1, "strategy": "single", "checkpointing": "none", "batch_size": 2, **words})
+    return RiskConfig(stage="plan", model=model, plan=plan, output=None if output is None else str(output))
 
 
 def test_bytes_are_those_of_real_tensors() -> None:
@@ -86,10 +86,10 @@ def test_tokens_and_operations() -> None:
 
 def composed(launch: Launch) -> RiskConfig:
     words = shlex.split(launch.command)
-    place = words.index("pipelines.risk")
+    index = words.index("pipelines.risk")
     assert words[0] == "torchrun"
-    assert words[place - 1] == "-m"
-    (job,) = compose_jobs("risk", RiskConfig, read_command_line(words[place + 1 :]))
+    assert words[index - 1] == "-m"
+    (job,) = compose_jobs("risk", RiskConfig, read_command_line(words[index + 1 :]))
     assert isinstance(job, RiskConfig)
     return job
 

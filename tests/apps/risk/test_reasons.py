@@ -20,15 +20,15 @@ CODES = [(name, code) for name, table in TABLES.items() for code in table.senten
 
 def _calls() -> list[tuple[str, str, ast.Call]]:
     """Return table, code and call wherever the app asks a table for an error or a sentence of a code written there."""
-    found = []
+    uses = []
     for path in APP.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
                 continue
             table = node.func.value if isinstance(node.func, ast.Attribute) else node.func
             if isinstance(table, ast.Name) and table.id in TABLES:
-                found.append((table.id, str(node.args[0].value), node))
-    return found
+                uses.append((table.id, str(node.args[0].value), node))
+    return uses
 
 
 def test_each_code_stands_in_one_table() -> None:

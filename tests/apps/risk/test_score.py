@@ -25,8 +25,8 @@ LAST = "2024-03-22"  # the 60th working day of 2024
 
 
 def metrics(tmp_path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    return found
+    recorded: dict[str, Any] = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    return recorded
 
 
 def aside(output: Path, date: str = LAST) -> list[dict[str, Any]]:
@@ -59,8 +59,8 @@ def test_scores_are_written_whole_with_their_manifest_and_the_same_bytes_twice(t
     ]
     assert go(cfg, tmp_path) == 0
     assert files(tmp_path / "out") == before
-    found = metrics(tmp_path)
-    assert (found["scored"], found["set_aside"], found["exit_code"]) == (4, 0, 0)
+    recorded = metrics(tmp_path)
+    assert (recorded["scored"], recorded["set_aside"], recorded["exit_code"]) == (4, 0, 0)
 
 
 def test_slices_are_forecast_as_the_whole(tmp_path: Path) -> None:
@@ -210,9 +210,9 @@ def test_the_champion_of_an_evaluation_scores(tmp_path: Path) -> None:
     write_json(tmp_path / "evaluation" / "champion.json", chosen)
     assert go(config(tmp_path, returns(), score_champion=str(tmp_path / "evaluation")), tmp_path) == 0
     assert set(scores(tmp_path / "out", LAST)["model"]) == {"seasonal_naive"}
-    found = files(tmp_path / "out")
+    before = files(tmp_path / "out")
     assert go(config(tmp_path, returns(), model_name="seasonal_naive"), tmp_path) == 0
-    same = {name for name, digest in files(tmp_path / "out").items() if digest == found[name]}
+    same = {name for name, digest in files(tmp_path / "out").items() if digest == before[name]}
     assert f"scores/as_of={LAST}/part-00000.parquet" in same
 
 
@@ -252,19 +252,19 @@ def test_scorings_of_other_series_and_models_share_a_sql_table(tmp_path: Path) -
     other = config(tmp_path / "XY", score_sql=url, model_name="seasonal_naive", score_name="desk")
     assert go(other, tmp_path) == 0
     with sa.create_engine(url).connect() as connection:
-        found = connection.execute(
+        stored = connection.execute(
             sa.text(
                 "select scoring, model, group_concat(distinct entity) from risk_scores where kind = 'entity' "
                 "group by scoring, model order by 3, 2"
             )
         ).all()
-    assert [(row[1], row[2]) for row in found] == [
+    assert [(row[1], row[2]) for row in stored] == [
         ("historical_simulation", "A,B,C"),
         ("historical_simulation", "X,Y"),
         ("seasonal_naive", "X,Y"),
     ]
-    assert len({row.scoring for row in found}) == 3
-    assert found[2].scoring == "desk"
+    assert len({row.scoring for row in stored}) == 3
+    assert stored[2].scoring == "desk"
 
 
 def test_a_database_that_does_not_answer_is_asked_again_and_then_reported_of(

@@ -71,8 +71,8 @@ def test_the_second_time_of_a_doubled_hour_has_a_partition_of_its_own(tmp_path: 
     start, end = (datetime.datetime(2024, 10, 26, hour, 30, tzinfo=datetime.UTC) for hour in (22, 23))
     for due in due_times("0 * * * *", "Europe/Berlin", start, end + datetime.timedelta(hours=3)):
         job(cfg, due.isoformat())
-    found = partitions(tmp_path / "out")
-    assert found == [
+    labels = partitions(tmp_path / "out")
+    assert labels == [
         "2024-10-27T01-00-00",
         "2024-10-27T02-00-00",
         "2024-10-27T02-00-00+0100",
@@ -99,12 +99,16 @@ def test_a_schedule_is_registered_once_for_an_output_and_scores_as_of_its_due_ti
         assert go(cfg, tmp_path) == 0
     assert "is registered; `triptych-jobs work` scores when it is due" in capsys.readouterr().out
     with Store() as store:
-        (found,) = schedules(store)
-    assert (found.job, found.cron, found.zone) == ("risk.score", "0 6 * * 1-5", "Europe/Zurich")
-    assert found.arguments["config"]["output"] == str(tmp_path / "out")
+        (registered,) = schedules(store)
+    assert (registered.job, registered.cron, registered.zone) == (
+        "risk.score",
+        "0 6 * * 1-5",
+        "Europe/Zurich",
+    )
+    assert registered.arguments["config"]["output"] == str(tmp_path / "out")
     assert not (tmp_path / "out").exists(), "nothing is scored now"
     monkeypatch.chdir("/")
-    result = job(**found.arguments, due="2024-02-26T06:00:00+01:00")
+    result = job(**registered.arguments, due="2024-02-26T06:00:00+01:00")
     assert (result["as_of"], result["scored"], result["exit_code"]) == ("2024-02-26T06:00:00", 4, 0)
     assert len(scores(tmp_path / "out", "2024-02-26T06-00-00")) == 10
     assert (tmp_path / "runs" / "2024-02-26T06-00-00" / "metrics.json").exists()

@@ -27,8 +27,8 @@ def score(
     record = Run(folder / "run")
     with record.log:
         run(config(folder, table, as_of=as_of, **NAMES, **words), record)
-    (found,) = (folder / "out" / "scores").glob("as_of=*")
-    return scores(folder / "out", found.name.removeprefix("as_of=")).set_index(["kind", "entity", "step"])
+    (partition,) = (folder / "out" / "scores").glob("as_of=*")
+    return scores(folder / "out", partition.name.removeprefix("as_of=")).set_index(["kind", "entity", "step"])
 
 
 def days(rows: pd.DataFrame, entity: str, kind: str = "entity") -> list[str]:

@@ -82,8 +82,8 @@ def looking() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
-    """In memory where there is such a place: the disk would be waited for at each of many files."""
+def folder() -> Iterator[Path]:
+    """In memory where there is such a folder: the disk would be waited for at each of many files."""
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
     yield folder
@@ -92,21 +92,21 @@ def place() -> Iterator[Path]:
 
 
 @functools.cache
-def record(place: Path) -> Run:
+def record(folder: Path) -> Run:
     """One run folder for all: each would ask git for the commit."""
-    return Run(place / "run")
+    return Run(folder / "run")
 
 
-def output(place: Path, rows: list[dict[str, Any]], **names: str) -> dict[str, str] | str:
+def output(folder: Path, rows: list[dict[str, Any]], **names: str) -> dict[str, str] | str:
     """Digests of all files that come out of a table as of TODAY; the line where none does."""
     table = pd.DataFrame(rows, columns=[*worlds.CONTENT, "time", "at"], dtype=object)
-    shutil.rmtree(place / "out", ignore_errors=True)
-    cfg = config(place, table, as_of=TODAY, score_chunk=2, model_horizon=1, **NAMES, **names)
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    cfg = config(folder, table, as_of=TODAY, score_chunk=2, model_horizon=1, **NAMES, **names)
     try:
-        run(cfg, record(place))
+        run(cfg, record(folder))
     except InputError as error:
         return error.sentence
-    return files(place / "out")
+    return files(folder / "out")
 
 
 @settings(max_examples=30, deadline=None)
@@ -117,18 +117,18 @@ def output(place: Path, rows: list[dict[str, Any]], **names: str) -> dict[str, s
     order=st.randoms(use_true_random=False),
 )
 def test_what_became_known_later_changes_no_byte_of_the_output(
-    place: Path, early: list[Any], later: list[Any], other: list[Any], order: Any
+    folder: Path, early: list[Any], later: list[Any], other: list[Any], order: Any
 ) -> None:
     now = [worlds._row(worlds.GOOD, (day, day)) for day in (1, 2)]
     now += [worlds._row(content, at) for content, at in early if not worlds._known_later(at)]
-    found = []
+    outputs = []
     for future in (later, other):
         mixed = list(now)
         for content, at in future:
             mixed.insert(order.randint(0, len(mixed)), worlds._row(content, at))
-        found.append(output(place, mixed, data_known_at="at"))
-    event(f"files: {isinstance(found[0], dict)}")
-    assert found[0] == found[1]
+        outputs.append(output(folder, mixed, data_known_at="at"))
+    event(f"files: {isinstance(outputs[0], dict)}")
+    assert outputs[0] == outputs[1]
 
 
 @settings(max_examples=25, deadline=None)
@@ -136,8 +136,10 @@ def test_what_became_known_later_changes_no_byte_of_the_output(
     past=st.lists(st.tuples(st.fixed_dictionaries(worlds.CONTENT), st.integers(1, 4)), max_size=16),
     ahead=st.lists(st.tuples(*[st.fixed_dictionaries(worlds.CONTENT)] * 3, st.integers(5, 7)), max_size=12),
 )
-def test_without_known_at_only_plans_reach_the_output(place: Path, past: list[Any], ahead: list[Any]) -> None:
-    found = []
+def test_without_known_at_only_plans_reach_the_output(
+    folder: Path, past: list[Any], ahead: list[Any]
+) -> None:
+    outputs = []
     for world in (0, 1):
         rows = [worlds._row(worlds.GOOD, (1, None)), worlds._row(worlds.GOOD | {"target": 2.0}, (2, None))]
         rows += [worlds._row(content, (time, None)) for content, time in past]
@@ -146,17 +148,17 @@ def test_without_known_at_only_plans_reach_the_output(place: Path, past: list[An
             rows.append(worlds._row(futures[world] | fixed, (time, None)))
         if world:  # one of whom nobody has heard yet
             rows += [worlds._row(worlds.GOOD | {"entity": "new"}, (5, None))] * 2
-        found.append(output(place, rows))
-    event(f"files: {isinstance(found[0], dict)}")
-    assert found[0] == found[1]
+        outputs.append(output(folder, rows))
+    event(f"files: {isinstance(outputs[0], dict)}")
+    assert outputs[0] == outputs[1]
 
 
-def test_the_proof_can_fail(place: Path) -> None:
+def test_the_proof_can_fail(folder: Path) -> None:
     """One value that was known by then, and a plan: each changes the files."""
     rows = [worlds._row(worlds.GOOD | {"target": float(day)}, (day, None)) for day in (1, 2, 3)]
     plan = worlds._row({"entity": "a", "due": 7.0}, (6, None))
-    found = [output(place, [*rows, plan | changed]) for changed in ({}, {"due": 8.0}, {"target": 9.0})]
-    moved = output(place, [rows[0], rows[1] | {"target": 9.0}, rows[2], plan])
-    assert found[0] == found[2] != found[1]
-    assert all(isinstance(one, dict) for one in found)
-    assert moved != found[0]
+    outputs = [output(folder, [*rows, plan | changed]) for changed in ({}, {"due": 8.0}, {"target": 9.0})]
+    moved = output(folder, [rows[0], rows[1] | {"target": 9.0}, rows[2], plan])
+    assert outputs[0] == outputs[2] != outputs[1]
+    assert all(isinstance(one, dict) for one in outputs)
+    assert moved != outputs[0]

@@ -174,7 +174,7 @@ def test_a_table_with_covariates_is_learned_and_all_stages_take_the_model(
     assert trained.targets.context == 64
     assert trained.described.until("targets") == "2024-03-20"
     monkeypatch.setattr("apps.risk.evaluate.BASELINES", {"historical_simulation": HistoricalSimulation})
-    found: dict[str, dict[str, Any]] = {}
+    recorded: dict[str, dict[str, Any]] = {}
     for stage, verb in (("score", score), ("backtest", backtest), ("evaluate", evaluate)):
         cfg = _driven(tmp_path, stage, weights=str(tmp_path / "run" / "model"))
         run = Run(tmp_path / f"run-{stage}")
@@ -182,10 +182,10 @@ def test_a_table_with_covariates_is_learned_and_all_stages_take_the_model(
             assert verb.run(cfg, run) == 0
         warned = "" if stage == "score" else "trained on data until 2024-03-20 and forecast days from 2024-0"
         assert warned in capfd.readouterr().err
-        found[stage] = json.loads((tmp_path / f"run-{stage}" / "metrics.json").read_text())
-    assert found["score"]["scored"] == 4
-    assert found["backtest"]["targets"]["target"]["entity_1"]["riskformer"]["0.05"]["pinball"][0] > 0
-    assert found["evaluate"]["labels"]["target"]["test"]["riskformer"]["horizon"]["wql"][0] > 0
+        recorded[stage] = json.loads((tmp_path / f"run-{stage}" / "metrics.json").read_text())
+    assert recorded["score"]["scored"] == 4
+    assert recorded["backtest"]["targets"]["target"]["entity_1"]["riskformer"]["0.05"]["pinball"][0] > 0
+    assert recorded["evaluate"]["labels"]["target"]["test"]["riskformer"]["horizon"]["wql"][0] > 0
     bare = _driven(tmp_path, "score", weights=str(tmp_path / "run" / "model"))
     bare.data.known = None
     run = Run(tmp_path / "run-bare")

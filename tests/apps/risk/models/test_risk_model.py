@@ -33,9 +33,9 @@ def _folder(path: Path, champion: str = "riskformer") -> Path:
     return path
 
 
-def _refused(folder: Path, **wish: str) -> InputError:
+def _refused(folder: Path, **requested: str) -> InputError:
     with pytest.raises(InputError) as caught:
-        RiskModel.from_pretrained(folder, **wish)
+        RiskModel.from_pretrained(folder, **requested)
     return caught.value
 
 
@@ -61,7 +61,8 @@ def test_the_embedded_folder_is_the_default() -> None:
 def test_the_champion_scores_unless_another_is_named(tmp_path: Path) -> None:
     folder = _folder(tmp_path, champion="gjr_garch")
     names = {
-        wish: RiskModel.from_pretrained(folder, targets=wish).targets for wish in ("champion", "riskformer")
+        requested: RiskModel.from_pretrained(folder, targets=requested).targets
+        for requested in ("champion", "riskformer")
     }
     assert [model and model.name for model in names.values()] == ["gjr_garch", "riskformer"]
     for name in BASELINES:
