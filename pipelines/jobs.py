@@ -17,6 +17,7 @@ from core.cli.stages import INTERRUPTED, run_stage
 from core.errors import ExitCode, TriptychError, where_of
 from core.jobs.config import JobsConfig
 from core.runs.folder import Run
+from core.text.quoting import in_quotes
 from pipelines.reasons import COMMAND
 
 # Name of a job → "module:function", imported when the first such job comes.
@@ -200,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a count: give 1 or more")
+        raise argparse.ArgumentTypeError(f"{in_quotes(text)} is not a count: give 1 or more")
     return int(text)
 
 

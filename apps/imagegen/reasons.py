@@ -157,7 +157,7 @@ PIPELINE = Reasons(
             "the U-Net takes {taken} channels, and latents have {latents}: an inpainting or another special model; "
             "take the plain one, which paints into pictures too"
         ),
-        "noise_prediction": "the model predicts {value!r}; one of {known} is wanted",
+        "noise_prediction": "the model predicts {value}; one of {known} is wanted",
         "noise_unknown": "the folder's scheduler_config.json names no known noise",
         "weights_config_missing": "{folder} holds no config.json: the pipeline is not whole",
         "weights_missing": "{folder} holds no safetensors file: the pipeline is not whole",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 EXPERIMENT = "experiment"  # the group whose files set fields of all sections, as a person would type them
 _PACKAGE = "# @package"
@@ -92,3 +93,14 @@ def leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def typed(override: str) -> tuple[str, Any]:
+    """Return name and value of an override as Hydra reads them: quotes around a word are not part of it."""
+    parsed = OverridesParser.create().parse_override(override)
+    return parsed.get_key_element().lstrip("+"), parsed.value()
+
+
+def typed_fields(name: str, value: Any) -> list[str]:
+    """Return the full paths of the fields that an override sets, several where its value is a mapping."""
+    return list(dict(leaves(value, f"{name}."))) if isinstance(value, dict) else [name]

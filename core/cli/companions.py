@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
-from core.cli.choices import leaves
+from core.cli.choices import typed, typed_fields
 from core.cli.reasons import CONFIG
 from core.settings.schema import stages_by_field, value_at, walk
 
@@ -20,7 +18,7 @@ def check_companions(config: Any, overrides: Sequence[str]) -> None:
     """
     fields = dict(walk(config))
     stages = stages_by_field(type(config))
-    for name in _names(overrides):
+    for name in (name for text in overrides for name in typed_fields(*typed(text))):
         needed = fields[name].metadata.get("only_with", "") if name in fields else ""
         other, equals, wanted = needed.partition("=")
         if not needed or config.stage not in stages[other]:
@@ -30,12 +28,3 @@ def check_companions(config: Any, overrides: Sequence[str]) -> None:
             raise CONFIG(
                 "config_alone", name=name, needed=needed.replace("|", " or ") if equals else f"{other}=…"
             )
-
-
-def _names(overrides: Sequence[str]) -> list[str]:
-    names: list[str] = []
-    for text in overrides:
-        override = OverridesParser.create().parse_override(text)
-        key, value = override.get_key_element().lstrip("+"), override.value()
-        names += dict(leaves(value, f"{key}.")) if isinstance(value, dict) else [key]
-    return names

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
-from core.cli.choices import EXPERIMENT, Choices, leaves
+from core.cli.choices import EXPERIMENT, Choices, typed, typed_fields
 from core.cli.reasons import CONFIG
 from core.settings.schema import stages_by_field
 
@@ -24,9 +22,7 @@ def check_stage(schema: type, stage: str, overrides: Sequence[str], choices: Cho
     stages = stages_by_field(schema)
     if stage not in stages["stage"]:
         return
-    for text in overrides:
-        override = OverridesParser.create().parse_override(text)
-        key, value = override.get_key_element().lstrip("+"), override.value()
+    for key, value in map(typed, overrides):
         if key == EXPERIMENT and isinstance(value, str):
             _check_experiment(stage, value, choices, stages)
         elif key in choices.by_group:
@@ -34,7 +30,7 @@ def check_stage(schema: type, stage: str, overrides: Sequence[str], choices: Cho
         else:
             if isinstance(value, dict) and not value:
                 _check_section(stage, key, stages)
-            for name in dict(leaves(value, f"{key}.")) if isinstance(value, dict) else [key]:
+            for name in typed_fields(key, value):
                 readers = stages.get(name, ())
                 if readers and stage not in readers:
                     raise CONFIG("config_stage", stage=stage, name=name, stages=", ".join(readers))
@@ -54,25 +50,19 @@ def with_preset(overrides: Sequence[str], schema: Any, choices: Choices) -> list
     A schema names an experiment for some stages as `presets`, stage → experiment. What it sets counts less than a
     field, a group or an experiment that was typed; `experiment=null` leaves all of it out.
     """
-    typed = dict(map(_typed, overrides))
+    given = dict(map(typed, overrides))
     # Hydra's grammar takes no null here
-    overrides = [text for text in overrides if _typed(text) != (EXPERIMENT, None)]
-    name = getattr(schema, "presets", {}).get(typed.get("stage"))
-    preset = choices.read(EXPERIMENT, name) if name is not None and EXPERIMENT not in typed else None
+    overrides = [text for text in overrides if typed(text) != (EXPERIMENT, None)]
+    name = getattr(schema, "presets", {}).get(given.get("stage"))
+    preset = choices.read(EXPERIMENT, name) if name is not None and EXPERIMENT not in given else None
     if preset is None:
         return overrides
     chosen = [
-        choices.read(group, str(choice)) for group, choice in typed.items() if group in choices.by_group
+        choices.read(group, str(choice)) for group, choice in given.items() if group in choices.by_group
     ]
-    taken = {*typed, *(field for choice in chosen if choice is not None for field in choice.fields)}
+    taken = {*given, *(field for choice in chosen if choice is not None for field in choice.fields)}
     settings = {**preset.groups, **preset.fields}
     return [*overrides, *(f"{name}={value}" for name, value in settings.items() if name not in taken)]
-
-
-def _typed(text: str) -> tuple[str, Any]:
-    """Return field and value of an override as Hydra reads them: quotes around a word are not part of it."""
-    override = OverridesParser.create().parse_override(text)
-    return override.get_key_element().lstrip("+"), override.value()
 
 
 def _check_experiment(

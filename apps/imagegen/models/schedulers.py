@@ -23,6 +23,7 @@ from diffusers import (
 from torch import Tensor
 
 from apps.imagegen.reasons import PIPELINE
+from core.text.quoting import quoted
 
 SCHEDULERS: dict[str, tuple[Any, Mapping[str, Any]]] = {
     "ddim": (
@@ -47,7 +48,7 @@ def check_noise(config: Mapping[str, Any]) -> None:
     """Raise InputError noise_prediction or noise_unknown where none of these can remove a folder's noise."""
     prediction = config.get("prediction_type", "epsilon")
     if prediction not in _PREDICTIONS:
-        raise PIPELINE("noise_prediction", value=prediction, known=", ".join(_PREDICTIONS))
+        raise PIPELINE("noise_prediction", value=quoted(prediction), known=", ".join(_PREDICTIONS))
     try:
         new_scheduler("ddim", config)
     except Exception as error:  # whatever a foreign file makes it raise

@@ -118,7 +118,7 @@ def test_noise_that_is_not_known_is_refused() -> None:
     check_noise(COSINE)
     check_noise(STABLE_DIFFUSION)
     with pytest.raises(
-        InputError, match="the model predicts 'sample'; one of epsilon, v_prediction"
+        InputError, match='the model predicts "sample"; one of epsilon, v_prediction'
     ) as caught:
         check_noise({**COSINE, "prediction_type": "sample"})
     assert caught.value.code == "noise_prediction"
