@@ -29,14 +29,14 @@ demo: setup  ## Set up, find nodules on embedded inputs, end with the path of on
 	@$(BIN)/python -m pipelines.demo output=demo
 
 test: setup-dev services check  ## Set up, then run every check and test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 quick: setup-dev  ## Every check, and the tests that need no server, training or real data: 2 minutes
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports >/dev/null
 	@$(BIN)/mypy & types=$$!; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m 'not (e2e or realdata or slow)' $(QUICK) || failed=$$?; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not (e2e or realdata or slow)' $(QUICK) || failed=$$?; \
 	wait $$types; exit $${failed:-0}
 
 check: setup-dev  ## Lint, format, types and arrows, without tests

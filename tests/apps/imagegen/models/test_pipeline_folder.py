@@ -275,7 +275,7 @@ def _less_weights(folder: Path) -> None:
         (
             lambda f: edit(f / "scheduler/scheduler_config.json", prediction_type="sample"),
             "noise_prediction",
-            "predicts 'sample'",
+            'predicts "sample"',
         ),
     ],
 )
