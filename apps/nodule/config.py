@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from apps.nodule.reasons import BAD_CONFIG
 from core.compute.devices import ABOUT_DEVICE, DEVICES
+from core.export.formats import AUTO, FORMATS, RUNTIMES, chosen
 from core.settings.schema import EVERY, MISSING, Section, path_text, section, setting
 from core.training.config import TrainerConfig
 
@@ -14,6 +15,7 @@ STAGES = {
     "train": "train the detector's weights on generated chests, the real data folder or your own volumes",
     "evaluate": "compute FROC and CPM of candidates against annotations, both in LUNA16's format",
     "infer": "find nodules in every CT series of a folder; write tables, pages and DICOM results",
+    "export": "write the detector's networks in other formats, each checked against PyTorch and by CPM",
     "simulate": "generate chest CTs with known nodules",
 }
 
@@ -25,7 +27,7 @@ class ModelConfig(Section):
     where: ClassVar[str] = "model"
 
     name: str = setting(
-        "compact", "which network", choices=("compact", "retinanet"), stages=("train", "infer")
+        "compact", "which network", choices=("compact", "retinanet"), stages=("train", "infer", "export")
     )
     threshold: float | None = setting(
         None, "probability from which a candidate is a finding; null takes the weights' own", low=0, high=1
@@ -111,6 +113,17 @@ class SimulateConfig(Section):
 
 
 @dataclass
+class ExportConfig(Section):
+    """What an export is judged on."""
+
+    where: ClassVar[str] = "export"
+
+    scans: int = setting(
+        8, "generated chests on which CPM is measured before and after", unit="chests", low=1, high=1000
+    )
+
+
+@dataclass
 class NoduleConfig(Section):
     """The whole command line of triptych-nodule."""
 
@@ -127,7 +140,7 @@ class NoduleConfig(Section):
     output: str | None = path_text(
         None,
         "folder for results; a second run writes the same bytes",
-        needed_by=("infer", "evaluate", "simulate"),
+        needed_by=("infer", "evaluate", "simulate", "export"),
     )
     run_dir: str | None = path_text(
         None, "folder of this run's record; name an old one to resume it", stages=EVERY
@@ -137,7 +150,26 @@ class NoduleConfig(Section):
         "weights to use, or to begin training from: a file, or the folder of a training run",
         null="the embedded ones, or none",
         exists=True,
-        stages=("train", "infer"),
+        stages=("train", "infer", "export"),
+    )
+    formats: list[str] = setting(
+        ["torch_export", "torchscript"],
+        f"formats to write, of {', '.join(FORMATS)}",
+        stages=("export",),
+    )
+    artifacts: str | None = path_text(
+        None,
+        "folder of stage=export: run the networks from there",
+        null="PyTorch runs them",
+        exists=True,
+        stages=("infer",),
+    )
+    runtime: str = setting(
+        AUTO,
+        "format of artifacts= that is run; auto: the fastest by its manifest, or PyTorch where that is faster",
+        choices=(AUTO, *RUNTIMES),
+        stages=("infer",),
+        only_with="artifacts",
     )
     predictions: str | None = path_text(
         None, "candidates, CSV in LUNA16's format", needed_by=("evaluate",), exists=True
@@ -155,7 +187,8 @@ class NoduleConfig(Section):
         exists=True,
     )
     model: ModelConfig = section(ModelConfig, stages=("infer",))
-    data: DataConfig = section(DataConfig, stages=("train",))
+    data: DataConfig = section(DataConfig, stages=("train", "export"))
+    export: ExportConfig = section(ExportConfig, stages=("export",))
     trainer: TrainerConfig = section(TrainerConfig, stages=("train",))
     simulate: SimulateConfig = section(SimulateConfig, stages=("simulate",))
 
@@ -163,7 +196,13 @@ class NoduleConfig(Section):
         super().__post_init__()
         if self.stage == "train" and self.model.name != "compact":
             raise BAD_CONFIG("train_compact_only")
-        if self.stage == "train" and self.data.source == "folder":
+        if self.stage == "export" and self.model.name != "compact":
+            raise BAD_CONFIG("export_compact_only")
+        if self.artifacts is not None and self.model.name != "compact":
+            raise BAD_CONFIG("artifacts_compact_only")
+        if self.stage == "export":
+            chosen(self.formats)
+        if self.stage in ("train", "export") and self.data.source == "folder":
             for name in ("volumes", "annotations"):
                 if getattr(self.data, name) is None:
                     raise BAD_CONFIG("data_folder_incomplete", name=name)

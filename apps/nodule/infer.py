@@ -149,7 +149,7 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     if source.exists() and output.samefile(source):
         raise BAD_INPUT("output_is_input", path=output)
     items = _series_of(source, (output, run.path, records_of("nodule")))
-    detector = build_detector(cfg.model, cfg.weights)
+    detector = build_detector(cfg.model, cfg.weights, cfg.artifacts, cfg.runtime)
     quarantine = Quarantine(output / FOLDER)
     rows = []
     for item in progress(items, "series"):

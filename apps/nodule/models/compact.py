@@ -60,6 +60,7 @@ class ProposalNet(nn.Module):
         self.at_4mm = nn.Sequential(ConvNorm(fine, middle, stride=2), Residual(middle), Residual(middle))
         self.at_8mm = nn.Sequential(ConvNorm(middle, coarse, stride=2), Residual(coarse), Residual(coarse))
         self.lift = nn.Conv3d(coarse, middle, 1, bias=False)
+        self.twice = nn.Upsample(scale_factor=2, mode="nearest")
         self.fuse = Residual(middle)
         self.head = nn.Conv3d(middle, 5, 1)
         _start_at(self.head, logit=-4.6)  # a probability of 1 %
@@ -67,7 +68,7 @@ class ProposalNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, 5, D/4, H/4, W/4)."""
         quarter = self.at_4mm(self.at_2mm(_fold(x)))
-        lifted = F.interpolate(self.lift(self.at_8mm(quarter)), scale_factor=2.0, mode="nearest")
+        lifted = self.twice(self.lift(self.at_8mm(quarter)))
         return self.head(self.fuse(quarter + lifted))
 
 
@@ -119,6 +120,5 @@ def _start_at(head: nn.Conv3d | nn.Linear, logit: float) -> None:
 
 def _fold(x: Tensor) -> Tensor:
     """(B, 1, D, H, W) to (B, 8, D/2, H/2, W/2)."""
-    B, _, D, H, W = x.shape
-    x = x.reshape(B, D // 2, 2, H // 2, 2, W // 2, 2)
-    return x.permute(0, 2, 4, 6, 1, 3, 5).reshape(B, 8, D // 2, H // 2, W // 2)
+    corners = [x[:, :, d::2, h::2, w::2] for d in (0, 1) for h in (0, 1) for w in (0, 1)]
+    return torch.cat(corners, dim=1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.body import body_notes
@@ -24,6 +28,7 @@ from apps.nodule.models.weights_file import weights_file
 from apps.nodule.reasons import BAD_INPUT
 from core.compute.devices import choose_device
 from core.runs.files import write_bytes
+from core.training.digests import weights_digest
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "compact.safetensors"
 SUFFIXES = (".safetensors",)
@@ -37,6 +42,7 @@ WIDE_MM = 45.0  # proposed as a mass of at least this diameter
 DOUBT = 0.3  # from this probability on a wide proposal is judged again
 CONVINCING = 0.65  # what the second verdict must reach: hearts of real chests get .57 at most (ten scans)
 WIDER_GRID_MM = 4.5  # of that cube, 180 mm wide; on 6 mm much of a heart or a diaphragm resembles a mass
+NETWORKS = ("proposal", "judge")
 OUTSIDE_MM = 3  # a centre this far outside the lungs is dropped
 
 
@@ -68,10 +74,18 @@ class CompactDetector:
         self, net: CompactNet, version: str, threshold: float, model: ModelConfig, device: torch.device
     ) -> None:
         self.net = net.eval().to(device)
+        self._networks: dict[str, Callable[[Tensor], Tensor]] = {"proposal": net.proposal, "judge": net.judge}
         self.version, self.threshold = version, threshold
         self.floor, self.most = model.candidate_threshold, model.max_candidates
         self.depth = model.tile
         self.device = device
+
+    def with_networks(self, networks: Mapping[str, Callable[..., Any]]) -> CompactDetector:
+        """Return this detector with other callables as "proposal" or "judge", such as exported ones; on the CPU."""
+        other = copy.copy(self)
+        other._networks = {**self._networks, **networks}
+        other.device = torch.device("cpu")
+        return other
 
     def detect(self, volume: Volume) -> Detection:
         """Return candidates by falling probability: nodules on a grid of 1 mm, masses on one of 3 mm."""
@@ -136,7 +150,7 @@ class CompactDetector:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         hu = torch.from_numpy(padded_cut(box.grid.hu_DHW, cut)).to(self.device)
         with torch.inference_mode():
-            output = self.net.proposal(normalise(hu)[None, None])[0]
+            output = self._networks["proposal"](normalise(hu)[None, None])[0]
         centres, diameters, scores = peaks(output, most, floor=PROPOSAL_FLOOR)
         centres = centres + [s.start for s in cut]
         # a peak belongs to the slab that holds its cell's middle; ends are closed by the mask below
@@ -158,7 +172,7 @@ class CompactDetector:
             ]
             x = normalise(torch.from_numpy(np.stack(cubes)).to(self.device))
             with torch.inference_mode():
-                outputs.append(self.net.judge(x[:, None]).float().cpu())
+                outputs.append(self._networks["judge"](x[:, None]).float().cpu())
         verdict = torch.cat(outputs)[:, 0].sigmoid().numpy()
         output = torch.cat(outputs).numpy()
         centres = corners + (CROP - 1) / 2 + output[:, 1:4] * STRIDE
@@ -192,6 +206,11 @@ def _near(mask_DHW: np.ndarray, at_N3: np.ndarray) -> np.ndarray:
             moved[:, axis] = np.clip(moved[:, axis] + step, 0, mask_DHW.shape[axis] - 1)
             inside = inside | mask_DHW[tuple(moved.T)]
     return inside
+
+
+def model_digest(net: CompactNet) -> str:
+    """Return the SHA-256 of the weights of both networks."""
+    return weights_digest(net.state_dict())
 
 
 def save_compact(net: CompactNet, path: Path, metadata: dict[str, str]) -> None:

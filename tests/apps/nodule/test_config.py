@@ -27,7 +27,11 @@ def test_every_field_says_what_it_is_and_every_number_has_a_range() -> None:
         (DataConfig, {"source": "web"}, "data.source=web is not one of mixed, phantoms, folder"),
         (SimulateConfig, {"dose": 0.0}, "simulate.dose=0.0 is out of range: allowed is 0.05 to 10"),
         (SimulateConfig, {"format": "jpeg"}, "simulate.format=jpeg is not one of dicom, nifti, mhd, nrrd"),
-        (NoduleConfig, {"stage": "serve"}, "stage=serve is not one of train, evaluate, infer, simulate"),
+        (
+            NoduleConfig,
+            {"stage": "serve"},
+            "stage=serve is not one of train, evaluate, infer, export, simulate",
+        ),
         (NoduleConfig, {"seed": -1}, "seed=-1 is out of range: allowed is 0 to "),
     ],
 )

@@ -15,7 +15,7 @@ from apps.nodule.data.load import load
 from apps.nodule.data.luna16 import read_annotations
 from apps.nodule.data.lung_box import lung_box
 from apps.nodule.data.phantom.contours import ShapeLibrary, load_shapes
-from apps.nodule.data.phantom.phantom import FIRST_TEST_SEED, draw_spec, make_phantom
+from apps.nodule.data.phantom.phantom import FIRST_TEST_SEED, PhantomSpec, draw_spec, make_phantom
 from apps.nodule.data.series import SeriesItem, scan
 from apps.nodule.data.training.patches import PatchMaker
 from apps.nodule.data.training.scenes import SPACING_MM, Scene, make_scene, read_scene, write_scene
@@ -85,26 +85,35 @@ def _phantoms(data: DataConfig, seed: int, cache: Path) -> Iterator[Scene]:
         yield _cached(cache, f"phantom-{at}{grid}", partial(_phantom, at, data.anatomy_mm))
 
 
-def _phantom(seed: int, anatomy_mm: float) -> Scene:
-    spec = draw_spec(seed, nodules=NODULES_A_PHANTOM)
-    # a scan much finer than the anatomy would show nothing more
+def on_anatomy(spec: PhantomSpec, anatomy_mm: float) -> PhantomSpec:
+    """Return a protocol for an anatomy drawn on this grid: a scan much finer than it would show nothing more."""
     finest = 0.6 * anatomy_mm
-    spec = replace(
+    return replace(
         spec,
         anatomy_mm=anatomy_mm,
         slice_mm=max(spec.slice_mm, finest),
         pixel_mm=max(spec.pixel_mm, finest),
     )
+
+
+def _phantom(seed: int, anatomy_mm: float) -> Scene:
+    spec = on_anatomy(draw_spec(seed, nodules=NODULES_A_PHANTOM), anatomy_mm)
     phantom = make_phantom(seed, spec)
     centres = np.array([n.centre_mm for n in phantom.nodules]).reshape(-1, 3)
     diameters = LUNA_DIAMETER * np.array([n.diameter_mm for n in phantom.nodules])
     return lung_of(phantom.volume, centres, diameters, accepts=True)
 
 
-def _real_root(data: DataConfig) -> Path:
+def has_real_data(data: DataConfig) -> bool:
+    """Tell whether the folder of real data is there, whole."""
     root = Path(data.real) if data.real else data_root()
     wanted = (Path("ct", "chest", "lesions.csv"), *(Path("ct", "lidc-nodules", n) for n in NODULE_FILES))
-    if root is None or not all((root / path).is_file() for path in wanted):
+    return root is not None and all((root / path).is_file() for path in wanted)
+
+
+def _real_root(data: DataConfig) -> Path:
+    root = Path(data.real) if data.real else data_root()
+    if root is None or not has_real_data(data):
         raise BAD_INPUT("no_real_data")
     return root
 

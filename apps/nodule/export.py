@@ -1,0 +1,200 @@
+"""stage=export: the detector's two networks in the formats that hospitals and scanners run, each checked by CPM.
+
+What is exported: "proposal" (a heat map over a lung) and "judge" (a verdict on a cube). What is around them, lungs,
+slabs, candidates, stays Python; deploy/cpp shows the same in C++.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from apps.nodule.config import DataConfig, NoduleConfig
+from apps.nodule.data.training.development import DevelopmentScan, development_scans
+from apps.nodule.data.training.scenes import Scene
+from apps.nodule.data.training.training_set import has_real_data, load_training_set
+from apps.nodule.metrics.froc import Marks, Spheres, froc, match
+from apps.nodule.models.compact import CROP, normalise
+from apps.nodule.models.compact_detector import JUDGED_AT_ONCE, CompactDetector, load_compact, model_digest
+from apps.nodule.models.findings import Candidate
+from apps.nodule.models.heatmap import peaks
+from apps.nodule.models.tiling import padded_cut
+from core.errors import ExitCode
+from core.export.formats import chosen
+from core.export.manifest import Manifest
+from core.export.network import Axis, Network, Port, Tensors
+from core.export.publish import Progress, publish, summary
+from core.export.task import Metric, Replaced, Task
+from core.runs.folder import Run
+from core.runs.log import RunLog
+from core.terminal.notes import print_note
+
+APP = "nodule"
+CALIBRATION_SCENES = 4
+CALIBRATION_SLABS = 48  # the judge is calibrated on the cubes that are proposed in them
+SLAB = (64, 96, 96)  # voxels of a calibration slab
+EDGE_TILE = 64  # voxels along each axis, at most, on small devices: their memory is planned for the largest
+SEED = 0
+
+
+def run(cfg: NoduleConfig, run: Run) -> int:
+    """Export the detector of `cfg.weights` to `cfg.output`; return 4 where a network was refused in a format, else 0.
+
+    Raises as `export` does.
+    """
+    manifest = export(
+        cfg, run.log, on_step=lambda step: run.say(f"{step.network}, {step.format}: {step.outcome}")
+    )
+    rows = summary(manifest)
+    run.write_metrics({"artifacts": len(manifest.artifacts), "table": [dict(row) for row in rows]})
+    refused = [one for one in manifest.absent if one.status == "refused"]
+    return ExitCode.QUARANTINED if refused else ExitCode.DONE
+
+
+def export(cfg: NoduleConfig, log: RunLog, on_step: Callable[[Progress], None]) -> Manifest:
+    """Export the detector of `cfg.weights` in `cfg.formats` to `cfg.output`, and return the manifest.
+
+    Development scans and calibration material are generated once and kept in `cfg.data.cache`. Raises ConfigError for
+    formats that are not known or whose package is missing, InputError for weights or a folder that cannot be used.
+    """
+    formats = chosen(cfg.formats)
+    detector = load_compact(replace(cfg.model, device="cpu"), cfg.weights)
+    cache = Path(cfg.data.cache)
+    scans = development_scans(cfg.export.scans, cache, cfg.data.anatomy_mm)
+    return publish(
+        networks_of(detector, scans, lambda: _scenes(cfg.data, log)),
+        task_of(detector, scans),
+        formats,
+        Path(str(cfg.output)),
+        app=APP,
+        model=model_digest(detector.net),
+        on_step=on_step,
+    )
+
+
+def networks_of(
+    detector: CompactDetector, scans: Sequence[DevelopmentScan], scenes: Callable[[], Sequence[Scene]]
+) -> list[Network]:
+    """Return the declaration of both networks. scenes: lungs to calibrate 8-bit integers on, read where needed."""
+    proposing = detector.net.proposal
+
+    def real() -> Iterator[Tensors]:
+        return _slabs([_normalised(scan.box.grid.hu_DHW) for scan in scans], len(scans))
+
+    @functools.cache
+    def lungs() -> list[Tensor]:
+        return [_normalised(scene.hu_DHW) for scene in scenes()]
+
+    def calibration() -> Iterator[Tensors]:
+        return _slabs(lungs(), CALIBRATION_SLABS)
+
+    edge = tuple(Axis(name, 16, EDGE_TILE, 8) for name in "DHW")
+    edge_sizes = ({"D": 64, "H": 64, "W": 64}, {"D": 48, "H": 64, "W": 32})
+    proposal = Network(
+        name="proposal",
+        about="a heat map of nodule centres over a lung, cells of 4 mm",
+        module=detector.net.proposal.float(),
+        inputs=(Port("hu", (1, 1, "D", "H", "W"), low=-1.0, high=1.0),),
+        outputs=(Port("cells", (1, 5, "D/4", "H/4", "W/4")),),
+        axes=tuple(Axis(name, 16, 1024, 8) for name in "DHW"),
+        sizes=(
+            {"D": 96, "H": 128, "W": 112},
+            {"D": 16, "H": 24, "W": 40},
+            {"D": 64, "H": 72, "W": 136},
+        ),
+        draw=lambda sizes, generator: (_noise((1, 1, sizes["D"], sizes["H"], sizes["W"]), generator),),
+        real=real,
+        calibration=calibration,
+        narrowed={"executorch": (edge, edge_sizes)},
+    )
+    judge = Network(
+        name="judge",
+        about="whether the middle of a cube of 40 mm is a nodule, where exactly, and how large",
+        module=detector.net.judge.float(),
+        inputs=(Port("hu", ("B", 1, CROP, CROP, CROP), low=-1.0, high=1.0),),
+        outputs=(Port("verdict", ("B", 5)),),
+        axes=(Axis("B", 1, 64),),
+        sizes=({"B": JUDGED_AT_ONCE}, {"B": 1}, {"B": 5}),
+        draw=lambda sizes, generator: (_noise((sizes["B"], 1, CROP, CROP, CROP), generator),),
+        real=lambda: _cubes(proposing, real()),
+        calibration=lambda: _cubes(proposing, calibration()),
+        rows="B",
+        narrowed={"executorch": ((Axis("B", 1, JUDGED_AT_ONCE),), ({"B": 8}, {"B": 1}, {"B": 5}))},
+    )
+    return [proposal, judge]
+
+
+def task_of(detector: CompactDetector, scans: Sequence[DevelopmentScan]) -> Task:
+    """Return what must survive: CPM on generated chests that no weights were trained on."""
+
+    def measure(networks: Replaced) -> Mapping[str, float]:
+        other = detector.with_networks(networks)
+        return {"CPM": cpm(scans, [other.nodules(scan.box)[0] for scan in scans])}
+
+    about = f"{len(scans)} generated chests of development"
+    return Task(about, (Metric("CPM", "competition performance metric, 0 to 1", "higher", 0.005),), measure)
+
+
+def cpm(scans: Sequence[DevelopmentScan], candidates: Sequence[Sequence[Candidate]]) -> float:
+    """Return the competition performance metric, 0 to 1, of the candidates on each scan, by LUNA16's rules."""
+    marks = Marks(
+        np.repeat(np.arange(len(scans)), [len(those) for those in candidates]),
+        np.array([one.centre_mm for those in candidates for one in those], dtype=float).reshape(-1, 3),
+        np.array([one.probability for those in candidates for one in those], dtype=float),
+    )
+    truth = Spheres(
+        np.repeat(np.arange(len(scans)), [len(scan.diameters_mm_K) for scan in scans]),
+        np.concatenate([scan.centres_mm_K3 for scan in scans]),
+        np.concatenate([scan.diameters_mm_K for scan in scans]),
+    )
+    nothing = Spheres(np.zeros(0, dtype=int), np.zeros((0, 3)), np.zeros(0))
+    return float(froc(match(marks, truth, nothing, scans=len(scans)), samples=1).cpm)
+
+
+def _scenes(data: DataConfig, log: RunLog) -> Sequence[Scene]:
+    """Return a few of the lungs that weights are trained on; real ones too where the folder is there."""
+    few = replace(data, phantoms=min(data.phantoms, CALIBRATION_SCENES))
+    if few.source == "mixed" and not has_real_data(few):
+        print_note("8-bit integers are calibrated on generated chests only: there is no folder of real data")
+        few = replace(few, source="phantoms")
+    return load_training_set(few, SEED, log).scenes
+
+
+def _noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator) * 2 - 1
+
+
+def _normalised(hu_DHW: np.ndarray) -> Tensor:
+    return normalise(torch.from_numpy(np.asarray(hu_DHW, dtype=np.float32)))
+
+
+def _slabs(lungs: Sequence[Tensor], count: int) -> Iterator[Tensors]:
+    """Yield slabs of lungs in turn, (1, 1, *SLAB), at random positions."""
+    generator = torch.Generator().manual_seed(SEED)
+    for number in range(count):
+        x_DHW = lungs[number % len(lungs)]
+        size = [min(edge, whole // 8 * 8) for edge, whole in zip(SLAB, x_DHW.shape, strict=True)]
+        first = [
+            int(torch.randint(whole - edge + 1, (), generator=generator))
+            for edge, whole in zip(size, x_DHW.shape, strict=True)
+        ]
+        d, h, w = (slice(start, start + edge) for start, edge in zip(first, size, strict=True))
+        yield (x_DHW[d, h, w][None, None].contiguous(),)
+
+
+def _cubes(proposal: nn.Module, slabs: Iterator[Tensors]) -> Iterator[Tensors]:
+    """Yield a batch of cubes of each slab, (B, 1, CROP, CROP, CROP), where the proposal network is surest."""
+    for (slab,) in slabs:
+        with torch.inference_mode():
+            centres_N3, _, _ = peaks(proposal(slab)[0], JUDGED_AT_ONCE, floor=0.0)
+        corners = np.rint(centres_N3 - (CROP - 1) / 2).astype(int)
+        x_DHW = slab[0, 0].numpy()
+        cubes = [padded_cut(x_DHW, tuple(slice(int(c), int(c) + CROP) for c in one)) for one in corners]
+        if cubes:
+            yield (torch.from_numpy(np.stack(cubes))[:, None],)

@@ -1,0 +1,68 @@
+"""OpenVINO in single precision, by way of ONNX.
+
+Straight from the exported program it lacks rules that ONNX has (Python's `%` on a size). The precision is always named:
+by itself OpenVINO computes in bfloat16 where the processor can.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.export import to_onnx
+from core.export.network import Network, Runner, Tensors
+
+
+def write(network: Network, path: Path) -> list[Path]:
+    """Write `path`.xml and `path`.bin and return them, the .xml first."""
+    return save(converted(network), path, half=False)
+
+
+def load(file: Path, threads: int | None) -> Runner:
+    """Return the compiled model as a callable, computing in single precision."""
+    return compiled(file, threads, "f32")
+
+
+def converted(network: Network) -> Any:
+    """Return a network as an OpenVINO model."""
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        (file,) = to_onnx.write(network, Path(folder) / "network")
+        return openvino.convert_model(file)
+
+
+def save(model: Any, path: Path, *, half: bool) -> list[Path]:
+    """Write an OpenVINO model; half: its weights in float16."""
+    import openvino
+
+    file = path.with_suffix(".xml")
+    openvino.save_model(model, file, compress_to_fp16=half)
+    return [file, file.with_suffix(".bin")]
+
+
+def compiled(file: Path, threads: int | None, precision: str) -> Runner:
+    """Return a compiled model as a callable. threads: None takes as many as there are cores."""
+    import openvino
+
+    options: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+    }
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    model = openvino.Core().compile_model(file, "CPU", options)
+    request = model.create_infer_request()
+    count = len(model.inputs)
+
+    def run(*inputs: torch.Tensor) -> Tensors:
+        given = [tensor.contiguous().numpy() for tensor in inputs[:count]]
+        result = request.infer(given, share_inputs=True)
+        # copied: the request writes its next results to the same memory
+        return tuple(torch.from_numpy(result[port].copy()) for port in model.outputs)
+
+    return run

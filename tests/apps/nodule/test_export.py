@@ -1,0 +1,104 @@
+"""stage=export: both networks leave in other formats, and the detector runs on what was exported."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from apps.nodule.config import DataConfig, ExportConfig, ModelConfig, NoduleConfig
+from apps.nodule.data.lung_box import LungBox
+from apps.nodule.data.training.development import DevelopmentScan, development_scans
+from apps.nodule.export import cpm, run
+from apps.nodule.models.build import build_detector
+from apps.nodule.models.findings import Candidate
+from core.errors import ConfigError, ExitCode, InputError
+from core.export.manifest import read_manifest
+from core.runs.folder import Run
+
+COARSE_MM = 4.0
+FORMATS = ["torchscript", "openvino"]
+SLICES = slice(110, 174)  # of the development scan: enough to hold nodules
+
+
+def some_slices(count: int, cache: Path, anatomy_mm: float) -> list[DevelopmentScan]:
+    """Return the scans cut to a few slices, so that a search takes seconds."""
+    scans = []
+    for scan in development_scans(count, cache, anatomy_mm):
+        grid = scan.box.grid
+        first = grid.to_world(np.array([[SLICES.start, 0, 0]]))[0]
+        cut = replace(grid, hu_DHW=grid.hu_DHW[SLICES], origin_mm=first)
+        height_K = grid.to_index(scan.centres_mm_K3)[:, 0]
+        inside = (height_K >= SLICES.start) & (height_K < SLICES.stop)
+        box = LungBox(cut, scan.box.mask_DHW[SLICES])
+        scans.append(DevelopmentScan(box, scan.centres_mm_K3[inside], scan.diameters_mm_K[inside]))
+    return scans
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    data = DataConfig(source="phantoms", phantoms=1, anatomy_mm=COARSE_MM, cache=str(folder / "cache"))
+    config = NoduleConfig(
+        "export", output=str(folder / "out"), formats=FORMATS, data=data, export=ExportConfig(scans=1)
+    )
+    with pytest.MonkeyPatch.context() as patch, (record := Run(folder / "run", stage="export")).log:
+        patch.setattr("apps.nodule.export.development_scans", some_slices)
+        assert run(config, record) == ExitCode.DONE
+    return folder / "out"
+
+
+def test_the_manifest_has_both_networks_in_each_format(exported: Path) -> None:
+    manifest = read_manifest(exported)
+    assert manifest.app == "nodule"
+    assert not manifest.absent
+    assert {(one.network, one.format) for one in manifest.artifacts} == {
+        (network, name) for network in ("proposal", "judge") for name in FORMATS
+    }
+    for one in manifest.artifacts:
+        assert one.error <= 1e-4
+        assert one.metrics["CPM"].before - one.metrics["CPM"].after <= 0.005
+        assert {case.inputs for case in one.cases} == {"random", "real"}
+    rows = json.loads((exported.parent / "run" / "metrics.json").read_text())["table"]
+    assert len(rows) == len(manifest.artifacts)
+
+
+@pytest.mark.parametrize("runtime", ["torchscript", "openvino"])
+def test_the_detector_finds_the_same_on_what_was_exported(exported: Path, runtime: str) -> None:
+    (scan,) = some_slices(1, exported.parent / "cache", COARSE_MM)
+    assert len(scan.diameters_mm_K)
+    eager, _ = build_detector(ModelConfig(), None).nodules(scan.box)  # type: ignore[attr-defined]
+    other, _ = build_detector(ModelConfig(), None, str(exported), runtime).nodules(scan.box)  # type: ignore[attr-defined]
+    assert len(eager) == len(other) > 0
+    for one, same in zip(eager, other, strict=True):
+        assert np.allclose(one.centre_mm, same.centre_mm, atol=1e-3)
+        assert one.probability == pytest.approx(same.probability, abs=1e-4)
+        assert one.diameter_mm == pytest.approx(same.diameter_mm, rel=1e-4)
+
+
+def test_artifacts_of_other_weights_are_refused(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.nodule.models.compact_detector.weights_digest", lambda _: "0" * 64)
+    with pytest.raises(InputError, match="was exported from other weights"):
+        build_detector(ModelConfig(), None, str(exported), "onnx")
+
+
+def test_what_cannot_be_exported_is_refused() -> None:
+    with pytest.raises(ConfigError, match="stage=export is for model=compact"):
+        NoduleConfig("export", output="o", model=ModelConfig(name="retinanet"), weights="w")
+    with pytest.raises(ConfigError, match='formats=onxx is not a format: did you mean "onnx"'):
+        NoduleConfig("export", output="o", formats=["onxx"])
+    with pytest.raises(ConfigError, match="artifacts= is for model=compact"):
+        NoduleConfig(
+            "infer", input="i", output="o", artifacts="a", model=ModelConfig(name="retinanet"), weights="w"
+        )
+
+
+def test_cpm_is_that_of_the_candidates(tmp_path: Path) -> None:
+    (scan,) = development_scans(1, tmp_path, COARSE_MM)
+    x, y, z = scan.centres_mm_K3[0]
+    sure = Candidate((float(x), float(y), float(z)), float(scan.diameters_mm_K[0]), 0.9)
+    assert cpm([scan], [[sure]]) == pytest.approx(1 / len(scan.diameters_mm_K))
+    assert cpm([scan], [[]]) == 0

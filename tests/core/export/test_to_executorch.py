@@ -1,0 +1,47 @@
+"""A 3-D network runs in ExecuTorch, which has no 3-D convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core.export import to_executorch
+from core.export.network import Axis, Network, Port
+
+
+def draw(sizes: Mapping[str, int], generator: torch.Generator) -> tuple[Tensor, ...]:
+    return (torch.rand(sizes["B"], 1, 8, 8, 8, generator=generator),)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler's own parts
+def test_three_dimensions_are_computed_in_planes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv3d(1, 4, 3, padding=1),
+        nn.BatchNorm3d(4),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2, mode="nearest"),
+        nn.Conv3d(4, 2, 3, stride=2, padding=1),
+    ).eval()
+    declared = Network(
+        name="solid",
+        about="",
+        module=net,
+        inputs=(Port("x", ("B", 1, 8, 8, 8)),),
+        outputs=(Port("y", ("B", 2, 8, 8, 8)),),
+        axes=(Axis("B", 1, 4),),
+        sizes=({"B": 4}, {"B": 1}),
+        draw=draw,
+        real=lambda: iter(()),
+    )
+    (file,) = to_executorch.write(declared, tmp_path / "solid")
+    run = to_executorch.load(file, None)
+    for count in (4, 1, 3):
+        (x,) = draw({"B": count}, torch.Generator().manual_seed(count))
+        with torch.no_grad():
+            torch.testing.assert_close(run(x)[0], net(x), atol=1e-5, rtol=1e-5)

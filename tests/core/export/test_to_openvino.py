@@ -1,0 +1,20 @@
+"""OpenVINO computes in the precision that is asked for."""
+
+from __future__ import annotations
+
+import torch
+
+from core.export import to_openvino
+from tests.core.export.exported import exported
+from tests.core.export.networks import network
+
+
+def test_it_computes_in_single_precision() -> None:
+    run = to_openvino.load(exported() / "openvino" / "blur.xml", 1)
+    x = torch.rand(4, 1, 32, 32) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(run(x)[0], network().module(x), atol=1e-6, rtol=1e-5)
+
+
+def test_weights_lie_beside_the_graph() -> None:
+    assert sorted(path.name for path in (exported() / "openvino").iterdir()) == ["blur.bin", "blur.xml"]
