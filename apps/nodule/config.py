@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from apps.nodule.reasons import BAD_CONFIG
 from core.compute.devices import ABOUT_DEVICE, DEVICES
-from core.export.formats import AUTO, FORMATS, RUNTIMES, chosen
+from core.export.formats import chosen
+from core.export.options import artifacts_option, check_device, formats_option, runtime_option
 from core.settings.schema import EVERY, MISSING, Section, path_text, section, setting
 from core.training.config import TrainerConfig
 
@@ -152,25 +153,9 @@ class NoduleConfig(Section):
         exists=True,
         stages=("train", "infer", "export"),
     )
-    formats: list[str] = setting(
-        ["torch_export", "torchscript"],
-        f"formats to write, of {', '.join(FORMATS)}",
-        stages=("export",),
-    )
-    artifacts: str | None = path_text(
-        None,
-        "folder of stage=export: run the networks from there",
-        null="PyTorch runs them",
-        exists=True,
-        stages=("infer",),
-    )
-    runtime: str = setting(
-        AUTO,
-        "format of artifacts= that is run; auto: the fastest by its manifest, or PyTorch where that is faster",
-        choices=(AUTO, *RUNTIMES),
-        stages=("infer",),
-        only_with="artifacts",
-    )
+    formats: list[str] = formats_option(["torch_export", "torchscript"])
+    artifacts: str | None = artifacts_option(["infer"])
+    runtime: str = runtime_option(["infer"])
     predictions: str | None = path_text(
         None, "candidates, CSV in LUNA16's format", needed_by=("evaluate",), exists=True
     )
@@ -200,6 +185,7 @@ class NoduleConfig(Section):
             raise BAD_CONFIG("export_compact_only")
         if self.artifacts is not None and self.model.name != "compact":
             raise BAD_CONFIG("artifacts_compact_only")
+        check_device(self.artifacts, self.model.device, "model.device")
         if self.stage == "export":
             chosen(self.formats)
         if self.stage in ("train", "export") and self.data.source == "folder":

@@ -25,11 +25,11 @@ from apps.nodule.models.compact_detector import JUDGED_AT_ONCE, CompactDetector,
 from apps.nodule.models.findings import Candidate
 from apps.nodule.models.heatmap import peaks
 from apps.nodule.models.tiling import padded_cut
-from core.errors import ExitCode
 from core.export.formats import chosen
 from core.export.manifest import Manifest
 from core.export.network import Axis, Network, Port, Tensors
-from core.export.publish import Progress, publish, summary
+from core.export.publish import Progress, publish
+from core.export.report import finish
 from core.export.task import Metric, Replaced, Task
 from core.runs.folder import Run
 from core.runs.log import RunLog
@@ -51,10 +51,7 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     manifest = export(
         cfg, run.log, on_step=lambda step: run.say(f"{step.network}, {step.format}: {step.outcome}")
     )
-    rows = summary(manifest)
-    run.write_metrics({"artifacts": len(manifest.artifacts), "table": [dict(row) for row in rows]})
-    refused = [one for one in manifest.absent if one.status == "refused"]
-    return ExitCode.QUARANTINED if refused else ExitCode.DONE
+    return finish(manifest, run)
 
 
 def export(cfg: NoduleConfig, log: RunLog, on_step: Callable[[Progress], None]) -> Manifest:

@@ -105,9 +105,9 @@ def _cases(network: Network) -> Iterator[tuple[str, dict[str, int], Tensors]]:
 def sizes_of(network: Network, inputs: Tensors) -> dict[str, int]:
     """Return the sizes of the axes that inputs have."""
     return {
-        dim: tensor.shape[place]
+        dim: tensor.shape[index]
         for port, tensor in zip(network.inputs, inputs, strict=True)
-        for place, dim in enumerate(port.dims)
+        for index, dim in enumerate(port.dims)
         if isinstance(dim, str)
     }
 

@@ -15,6 +15,7 @@ from core.runs.files import write_json
 
 NAME = "manifest.json"
 VERSION = 1
+NOT_APPLICABLE, REFUSED = "not applicable", "refused"  # why a network is not there in a format
 _STRICT = ConfigDict(extra="forbid")
 
 

@@ -102,7 +102,7 @@ class Network:
                 )
                 known[axis.name] = axis.step * steps
         return tuple(
-            {place: known[dim] for place, dim in enumerate(port.dims) if isinstance(dim, str)}
+            {index: known[dim] for index, dim in enumerate(port.dims) if isinstance(dim, str)}
             for port in self.inputs
         )
 

@@ -64,7 +64,7 @@ class Predictor:
                 wanted=len(port.dims),
                 dims=dims,
             )
-        for place, (dim, size) in enumerate(zip(port.dims, tensor.shape, strict=True)):
+        for index, (dim, size) in enumerate(zip(port.dims, tensor.shape, strict=True)):
             if isinstance(dim, int):
                 allowed, fits = str(dim), size == dim
             else:
@@ -73,7 +73,7 @@ class Predictor:
                 allowed = f"{axis.least} to {axis.most}{steps}"
                 fits = axis.least <= size <= axis.most and size % axis.step == 0
             if not fits:
-                axis_name = dim if isinstance(dim, str) else f"dimension {place}"
+                axis_name = dim if isinstance(dim, str) else f"dimension {index}"
                 raise INPUTS(
                     "predict_size",
                     network=network,
@@ -145,6 +145,11 @@ def open_predictors(
             "runtime_not_there", runtime=runtime, network=", ".join(sorted(wanted)), path=folder, held=held
         )
     return {one.network: open_artifact(one, folder, threads=threads) for one in chosen}
+
+
+def runtime_of(predictors: Mapping[str, Predictor]) -> str:
+    """Return the format that predictors run in; an empty text where there are none, and PyTorch runs the networks."""
+    return next((one.artifact.format for one in predictors.values()), "")
 
 
 def open_artifact(artifact: Artifact, folder: Path, *, threads: int | None = None) -> Predictor:

@@ -2,6 +2,7 @@
 
 output/
 ├── manifest.json                 what is there, what was measured, and what is not there and why
+├── report.html                   the same as a table
 └── <format>/<network>.<suffix>     of Triton a folder, so that output/triton is a model repository
 """
 
@@ -15,7 +16,7 @@ import os
 import secrets
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from core.export.check import Checked, check
 from core.export.formats import Format, backend_of
 from core.export.manifest import (
     NAME,
+    NOT_APPLICABLE,
+    REFUSED,
     VERSION,
     Absent,
     Artifact,
@@ -40,12 +43,12 @@ from core.export.manifest import (
 from core.export.network import Network, Port
 from core.export.predictor import open_artifact
 from core.export.reasons import ARTIFACTS
+from core.export.report import PAGE, page_of
 from core.export.task import Task
-from core.runs.files import make_folder
+from core.runs.files import make_folder, write_text
 from core.runs.outputs import output_error
 from core.runs.provenance import device
 
-NOT_APPLICABLE, REFUSED = "not applicable", "refused"
 _VERSIONED = ("torch", "onnx", "onnxruntime", "onnxscript", "openvino", "nncf", "executorch")
 
 
@@ -98,6 +101,7 @@ def publish(
             _remove(staging / refused.format / refused.network)
         manifest = Manifest(VERSION, app, model, device()["cpu"] or "unknown", tuple(kept), (*absent, *lost))
         write_manifest(manifest, staging)
+        write_text(staging / PAGE, page_of(manifest).render())
     return manifest
 
 
@@ -247,25 +251,3 @@ def _staged(folder: Path) -> Iterator[Path]:
         raise output_error(error, folder) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def summary(manifest: Manifest) -> list[Mapping[str, str]]:
-    """Return the table of an export: a row for each network and format, for the terminal, the page and the card."""
-    rows: list[Mapping[str, str]] = [
-        {
-            "network": one.network,
-            "format": one.format,
-            "error": f"{one.error:.0e}",
-            "times as fast": f"{one.ratio:.2f}",
-            "MB": f"{one.bytes / 1e6:.2f}",
-            "rows alone": {True: "yes", False: "no", None: "–"}[one.rows_independent],
-            "task": ", ".join(
-                f"{name} {record.before:.4g} → {record.after:.4g}" for name, record in one.metrics.items()
-            ),
-        }
-        for one in manifest.artifacts
-    ]
-    return rows + [
-        {"network": one.network, "format": one.format, "task": f"{one.status}: {one.why}"}
-        for one in manifest.absent
-    ]

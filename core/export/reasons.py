@@ -13,6 +13,7 @@ OPTIONS = Reasons(
         "formats_empty": "formats=[] asks for nothing; choose among {known}",
         "formats_twice": "formats names {name} twice",
         "backend_missing": "{name} needs the package {package}: pip install 'triptych[{extra}]'",
+        "artifacts_on_cpu": "artifacts= runs on the CPU, and {name}=cuda asks for a GPU: leave one of them out",
         "runtime_not_there": "runtime={runtime} of {network} is not in {path}, which holds {held}",
     },
 )

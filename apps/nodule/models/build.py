@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from apps.nodule.config import ModelConfig
@@ -24,10 +25,11 @@ def build_detector(
         return load_retinanet(model, weights)
     from apps.nodule.models.compact_detector import NETWORKS, load_compact, model_digest
 
-    detector = load_compact(model, weights)
     if artifacts is None:
-        return detector
-    from core.export.predictor import open_predictors
+        return load_compact(model, weights)
+    from core.export.predictor import open_predictors, runtime_of
 
+    detector = load_compact(replace(model, device="cpu"), weights)
     digest = model_digest(detector.net)
-    return detector.with_networks(open_predictors(Path(artifacts), runtime, "nodule", digest, NETWORKS))
+    networks = open_predictors(Path(artifacts), runtime, "nodule", digest, NETWORKS)
+    return detector.with_networks(networks, runtime_of(networks))

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
-from torch import Tensor
 
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.body import body_notes
@@ -74,18 +73,25 @@ class CompactDetector:
         self, net: CompactNet, version: str, threshold: float, model: ModelConfig, device: torch.device
     ) -> None:
         self.net = net.eval().to(device)
-        self._networks: dict[str, Callable[[Tensor], Tensor]] = {"proposal": net.proposal, "judge": net.judge}
+        self._exported: Mapping[str, Callable[..., Any]] = {}
         self.version, self.threshold = version, threshold
         self.floor, self.most = model.candidate_threshold, model.max_candidates
         self.depth = model.tile
         self.device = device
 
-    def with_networks(self, networks: Mapping[str, Callable[..., Any]]) -> CompactDetector:
-        """Return this detector with other callables as "proposal" or "judge", such as exported ones; on the CPU."""
+    def with_networks(self, networks: Mapping[str, Callable[..., Any]], runtime: str = "") -> CompactDetector:
+        """Return this detector, on the CPU, with other callables as "proposal" or "judge".
+
+        runtime: the format that they were exported in. It joins the version, so that results differ in their UIDs from
+        those of PyTorch.
+        """
         other = copy.copy(self)
-        other._networks = {**self._networks, **networks}
-        other.device = torch.device("cpu")
+        other._exported = networks
+        other.version = f"{self.version}+{runtime}" if runtime else self.version
         return other
+
+    def _network(self, name: str) -> Callable[..., Any]:
+        return self._exported.get(name) or getattr(self.net, name)
 
     def detect(self, volume: Volume) -> Detection:
         """Return candidates by falling probability: nodules on a grid of 1 mm, masses on one of 3 mm."""
@@ -150,7 +156,7 @@ class CompactDetector:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         hu = torch.from_numpy(padded_cut(box.grid.hu_DHW, cut)).to(self.device)
         with torch.inference_mode():
-            output = self._networks["proposal"](normalise(hu)[None, None])[0]
+            output = self._network("proposal")(normalise(hu)[None, None])[0]
         centres, diameters, scores = peaks(output, most, floor=PROPOSAL_FLOOR)
         centres = centres + [s.start for s in cut]
         # a peak belongs to the slab that holds its cell's middle; ends are closed by the mask below
@@ -172,7 +178,7 @@ class CompactDetector:
             ]
             x = normalise(torch.from_numpy(np.stack(cubes)).to(self.device))
             with torch.inference_mode():
-                outputs.append(self._networks["judge"](x[:, None]).float().cpu())
+                outputs.append(self._network("judge")(x[:, None]).float().cpu())
         verdict = torch.cat(outputs)[:, 0].sigmoid().numpy()
         output = torch.cat(outputs).numpy()
         centres = corners + (CROP - 1) / 2 + output[:, 1:4] * STRIDE
