@@ -8,6 +8,7 @@ measurements:
   masses         masses of 30 to 90 mm in generated chests, and bodies without lungs (about 15 minutes)
   unseen         nodules found on the annotated scans of test patients in the folder scan=DIR
   speed          what the scan in the folder scan=DIR costs
+  export         every format that is installed: error, speed, CPM; and what the scan in scan=DIR costs in each
   training       what the training in the run folder run=DIR cost
   card           write the model card from the records to output=FILE
   page           write the page of all records
@@ -15,7 +16,7 @@ measurements:
 names:
   weights=FILE       weights of stage=train; the embedded ones where left out
   training=NAME      mixed or phantoms: what the weights were trained on (default mixed)
-  count=N            held-out phantoms (default 64)
+  count=N            held-out phantoms, or chests that an export is judged on (default 64)
   cache=DIR          folder for phantoms and candidates; may be deleted at any time (default .cache/nodule)
   results=DIR        folder of the records (default benchmarks/results)
   real=DIR           folder of real data; $TRIPTYCH_DATA where left out
@@ -38,6 +39,7 @@ from benchmarks.command_line import answer, from_records, parse, to_repeat, whol
 from benchmarks.nodule import development, phantoms, working_point
 from benchmarks.nodule.card import render_card
 from benchmarks.nodule.detection_cache import compact_cache, weights_digest
+from benchmarks.nodule.export import measure_formats
 from benchmarks.nodule.held_out import COUNT, held_out
 from benchmarks.nodule.masses import measure_masses
 from benchmarks.nodule.speed import measure_speed
@@ -145,6 +147,7 @@ MEASUREMENTS: dict[str, Callable[[Options], dict[str, Any]]] = {
     "masses": lambda o: measure_masses(o.detector(), o.detections),
     "unseen": lambda o: measure_unseen(o.detector(), o.need("scan")),
     "speed": lambda o: measure_speed(o.detector(), o.weights or None, o.need("scan")),
+    "export": lambda o: measure_formats(o.weights or None, o.need("scan"), Path(o.cache), o.count),
     "training": lambda o: measure_training(o.need("run")),
 }
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,14 +57,15 @@ def measure_speed(detector: CompactDetector, weights: str | None, folder: Path) 
     }
 
 
-def whole_command(folder: Path, weights: str | None) -> dict[str, float]:
-    """Run stage=infer as a user does; return wall seconds and peak memory (MB)."""
+def whole_command(folder: Path, weights: str | None, more: Sequence[str] = ()) -> dict[str, float]:
+    """Run stage=infer as a user does, with more options; return wall seconds and peak memory (MB)."""
     with tempfile.TemporaryDirectory() as results:
         words = [
             "stage=infer",
             f"input={folder.resolve()}",
             f"output={results}/out",
             f"run_dir={results}/run",
+            *more,
         ]
         if weights:
             words.append(f"weights={Path(weights).resolve()}")

@@ -69,6 +69,13 @@ _ALL = (
         precision="int8",
     ),
     Format(
+        "tensorrt",
+        "TensorRT (.plan), for the kind of NVIDIA GPU that exported it",
+        "to_tensorrt",
+        package="tensorrt",
+        extra="tensorrt",
+    ),
+    Format(
         "executorch",
         "ExecuTorch (.pte), for phones and small devices",
         "to_executorch",
@@ -100,6 +107,11 @@ def chosen(names: Sequence[str]) -> list[Format]:
         if names.count(name) > 1:
             raise OPTIONS("formats_twice", name=name)
     return [one for one in FORMATS.values() if one.name in names]
+
+
+def installed() -> list[Format]:
+    """Return the formats whose package is there."""
+    return [one for one in FORMATS.values() if one.package is None or find_spec(one.package) is not None]
 
 
 def backend_of(one: Format) -> ModuleType:

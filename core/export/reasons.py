@@ -33,6 +33,8 @@ ARTIFACTS = Reasons(
         ),
         "artifact_instructions": "{name} in {path} was compiled for {needed}, which this processor lacks",
         "artifact_versions": "{name} in {path} was made with {package} {made}; it runs with that version, not {here}",
+        "artifact_gpu": "{file} runs on an NVIDIA GPU, and this machine has none",
+        "artifact_other_gpu": "{file} was built by another TensorRT, or for another kind of GPU: export it here",
         "calibration_too_small": "int8 needs at least {least} calibration samples of {network}, and {count} are given",
         "export_other_files": "{path} holds other files: name an empty folder, or one of an earlier stage=export",
     },

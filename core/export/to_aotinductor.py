@@ -5,6 +5,8 @@ The package runs on processors with the same instruction sets only, and with the
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -31,3 +33,9 @@ def load(file: Path, _threads: int | None) -> Runner:
             return as_tuple(module(*inputs))
 
     return run
+
+
+def lacking() -> str | None:
+    """Return what this machine lacks, None where it has a C++ compiler."""
+    name = os.environ.get("CXX", "g++")
+    return None if shutil.which(name) else f"there is no C++ compiler {name} here"
