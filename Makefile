@@ -73,6 +73,8 @@ $(VENV)/base.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing Triptych and the tools of its tests into $(VENV)"
 	@$(INSTALL) -e '.[dev]'
+	@# apart: where transformers sees torchao, which it brings, it imports it everywhere
+	@$(INSTALL) --no-deps --target $(VENV)/executorch executorch torchao ruamel.yaml
 	@touch $(VENV)/base.stamp $@
 
 services:

@@ -19,22 +19,34 @@ from core.export.program import program_of
 
 def write(network: Network, path: Path) -> list[Path]:
     """Write `path`.pte and return it."""
+    from executorch.backends.xnnpack.partition.config import gemm_configs, generic_node_configs
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
     if any(isinstance(module, nn.Conv3d) for module in network.module.modules()):
         network = replace(network, module=in_planes(network.module))
-    lowered = to_edge_transform_and_lower(program_of(network), partitioner=[XnnpackPartitioner()])
+    # all that a network of convolutions needs but views, in which XNNPACK lets one size alone vary
+    computed = [getattr(gemm_configs, name) for name in ("ConvolutionConfig", "LinearConfig", "AddmmConfig")]
+    computed += [
+        getattr(generic_node_configs, f"{name}Config")
+        for name in ("Add", "ReLU", "ConstantPad", "Permute", "SliceCopy", "CloneDimOrder")
+    ]
+    lowered = to_edge_transform_and_lower(
+        program_of(network), partitioner=[XnnpackPartitioner(configs=computed)]
+    )
     file = path.with_suffix(".pte")
     with file.open("wb") as stream:
         lowered.to_executorch().write_to_file(stream)
     return [file]
 
 
-def load(file: Path, _threads: int | None) -> Runner:
-    """Return the program's `forward` as a callable; it computes on ExecuTorch's own threads."""
+def load(file: Path, threads: int | None) -> Runner:
+    """Return the program's `forward` as a callable. threads: None takes as many as ExecuTorch finds cores."""
+    from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
     from executorch.runtime import Runtime
 
+    if threads is not None:
+        _unsafe_reset_threadpool(threads)
     program = Runtime.get().load_program(file)
     method = program.load_method("forward")
 

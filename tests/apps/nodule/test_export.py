@@ -12,12 +12,17 @@ import pytest
 from apps.nodule.config import DataConfig, ExportConfig, ModelConfig, NoduleConfig
 from apps.nodule.data.lung_box import LungBox
 from apps.nodule.data.training.development import DevelopmentScan, development_scans
-from apps.nodule.export import cpm, run
+from apps.nodule.export import cpm, networks_of, run
 from apps.nodule.models.build import build_detector
+from apps.nodule.models.compact_detector import load_compact
 from apps.nodule.models.findings import Candidate
 from core.errors import ConfigError, ExitCode, InputError
+from core.export.formats import chosen
 from core.export.manifest import read_manifest
+from core.export.publish import publish
+from core.export.task import Task
 from core.runs.folder import Run
+from tests.core.export.own_process import in_own_process, need_executorch
 
 COARSE_MM = 4.0
 FORMATS = ["torchscript", "openvino"]
@@ -70,13 +75,33 @@ def test_the_manifest_has_both_networks_in_each_format(exported: Path) -> None:
 def test_the_detector_finds_the_same_on_what_was_exported(exported: Path, runtime: str) -> None:
     (scan,) = some_slices(1, exported.parent / "cache", COARSE_MM)
     assert len(scan.diameters_mm_K)
-    eager, _ = build_detector(ModelConfig(), None).nodules(scan.box)  # type: ignore[attr-defined]
-    other, _ = build_detector(ModelConfig(), None, str(exported), runtime).nodules(scan.box)  # type: ignore[attr-defined]
+    of_pytorch = build_detector(ModelConfig(), None)
+    on_artifacts = build_detector(ModelConfig(), None, str(exported), runtime)
+    assert on_artifacts.version == f"{of_pytorch.version}+{runtime}"
+    eager, _ = of_pytorch.nodules(scan.box)  # type: ignore[attr-defined]
+    other, _ = on_artifacts.nodules(scan.box)  # type: ignore[attr-defined]
     assert len(eager) == len(other) > 0
     for one, same in zip(eager, other, strict=True):
         assert np.allclose(one.centre_mm, same.centre_mm, atol=1e-3)
         assert one.probability == pytest.approx(same.probability, abs=1e-4)
         assert one.diameter_mm == pytest.approx(same.diameter_mm, rel=1e-4)
+
+
+def export_for_small_devices(folder: str) -> None:
+    nothing = Task("nothing", (), lambda networks: {})
+    networks = networks_of(load_compact(ModelConfig(device="cpu"), None), [], list)
+    manifest = publish(
+        networks, nothing, chosen(["executorch"]), Path(folder) / "out", app="nodule", model="a"
+    )
+    assert not manifest.absent
+    assert {one.network for one in manifest.artifacts} == {"proposal", "judge"}
+    assert max(one.error for one in manifest.artifacts) <= 1e-5
+
+
+@pytest.mark.slow
+def test_both_networks_run_on_small_devices(tmp_path: Path) -> None:
+    need_executorch()
+    in_own_process(export_for_small_devices, tmp_path)
 
 
 def test_artifacts_of_other_weights_are_refused(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

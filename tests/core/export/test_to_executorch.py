@@ -11,15 +11,14 @@ from torch import Tensor, nn
 
 from core.export import to_executorch
 from core.export.network import Axis, Network, Port
+from tests.core.export.own_process import in_own_process, need_executorch
 
 
 def draw(sizes: Mapping[str, int], generator: torch.Generator) -> tuple[Tensor, ...]:
     return (torch.rand(sizes["B"], 1, 8, 8, 8, generator=generator),)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of the compiler's own parts
-def test_three_dimensions_are_computed_in_planes(tmp_path: Path) -> None:
+def compare(folder: str) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv3d(1, 4, 3, padding=1),
@@ -39,9 +38,16 @@ def test_three_dimensions_are_computed_in_planes(tmp_path: Path) -> None:
         draw=draw,
         real=lambda: iter(()),
     )
-    (file,) = to_executorch.write(declared, tmp_path / "solid")
-    run = to_executorch.load(file, None)
+    (file,) = to_executorch.write(declared, Path(folder) / "solid")
+    run = to_executorch.load(file, 1)
     for count in (4, 1, 3):
         (x,) = draw({"B": count}, torch.Generator().manual_seed(count))
         with torch.no_grad():
             torch.testing.assert_close(run(x)[0], net(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_three_dimensions_are_computed_in_planes(tmp_path: Path) -> None:
+    need_executorch()
+    in_own_process(compare, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["solid.pte"]
