@@ -99,6 +99,7 @@ def export_for_small_devices(folder: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_both_networks_run_on_small_devices(tmp_path: Path) -> None:
     need_executorch()
     in_own_process(export_for_small_devices, tmp_path)
