@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from apps.nodule.config import DataConfig, ExportConfig, ModelConfig, NoduleConfig
-from apps.nodule.data.lung_box import LungBox
-from apps.nodule.data.training.development import DevelopmentScan, development_scans
+from apps.nodule.data.training.development import development_scans
 from apps.nodule.export import cpm, networks_of, run
 from apps.nodule.models.build import build_detector
 from apps.nodule.models.compact_detector import load_compact
@@ -22,25 +20,10 @@ from core.export.manifest import read_manifest
 from core.export.publish import publish
 from core.export.task import Task
 from core.runs.folder import Run
+from tests.apps.nodule.development import COARSE_MM, some_slices
 from tests.core.export.own_process import in_own_process, need_executorch
 
-COARSE_MM = 4.0
 FORMATS = ["torchscript", "openvino"]
-SLICES = slice(110, 174)  # of the development scan: enough to hold nodules
-
-
-def some_slices(count: int, cache: Path, anatomy_mm: float) -> list[DevelopmentScan]:
-    """Return the scans cut to a few slices, so that a search takes seconds."""
-    scans = []
-    for scan in development_scans(count, cache, anatomy_mm):
-        grid = scan.box.grid
-        first = grid.to_world(np.array([[SLICES.start, 0, 0]]))[0]
-        cut = replace(grid, hu_DHW=grid.hu_DHW[SLICES], origin_mm=first)
-        height_K = grid.to_index(scan.centres_mm_K3)[:, 0]
-        inside = (height_K >= SLICES.start) & (height_K < SLICES.stop)
-        box = LungBox(cut, scan.box.mask_DHW[SLICES])
-        scans.append(DevelopmentScan(box, scan.centres_mm_K3[inside], scan.diameters_mm_K[inside]))
-    return scans
 
 
 @pytest.fixture(scope="module")
