@@ -1,42 +1,30 @@
-"""The detector's networks as an export writes them, without its checks.
-
-`python -m tests.deploy.networks FOLDER NETWORK:FORMAT …` writes them; a process of its own, since some compilers do not
-share one with other libraries.
-"""
+"""The detector's networks as an export writes them, without its checks."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 from apps.nodule.config import ModelConfig
 from apps.nodule.export import networks_of
 from apps.nodule.models.compact_detector import CompactDetector, load_compact
 from core.export.formats import FORMATS, backend_of
+from tests.core.export.own_process import in_own_process
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def detector() -> CompactDetector:
-    """The embedded one, in PyTorch on the CPU."""
-    return load_compact(ModelConfig(device="cpu"), None)
+def detector(weights: Path | None = None) -> CompactDetector:
+    """In PyTorch on the CPU; without a file the embedded weights."""
+    return load_compact(ModelConfig(device="cpu"), str(weights) if weights is not None else None)
 
 
 def write_networks(folder: Path, *words: str) -> Path:
-    """Write networks to a folder, each as NETWORK:FORMAT, and return it."""
+    """Write networks of the embedded weights to a folder, each as NETWORK:FORMAT, and return it."""
     folder.mkdir()
-    command = [sys.executable, "-W", "ignore", "-m", "tests.deploy.networks", str(folder), *words]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    in_own_process(_write, folder, *words)
     return folder
 
 
-def main(folder: Path, *words: str) -> None:
+def _write(folder: str, *words: str) -> None:
     networks = {network.name: network for network in networks_of(detector(), [], list)}
     for word in words:
         network, form = word.split(":")
-        backend_of(FORMATS[form]).write(networks[network], folder / network)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+        backend_of(FORMATS[form]).write(networks[network], Path(folder) / network)

@@ -22,7 +22,8 @@ from apps.nodule.data.raw_volume import write_lung
 from apps.nodule.data.resample import PatientGrid
 from apps.nodule.models.findings import Candidate
 from tests.apps.nodule.development import some_slices
-from tests.deploy.networks import ROOT, detector, write_networks
+from tests.core.export.own_process import ROOT
+from tests.deploy.networks import detector, write_networks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LEAST = 0.02
