@@ -30,7 +30,7 @@ class EventNetwork(RiskFormer):
         hidden beside it: those layers look at each row twice, however large K is.
         """
         hidden_KV = hidden_KV.to(rows.past_BC.device)
-        groups, variables = len(rows.past_BC) // hidden_KV.shape[1], hidden_KV.shape[1]
+        groups, variables = rows.past_BC.shape[0] // hidden_KV.shape[1], hidden_KV.shape[1]
         known, unknown = (
             self._alone(rows),
             self._alone(without(rows, torch.ones_like(rows.kind_B, dtype=torch.bool))),

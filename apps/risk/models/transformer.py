@@ -56,7 +56,7 @@ class Rows(NamedTuple):
 
 def target_rows(past_BC: Tensor, known_BC: Tensor, horizon: int, group_B: Tensor | None) -> Rows:
     """Return the network's input for series of which nothing is known in advance. known_BC: bool."""
-    B = len(past_BC)
+    B = past_BC.shape[0]
     return Rows(
         past_BC=past_BC,
         known_BC=known_BC,
@@ -140,7 +140,7 @@ class RiskFormer(nn.Module):
         ahead = self._patches(scaled(rows.ahead_BH, scale), rows.known_BH, left=False, ahead=True)
         token_BND = self.patch(torch.cat([past.input_BNI, ahead.input_BNI], dim=1))
         x_BND = torch.cat([self._row(rows)[:, None], token_BND], dim=1)
-        seen_BN = torch.cat([rows.known_BC.new_ones(len(x_BND), 1), past.seen_BN, ahead.seen_BN], dim=1)
+        seen_BN = torch.cat([rows.known_BC.new_ones(x_BND.shape[0], 1), past.seen_BN, ahead.seen_BN], dim=1)
         # the horizon begins at position 0, and so does the row itself: a longer past of nothing changes nothing
         first = -past.input_BNI.shape[1]
         position_N = torch.arange(first - 1, first - 1 + x_BND.shape[1], device=x_BND.device)
@@ -211,7 +211,7 @@ class Layer(nn.Module):
             mixed = self.attention(x.flatten(0, 1)[:, None], None, None).view_as(x)
         else:
             # at each time a row sees itself, and those of its group of which something is known then
-            itself = torch.eye(len(x), dtype=torch.bool, device=x.device)
+            itself = torch.eye(x.shape[0], dtype=torch.bool, device=x.device)
             may_see = (together_BB & seen_BN.T[:, None, None, :]) | itself
             mixed = self.attention(x.transpose(0, 1), may_see, None).transpose(0, 1)
         x_BND = x_BND + mixed
