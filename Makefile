@@ -10,7 +10,8 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c '$(NEW_ENOUGH)' && echo $$p && break; done)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-SERVICES := orthanc dicom3tools dcmtk postgresql chromium cmake g++
+SERVICES := orthanc dicom3tools dcmtk postgresql chromium cmake g++ \
+	$(shell command -v java >/dev/null || echo default-jre-headless)
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo env || { sudo -n true 2>/dev/null && echo sudo -n; })
 # Processes that the whole suite is spread over, each with one thread and up to 3 GB.
 WORKERS ?= 2

@@ -154,6 +154,7 @@ def test_each_test_file_belongs_to_a_source_file() -> None:
         "pipelines/test_compose.py",
         "pipelines/test_contract.py",
         "deploy/test_cpp.py",
+        "deploy/test_torchserve.py",
         "docs/test_examples.py",
         "docs/test_site.py",
         "docs/test_written_pages.py",

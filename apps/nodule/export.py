@@ -25,6 +25,7 @@ from apps.nodule.models.compact_detector import JUDGED_AT_ONCE, CompactDetector,
 from apps.nodule.models.findings import Candidate
 from apps.nodule.models.heatmap import peaks
 from apps.nodule.models.tiling import padded_cut
+from apps.nodule.torchserve_handler import archive_of
 from core.export.formats import chosen
 from core.export.manifest import Manifest
 from core.export.network import Axis, Network, Port, Tensors
@@ -71,6 +72,7 @@ def export(cfg: NoduleConfig, log: RunLog, on_step: Callable[[Progress], None]) 
         Path(str(cfg.output)),
         app=APP,
         model=model_digest(detector.net),
+        archive=archive_of(detector),
         on_step=on_step,
     )
 

@@ -15,6 +15,7 @@ from types import ModuleType
 from core.export.reasons import OPTIONS
 from core.text.nearest import did_you_mean
 
+TORCHSERVE = "torchserve"  # the format that packs all networks of an app
 AUTO = "auto"  # as a runtime: the fastest format
 EXACT = 1e-4  # largest error of a format in single precision, relative to the largest value of the output
 
@@ -81,6 +82,12 @@ _ALL = (
         "to_executorch",
         package="executorch",
         extra="executorch",
+        runtime=False,
+    ),
+    Format(
+        TORCHSERVE,
+        "an archive for TorchServe (.mar), of all networks with the application's handler",
+        "to_torchserve",
         runtime=False,
     ),
     Format(

@@ -3,7 +3,8 @@
 output/
 ├── manifest.json                 what is there, what was measured, and what is not there and why
 ├── report.html                   the same as a table
-└── <format>/<network>.<suffix>     of Triton a folder, so that output/triton is a model repository
+└── <format>/<network>.<suffix>     of Triton a folder, so that output/triton is a model repository;
+                                    beside those for TorchServe lies <app>.mar, which holds them all
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from core.errors import TriptychError
 from core.export.check import Checked, check
-from core.export.formats import Format, backend_of
+from core.export.formats import TORCHSERVE, Format, backend_of
 from core.export.manifest import (
     NAME,
     NOT_APPLICABLE,
@@ -45,6 +46,7 @@ from core.export.predictor import open_artifact
 from core.export.reasons import ARTIFACTS
 from core.export.report import PAGE, page_of
 from core.export.task import Task
+from core.export.to_torchserve import Archive, pack
 from core.runs.files import make_folder, write_text
 from core.runs.outputs import output_error
 from core.runs.provenance import device
@@ -73,14 +75,16 @@ def publish(
     *,
     app: str,
     model: str,
+    archive: Archive | None = None,
     on_step: Callable[[Progress], None] = _ignore,
 ) -> Manifest:
     """Write all networks in all formats to a folder, and return its manifest.
 
     What fails its check, or costs more of a task metric than is allowed, is not published; the manifest says why.
     The folder appears as a whole, in place of an earlier export. app, model: what is exported; model is the digest of
-    its weights. Raises ConfigError, backend_missing, before any work; InputError, export_other_files, for a folder that
-    holds something else, and OutputError.
+    its weights. archive: what joins the networks in an archive for TorchServe, which is not applicable without it.
+    Raises ConfigError, backend_missing, before any work; InputError, export_other_files, for a folder that holds
+    something else, and OutputError.
     """
     for one in formats:
         backend_of(one)
@@ -90,13 +94,16 @@ def publish(
         absent: list[Absent] = []
         for network in networks:
             for one in formats:
-                made = _made(network, one, staging)
+                made = _unserved(network, one, archive) or _made(network, one, staging)
                 (artifacts if isinstance(made, Artifact) else absent).append(made)  # type: ignore[arg-type]
                 outcome = (
                     f"{made.status}: {made.why}" if isinstance(made, Absent) else f"error {made.error:.1e}"
                 )
                 on_step(Progress(network.name, one.name, outcome))
         kept, lost = _judged(artifacts, task, staging, on_step)
+        if archive is not None:
+            kept, unpacked = _packed(kept, archive, networks, staging)
+            lost += unpacked
         for refused in lost:
             _remove(staging / refused.format / refused.network)
         manifest = Manifest(VERSION, app, model, device()["cpu"] or "unknown", tuple(kept), (*absent, *lost))
@@ -129,6 +136,33 @@ def _made(network: Network, one: Format, staging: Path) -> Artifact | Absent:
         why = f"error {checked.error:.1e}, and at most {one.tolerance:g} is allowed"
         return Absent(network.name, one.name, REFUSED, why)
     return _artifact(network, one, files, checked, staging)
+
+
+def _unserved(network: Network, one: Format, archive: Archive | None) -> Absent | None:
+    if one.name != TORCHSERVE or archive is not None:
+        return None
+    return Absent(network.name, one.name, NOT_APPLICABLE, "the application has no handler for TorchServe")
+
+
+def _packed(
+    artifacts: Sequence[Artifact], archive: Archive, networks: Sequence[Network], staging: Path
+) -> tuple[list[Artifact], list[Absent]]:
+    """Pack the networks for TorchServe, which serves all or none; return what stays and what does not."""
+    inside = [one for one in artifacts if one.format == TORCHSERVE]
+    others = [one for one in artifacts if one.format != TORCHSERVE]
+    missing = [network.name for network in networks if network.name not in {one.network for one in inside}]
+    if missing:
+        why = f"the archive lacks {', '.join(missing)}"
+        return others, [Absent(one.network, TORCHSERVE, REFUSED, why) for one in inside]
+    if not inside:
+        return others, []
+    path = pack(archive, [staging / one.files[0].path for one in inside], staging / TORCHSERVE)
+    record = FileRecord(str(path.relative_to(staging)), file_digest(path))
+    size = path.stat().st_size
+    return [
+        *others,
+        *(replace(one, files=(*one.files, record), bytes=one.bytes + size) for one in inside),
+    ], []
 
 
 @contextlib.contextmanager

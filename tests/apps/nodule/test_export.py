@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from core.runs.folder import Run
 from tests.apps.nodule.development import COARSE_MM, some_slices
 from tests.core.export.own_process import in_own_process, need_executorch
 
-FORMATS = ["torchscript", "openvino"]
+FORMATS = ["torchscript", "openvino", "torchserve"]
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,17 @@ def test_the_manifest_has_both_networks_in_each_format(exported: Path) -> None:
         assert {case.inputs for case in one.cases} == {"random", "real"}
     rows = json.loads((exported.parent / "run" / "metrics.json").read_text())["table"]
     assert len(rows) == len(manifest.artifacts)
+
+
+def test_the_archive_for_torchserve_is_of_both_networks(exported: Path) -> None:
+    archive = "torchserve/nodule.mar"
+    held = [one.files for one in read_manifest(exported).artifacts if one.format == "torchserve"]
+    assert [[file.path for file in files] for files in held] == [
+        ["torchserve/proposal.pt", archive],
+        ["torchserve/judge.pt", archive],
+    ]
+    with zipfile.ZipFile(exported / archive) as packed:
+        assert {"torchserve_handler.py", "detector.json", "proposal.pt", "judge.pt"} < set(packed.namelist())
 
 
 @pytest.mark.parametrize("runtime", ["torchscript", "openvino"])

@@ -1,0 +1,74 @@
+"""A zipped study that came from a stranger: unpacked within limits, or refused."""
+
+from __future__ import annotations
+
+import errno
+import io
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO
+
+from apps.nodule.reasons import STUDY
+
+MOST_FILES = 20_000
+MOST_BYTES = 4 << 30  # of all files together: 8,000 slices of 512 × 512
+_CHUNK = 1 << 20
+_ENCRYPTED = 0x1
+# what a name can be at fault for: too long, a folder where a file is, and the reverse
+_NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+
+
+def unpack_study(data: bytes, folder: Path) -> None:
+    """Unpack a zip archive into a folder.
+
+    Names that would leave the folder are moved into it, and links become files. Raises InputError: study_empty,
+    study_not_zip, study_encrypted, study_damaged, study_no_files, study_too_many_files, study_too_large, study_no_room.
+    """
+    if not data:
+        raise STUDY("study_empty")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _unpack(archive, folder)
+    except zipfile.BadZipFile as error:
+        raise STUDY("study_damaged" if data[:2] == b"PK" else "study_not_zip") from error
+    except (zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        raise STUDY("study_damaged") from error
+    except OSError as error:
+        raise STUDY("study_damaged" if error.errno in _NAMES else "study_no_room") from error
+
+
+def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
+    files = [entry for entry in archive.infolist() if not entry.is_dir()]
+    if not files:
+        raise STUDY("study_no_files")
+    if len(files) > MOST_FILES:
+        raise STUDY("study_too_many_files", files=len(files), limit=MOST_FILES)
+    if any(entry.flag_bits & _ENCRYPTED for entry in files):
+        raise STUDY("study_encrypted")
+    left = MOST_BYTES
+    for entry in files:
+        # what the header says of the size is not to be believed: what comes out is counted
+        if entry.file_size > left:
+            raise STUDY("study_too_large", limit=MOST_BYTES)
+        path = _inside(folder, entry.filename)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(entry) as source, path.open("wb") as target:
+            left -= _copy(source, target, left)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Return the path of an entry below the folder; parts that lead out of it are left out."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    return folder.joinpath(*parts) if parts else folder / "unnamed"
+
+
+def _copy(source: IO[bytes], target: IO[bytes], most: int) -> int:
+    """Copy at most so many bytes, and return how many there were."""
+    copied = 0
+    while chunk := source.read(_CHUNK):
+        copied += len(chunk)
+        if copied > most:
+            raise STUDY("study_too_large", limit=MOST_BYTES)
+        target.write(chunk)
+    return copied
