@@ -65,10 +65,9 @@ def _ports(role: str, ports: tuple[Port, ...], *, batched: bool) -> list[str]:
     """Return the lines of inputs or outputs; the server adds the batch axis by itself."""
     lines = []
     for port in ports:
-        dims = ", ".join(
-            str(dim) if isinstance(dim, int) else "-1" for dim in port.dims[1 if batched else 0 :]
-        )
-        lines.append(
-            f'{role} [ {{ name: "{port.name}", data_type: {TYPES[port.dtype]}, dims: [ {dims} ] }} ]'
-        )
+        own = port.dims[1 if batched else 0 :]
+        dims = ", ".join(str(dim) if isinstance(dim, int) else "-1" for dim in own)
+        # a request has at least one dimension; "Reshape" in the guide is the way to a network that wants none
+        shape = f"dims: [ {dims} ]" if own else "dims: [ 1 ], reshape { shape: [ ] }"
+        lines.append(f'{role} [ {{ name: "{port.name}", data_type: {TYPES[port.dtype]}, {shape} }} ]')
     return lines
