@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from apps.imagegen.reasons import OPTION
 from core.compute.devices import ABOUT_DEVICE, DEVICES
+from core.export.formats import chosen
+from core.export.options import artifacts_option, check_device, formats_option, runtime_option
 from core.settings.schema import EVERY, MISSING, Section, free_text, path_text, section, setting
 from core.text.quoting import shortened
 from core.training.config import TrainerConfig
@@ -17,7 +19,7 @@ STAGES = {
     "train": "train autoencoder and denoiser from nothing",
     "personalise": "train an adapter on 5 to 20 pictures of one style or thing",
     "evaluate": "measure KID, caption match and reconstruction",
-    "export": "write the pipeline as a folder that diffusers loads",
+    "export": "write the pipeline as a folder that diffusers loads, or its networks in other formats",
     "generate": "draw pictures from prompts",
     "serve": "serve the OpenAI images API, the API of its own and the web page",
 }
@@ -256,10 +258,13 @@ class ImagegenConfig(Section):
         exists=True,
         stages=("personalise", "evaluate", "export", "generate", "serve"),
     )
+    formats: list[str] = formats_option([], also="; empty: a pipeline folder for diffusers")
+    artifacts: str | None = artifacts_option(["generate", "serve"])
+    runtime: str = runtime_option(["generate", "serve"])
     run_dir: str | None = path_text(
         None, "folder of this run's record; name an old one to resume it", stages=EVERY
     )
-    data: DataConfig = section(DataConfig, stages=("train", "evaluate"))
+    data: DataConfig = section(DataConfig, stages=("train", "evaluate", "export"))
     model: ModelConfig = section(ModelConfig, stages=DRAWING)
     trainer: TrainerConfig = section(TrainerConfig, stages=("train", "personalise"))
     autoencoder: AutoencoderConfig = section(AutoencoderConfig, stages=("train",))
@@ -280,3 +285,10 @@ class ImagegenConfig(Section):
         size_of(self.size)
         if self.mask is not None and self.image is None:
             raise OPTION("mask_option_without_image")
+        if self.formats:
+            chosen(self.formats)
+        check_device(self.artifacts, self.model.device, "model.device")
+        if self.artifacts is not None and self.adapter is not None:
+            raise OPTION("artifacts_adapter")
+        if self.artifacts is not None and self.probes == "attention":
+            raise OPTION("artifacts_attention")

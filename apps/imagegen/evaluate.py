@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from apps.imagegen.config import ImagegenConfig
-from apps.imagegen.data.pictures import HELD_OUT, TRAIN, Picture, PictureSet, everyday_prompts, load_pictures
+from apps.imagegen.data.pictures import HELD_OUT, TRAIN, Picture, PictureSet, everyday_prompts
 from apps.imagegen.data.recipe import Recipe, with_seed
 from apps.imagegen.metrics.caption_match import chance_among, match, shuffled, wins
 from apps.imagegen.metrics.estimate import estimate
@@ -28,16 +28,15 @@ from apps.imagegen.metrics.reconstruction import mean_psnr, psnr_of_each
 from apps.imagegen.models.autoencoder import decode, encode
 from apps.imagegen.models.drawing import ImageSpec, draw_all
 from apps.imagegen.models.engine import Engine
-from apps.imagegen.models.inception import NETWORK, Inception, load_inception
+from apps.imagegen.models.inception import NETWORK
 from apps.imagegen.models.inception import WIDTH as FEATURES
+from apps.imagegen.models.judges import Judges, load_judges
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
-from apps.imagegen.models.scorer import Scorer, load_scorer
 from apps.imagegen.report.page import Shown, evaluation_page
 from apps.imagegen.report.sheet import sheet_png
 from core.errors import ExitCode
 from core.runs.files import make_folder, write_bytes, write_json, write_text
 from core.runs.folder import Run
-from core.runs.log import RunLog
 from core.terminal.progress import progress
 
 PROMPTS = 16
@@ -75,15 +74,6 @@ PROTOCOL = (
 
 
 @dataclass(frozen=True, eq=False)
-class Judges:
-    """What measures, and what it is measured on."""
-
-    pictures: PictureSet
-    inception: Inception
-    scorer: Scorer
-
-
-@dataclass(frozen=True, eq=False)
 class Evaluation:
     """metrics: as metrics.json has them. shown: pictures for the page, those of the everyday prompts among them."""
 
@@ -112,16 +102,6 @@ def write(result: Evaluation, output: Path) -> None:
     write_json(output / "metrics.json", result.metrics)
     write_bytes(output / "sheet.png", sheet_png(list(result.shown.drawn_NHWC), result.shown.prompts))
     write_text(output / "report.html", evaluation_page(result.metrics, result.shown).render())
-
-
-def load_judges(cache: Path, edge: int, log: RunLog) -> Judges:
-    """Return what measures, from packages below `cache`, fetched and the scorer trained where they are not there.
-
-    edge: pixels of the pictures. Raises InputError as `archive_of` does.
-    """
-    pictures = load_pictures(cache, edge)
-    inception = load_inception(cache)
-    return Judges(pictures, inception, load_scorer(cache, pictures.part(TRAIN), inception, log))
 
 
 def evaluate(

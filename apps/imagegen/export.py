@@ -1,158 +1,147 @@
-"""stage=export: a complete pipeline folder, text encoder included, that plain diffusers loads.
+"""stage=export: a pipeline folder for diffusers, or the four networks in other formats, each checked by its pictures.
 
-output/
-├── README.md            how to load it, and what it is
-├── card.md              the model's own card, where its folder has one
-├── model_index.json     unet/ vae/ text_encoder/ tokenizer/ scheduler/
+Without formats= the whole pipeline is written as a folder (`models.pipeline_export`). With formats= each network is
+written alone: text encoder, U-Net, encoder and decoder of the autoencoder; tokenizer and sampler stay Python.
 """
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch import nn
+import numpy as np
 
 from apps.imagegen.config import ImagegenConfig
+from apps.imagegen.data.pictures import HELD_OUT, everyday_prompts
+from apps.imagegen.data.recipe import Recipe
+from apps.imagegen.metrics.caption_match import match, wins
+from apps.imagegen.metrics.estimate import Estimate
+from apps.imagegen.metrics.kid import kid
+from apps.imagegen.models.drawing import ImageSpec, draw_all
+from apps.imagegen.models.engine import Engine
+from apps.imagegen.models.judges import Judges, load_judges
+from apps.imagegen.models.networks import networks_of
+from apps.imagegen.models.pipeline_export import export_pipeline
 from apps.imagegen.models.pipeline_folder import EMBEDDED, Pipeline, load_pipeline
-from apps.imagegen.models.pipeline_saved import save_pipeline
-from apps.imagegen.reasons import OUTPUT
+from apps.imagegen.models.runtime import APP
+from apps.imagegen.models.sampling import sample
 from core.errors import ExitCode
-from core.runs.files import make_folder, write_text
+from core.export.formats import chosen
+from core.export.manifest import Manifest
+from core.export.publish import Progress, publish
+from core.export.report import finish
+from core.export.task import Metric, Replaced, Task
 from core.runs.folder import Run
-from core.runs.outputs import output_error
+from core.runs.log import RunLog
 
-PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
-_INDEX, _README, _CARD = "model_index.json", "README.md", "card.md"
-_MARK = "<!-- made by triptych-imagegen stage=export -->"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What was written. model: the pipeline's digest. dtype: of the weights. size: bytes of all files."""
-
-    model: str
-    dtype: torch.dtype
-    size: int
+STEPS = 8  # of each picture that an export is judged on
+REAL = 4  # prompts whose denoising the networks are compared on
+SEED, OTHER_SEED = 0, 1000  # of the pictures judged; of those compared and calibrated on
 
 
 def run(cfg: ImagegenConfig, run: Run) -> int:
-    """Write the pipeline of `cfg.weights` to `cfg.output`. Raises InputError as `export` does."""
-    made = export(Path(cfg.weights) if cfg.weights else EMBEDDED, Path(str(cfg.output)))
+    """Write the pipeline of `cfg.weights` to `cfg.output`, or its networks in `cfg.formats`.
+
+    Return 4 where a network was refused in a format, else 0. Raises InputError as `export_pipeline` and `export` do.
+    """
+    if cfg.formats:
+        manifest = export(
+            cfg, run.log, on_step=lambda step: run.say(f"{step.network}, {step.format}: {step.outcome}")
+        )
+        return finish(manifest, run)
+    made = export_pipeline(_source(cfg), Path(str(cfg.output)))
     dtype = str(made.dtype).removeprefix("torch.")
     run.write_metrics({"bytes": made.size, "model": made.model, "dtype": dtype})
     run.log.event("exported", bytes=made.size)
     return ExitCode.DONE
 
 
-def export(source: Path, folder: Path) -> Exported:
-    """Write the pipeline of a folder to another one; the same call again writes the same bytes.
+def export(cfg: ImagegenConfig, log: RunLog, on_step: Callable[[Progress], None]) -> Manifest:
+    """Export the networks of `cfg.weights` in `cfg.formats` to `cfg.output`, and return the manifest.
 
-    Weights are float16 where that loses nothing, else float32. An earlier export of the same model is written anew.
-    Raises InputError: output_not_export, output_other_model, output_is_model, and what load_pipeline and save_pipeline
-    raise.
+    What judges the pictures is fetched, and the scorer trained, once below `cfg.data.cache`. Raises ConfigError for
+    formats that are not known or whose package is missing, InputError for weights or a folder that cannot be used, or
+    packages that cannot be fetched.
     """
-    if folder.exists() and source.exists() and folder.resolve() == source.resolve():
-        raise OUTPUT("output_is_model", folder=folder)
-    earlier = _earlier_export(folder)
-    pipeline = load_pipeline(source, "cpu")
-    if earlier is not None and f"SHA-256 {pipeline.digest}" not in earlier:
-        raise OUTPUT("output_other_model", folder=folder)
-    card = _card(source)
-    dtype = torch.float16 if _fits_half(pipeline.unet) and _fits_half(pipeline.vae) else torch.float32
-    _clear(make_folder(folder))
-    write_text(folder / _README, readme(pipeline, dtype, card=bool(card)))
-    if card:
-        write_text(folder / _CARD, card)
-    save_pipeline(pipeline, folder, dtype)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Exported(pipeline.digest, dtype, size)
-
-
-def readme(pipeline: Pipeline, dtype: torch.dtype, *, card: bool) -> str:
-    """Return what an exported folder says about itself. card: whether the model's own lies beside it."""
-    noise = pipeline.scheduler_config
-    own, *more = (f"{width} x {height}" for width, height in pipeline.limits.sizes)
-    weights = sum(weight.numel() for weight in pipeline.unet.parameters()) / 1e6
-    grid = f"{pipeline.latent_channels} channels of latents, {pipeline.factor} pixels a latent"
-    words = f"{type(pipeline.text_encoder).__name__}, at most {pipeline.tokenizer.model_max_length} tokens"
-    kind = f"{noise.get('beta_schedule', 'linear')}, {noise.get('prediction_type', 'epsilon')}"
-    facts = {
-        "pictures": f"{own} pixels; also {', '.join(more) or 'none'}",
-        "text encoder": words,
-        "denoiser": f"UNet2DConditionModel, {weights:.1f} million weights, {grid}",
-        "noise": f"{kind}, {noise.get('num_train_timesteps', 1000)} steps",
-        "weights": f"{str(dtype).removeprefix('torch.')}, safetensors",
-        "made from": f"SHA-256 {pipeline.digest}",
-    }
-    lines = [
-        "---",
-        "library_name: diffusers",
-        "pipeline_tag: text-to-image",
-        "---",
-        "",
-        _MARK,
-        "",
-        f"# {pipeline.name}",
-        "",
-        "A Stable Diffusion pipeline in diffusers' own classes. From the folder that holds this one:",
-        "",
-        "```python",
-        "from diffusers import StableDiffusionPipeline",
-        'pipeline = StableDiffusionPipeline.from_pretrained("FOLDER")',
-        'pipeline("red apple", num_inference_steps=25, guidance_scale=4.0).images[0].save("red-apple.png")',
-        "```",
-        "",
-        "| what | value |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in facts.items()),
-        "",
-        "It has no safety checker: whoever shows its pictures to others judges them first.",
-    ]
-    if card:
-        lines += ["", f"What it learned from, how well it draws, and its licence: [{_CARD}]({_CARD})."]
-    return "\n".join(lines) + "\n"
-
-
-def _earlier_export(folder: Path) -> str | None:
-    """Return the README of an earlier export in a folder, None for a free folder; raise InputError for any other."""
-    try:
-        taken = folder.is_dir() and any(folder.iterdir())
-        readme = (folder / _README).read_text(encoding="utf-8", errors="replace") if taken else ""
-    except OSError:
-        readme = ""
-    if taken and _MARK not in readme:
-        raise OUTPUT("output_not_export", folder=folder)
-    return readme if taken else None
-
-
-def _clear(folder: Path) -> None:
-    """Remove an earlier export, the index first: no reader takes what is left for a pipeline."""
-    try:
-        for name in (_INDEX, _CARD):
-            (folder / name).unlink(missing_ok=True)
-        for name in PARTS:
-            if (folder / name).exists():
-                shutil.rmtree(folder / name)
-    except OSError as error:
-        raise output_error(error, folder) from error
-
-
-def _card(source: Path) -> str:
-    """Return the card of a model's folder, empty where it has none or one of an export."""
-    for name in (_CARD, _README):
-        path = source / name
-        if path.is_file():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            if _MARK not in text:
-                return text
-    return ""
-
-
-def _fits_half(network: nn.Module) -> bool:
-    """Tell whether float16 holds every weight exactly, as where they were float16 before."""
-    return all(
-        torch.equal(weight, weight.half().to(weight.dtype)) for weight in network.state_dict().values()
+    formats = chosen(cfg.formats)
+    pipeline = load_pipeline(_source(cfg), "cpu")
+    judges = load_judges(Path(cfg.data.cache), pipeline.own_size[0], log)
+    prompts = _prompts()
+    return publish(
+        networks_of(
+            pipeline,
+            lambda: sample(pipeline, prompts[:REAL], OTHER_SEED, kept=1),
+            lambda: sample(pipeline, prompts, OTHER_SEED),
+        ),
+        task_of(pipeline, judges),
+        formats,
+        Path(str(cfg.output)),
+        app=APP,
+        model=pipeline.digest,
+        on_step=on_step,
     )
+
+
+def task_of(pipeline: Pipeline, judges: Judges) -> Task:
+    """Return what must survive: KID and caption match of one picture of each everyday prompt.
+
+    Each may end anywhere inside the 95 % interval that PyTorch's own pictures leave it: above its worse end. PyTorch's
+    pictures are drawn here, once.
+    """
+    before = _judged(pipeline, judges)
+    kid_allowed = before["KID"].upper - before["KID"].value
+    match_allowed = before["caption match"].value - before["caption match"].lower
+
+    def measure(networks: Replaced) -> Mapping[str, float]:
+        after = _judged(replace(pipeline, networks=networks), judges) if networks else before
+        return {name: result.value for name, result in after.items()}
+
+    prompts = len(_prompts())
+    return Task(
+        f"{prompts} pictures of embedded prompts, {STEPS} steps each",
+        (
+            Metric("KID", "kernel inception distance from held-out pictures", "lower", kid_allowed),
+            Metric(
+                "caption match",
+                f"share of pictures whose own prompt fits best among {prompts}, 0 to 1",
+                "higher",
+                match_allowed,
+            ),
+        ),
+        measure,
+    )
+
+
+def _judged(pipeline: Pipeline, judges: Judges) -> dict[str, Estimate]:
+    """Return both metrics of one picture of each everyday prompt; only the text encoder of the scorer reads them."""
+    prompts = _prompts()
+    recipes = [Recipe(prompt, seed=SEED + n, steps=STEPS) for n, prompt in enumerate(prompts)]
+    with Engine(pipeline, waiting=len(recipes)) as engine:
+        drawn = draw_all(engine, [ImageSpec(recipe) for recipe in recipes], at_once=len(recipes))
+        rgb_NHWC = np.stack([one.picture() for one in drawn])
+    held = judges.pictures.part(HELD_OUT, plain=True)
+    owner_by_code = {one.code: one.owner for one in judges.pictures.pictures}
+    owners = [owner_by_code.get(row["picture"], row["prompt"]) for row in everyday_prompts()]
+    number_by_owner = {
+        owner: n for n, owner in enumerate(sorted({*owners, *(one.owner for one in held.pictures)}))
+    }
+    distance = kid(
+        judges.inception.features(rgb_NHWC).numpy(),
+        judges.inception.features(held.rgb_NHWC).numpy(),
+        np.array([number_by_owner[owner] for owner in owners]),
+        np.array([number_by_owner[one.owner] for one in held.pictures]),
+    )
+    own_N = np.arange(len(prompts))
+    return {
+        "KID": distance,
+        "caption match": match(wins(judges.scorer.scores(rgb_NHWC, prompts), own_N), own_N),
+    }
+
+
+def _prompts() -> list[str]:
+    return [row["prompt"] for row in everyday_prompts()]
+
+
+def _source(cfg: ImagegenConfig) -> Path:
+    return Path(cfg.weights) if cfg.weights else EMBEDDED

@@ -28,6 +28,7 @@ from apps.imagegen.data.recipe import Recipe, seeds
 from apps.imagegen.errors import RecipeError
 from apps.imagegen.models.given import read_file
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
+from apps.imagegen.models.runtime import on_artifacts
 from apps.imagegen.picture_files import PictureFiles, mark_without_pictures, write_picture
 from apps.imagegen.pictures import ROWS, Inputs, Picture, Replayed, pictures_of, prepare, replay, strength_of
 from apps.imagegen.reasons import INPUT, OUTPUT, REPLAY
@@ -149,7 +150,10 @@ def generate(cfg: ImagegenConfig, pipeline: Pipeline | None = None) -> Generatio
 
 
 def _pipeline(cfg: ImagegenConfig) -> Pipeline:
-    pipeline = load_pipeline(Path(cfg.weights) if cfg.weights else None, cfg.model.device)
+    device = cfg.model.device if cfg.artifacts is None else "cpu"
+    pipeline = load_pipeline(Path(cfg.weights) if cfg.weights else None, device)
+    if cfg.artifacts is not None:
+        pipeline = on_artifacts(pipeline, Path(cfg.artifacts), cfg.runtime)
     for caution in pipeline.cautions:
         print_note(caution)
     return pipeline

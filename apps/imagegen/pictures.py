@@ -22,7 +22,7 @@ from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.given import Given, given, read_file, whole_size
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.resolve import complete_recipe
-from apps.imagegen.reasons import RECIPE, REPLAY
+from apps.imagegen.reasons import OPTION, RECIPE, REPLAY
 from apps.imagegen.report.attention_picture import attention_png
 from apps.imagegen.report.recipe_files import recipe_of, same_kind
 from apps.imagegen.report.recipe_png import png_bytes
@@ -219,6 +219,10 @@ def prepare(
     """
     if mask is not None and image is None:
         raise RECIPE("mask_without_image", param="mask")
+    if pipeline.runtime and adapter is not None:
+        raise OPTION("artifacts_adapter")
+    if pipeline.runtime and attention:
+        raise OPTION("artifacts_attention")
     sized = pipeline.sized(whole_size(pipeline, recipe, image))
     files = given(pipeline, sized, image=image, mask=mask, adapter=adapter, fit=fit)
     return Inputs(pipeline, replace(sized, adapter=files.adapter), files, attention)

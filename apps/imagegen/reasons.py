@@ -41,6 +41,10 @@ OPTION = Reasons(
         "prompt_missing": "say what to draw by one of prompt=, prompts=FILE and replay=PICTURE.png",
         "prompt_option_empty": "prompt= is empty: say what to draw",
         "mask_option_without_image": "mask= says where to paint in a picture: add image=",
+        "artifacts_adapter": "adapter= changes the weights, and those of artifacts= are fixed: leave one of them out",
+        "artifacts_attention": (
+            "probes=attention watches PyTorch's U-Net, and artifacts= runs another: leave one of them out"
+        ),
     },
 )
 
@@ -69,6 +73,10 @@ RECIPE = FieldReasons(
         "adapter_other": "the adapter {name} is another file than the recipe's",
         "model_other": (
             "the recipe is of model {recipe}…, and {name} is {model}…: name the model's folder by weights="
+        ),
+        "runtime_other": (
+            "the recipe was drawn by {recipe}, and {own} would draw it, whose bytes differ: choose by artifacts= and "
+            "runtime=, or leave them out for PyTorch"
         ),
         "image_missing": "the recipe starts from a picture: give it too",
         "mask_without_image": "a mask says where to paint in an image: give the image too",
@@ -202,6 +210,21 @@ OWN_PICTURES = Reasons(
         ),
         "token_too_long": (
             "token={token} takes {count} tokens of this model's text encoder, which sees {most}: shorten it"
+        ),
+    },
+)
+
+RUNTIME = Reasons(
+    InputError,
+    "Exported networks that draw",
+    {
+        "runtime_rows": (
+            "{runtime} gives a picture other bytes beside other pictures on this machine: choose another runtime=, or "
+            "leave artifacts= out"
+        ),
+        "runtime_without_unet": (
+            "{path} holds no U-Net in {runtime} whose rows are independent of their batch: choose another runtime=, or "
+            "leave artifacts= out"
         ),
     },
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.models.pipeline_folder import load_pipeline
+from apps.imagegen.models.runtime import on_artifacts
 from apps.imagegen.service.app import build
 from core.runs.folder import Run
 from core.serving.server import serve
@@ -19,7 +20,9 @@ from core.terminal.notes import print_note
 def run(cfg: ImagegenConfig, run: Run) -> int:
     """Serve until a signal; returns 0. Raises InputError for an unusable model, folder, host or port."""
     folder = None if cfg.weights is None else Path(cfg.weights)
-    pipeline = load_pipeline(folder, cfg.model.device)
+    pipeline = load_pipeline(folder, cfg.model.device if cfg.artifacts is None else "cpu")
+    if cfg.artifacts is not None:
+        pipeline = on_artifacts(pipeline, Path(cfg.artifacts), cfg.runtime)
     for caution in pipeline.cautions:
         print_note(caution)
     service, app = build(cfg, pipeline, run)

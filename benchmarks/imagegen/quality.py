@@ -9,7 +9,8 @@ from typing import Any
 
 from apps.imagegen.config import EvaluateConfig, ModelConfig
 from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.evaluate import evaluate, load_judges, write
+from apps.imagegen.evaluate import evaluate, write
+from apps.imagegen.models.judges import load_judges
 from apps.imagegen.models.pipeline_folder import load_pipeline
 from benchmarks.command_line import whole
 from core.runs.folder import Run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,13 @@ _ERROR = 3  # ONNX Runtime's level: warnings of its optimiser are not for users
 def write(network: Network, path: Path) -> list[Path]:
     """Write `path`.onnx, weights inside, and return it."""
     file = path.with_suffix(".onnx")
+    _converted(network).save(str(file), external_data=False)
+    return [file]
+
+
+@functools.lru_cache(maxsize=1)
+def _converted(network: Network) -> torch.onnx.ONNXProgram:
+    """Return a network as ONNX; kept, since formats that follow are made from it too."""
     made = torch.onnx.export(
         program_of(network),
         dynamo=True,
@@ -24,8 +32,7 @@ def write(network: Network, path: Path) -> list[Path]:
         verbose=False,
     )
     assert made is not None  # as it always is with dynamo=True
-    made.save(str(file), external_data=False)
-    return [file]
+    return made
 
 
 def load(file: Path, threads: int | None) -> Runner:

@@ -28,7 +28,8 @@ class Recipe:
 
     image_sha256, mask_sha256: of the given pictures' RGB and 0/255 bytes at width × height. model, adapter_digest: of
     the weights; "" and None mean whichever are loaded. text_chunks: windows of the text encoder that prompt and
-    negative prompt are read in; 0 means as many as they need until Pipeline.resolve.
+    negative prompt are read in; 0 means as many as they need until Pipeline.resolve. runtime: exported networks that
+    draw in place of PyTorch's: their format and a digest of their files, "openvino:…"; "" means PyTorch.
 
     >>> from apps.imagegen import Recipe
     >>> Recipe.from_json(Recipe("red apple", seed=7, text_chunks=1).as_json()).seed
@@ -51,12 +52,15 @@ class Recipe:
     model: str = ""
     adapter_digest: str | None = None
     text_chunks: int = 0
+    runtime: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return what json.dumps takes: every field, and "format". One chunk of text is not mentioned."""
+        """Return what json.dumps takes: every field, and "format". One chunk of text and PyTorch go unmentioned."""
         fields = asdict(self)
         if self.text_chunks == 1:
             del fields["text_chunks"]
+        if not self.runtime:
+            del fields["runtime"]
         return {"format": FORMAT, **fields}
 
     @property
@@ -75,8 +79,9 @@ class Recipe:
             raise RECIPE("recipe_not_object", param="format")
         if content["format"] != FORMAT or isinstance(content["format"], bool):
             raise RECIPE("recipe_format", param="format", value=_brief(content["format"]), wanted=FORMAT)
-        # recipes of earlier releases, which read one chunk, do not name it
-        values = {"text_chunks": 1} | {name: value for name, value in content.items() if name != "format"}
+        # recipes of earlier releases, which read one chunk and knew PyTorch alone, do not name them
+        given = {name: value for name, value in content.items() if name != "format"}
+        values = {"text_chunks": 1, "runtime": ""} | given
         types = {field.name: str(field.type) for field in fields(cls)}
         for name in sorted(values.keys() - types.keys()):
             raise RECIPE("recipe_field_unknown", param=name, name=_brief(name))
@@ -87,8 +92,8 @@ class Recipe:
             try:
                 checked[name] = _adapters()[name].validate_python(value)
             except ValidationError:
-                given = type(value).__name__
-                raise RECIPE("recipe_field_type", param=name, type=given, wanted=types[name]) from None
+                kind = type(value).__name__
+                raise RECIPE("recipe_field_type", param=name, type=kind, wanted=types[name]) from None
         return cls(**checked)
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.models.autoencoder import to_bytes, to_signed
-from apps.imagegen.models.pipeline_folder import Pipeline
+from apps.imagegen.models.pipeline_folder import UNET, Pipeline
 from apps.imagegen.models.schedulers import new_scheduler, step
 from apps.imagegen.reasons import DRAWING
 
@@ -90,8 +90,7 @@ class DenoisingState:
         Raises InternalFault: picture_not_finite.
         """
         chosen = self.latent_1Lhw if latent_1Lhw is None else latent_1Lhw
-        scaled = (chosen / float(pipeline.vae.config["scaling_factor"])).to(pipeline.device)
-        seen_1CHW = pipeline.vae.decode(scaled).sample
+        seen_1CHW = pipeline.decoded(chosen)
         if not torch.isfinite(seen_1CHW).all():
             raise DRAWING("picture_not_finite")
         drawn_HWC = to_bytes(seen_1CHW)[0].cpu().numpy()
@@ -103,12 +102,9 @@ class DenoisingState:
         height, width = self.recipe.height // pipeline.factor, self.recipe.width // pipeline.factor
         self._kept_1Lhw = self._mask_11hw = None
         if self._rgb_HWC is not None:
-            signed = to_signed(torch.from_numpy(self._rgb_HWC.copy())[None]).to(pipeline.device)
-            posterior = pipeline.vae.encode(signed).latent_dist
-            spread = torch.randn(posterior.mean.shape, generator=self._generator)
-            self._kept_1Lhw = (posterior.mean.cpu() + posterior.std.cpu() * spread) * float(
-                pipeline.vae.config["scaling_factor"]
-            )
+            mean, deviation = pipeline.encoded(to_signed(torch.from_numpy(self._rgb_HWC.copy())[None]))
+            spread = torch.randn(mean.shape, generator=self._generator)
+            self._kept_1Lhw = (mean + deviation * spread) * float(pipeline.vae.config["scaling_factor"])
         self._noise_1Lhw = torch.randn(
             (1, pipeline.latent_channels, height, width), generator=self._generator
         )
@@ -144,18 +140,27 @@ def predict(pipeline: Pipeline, drawings: Sequence[DenoisingState], sizes: Seque
     Drawings are of one size; their rows fit the greatest of `sizes`. Empty rows repeat the first.
     """
     rows = [drawing.rows for drawing in drawings]
-    empty = padded(sum(rows), sizes) - sum(rows)
+    predicted_RLhw = answer(pipeline, *inputs_of(drawings, padded(sum(rows), sizes)))
+    return list(predicted_RLhw[: sum(rows)].split(rows))
+
+
+def inputs_of(drawings: Sequence[DenoisingState], size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a batch of so many rows for the U-Net: latents, (R, L, h, w), times, (R,), and states, (R, T, D)."""
+    empty = size - sum(drawing.rows for drawing in drawings)
     input_RLhw = torch.cat(
         [d.input() for d in drawings for _ in range(d.rows)] + [drawings[0].input()] * empty
     )
     time_R = torch.tensor([d.time for d in drawings for _ in range(d.rows)] + [drawings[0].time] * empty)
     state_RTD = torch.cat([d.state_GTD for d in drawings] + [drawings[0].state_GTD[:1]] * empty)
-    predicted_RLhw = answer(pipeline, input_RLhw, time_R, state_RTD)
-    return list(predicted_RLhw[: sum(rows)].split(rows))
+    return input_RLhw, time_R, state_RTD
 
 
 def answer(pipeline: Pipeline, input_RLhw: Tensor, time_R: Tensor, state_RTD: Tensor) -> Tensor:
     """Return what the U-Net says to rows of its own times and texts, (R, L, h, w) float32 on the CPU."""
+    run = pipeline.networks.get(UNET)
+    if run is not None:
+        answered: Tensor = run(input_RLhw.contiguous(), time_R, state_RTD)
+        return answered
     device = pipeline.device
     laid_out = input_RLhw.to(device).contiguous(memory_format=torch.channels_last)
     return pipeline.unet(laid_out, time_R.to(device), state_RTD.to(device)).sample.float().cpu().contiguous()

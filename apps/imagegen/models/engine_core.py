@@ -20,10 +20,11 @@ from apps.imagegen.models.job import Job, preview_steps
 from apps.imagegen.models.job_events import JobEvents
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.models.resolve import AdapterSource
+from apps.imagegen.models.runtime import most_rows
 from apps.imagegen.models.self_test import Proofs
 from apps.imagegen.models.text_states import TextStates
 from apps.imagegen.models.throughput import Throughput
-from apps.imagegen.reasons import CANCELLED, ENGINE
+from apps.imagegen.reasons import CANCELLED, ENGINE, RUNTIME
 
 BATCHES = (4, 8, 16, 32, 64)
 
@@ -46,18 +47,22 @@ class EngineCore:
     ) -> None:
         self._pipeline = pipeline
         self._scheduler = scheduler
-        self._batches = tuple(size for size in BATCHES if size <= max(rows, BATCHES[0]))
+        batches = tuple(size for size in BATCHES if size <= max(rows, BATCHES[0]))
         self._adapters = adapters
         self._throughput = throughput
         self._events = events
-        self._proofs = Proofs(pipeline, self._batches)
+        self._proofs = Proofs(pipeline, tuple(size for size in batches if size <= most_rows(pipeline)))
         self._texts = TextStates(pipeline)
         self._states: dict[Job, DenoisingState] = {}
 
     def prove(self, sizes: Sequence[tuple[int, int]]) -> None:
-        """Find out which batches hold for images of these (width, height), so that their first one need not wait."""
+        """Find out which batches hold for images of these (width, height), so that their first one need not wait.
+
+        Raises InputError runtime_rows where exported networks give a row other bits in each batch.
+        """
         for size in dict.fromkeys(sizes):
-            self._proofs.batches(size)
+            if not self._proofs.batches(size) and self._pipeline.runtime:
+                raise RUNTIME("runtime_rows", runtime=self._pipeline.runtime.partition(":")[0])
 
     def step(self) -> bool:
         """Free the slots of cancelled jobs, and take one denoising step with one group; False where there is none."""

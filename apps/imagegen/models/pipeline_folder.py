@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from apps.imagegen.models.digests import pipeline_digest
 from apps.imagegen.models.schedulers import SCHEDULERS, check_noise
 from apps.imagegen.models.text import (
     CHUNKS,
+    ExportedEncoder,
     chunks_for,
     load_text_encoder,
     long_states_of,
@@ -40,6 +41,8 @@ EMBEDDED = Path(__file__).parents[1] / "weights" / "emoji"
 _ENCODERS = {"CLIPTextModel": "CLIPTokenizer", "BertModel": "BertTokenizer"}
 _PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline")
 SUFFIX = ".safetensors"
+# Names of the networks that are exported, each alone.
+TEXT_ENCODER, UNET, VAE_ENCODER, VAE_DECODER = "text_encoder", "unet", "vae_encoder", "vae_decoder"
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 # Settings of a U-Net that needs more than latents, a step and the states of a text.
 _MORE_INPUTS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
@@ -50,7 +53,8 @@ class Pipeline:
     """Everything that draws; float32, in evaluation mode. own_size: (width, height) in pixels.
 
     scheduler_config: the noise that the model knows. digest: SHA-256 of all that decides what it draws. cautions:
-    sentences that whoever draws with it should read.
+    sentences that whoever draws with it should read. networks: exported ones that compute in place of PyTorch's, by
+    name. runtime: what these are, which joins each recipe; "" where PyTorch computes.
 
     >>> from apps.imagegen import load_pipeline
     >>> load_pipeline(device="cpu").limits.sizes
@@ -66,6 +70,8 @@ class Pipeline:
     own_size: tuple[int, int]
     name: str
     cautions: tuple[str, ...] = ()
+    networks: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    runtime: str = ""
 
     @property
     def factor(self) -> int:
@@ -115,14 +121,42 @@ class Pipeline:
         if recipe.model not in ("", self.digest):
             recipes, own = recipe.model[:12], self.digest[:12]
             raise RECIPE("model_other", param="model", recipe=recipes, name=self.name, model=own)
+        # a recipe that names its model names its runtime too: none is PyTorch
+        if recipe.runtime != self.runtime and (recipe.model or recipe.runtime):
+            drawn, here = (_shown(one) for one in (recipe.runtime, self.runtime))
+            raise RECIPE("runtime_other", param="runtime", recipe=drawn, own=here)
         width, height = self.own_size
-        return replace(recipe, width=recipe.width or width, height=recipe.height or height, model=self.digest)
+        return replace(
+            recipe,
+            width=recipe.width or width,
+            height=recipe.height or height,
+            model=self.digest,
+            runtime=self.runtime,
+        )
 
     def states(self, texts: Sequence[str], chunks: int = 1) -> Tensor:
         """Return the states of texts, (N, chunks × T, D) float32, each computed by itself: of its text alone."""
+        run = self.networks.get(TEXT_ENCODER)
+        encoder = self.text_encoder if run is None else ExportedEncoder(self.text_encoder, run)
         if chunks == 1:
-            return states_of(self.tokenizer, self.text_encoder, texts, batch=1)
-        return torch.cat([long_states_of(self.tokenizer, self.text_encoder, text, chunks) for text in texts])
+            return states_of(self.tokenizer, encoder, texts, batch=1)
+        return torch.cat([long_states_of(self.tokenizer, encoder, text, chunks) for text in texts])
+
+    def decoded(self, latent_1Lhw: Tensor) -> Tensor:
+        """Return the picture of latents as they come from the U-Net, (1, 3, H, W) in about -1 … 1."""
+        scaled = (latent_1Lhw / float(self.vae.config["scaling_factor"])).to(self.device)
+        run = self.networks.get(VAE_DECODER)
+        seen: Tensor = self.vae.decode(scaled).sample if run is None else run(scaled.contiguous())
+        return seen
+
+    def encoded(self, signed_1CHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation of a picture's latents before they are scaled, (1, L, h, w) each, on the CPU."""
+        run = self.networks.get(VAE_ENCODER)
+        if run is not None:
+            mean, deviation = run(signed_1CHW.contiguous())
+            return mean, deviation
+        posterior = self.vae.encode(signed_1CHW.to(self.device)).latent_dist
+        return posterior.mean.cpu(), posterior.std.cpu()
 
     def notes(self, recipe: Recipe) -> tuple[str, ...]:
         """Return a sentence for each text of a whole recipe that the text encoder reads in part only."""
@@ -139,6 +173,12 @@ def _texts(recipe: Recipe) -> dict[str, str]:
     """Return the texts that are read; without guidance the negative prompt is not."""
     texts = {"prompt": recipe.prompt}
     return texts | {"negative prompt": recipe.negative} if recipe.guidance > 1 else texts
+
+
+def _shown(runtime: str) -> str:
+    """Return a runtime as a sentence names it: the format, and the first digits of the artifacts' digest."""
+    name, _, digest = runtime.partition(":")
+    return f"{name} ({digest[:12]}…)" if name else "PyTorch"
 
 
 def load_pipeline(path: str | Path | None = None, device: str = "auto") -> Pipeline:

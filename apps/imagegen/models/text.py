@@ -10,10 +10,10 @@ Legend: N texts, C chunks of one, T tokens of a window, D width of a token's sta
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -42,9 +42,27 @@ def load_text_encoder() -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     return tokenizer, encoder.eval().requires_grad_(requires_grad=False)
 
 
+class ExportedEncoder:
+    """A text encoder that was exported, called as the library's own is; it reads one window at a time.
+
+    encoder: that which it was made from. run: takes token numbers, and the mask of padding where the encoder does.
+    """
+
+    def __init__(self, encoder: PreTrainedModel, run: Callable[..., Tensor]) -> None:
+        self.config, self._run = encoder.config, run
+
+    def __call__(self, ids_CT: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor]:
+        """Return the states of each window, (C, T, D), alone in a tuple."""
+        inputs = (ids_CT,) if attention_mask is None else (ids_CT, attention_mask)
+        return (torch.cat([self._run(*(one[n : n + 1] for one in inputs)) for n in range(len(ids_CT))]),)
+
+
+Encoder: TypeAlias = PreTrainedModel | ExportedEncoder
+
+
 @torch.inference_mode()
 def states_of(
-    tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, texts: Sequence[str], batch: int = 256
+    tokenizer: PreTrainedTokenizerBase, encoder: Encoder, texts: Sequence[str], batch: int = 256
 ) -> Tensor:
     """Return the states of each text's first window, (N, T, D) float32; T is the tokenizer's greatest length."""
     parts = []
@@ -62,9 +80,7 @@ def states_of(
 
 
 @torch.inference_mode()
-def long_states_of(
-    tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, text: str, chunks: int
-) -> Tensor:
+def long_states_of(tokenizer: PreTrainedTokenizerBase, encoder: Encoder, text: str, chunks: int) -> Tensor:
     """Return the states of a text read in so many windows, (1, C × T, D) float32; those after its end are empty."""
     start, end = tokenized(tokenizer, "").input_ids
     ids, most = _ids(tokenizer, text), window(tokenizer)
@@ -105,6 +121,11 @@ def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return list(tokenized(tokenizer, text, add_special_tokens=False, verbose=False).input_ids)
 
 
-def _encoded(encoder: PreTrainedModel, tokens: Any) -> Tensor:
-    mask = tokens["attention_mask"] if getattr(encoder.config, "use_attention_mask", False) else None
+def takes_mask(encoder: Encoder) -> bool:
+    """Tell whether an encoder is given the mask of padding, as Stable Diffusion's pipeline decides it."""
+    return bool(getattr(encoder.config, "use_attention_mask", False))
+
+
+def _encoded(encoder: Encoder, tokens: Any) -> Tensor:
+    mask = tokens["attention_mask"] if takes_mask(encoder) else None
     return encoder(tokens["input_ids"], attention_mask=mask)[0].float()

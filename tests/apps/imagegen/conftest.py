@@ -17,7 +17,14 @@ _proven: dict[tuple[object, ...], tuple[int, ...]] = {}
 def _proven_once(
     pipeline: Pipeline, sizes: Sequence[int], picture: tuple[int, int] | None
 ) -> tuple[int, ...]:
-    key = pipeline.digest, tuple(sizes), picture, torch.get_num_threads()
+    key = (
+        pipeline.digest,
+        pipeline.runtime,
+        tuple(pipeline.networks),
+        tuple(sizes),
+        picture,
+        torch.get_num_threads(),
+    )
     if key not in _proven:
         _proven[key] = _prove(pipeline, sizes, picture)
     return _proven[key]

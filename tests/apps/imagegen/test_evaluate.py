@@ -19,7 +19,6 @@ from apps.imagegen.data.captions import Caption
 from apps.imagegen.data.pictures import HELD_OUT, TRAIN, Picture, PictureSet, everyday_prompts
 from apps.imagegen.evaluate import (
     PROTOCOL,
-    Judges,
     asked_of,
     chosen_prompts,
     judged_autoencoder,
@@ -29,6 +28,7 @@ from apps.imagegen.evaluate import (
     run,
 )
 from apps.imagegen.models.inception import NETWORK
+from apps.imagegen.models.judges import Judges
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from core.errors import InputError
 from core.runs.folder import Run
@@ -99,9 +99,7 @@ def judges(*, blind: bool = False) -> Judges:
 
 def evaluated(model: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     made = judges()
-    monkeypatch.setattr(module, "load_pictures", lambda cache, edge: made.pictures)
-    monkeypatch.setattr(module, "load_inception", lambda cache: made.inception)
-    monkeypatch.setattr(module, "load_scorer", lambda cache, pictures, inception, log: made.scorer)
+    monkeypatch.setattr(module, "load_judges", lambda cache, edge, log: made)
     cfg = ImagegenConfig(
         "evaluate",
         output=str(output),

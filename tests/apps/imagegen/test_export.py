@@ -1,171 +1,170 @@
-"""An exported folder is whole: plain diffusers draws with it, and draws what the engine draws."""
+"""stage=export formats=[…]: the four networks leave, and pictures are drawn on them by the same contract."""
 
 from __future__ import annotations
 
-import json
-import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-from apps.imagegen.config import ImagegenConfig, ModelConfig
-from apps.imagegen.data.recipe import Recipe
-from apps.imagegen.export import PARTS, run
-from apps.imagegen.models.engine import Engine
-from apps.imagegen.models.pipeline_folder import load_pipeline
-from core.errors import InputError
+from apps.imagegen import load_pipeline
+from apps.imagegen.config import ImagegenConfig
+from apps.imagegen.errors import RecipeError
+from apps.imagegen.export import STEPS, export, task_of
+from apps.imagegen.generate import generate, run
+from apps.imagegen.pictures import Picture, prepare, replay
+from core.errors import ConfigError, InputError
+from core.export.manifest import NAME, read_manifest
 from core.runs.folder import Run
-from tests.apps.imagegen.tiny import tiny_pipeline, tiny_sd15
+from core.runs.log import RunLog
+from tests.apps.imagegen.exported import FORMATS, folder, metrics
+from tests.apps.imagegen.test_evaluate import judges
+from tests.apps.imagegen.tiny import tiny_pipeline
+
+PROMPT = "red apple"
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tiny_pipeline(tmp_path_factory.mktemp("models") / "tiny")
-    (folder / "card.md").write_text("# The model's own card\n", encoding="utf-8")
-    return folder
+def _config(**fields: Any) -> ImagegenConfig:
+    fields = {"prompt": PROMPT, "steps": 2, "seed": 7, "weights": str(folder() / "tiny"), **fields}
+    return ImagegenConfig("generate", **fields)
 
 
-def _export(model: Path, output: Path, record: Path) -> int:
-    opened = Run(record)
-    with opened.log:
-        return run(ImagegenConfig("export", output=str(output), model=ModelConfig(path=str(model))), opened)
+def _drawn(**fields: Any) -> list[Picture]:
+    pictures = [picture for _, picture in generate(_config(**fields)).pictures()]
+    assert all(isinstance(one, Picture) for one in pictures)
+    return pictures  # type: ignore[return-value]
 
 
-def _bytes(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+def _on_openvino(**fields: Any) -> list[Picture]:
+    return _drawn(artifacts=str(folder() / "out"), runtime="openvino", **fields)
 
 
-@pytest.mark.parametrize("make", [tiny_pipeline, tiny_sd15])
-def test_plain_diffusers_draws_what_the_engine_draws(make: type, tmp_path: Path) -> None:
-    """By the three lines of its README, offline, with the scheduler that the engine calls ddim."""
-    make(tmp_path / "model")
-    assert _export(tmp_path / "model", tmp_path / "out", tmp_path / "run") == 0
-    pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "out", local_files_only=True)
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.scheduler = DDIMScheduler.from_config(
-        pipeline.scheduler.config,
-        clip_sample=False,
-        timestep_spacing="trailing",
-        set_alpha_to_one=True,
-        steps_offset=1,
+@pytest.mark.slow
+def test_the_manifest_has_all_four_networks() -> None:
+    manifest = read_manifest(folder() / "out")
+    assert (manifest.app, manifest.model) == ("imagegen", load_pipeline(folder() / "tiny", "cpu").digest)
+    held = {(one.network, one.format) for one in manifest.artifacts}
+    networks = ("text_encoder", "unet", "vae_encoder", "vae_decoder")
+    assert held == {*((one, "torchscript") for one in networks), ("unet", "openvino")}
+    for one in manifest.artifacts:
+        assert one.error <= 1e-4
+        assert {case.inputs for case in one.cases} == {"random", "real"}
+        assert set(one.metrics) == {"KID", "caption match"}
+        assert one.metrics["KID"].allowed > 0
+    assert len(metrics()["table"]) == len(networks) * len(FORMATS)
+
+
+@pytest.mark.slow
+def test_pictures_on_artifacts_are_those_of_pytorch_and_name_their_runtime() -> None:
+    (eager,) = _drawn()
+    (other,) = _on_openvino()
+    assert np.abs(eager.rgb_HWC.astype(int) - other.rgb_HWC.astype(int)).max() <= 2
+    assert eager.recipe.runtime == ""
+    assert "runtime" not in eager.recipe.as_json()
+    name, _, digest = other.recipe.runtime.partition(":")
+    assert (name, len(digest)) == ("openvino", 64)
+    assert other.recipe.as_json()["runtime"] == other.recipe.runtime
+
+
+@pytest.mark.slow
+def test_bytes_depend_on_the_recipe_alone() -> None:
+    three = _on_openvino(n=3)
+    (one,) = _on_openvino(seed=9)
+    assert three[2].png == one.png
+    before = torch.get_num_threads()
+    torch.set_num_threads(2 if before == 1 else 1)
+    try:
+        (again,) = _on_openvino(seed=9)
+    finally:
+        torch.set_num_threads(before)
+    assert again.png == one.png
+
+
+@pytest.mark.slow
+def test_a_picture_is_replayed_by_the_runtime_that_drew_it(tmp_path: Path) -> None:
+    (eager,), (other,) = _drawn(), _on_openvino()
+    other.save(tmp_path / "other.png")
+    config = ImagegenConfig(
+        "generate",
+        replay=str(tmp_path / "other.png"),
+        output=str(tmp_path / "again"),
+        weights=str(folder() / "tiny"),
+        artifacts=str(folder() / "out"),
+        runtime="openvino",
     )
-    drawn = pipeline(
-        "red apple",
-        num_inference_steps=4,
-        guidance_scale=3.0,
-        generator=torch.Generator().manual_seed(5),
-        output_type="np",
-    ).images[0]
-    with Engine(load_pipeline(tmp_path / "model"), rows=4) as engine:
-        wanted_HWC = engine.submit(Recipe("red apple", seed=5, steps=4, guidance=3.0)).result()
-    assert drawn.shape == (32, 32, 3)
-    assert wanted_HWC.std() > 3
-    assert np.abs(255 * drawn - wanted_HWC).max() < 2
+    with (record := Run(tmp_path / "run")).log:
+        assert run(config, record) == 0
+    assert (tmp_path / "again" / "other.png").read_bytes() == other.png
+    pytorch, exported = load_pipeline(folder() / "tiny", "cpu"), generate(_openvino_config()).inputs.pipeline
+    with pytest.raises(RecipeError, match=r"drawn by openvino \(.{12}…\), and PyTorch would draw it"):
+        replay(other.png, pipeline=pytorch)
+    with pytest.raises(
+        RecipeError, match=r"drawn by PyTorch, and openvino \(.{12}…\) would draw it"
+    ) as caught:
+        replay(eager.png, pipeline=exported)
+    assert (caught.value.code, caught.value.param) == ("runtime_other", "runtime")
 
 
-def test_a_folder_says_what_it_is_and_nothing_of_this_machine(model: Path, tmp_path: Path) -> None:
-    assert _export(model, tmp_path / "out", tmp_path / "run") == 0
-    content = _bytes(tmp_path / "out")
-    assert {name.partition("/")[0] for name in content} == {
-        *PARTS,
-        "README.md",
-        "card.md",
-        "model_index.json",
-    }
-    readme = content["README.md"].decode()
-    code = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    assert len(code) == 1
-    assert len(code[0].splitlines()) == 3
-    assert 'StableDiffusionPipeline.from_pretrained("FOLDER")' in code[0]
-    assert "| pictures | 32 x 32 pixels; also 48 x 32, 32 x 48, 48 x 48 |" in readme
-    assert "squaredcos_cap_v2, v_prediction, 1000 steps" in readme
-    assert "licence: [card.md](card.md)" in readme
-    assert content["card.md"] == b"# The model's own card\n"
-    for name, data in content.items():
-        assert str(tmp_path).encode() not in data, name
-        assert str(model).encode() not in data, name
-    for path in (tmp_path / "out").rglob("*.safetensors"):
-        assert path.stat().st_mode == (tmp_path / "out" / "README.md").stat().st_mode
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert metrics["bytes"] == sum(map(len, content.values()))
+def _openvino_config() -> ImagegenConfig:
+    return _config(artifacts=str(folder() / "out"), runtime="openvino")
 
 
-def test_an_export_is_a_model_and_exporting_again_writes_the_same_bytes(model: Path, tmp_path: Path) -> None:
-    for _ in range(2):
-        assert _export(model, tmp_path / "a", tmp_path / "run") == 0
-    first = _bytes(tmp_path / "a")
-    assert _export(tmp_path / "a", tmp_path / "b", tmp_path / "run") == 0
-    second = _bytes(tmp_path / "b")
-    changed = {"README.md"}  # it names the folder and the digest that it was made from
-    assert {name: data for name, data in second.items() if name not in changed} == {
-        name: data for name, data in first.items() if name not in changed
-    }
+@pytest.mark.slow
+def test_what_changes_or_watches_weights_needs_pytorch() -> None:
+    for fields, sentence in (
+        ({"adapter": "some.safetensors"}, "adapter= changes the weights"),
+        ({"probes": "attention"}, "probes=attention watches PyTorch's U-Net"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            _config(artifacts=str(folder() / "out"), **fields)
+    inputs = generate(_openvino_config()).inputs
+    with pytest.raises(ConfigError, match="adapter= changes the weights"):
+        prepare(inputs.pipeline, inputs.recipe, adapter="some.safetensors")
+    with pytest.raises(ConfigError, match="watches PyTorch's U-Net"):
+        prepare(inputs.pipeline, inputs.recipe, attention=True)
 
 
-def test_weights_that_were_float16_stay_so(model: Path, tmp_path: Path) -> None:
-    pipeline = load_pipeline(model)
-    for network in (pipeline.unet, pipeline.vae):
-        network.half().save_pretrained(tmp_path / "half" / ("unet" if network is pipeline.unet else "vae"))
-    for name in ("scheduler", "text_encoder", "tokenizer", "model_index.json"):
-        (tmp_path / "half" / name).symlink_to(model / name)
-    for source, dtype in ((tmp_path / "half", "float16"), (model, "float32")):
-        assert _export(source, tmp_path / dtype, tmp_path / "run") == 0
-        metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-        assert metrics["dtype"] == dtype
-        assert f"| weights | {dtype}, safetensors |" in (tmp_path / dtype / "README.md").read_text()
+@pytest.mark.slow
+def test_artifacts_that_do_not_fit_are_refused_in_one_line(tmp_path: Path) -> None:
+    other = tiny_pipeline(tmp_path / "other", seed=1)
+    with pytest.raises(InputError, match=r"was exported from other weights .* export them again"):
+        _on_openvino(weights=str(other))
+    with pytest.raises(
+        ConfigError, match=r"runtime=onnx of .* is not in .*, which holds torchscript, openvino"
+    ):
+        _drawn(artifacts=str(folder() / "out"), runtime="onnx")
+    with pytest.raises(InputError, match=f"holds no {NAME}: name a folder that stage=export made"):
+        _drawn(artifacts=str(other))
+    changed = tmp_path / "changed"
+    shutil.copytree(folder() / "out", changed)
+    with (changed / "openvino" / "unet.bin").open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(InputError, match="is not the file that was exported"):
+        _drawn(artifacts=str(changed), runtime="openvino")
 
 
-def test_an_export_of_another_model_is_never_replaced(model: Path, tmp_path: Path) -> None:
-    sd15 = tiny_sd15(tmp_path / "sd15")
-    assert _export(sd15, tmp_path / "out", tmp_path / "run") == 0
-    before = _bytes(tmp_path / "out")
-    with pytest.raises(InputError, match="holds an export of another model: name a new folder") as caught:
-        _export(model, tmp_path / "out", tmp_path / "run")
-    assert caught.value.code == "output_other_model"
-    assert _bytes(tmp_path / "out") == before
+def test_formats_are_checked_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='formats=onxx is not a format: did you mean "onnx"'):
+        ImagegenConfig("export", output="o", formats=["onxx"])
+    with (
+        RunLog(tmp_path / "log.jsonl") as log,
+        pytest.raises(ConfigError, match=r"formats=\[\] asks for nothing"),
+    ):
+        export(ImagegenConfig("export", output="o"), log, on_step=print)
 
 
-def test_an_earlier_export_is_written_anew_and_what_lies_beside_it_is_left(
-    model: Path, tmp_path: Path
-) -> None:
-    assert _export(model, tmp_path / "out", tmp_path / "run") == 0
-    (tmp_path / "out" / "notes.txt").write_text("mine")
-    (tmp_path / "out" / "tokenizer" / "old.txt").write_text("stale")
-    assert _export(model, tmp_path / "out", tmp_path / "run") == 0
-    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
-    assert not (tmp_path / "out" / "tokenizer" / "old.txt").exists()
-    assert load_pipeline(tmp_path / "out").latent_channels == 8
-
-
-@pytest.mark.parametrize("name", ["notes.txt", "README.md", "model_index.json"])
-def test_a_folder_of_something_else_is_left_alone(model: Path, tmp_path: Path, name: str) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / name).write_text("mine")
-    with pytest.raises(InputError, match="holds something other than an earlier export: name a new folder"):
-        _export(model, tmp_path / "out", tmp_path / "run")
-    assert _bytes(tmp_path / "out") == {name: b"mine"}
-
-
-def test_wrong_places_are_reported_in_one_line(model: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match="exists and is not a folder"):
-        _export(model, tmp_path / "file", tmp_path / "run")
-    with pytest.raises(InputError, match="is the model itself: name another folder"):
-        _export(model, model / ".." / model.name, tmp_path / "run")
-    with pytest.raises(InputError, match=r"holds no model_index\.json"):
-        _export(tmp_path / "none", tmp_path / "out", tmp_path / "run")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_full_disk_is_reported(model: Path, tmp_path: Path, small_disk: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        _export(model, small_disk / "out", tmp_path / "run")
-    assert caught.value.sentence == f"the disk of {small_disk / 'out'} is full"
-    assert not (small_disk / "out" / "model_index.json").exists()
+def test_each_metric_may_end_inside_the_interval_of_pytorch(tmp_path: Path) -> None:
+    pipeline = load_pipeline(tiny_pipeline(tmp_path / "tiny"), "cpu")
+    task = task_of(pipeline, judges())
+    assert task.about == f"32 pictures of embedded prompts, {STEPS} steps each"
+    before = task.measure({})
+    assert before["caption match"] == 1.0
+    kid, match = task.metrics
+    assert (kid.name, kid.better, match.name, match.better) == ("KID", "lower", "caption match", "higher")
+    assert kid.allowed > 0
+    assert match.allowed == 0  # this oracle is never wrong
+    black = task.measure({"vae_decoder": lambda latent_1Lhw: torch.full((1, 3, 32, 32), -1.0)})
+    assert kid.lost(before["KID"], black["KID"]) > kid.allowed

@@ -19,6 +19,7 @@ from apps.imagegen.models.job import Event, Job
 from apps.imagegen.models.job_events import JobEvents
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.throughput import Throughput
+from core.errors import InputError
 from tests.apps.imagegen.tiny import tiny_pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -137,3 +138,16 @@ def test_sizes_are_proven_once(pipeline: Pipeline, stepped: Stepped, monkeypatch
     while stepped.core.step():
         pass
     assert proven == [pipeline.own_size, (48, 32)]
+
+
+def test_exported_networks_that_no_batch_holds_for_are_refused(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(self_test, "prove", lambda *_: ())
+    Stepped(pipeline).core.prove([pipeline.own_size])  # PyTorch then draws one by one
+    exported = Stepped(replace(pipeline, runtime="openvino:0123"))
+    with pytest.raises(
+        InputError, match="openvino gives a picture other bytes beside other pictures"
+    ) as caught:
+        exported.core.prove([pipeline.own_size])
+    assert caught.value.code == "runtime_rows"
