@@ -24,6 +24,7 @@ from tests.apps.imagegen.exported import FORMATS, folder, metrics
 from tests.apps.imagegen.test_evaluate import judges
 from tests.apps.imagegen.tiny import tiny_pipeline
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first test exports
 PROMPT = "red apple"
 
 
@@ -42,7 +43,6 @@ def _on_openvino(**fields: Any) -> list[Picture]:
     return _drawn(artifacts=str(folder() / "out"), runtime="openvino", **fields)
 
 
-@pytest.mark.slow
 def test_the_manifest_has_all_four_networks() -> None:
     manifest = read_manifest(folder() / "out")
     assert (manifest.app, manifest.model) == ("imagegen", load_pipeline(folder() / "tiny", "cpu").digest)
@@ -57,7 +57,6 @@ def test_the_manifest_has_all_four_networks() -> None:
     assert len(metrics()["table"]) == len(networks) * len(FORMATS)
 
 
-@pytest.mark.slow
 def test_pictures_on_artifacts_are_those_of_pytorch_and_name_their_runtime() -> None:
     (eager,) = _drawn()
     (other,) = _on_openvino()
@@ -69,7 +68,6 @@ def test_pictures_on_artifacts_are_those_of_pytorch_and_name_their_runtime() -> 
     assert other.recipe.as_json()["runtime"] == other.recipe.runtime
 
 
-@pytest.mark.slow
 def test_bytes_depend_on_the_recipe_alone() -> None:
     three = _on_openvino(n=3)
     (one,) = _on_openvino(seed=9)
@@ -83,7 +81,6 @@ def test_bytes_depend_on_the_recipe_alone() -> None:
     assert again.png == one.png
 
 
-@pytest.mark.slow
 def test_a_picture_is_replayed_by_the_runtime_that_drew_it(tmp_path: Path) -> None:
     (eager,), (other,) = _drawn(), _on_openvino()
     other.save(tmp_path / "other.png")
@@ -112,7 +109,6 @@ def _openvino_config() -> ImagegenConfig:
     return _config(artifacts=str(folder() / "out"), runtime="openvino")
 
 
-@pytest.mark.slow
 def test_what_changes_or_watches_weights_needs_pytorch() -> None:
     for fields, sentence in (
         ({"adapter": "some.safetensors"}, "adapter= changes the weights"),
@@ -127,7 +123,6 @@ def test_what_changes_or_watches_weights_needs_pytorch() -> None:
         prepare(inputs.pipeline, inputs.recipe, attention=True)
 
 
-@pytest.mark.slow
 def test_artifacts_that_do_not_fit_are_refused_in_one_line(tmp_path: Path) -> None:
     other = tiny_pipeline(tmp_path / "other", seed=1)
     with pytest.raises(InputError, match=r"was exported from other weights .* export them again"):

@@ -21,7 +21,7 @@ from core.export.manifest import read_manifest
 from core.export.predictor import Predictor, open_artifact
 from tests.apps.imagegen.exported import folder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first test exports
 
 
 @pytest.fixture(scope="module")
