@@ -22,7 +22,7 @@ from apps.nodule.data.raw_volume import write_lung
 from apps.nodule.data.resample import PatientGrid
 from apps.nodule.models.findings import Candidate
 from tests.apps.nodule.development import some_slices
-from tests.core.export.own_process import ROOT
+from tests.core.export.own_process import ROOT, in_own_process
 from tests.deploy.networks import detector, write_networks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -207,6 +207,20 @@ def test_wrong_networks_are_refused(program: Path, scripts: Path, lung: Path, tm
     assert "proposal" in refused(program, exchanged, lung)
     shutil.copy(scripts / "proposal.pt", exchanged / "proposal.pt")
     assert "another shape than the detector's judge" in refused(program, exchanged, lung)
+
+
+def write_nowhere(path: str) -> None:
+    """Write a judge that is sure of nothing."""
+    nowhere = torch.jit.trace(lambda x: x[:, 0, 0, 0, :5] * float("nan"), torch.zeros(2, 1, 40, 40, 40))
+    nowhere.save(path)
+
+
+def test_a_network_that_returns_no_numbers_is_refused(
+    program: Path, scripts: Path, lung: Path, tmp_path: Path
+) -> None:
+    shutil.copy(scripts / "proposal.pt", tmp_path)
+    in_own_process(write_nowhere, tmp_path / "judge.pt")
+    assert "judge returns values that are not finite" in refused(program, tmp_path, lung)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <utility>
 
 #include "fault.h"
 #include "heatmap.h"
@@ -53,9 +55,12 @@ bool is_of(const Slab& slab, const Point& centre) {
   return true;
 }
 
-void require_sizes(const Array& output, const std::vector<std::int64_t>& wanted, const char* name) {
+void require_valid(const Array& output, const std::vector<std::int64_t>& wanted, const char* name) {
   if (output.sizes != wanted) {
     throw BadInput(std::string("the network ") + name + " returns another shape than the detector's " + name);
+  }
+  if (!std::all_of(output.values.begin(), output.values.end(), [](float value) { return std::isfinite(value); })) {
+    throw BadInput(std::string("the network ") + name + " returns values that are not finite");
   }
 }
 
@@ -65,7 +70,7 @@ void propose_in(const LungBox& lung, const Slab& slab, Network& proposal, std::s
   cut_normalised(lung, slab.box, input.values.data());
   const auto output = proposal(input);
   const Shape cells = {size[0] / kStride, size[1] / kStride, size[2] / kStride};
-  require_sizes(output, {1, static_cast<std::int64_t>(kValues), cells[0], cells[1], cells[2]}, "proposal");
+  require_valid(output, {1, static_cast<std::int64_t>(kValues), cells[0], cells[1], cells[2]}, "proposal");
   for (auto& mark : peaks(output.values, cells, most, kProposalFloor)) {
     for (std::size_t axis = 0; axis < 3; ++axis) {
       mark.centre[axis] += static_cast<double>(slab.box.first[axis]);
@@ -116,7 +121,7 @@ std::vector<Mark> judge_all(const LungBox& lung, const std::vector<Mark>& propos
       cut_normalised(lung, cubes[i], input.values.data() + i * cubes[i].voxels());
     }
     const auto output = judge(input);
-    require_sizes(output, {batch, static_cast<std::int64_t>(kValues)}, "judge");
+    require_valid(output, {batch, static_cast<std::int64_t>(kValues)}, "judge");
     for (std::size_t i = 0; i < count; ++i) {
       const auto* verdict = output.values.data() + i * kValues;
       Mark mark;

@@ -4,6 +4,8 @@
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <torch/script.h>
 
+#include <utility>
+
 #include "fault.h"
 #include "instructions.h"
 
