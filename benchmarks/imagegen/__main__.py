@@ -7,6 +7,7 @@ measurements:
   sameness       whether an image's bytes depend on what else is drawn
   swaps          whether memory stays flat while many adapters are used in turn
   service        what HTTP adds to the engine's time; needs the extra serve
+  export         every format that is installed: error, speed, KID, caption match; and seconds of a picture on each
   personalise    another style learned from a few pictures: how near, at which cost
   card           write the model card of the embedded weights from the records to output=FILE
   page           write the page of all records
@@ -27,7 +28,7 @@ from typing import Any
 from benchmarks.command_line import answer, from_records, parse, to_repeat
 from benchmarks.record import RESULTS, measure
 
-MEASUREMENTS = ("training", "quality", "engine", "sameness", "swaps", "service", "personalise")
+MEASUREMENTS = ("training", "quality", "engine", "sameness", "swaps", "service", "export", "personalise")
 _PATHS = ("cache", "model", "output", "run")  # of these the last part alone is recorded
 
 
