@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,28 @@ def measure_export(export: Callable[[list[str], Path], Manifest], folder: Path) 
         "artifacts": artifacts,
         "absent": [asdict(one) for one in manifest.absent],
     }
+
+
+def card_table(results: Mapping[str, Any]) -> str:
+    """Return the table of a record's formats in Markdown, for a model card."""
+    lines = [
+        "| network | format | largest error | times as fast as PyTorch | MB | task |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in results["artifacts"]:
+        task = ", ".join(
+            f"{name} {metric['before']:.4g} → {metric['after']:.4g}"
+            for name, metric in one["metrics"].items()
+        )
+        lines.append(
+            f"| {one['network']} | {one['format']} | {one['error']:.0e} | {one['ratio']:.2f} "
+            f"| {one['bytes'] / 1e6:.1f} | {task} |"
+        )
+    lines += [
+        f"| {one['network']} | {one['format']} | – | – | – | {one['status']}: {one['why']} |"
+        for one in results["absent"]
+    ]
+    return "\n".join(lines)
 
 
 def _best(manifest: Manifest) -> dict[str, str]:

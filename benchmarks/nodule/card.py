@@ -8,6 +8,7 @@ from typing import Any
 
 from apps.nodule.metrics.froc import RATES
 from apps.nodule.models.compact_detector import MOST
+from benchmarks.exports import card_table
 from benchmarks.page import card_environment, device_words
 from benchmarks.record import newest
 from core.errors import InputError
@@ -21,6 +22,7 @@ NEEDED = (
     "masses",
     "unseen",
     "speed",
+    "export",
 )  # of the weights that are shipped
 OTHER = ("training", "threshold", "phantoms", "development")  # of those trained on phantoms alone
 
@@ -37,7 +39,7 @@ def render_card(records: Sequence[dict[str, Any]]) -> str:
     environment.filters.update(
         percent=percent_words, share=share_words, ci=interval_words, device=device_words, short=_short
     )
-    environment.globals["missed"] = missed_words
+    environment.globals.update(missed=missed_words, formats=card_table)
     return environment.get_template(TEMPLATE).render(
         shipped=shipped,
         other=other,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from apps.nodule.config import DataConfig, ExportConfig, NoduleConfig
+from apps.nodule.config import DataConfig, ExportConfig, ModelConfig, NoduleConfig
 from apps.nodule.export import export
+from apps.nodule.models.compact_detector import load_compact
 from benchmarks.exports import measure_export
+from benchmarks.nodule.detection_cache import weights_digest
 from benchmarks.nodule.speed import whole_command
 from core.export.formats import FORMATS
 from core.export.manifest import Manifest
@@ -37,6 +39,7 @@ def measure_formats(weights: str | None, scan: Path, cache: Path, scans: int) ->
             )
 
     result = measure_export(exported, folder)
+    result["weights"] = weights_digest(load_compact(ModelConfig(device="cpu"), weights).net)
     runtimes = [
         one for one in dict.fromkeys(a["format"] for a in result["artifacts"]) if FORMATS[one].runtime
     ]

@@ -120,6 +120,28 @@ def results(weights: str, cpm: float) -> dict[str, dict[str, Any]]:
             "seconds": {"propose": 9.04},
             "tflop": 0.1234,
         },
+        "export": {
+            "weights": weights,
+            "artifacts": [
+                {
+                    "network": "judge",
+                    "format": "openvino",
+                    "error": 2e-6,
+                    "ratio": 1.61,
+                    "bytes": 5_200_000,
+                    "metrics": {"CPM": {"before": 0.88, "after": 0.881}},
+                }
+            ],
+            "absent": [
+                {
+                    "network": "judge",
+                    "format": "openvino_bf16",
+                    "status": "not applicable",
+                    "why": "no bfloat16",
+                }
+            ],
+            "infer": {"pytorch": {"seconds": 9.6, "peak_memory_mb": 1600}},
+        },
     }
 
 
