@@ -17,6 +17,8 @@ def write(network: Network, path: Path) -> list[Path]:
     Raises InputError, calibration_too_small, where there are fewer than `LEAST` samples.
     """
     import nncf
+    from nncf.quantization.advanced_parameters import OverflowFix
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     samples = [
         [tensor.contiguous().numpy() for tensor in one]
@@ -33,6 +35,12 @@ def write(network: Network, path: Path) -> list[Path]:
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(samples),
         fast_bias_correction=False,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            # of all samples: the usual mean of their extremes cuts off what is rare, such as what is sought
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+            # 7 bits of every weight: processors without VNNI add two products in 16 bits, which overflow
+            overflow_fix=OverflowFix.ENABLE,
+        ),
         ignored_scope=nncf.IgnoredScope(names=kept, validate=False),
     )
     return save(quantised, path, half=False)
