@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from core.export import to_openvino_int8
 from tests.core.export.exported import exported
-from tests.core.export.networks import network
+from tests.core.export.networks import Blur, network, samples
 
 
 def test_convolutions_are_quantised() -> None:
@@ -21,3 +23,17 @@ def test_convolutions_are_quantised() -> None:
 def test_what_is_kept_stays_in_single_precision(tmp_path: Path) -> None:
     (graph, _) = to_openvino_int8.write(network(keep=("",)), tmp_path / "blur")
     assert 'type="FakeQuantize"' not in graph.read_text()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter's own parts
+def test_what_is_rare_among_the_samples_is_kept(tmp_path: Path) -> None:
+    faint = [(one * 0.1,) for (one,) in samples(39, first=200)]
+    (bright,) = samples(1, first=300)
+    rare = network(
+        module=nn.Sequential(Blur(), nn.Conv2d(2, 2, 1)).eval(), calibration=lambda: iter([*faint, bright])
+    )
+    (file, _) = to_openvino_int8.write(rare, tmp_path / "rare")
+    with torch.no_grad():
+        expected = rare.module(*bright)
+    (given,) = to_openvino_int8.load(file, 1)(*bright)
+    assert float((given - expected).abs().max() / expected.abs().max()) < 0.05
