@@ -111,6 +111,7 @@ def networks_of(
         real=real,
         calibration=calibration,
         narrowed={"executorch": (edge, edge_sizes)},
+        int8_error=0.01,
     )
     judge = Network(
         name="judge",

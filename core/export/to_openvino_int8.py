@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from core.export.network import Network, Runner
+import numpy as np
+import torch
+
+from core.export.network import Network, Runner, as_tuple
 from core.export.reasons import ARTIFACTS
 from core.export.to_openvino import compiled, converted, save
 
+JUDGED = 12  # calibration samples by which layers return to single precision, where a network asks for it
 LEAST = 32  # five samples cost the detector a third of its findings
 
 
@@ -29,21 +35,49 @@ def write(network: Network, path: Path) -> list[Path]:
     model = converted(network)
     names = [one.get_friendly_name() for one in model.get_ops()]
     kept = [name for name in names if any(part in name for part in network.keep)]
-    quantised = nncf.quantize(
-        model,
-        nncf.Dataset(samples),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(samples),
-        fast_bias_correction=False,
-        advanced_parameters=nncf.AdvancedQuantizationParameters(
-            # of all samples: the usual mean of their extremes cuts off what is rare, such as what is sought
-            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
-            # 7 bits of every weight: processors without VNNI add two products in 16 bits, which overflow
-            overflow_fix=OverflowFix.ENABLE,
-        ),
-        ignored_scope=nncf.IgnoredScope(names=kept, validate=False),
+    options: dict[str, Any] = {
+        "preset": nncf.QuantizationPreset.MIXED,
+        "subset_size": len(samples),
+        "fast_bias_correction": False,
+        "ignored_scope": nncf.IgnoredScope(names=kept, validate=False),
+    }
+    advanced = nncf.AdvancedQuantizationParameters(
+        # of all samples: the usual mean of their extremes cuts off what is rare, such as what is sought
+        activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+        # 7 bits of every weight: processors without VNNI add two products in 16 bits, which overflow
+        overflow_fix=OverflowFix.ENABLE,
     )
+    dataset = nncf.Dataset(samples)
+    if network.int8_error is None:
+        quantised = nncf.quantize(model, dataset, advanced_parameters=advanced, **options)
+    else:
+        quantised = nncf.quantize_with_accuracy_control(
+            model,
+            dataset,
+            nncf.Dataset(samples[:JUDGED]),
+            _closeness(network),
+            max_drop=network.int8_error,
+            advanced_quantization_parameters=advanced,
+            **options,
+        )
     return save(quantised, path, half=False)
+
+
+def _closeness(
+    network: Network,
+) -> Callable[[Any, Iterable[Sequence[np.ndarray]]], tuple[float, list[float]]]:
+    """Return what NNCF judges by: 1 less the error of the first output, root mean squares, as a mean and by sample."""
+
+    def closeness(compiled: Any, samples: Iterable[Sequence[np.ndarray]]) -> tuple[float, list[float]]:
+        each = []
+        for sample in samples:
+            with torch.no_grad():
+                exact = as_tuple(network.module(*map(torch.from_numpy, sample)))[0].numpy()
+            given = compiled(list(sample))[0]
+            each.append(1 - float(np.linalg.norm(given - exact) / np.linalg.norm(exact)))
+        return sum(each) / len(each), each
+
+    return closeness
 
 
 def load(file: Path, threads: int | None) -> Runner:

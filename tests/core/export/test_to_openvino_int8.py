@@ -37,3 +37,15 @@ def test_what_is_rare_among_the_samples_is_kept(tmp_path: Path) -> None:
         expected = rare.module(*bright)
     (given,) = to_openvino_int8.load(file, 1)(*bright)
     assert float((given - expected).abs().max() / expected.abs().max()) < 0.05
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter's own parts
+def test_layers_return_to_single_precision_until_the_error_is_small(tmp_path: Path) -> None:
+    close = network(int8_error=1e-3)
+    (file, _) = to_openvino_int8.write(close, tmp_path / "close")
+    for (x,) in samples(3, first=400):
+        with torch.no_grad():
+            expected = close.module(x)
+        (given,) = to_openvino_int8.load(file, 1)(x)
+        (plain,) = to_openvino_int8.load(exported() / "openvino_int8" / "blur.xml", 1)(x)
+        assert (given - expected).norm() < 1.5e-3 * expected.norm() < (plain - expected).norm()
