@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from apps.risk.reasons import OPTIONS
 from core.compute.devices import ABOUT_DEVICE, DEVICES
+from core.export.formats import chosen
+from core.export.options import artifacts_option, check_device, formats_option, runtime_option
 from core.settings.schema import EVERY, MISSING, Section, check_value, free_text, path_text, section, setting
 from core.settings.zones import check_zone
 from core.training.config import TrainerConfig
@@ -16,9 +18,11 @@ STAGES = {
     "evaluate": "compare all models on the last dates of a table, and choose the champion",
     "score": "write VaR, ES, quantiles and default probabilities of one as-of time, or register a schedule",
     "backtest": "walk through the past day by day and test VaR and ES against what happened",
+    "export": "write riskformer's networks in other formats, each checked against PyTorch and by its losses on a table",
     "plan": "work out memory and launch line of a training before it is started",
 }
 ON_TABLES = ("train", "evaluate", "score", "backtest")
+WITH_WEIGHTS = (*ON_TABLES, "export")
 SIZED = ("train", "plan")
 EMBEDDED_SIZE = "tiny"
 TARGET_MODELS = (
@@ -263,13 +267,13 @@ class RiskConfig(Section):
         "date or time of which the future is unknown: 2018-12-31 is the end of that day in data.zone, "
         "2018-12-31T17:30 that minute",
         null="the last one of the data, refused where it lies far after all others",
-        stages=ON_TABLES,
+        stages=WITH_WEIGHTS,
     )
     output: str | None = path_text(
         None,
         "folder for results; a second run writes the same bytes",
-        needed_by=("score", "evaluate", "backtest"),
-        stages=("score", "evaluate", "backtest", "plan"),
+        needed_by=("score", "evaluate", "backtest", "export"),
+        stages=("score", "evaluate", "backtest", "plan", "export"),
     )
     run_dir: str | None = path_text(
         None, "folder of this run's record; name an old one to resume it", stages=EVERY
@@ -279,15 +283,18 @@ class RiskConfig(Section):
         "folder of a trained model",
         null="the embedded one",
         exists=True,
-        stages=ON_TABLES,
+        stages=WITH_WEIGHTS,
     )
+    formats: list[str] = formats_option(["torch_export", "torchscript"])
+    artifacts: str | None = artifacts_option(["score"])
+    runtime: str = runtime_option(["score"])
     schedule: str | None = free_text(
         None,
         "cron expression such as '0 6 * * 1-5': register the scoring for these times instead of doing it now",
         stages=("score",),
     )
     zone: str = free_text("UTC", "time zone of the schedule", stages=("score",), only_with="schedule")
-    data: DataConfig = section(DataConfig, stages=ON_TABLES)
+    data: DataConfig = section(DataConfig, stages=WITH_WEIGHTS)
     model: ModelConfig = section(ModelConfig, stages=ON_TABLES)
     trainer: TrainerConfig = section(TrainerConfig, stages=("train",))
     score: ScoreConfig = section(ScoreConfig, stages=("score",))
@@ -306,5 +313,8 @@ class RiskConfig(Section):
             raise OPTIONS("champion_and_model", model=self.model.name)
         if self.model.size != EMBEDDED_SIZE and self.stage not in (*SIZED, MISSING):
             raise OPTIONS("model_size", size=self.model.size, stage=self.stage)
+        check_device(self.artifacts, self.model.device, "model.device")
+        if self.stage == "export":
+            chosen(self.formats)
         if self.data.sample == "mixture" and self.stage != "train":
             raise OPTIONS("mixture_not_scored")

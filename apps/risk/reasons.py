@@ -144,6 +144,10 @@ INPUTS = Reasons(
         "description_field_unknown": '{path} has an unknown field "{field}": copy the model\'s folder anew, or train '
         "it again",
         "description_unreadable": "{path} cannot be read as the description of a model",
+        "artifacts_unused": "artifacts= runs networks of a riskformer, and the models that score are {models}: add "
+        "model=riskformer, or leave artifacts= out",
+        "export_no_network": "{folder} holds no riskformer that forecasts this table, and no other model of it is a "
+        "network that is exported: name by weights= a folder that has one",
         "horizon_too_long": "{model} was trained for {trained} steps ahead, not {horizon}: train it with "
         "model.horizon={horizon}",
         "label_differs": '{model} was trained to forecast "{trained}", not "{label}"',

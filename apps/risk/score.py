@@ -103,7 +103,7 @@ def score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> ScoringResult:
     output = Path(str(cfg.output))
     holdings = read_holdings(Path(cfg.score.portfolios)) if cfg.score.portfolios else None
     champions = read_champions(Path(cfg.score.champion)) if cfg.score.champion else None
-    model = load_model(cfg.weights, cfg.model.name, device=cfg.model.device) if champions is None else None
+    model = _load(cfg, cfg.model.name) if champions is None else None
     seconds_model = time.monotonic() - began
     trained = describe(None if cfg.weights is None else Path(cfg.weights))
     loaded = load_panel(cfg.data, now or cfg.as_of, trained.categories, fresh=True)
@@ -122,7 +122,7 @@ def score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> ScoringResult:
     with Partition(output, loaded.as_of, LAYOUT) as partition:
         tally = score_into(partition.add, model, loaded, settings, holdings)
         folder = partition.finish(_facts(cfg, settings, model, loaded, holdings, tally, seen))
-    result = result_of(folder, loaded, tally, seen, seconds_model)
+    result = result_of(folder, loaded, tally, seen, seconds_model, model.runtimes)
     _write_aside(output, loaded, result)
     _say_aside(loaded, tally, listed_in)
     return result
@@ -131,11 +131,22 @@ def score(cfg: RiskConfig, run: Run, now: AsOf | None = None) -> ScoringResult:
 def _load_champions(cfg: RiskConfig, champions: Mapping[str, str], columns: Columns) -> RiskModel:
     """Load the models that an evaluation chose for the table's targets and its event."""
     events = (columns.event,) if columns.event else ()
+    return _load(
+        cfg,
+        champion_of(champions, columns.targets, TARGET_MODELS),
+        champion_of(champions, events, EVENT_MODELS),
+    )
+
+
+def _load(cfg: RiskConfig, name: str, event: str | None = None) -> RiskModel:
+    """Load models by name from the weights, and exported networks where there are some."""
     return load_model(
         cfg.weights,
-        champion_of(champions, columns.targets, TARGET_MODELS),
-        event=champion_of(champions, events, EVENT_MODELS),
+        name,
+        event=event,
         device=cfg.model.device,
+        artifacts=cfg.artifacts,
+        runtime=cfg.runtime,
     )
 
 
@@ -151,9 +162,9 @@ def _facts(
     counts = counts_of(loaded, tally)
     names = []
     if loaded.columns.targets and model.targets is not None:
-        names.append(f"targets: {model.targets.name}")
+        names.append(f"targets: {model.targets.name}{_runtime(model, 'targets')}")
     if loaded.columns.event and model.event is not None:
-        names.append(f"event: {model.event.name}")
+        names.append(f"event: {model.event.name}{_runtime(model, 'event')}")
     settings: dict[str, Any] = dataclasses.asdict(scoring)
     settings["as_of"] = loaded.as_of.text
     settings["data"] = {"bound": cfg.data.bound, "oldest": cfg.data.oldest, "max_age": cfg.data.max_age}
@@ -174,6 +185,11 @@ def _facts(
         settings=settings,
         seen_in_training=seen,
     )
+
+
+def _runtime(model: RiskModel, part: str) -> str:
+    """Return the format in which a part's exported networks run, in words; nothing where PyTorch runs them."""
+    return f" ({model.runtimes[part]})" if part in model.runtimes else ""
 
 
 def _digest(holdings: Holdings) -> str:

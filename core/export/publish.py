@@ -17,7 +17,7 @@ import os
 import secrets
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -51,6 +51,7 @@ from core.runs.files import make_folder, write_text
 from core.runs.outputs import output_error
 from core.runs.provenance import device
 
+_NOTHING: Mapping[str, str] = {}
 _VERSIONED = ("torch", "onnx", "onnxruntime", "onnxscript", "openvino", "nncf", "executorch")
 
 
@@ -76,6 +77,7 @@ def publish(
     app: str,
     model: str,
     archive: Archive | None = None,
+    without: Mapping[str, str] = _NOTHING,
     on_step: Callable[[Progress], None] = _ignore,
 ) -> Manifest:
     """Write all networks in all formats to a folder, and return its manifest.
@@ -83,15 +85,17 @@ def publish(
     What fails its check, or costs more of a task metric than is allowed, is not published; the manifest says why.
     The folder appears as a whole, in place of an earlier export. app, model: what is exported; model is the digest of
     its weights. archive: what joins the networks in an archive for TorchServe, which is not applicable without it.
-    Raises ConfigError, backend_missing, before any work; InputError, export_other_files, for a folder that holds
-    something else, and OutputError.
+    without: what of the app no format can hold, by name → why. Raises ConfigError, backend_missing, before any work;
+    InputError, export_other_files, for a folder that holds something else, and OutputError.
     """
     for one in formats:
         backend_of(one)
     _require_free(folder)
     with _staged(folder) as staging:
         artifacts: list[Artifact] = []
-        absent: list[Absent] = []
+        absent = [
+            Absent(name, one.name, NOT_APPLICABLE, why) for name, why in without.items() for one in formats
+        ]
         for network in networks:
             for one in formats:
                 made = _unserved(network, one, archive) or _made(network, one, staging)
@@ -193,14 +197,16 @@ def _judged(
         those = [one for one in artifacts if one.format == name]
         after = dict(task.measure({one.network: open_artifact(one, staging) for one in those}))
         records = {
-            metric.name: MetricRecord(before[metric.name], after[metric.name], metric.allowed, metric.better)
+            metric.name: MetricRecord(
+                before[metric.name], after[metric.name], metric.most(before[metric.name]), metric.better
+            )
             for metric in task.metrics
         }
         whys = [
             f"{metric.name} {before[metric.name]:.4g} → {after[metric.name]:.4g},"
-            f" and at most {metric.allowed:g} may be lost"
+            f" and at most {metric.most(before[metric.name]):.3g} may be lost"
             for metric in task.metrics
-            if metric.lost(before[metric.name], after[metric.name]) > metric.allowed
+            if metric.lost(before[metric.name], after[metric.name]) > metric.most(before[metric.name])
         ]
         if whys:
             lost += [Absent(one.network, name, REFUSED, "; ".join(whys)) for one in those]

@@ -12,12 +12,20 @@ Replaced = Mapping[str, Callable[..., object]]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of the task. better: "higher" or "lower". allowed: the most that may be lost, in the metric's unit."""
+    """A metric of the task. better: "higher" or "lower".
+
+    allowed: the most that may be lost, in the metric's unit, or where it is relative as a share of the value before.
+    """
 
     name: str
     about: str
     better: str
     allowed: float
+    relative: bool = False
+
+    def most(self, before: float) -> float:
+        """Return the most that may be lost of a value, in the metric's unit."""
+        return self.allowed * abs(before) if self.relative else self.allowed
 
     def lost(self, before: float, after: float) -> float:
         """Return what was lost, below 0 where something was gained; infinite where it cannot be computed any more."""

@@ -6,7 +6,9 @@ by itself OpenVINO computes in bfloat16 where the processor can.
 
 from __future__ import annotations
 
+import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -45,23 +47,30 @@ def save(model: Any, path: Path, *, half: bool) -> list[Path]:
 
 
 def compiled(file: Path, threads: int | None, precision: str) -> Runner:
-    """Return a compiled model as a callable. threads: None takes as many as there are cores."""
+    """Return a compiled model as a callable, which several threads may call at once.
+
+    threads: of one call; None takes as many as there are cores, and calls wait for each other.
+    """
     import openvino
 
+    # as many calls at once as there are cores for
+    streams = 1 if threads is None else max(len(os.sched_getaffinity(0)) // threads, 1)
     options: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": precision,
         "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
+        "NUM_STREAMS": streams,
     }
     if threads is not None:
-        options["INFERENCE_NUM_THREADS"] = threads
+        options["INFERENCE_NUM_THREADS"] = threads * streams
     model = openvino.Core().compile_model(file, "CPU", options)
-    request = model.create_infer_request()
+    own = threading.local()
     count = len(model.inputs)
 
     def run(*inputs: torch.Tensor) -> Tensors:
+        if not hasattr(own, "request"):
+            own.request = model.create_infer_request()
         given = [tensor.contiguous().numpy() for tensor in inputs[:count]]
-        result = request.infer(given, share_inputs=True)
+        result = own.request.infer(given, share_inputs=True)
         # copied: the request writes its next results to the same memory
         return tuple(torch.from_numpy(result[port].copy()) for port in model.outputs)
 

@@ -62,9 +62,9 @@ def events(cfg: RiskConfig, loaded: Loaded, models: Mapping[str, EventModel], ho
     both = event_parts(panel, origins, horizon)
     past = min(PAST, *(int(part.step_B[0]) + 1 for part in both))  # as long on both sides
     for part in both:
-        seen = _seen(panel, part)
+        seen = seen_at(panel, part)
         features.append(features_of(Windows(fill_gaps(seen), past, horizon).latest(), panel.columns))
-        pd_by_model, event_B = _pds(seen, part, models)
+        pd_by_model, event_B = pds_of(seen, part, models)
         parts.append(
             {
                 name: _credit(pd_B, event_B, cfg.score.alert_share, cfg.seed)
@@ -97,14 +97,14 @@ def least_log_loss(development: Figures) -> dict[str, Any]:
     return {"champion": best, "rule": "least log loss on development", "log_loss": losses}
 
 
-def _seen(panel: Panel, origins: Origins) -> Panel:
+def seen_at(panel: Panel, origins: Origins) -> Panel:
     """Return the clients of one date, as they were known at it."""
     asked_N = np.zeros(len(panel.entities), dtype=bool)
     asked_N[origins.entity_B] = True
     return known_until(take(panel, asked_N), int(origins.step_B[0]) + 1)
 
 
-def _pds(
+def pds_of(
     seen: Panel, origins: Origins, models: Mapping[str, EventModel]
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the PD of each client of one date by each model, and what came, (B,), of those that all models know."""

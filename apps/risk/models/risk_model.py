@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import RiskFormer
 from apps.risk.reasons import INPUTS, OPTIONS
 from core.compute.devices import choose_device
+from core.export.formats import AUTO
+from core.export.options import check_device
 
 EMBEDDED = Path(__file__).parents[1] / "weights"
 DEFAULT = EMBEDDED / "series"
@@ -41,6 +43,7 @@ class RiskModel:
     what gives probabilities of an event, 0 to 1. Each is None where the folder has none, or another one is named.
     described: what the folder's model.json says: the models that it holds, the last date of their training, and of an
     event the horizon in steps. digest: SHA-256 of the folder's files and of the choice among its models.
+    runtimes: "targets" or "event" → the format in which its exported networks run; PyTorch runs those that are missing.
 
     >>> from apps import risk
     >>> model = risk.load_model()
@@ -54,6 +57,7 @@ class RiskModel:
     event: EventModel | None
     described: Description
     digest: str
+    runtimes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_pretrained(
@@ -93,14 +97,20 @@ def load_model(
     *,
     event: str | None = None,
     device: str = "auto",
+    artifacts: Path | str | None = None,
+    runtime: str = AUTO,
 ) -> RiskModel:
     """Load a trained model, by default the one that comes with the program, and move it to a device.
 
     folder: what stage=train left in `run_dir/model`; None is the embedded model of daily returns.
     name: "champion", the winner on development data, or one of its models or of the baselines, such as "gjr_garch".
     event: the model of the event, where it is another one. device: "auto" (a GPU if there is one), "cpu" or "cuda".
-    Raises InputError: weights_missing, description_unreadable, weights_newer, weights_unreadable, model_unknown;
-    ConfigError: no_gpu, and model_not_in_part for a name that is none of what the folder was trained for.
+    artifacts: folder of stage=export of these weights, whose networks run on the CPU in place of PyTorch's; runtime:
+    their format, or "auto", the fastest one.
+    Raises InputError: weights_missing, description_unreadable, weights_newer, weights_unreadable, model_unknown, and
+    for artifacts what `core.export.predictor.open_predictors` raises, or artifacts_unused where no model that is loaded
+    is a riskformer; ConfigError: no_gpu, and model_not_in_part for a name that is none of what the folder was trained
+    for.
 
     >>> from apps import risk
     >>> risk.load_model(name="gjr_garch").targets.name
@@ -113,7 +123,16 @@ def load_model(
         raise OPTIONS(
             "model_not_in_part", model=name, kind=kind, folder=path or DEFAULT, models=", ".join(names)
         )
-    return on_device(model, device)
+    if artifacts is None:
+        return on_device(model, device)
+    from apps.risk.models.on_artifacts import on_artifacts  # manifests take a moment to import
+
+    check_device(str(artifacts), device, "device")
+    exported = on_artifacts(model.targets, model.event, model_digest(path), Path(artifacts), runtime)
+    if not exported.runtimes:
+        return model
+    digest = model_digest(path, name, event or name, *exported.runtimes.values())
+    return dataclasses.replace(model, **exported._asdict(), digest=digest)
 
 
 def save_riskformer(model: RiskformerTargets, folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ K steps ahead that residuals were taken of, G groups of V entities each, R rows 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 from apps.risk.data.groups import together
 from apps.risk.data.history import history_NT
 from apps.risk.data.panel import Panel
+from apps.risk.models.exported import WIDTH, Networks, padded, quantiles_of
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import LONGEST_FIT, REFIT, Walk
 from apps.risk.models.paths import BLOCKS, PATHS, QuantileStep, paths_from_quantiles
@@ -39,7 +40,6 @@ from core.compute.threads import spread
 MOST_FITTED = 64  # series of a training that its tails are fitted on
 SHORTEST = 8  # known values within the context from which a forecast is made
 ROWS = 128  # rows that the network takes at once: what it makes of more exceeds a processor's cache
-WIDTH = 32  # the past is padded to a multiple: vector units round the last few of a row otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,8 @@ class RiskformerTargets:
     """The network with what its folder says of it.
 
     residual_KQ: quantiles of filtered residuals, 1 … K steps ahead (later steps take the last row); None leaves the
-    network's own tails. shapes: of the tails beyond the outermost quantiles (models/quantile_curve.py).
+    network's own tails. shapes: of the tails beyond the outermost quantiles (models/quantile_curve.py). networks:
+    exported ones that run in PyTorch's place.
     """
 
     net: RiskFormer
@@ -55,8 +56,13 @@ class RiskformerTargets:
     residual_KQ: np.ndarray | None = None
     shapes: tuple[float, float] = (0.2, 0.2)
     name: str = "riskformer"
+    networks: Networks = field(default_factory=dict)
     usual_paths: ClassVar[int] = PATHS
     drawn: ClassVar[bool] = False
+
+    def with_networks(self, networks: Networks) -> RiskformerTargets:
+        """Return the model with exported networks ("forecast", "forecast_alone") in place of PyTorch's."""
+        return replace(self, networks=networks)
 
     @property
     def looks_back(self) -> int:
@@ -130,8 +136,10 @@ class RiskformerTargets:
             known = torch.isfinite(past)
             rows = target_rows(past.nan_to_num(0.0), known, horizon, None)
             with torch.inference_mode():
-                forecast = self.net(rows, V if V > 1 else None)
-                out_RHQ[first : first + count] = forecast.quantile_BHQ().cpu().numpy()
+                quantile_RHQ = quantiles_of(
+                    self.net, self.networks, rows, V if V > 1 else None, padded(self.context)
+                )
+                out_RHQ[first : first + count] = quantile_RHQ.cpu().numpy()
 
         spread(ask, range(0, len(row_RC), count))
         return out_RHQ

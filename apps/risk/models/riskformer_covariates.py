@@ -22,6 +22,7 @@ from apps.risk.data.history import history_NT, steps_known
 from apps.risk.data.panel import UNSEEN, Categories, Panel, by_calendar, fill_gaps
 from apps.risk.data.windows import Windows
 from apps.risk.models.description import columns_of
+from apps.risk.models.exported import Networks, quantiles_of
 from apps.risk.models.feed import Levels, counts_of, rows_of
 from apps.risk.models.forecast import TAIL_LEVELS, PathForecast
 from apps.risk.models.garch import REFIT, Walk
@@ -60,6 +61,7 @@ class RiskformerCovariates:
 
     horizon: steps ahead of the training; fewer are the first of as many, more go on as the network sees fit.
     categories: a word that is none of them counts as unseen. tails: of each target, the network's own where none.
+    networks: exported ones that run in PyTorch's place.
     """
 
     net: RiskFormer
@@ -70,8 +72,13 @@ class RiskformerCovariates:
     levels: Levels
     tails: Mapping[str, Tails] = field(default_factory=dict)
     name: str = "riskformer"
+    networks: Networks = field(default_factory=dict)
     usual_paths: ClassVar[int] = PATHS
     drawn: ClassVar[bool] = False
+
+    def with_networks(self, networks: Networks) -> RiskformerCovariates:
+        """Return the model with an exported network ("forecast") in place of PyTorch's."""
+        return replace(self, networks=networks)
 
     def require(self, columns: Columns) -> None:
         """Raise InputError, schema_differs, where a table has other columns than that of the training."""
@@ -96,7 +103,7 @@ class RiskformerCovariates:
         """
         past_NT = history_NT(panel, label, max(self.context, BLOCKS + horizon))
         everyone_N = np.arange(len(panel.entities))
-        network_NHQ = self._ask(panel, label, everyone_N, [steps_known(panel)], horizon).quantile_BHQ
+        network_NHQ = self.answers(panel, label, everyone_N, [steps_known(panel)], horizon).quantile_BHQ
         tails = self._tails(label)
         if tails.residual_KQ is not None:
             network_NHQ = with_tails(network_NHQ, own_tails(past_NT, tails.residual_KQ))
@@ -125,7 +132,7 @@ class RiskformerCovariates:
         date_D = np.arange(last, max(last - steps, 0), -every)[::-1]
         if not len(date_D):
             return [np.zeros(0)] * ahead
-        answers = self._ask(panel, label, some_N, date_D, ahead)
+        answers = self.answers(panel, label, some_N, date_D, ahead)
         network_BHQ = np.where((answers.known_B < SHORTEST)[:, None, None], np.nan, answers.quantile_BHQ)
         return by_step(residuals_of(network_BHQ, answers.came_BH))
 
@@ -138,7 +145,7 @@ class RiskformerCovariates:
         """
         end, N = steps_known(panel), len(panel.entities)
         first = max(end - days - RECENT - 1, 0)
-        answers = self._ask(panel, label, np.arange(N), np.arange(first, end), 1)
+        answers = self.answers(panel, label, np.arange(N), np.arange(first, end), 1)
         return walk_of(
             answers.quantile_BHQ[:, 0].reshape(N, end - first, -1),
             answers.came_BH.reshape(N, -1),
@@ -150,13 +157,14 @@ class RiskformerCovariates:
         )
 
     @property
-    def _variables(self) -> int:
+    def variables(self) -> int:
+        """Rows of a window, which see each other."""
         return len(self.columns.features) + len(self.columns.static_numbers)
 
     def _tails(self, label: str) -> Tails:
         return self.tails.get(label, Tails())
 
-    def _ask(
+    def answers(
         self, panel: Panel, label: str, entity_N: np.ndarray, step_D: Sequence[int] | np.ndarray, horizon: int
     ) -> Answers:
         """Ask the network about some entities from some steps of the calendar on; B = N D, entity by entity."""
@@ -168,7 +176,7 @@ class RiskformerCovariates:
         origin_B, end_B = origin_ND.ravel(), np.repeat(end_N, origin_ND.shape[1])
         entity_B = np.repeat(entity_N, origin_ND.shape[1])
         index, device = self.columns.targets.index(label), next(self.net.parameters()).device
-        count = max(ROWS // self._variables, 1)
+        count = max(ROWS // self.variables, 1)
         out = Answers(
             np.empty((len(origin_B), horizon, len(self.net.levels))),
             np.empty((len(origin_B), horizon)),
@@ -180,7 +188,9 @@ class RiskformerCovariates:
             batch = windows.gather(torch.from_numpy(origin_B[some]), torch.from_numpy(entity_B[some]))
             rows, position_BT = rows_of(batch, self.columns, levels=self.levels)
             with torch.inference_mode():
-                quantile_RHQ = self.net(to(rows, device), self._variables).quantile_BHQ()
+                quantile_RHQ = quantiles_of(
+                    self.net, self.networks, to(rows, device), self.variables, self.context
+                )
                 out.quantile_BHQ[some] = quantile_RHQ[position_BT[:, index], :horizon].cpu().numpy()
             out.known_B[some] = batch.past_known_BCF[:, :, index].sum(dim=1).numpy()
             past_BH = origin_B[some, None] + np.arange(horizon) < end_B[some, None]

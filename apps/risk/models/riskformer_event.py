@@ -6,7 +6,7 @@ Legend: N entities, V variables of the network, R = N V rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ from apps.risk.models.event_parts import (
     unreadable,
     write_tensors,
 )
+from apps.risk.models.exported import EVENT, Networks, log_odds_of
 from apps.risk.models.feed import Levels, rows_of
 from apps.risk.models.sizes import Size
 from apps.risk.models.soundness import require_sound
@@ -42,7 +43,8 @@ class RiskformerEvent(OfLatest):
     """Riskformers' mean log-odds, calibrated; drivers: the log-odds less those with a column unknown.
 
     members: networks of one size that learned from different clients. keep_V: which rows of `rows_of(latest=True)`
-    they take. slope, intercept: of the calibration (Platt 1999).
+    they take. slope, intercept: of the calibration (Platt 1999). networks: exported ones that run in PyTorch's place,
+    but of drivers, which PyTorch computes.
     """
 
     members: tuple[EventNetwork, ...]
@@ -51,8 +53,13 @@ class RiskformerEvent(OfLatest):
     keep_V: tuple[bool, ...]
     slope: float
     intercept: float
+    networks: Networks = field(default_factory=dict)
 
     name: ClassVar[str] = "riskformer"
+
+    def with_networks(self, networks: Networks) -> RiskformerEvent:
+        """Return the model with an exported network ("event") in place of PyTorch's."""
+        return replace(self, networks=networks)
 
     def probability(self, batch: Batch, columns: Columns) -> np.ndarray:
         """Return the probability of each window, (N,)."""
@@ -74,13 +81,21 @@ class RiskformerEvent(OfLatest):
 
     def log_odds(self, batch: Batch, columns: Columns) -> np.ndarray:
         """Return those of each window, calibrated, (N,)."""
-        variables = sum(self.keep_V)
-        return self._log_odds(batch, columns, lambda net, rows: net.logits(rows, variables))
+        variables, exported = sum(self.keep_V), self.networks.get(EVENT)
+        if exported is None:
+            return self._log_odds(batch, columns, lambda net, rows: net.logits(rows, variables))
+        return self._spread(batch, columns, lambda rows: log_odds_of(exported, rows, variables))
 
     def _log_odds(
         self, batch: Batch, columns: Columns, ask: Callable[[EventNetwork, Rows], Tensor]
     ) -> np.ndarray:
         """Return the calibrated mean over members of what each answers, (…, N)."""
+        return self._spread(
+            batch, columns, lambda rows: torch.stack([ask(net, rows) for net in self.members]).mean(dim=0)
+        )
+
+    def _spread(self, batch: Batch, columns: Columns, ask: Callable[[Rows], Tensor]) -> np.ndarray:
+        """Return what is answered of some windows at a time, calibrated, (…, N)."""
         if not len(batch.origin_B):
             return np.zeros(0)
 
@@ -88,8 +103,7 @@ class RiskformerEvent(OfLatest):
             some = Batch(*(part[first : first + CHUNK] for part in batch))
             rows = kept_rows(some, columns, self.levels, self.keep_V)
             with torch.inference_mode():
-                logits = torch.stack([ask(net, rows) for net in self.members])
-                return np.asarray(logits.mean(dim=0).double().numpy())
+                return np.asarray(ask(rows).double().numpy())
 
         parts = spread(ask_some, range(0, len(batch.origin_B), CHUNK))
         return self.slope * np.concatenate(parts, axis=-1) + self.intercept

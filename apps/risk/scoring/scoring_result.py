@@ -35,7 +35,7 @@ class ScoringResult:
     sentence, content). alerts: alert code → rows of the scores. few: series of fewer than FEWEST observations, one
     for each target. later_rows: rows of the table that became known after the as-of time. seen_in_training: "targets"
     or "event" → last date of a training that saw days which are forecast here. seconds_model: that loading the model
-    took.
+    took. runtimes: "targets" or "event" → the format in which exported networks ran.
     """
 
     folder: Path
@@ -48,6 +48,7 @@ class ScoringResult:
     later_rows: int
     seen_in_training: Mapping[str, str]
     seconds_model: float
+    runtimes: Mapping[str, str]
 
     @property
     def set_aside(self) -> int:
@@ -71,6 +72,7 @@ class ScoringResult:
             "alerts": dict(self.alerts),
             FEW: self.few,
             "exit_code": int(self.exit_code),
+            **({"runtimes": dict(self.runtimes)} if self.runtimes else {}),
         }
 
 
@@ -82,7 +84,12 @@ def counts_of(loaded: Loaded, tally: Tally) -> Counts:
 
 
 def result_of(
-    folder: Path, loaded: Loaded, tally: Tally, seen: Mapping[str, str], seconds_model: float
+    folder: Path,
+    loaded: Loaded,
+    tally: Tally,
+    seen: Mapping[str, str],
+    seconds_model: float,
+    runtimes: Mapping[str, str],
 ) -> ScoringResult:
     """Return the result of a scoring whose partition is written."""
     return ScoringResult(
@@ -96,4 +103,5 @@ def result_of(
         later_rows=loaded.checked.later,
         seen_in_training=dict(seen),
         seconds_model=seconds_model,
+        runtimes=dict(runtimes),
     )

@@ -32,7 +32,7 @@ def compose(app: str, *words: str) -> list[object]:
         ("risk", "stage=score output=o ++trainer.max_steps=1", "trainer.max_steps (read by: train)"),
         ("risk", "stage=score output=o trainer=smoke", "trainer=smoke (read by: train)"),
         ("risk", "stage=backtest output=o precision=bf16", "precision=bf16 (read by: train)"),
-        ("risk", "stage=plan data=stocks", "data=stocks (read by: train, evaluate, score, backtest)"),
+        ("risk", "stage=plan data=stocks", "data=stocks (read by: train, evaluate, score, backtest, export)"),
         ("risk", "stage=plan schedule=x", "schedule (read by: score)"),
         ("nodule", "stage=simulate output=o weights=/nope", "weights (read by: train, infer, export)"),
         ("nodule", "stage=simulate output=o model=compact", "model=compact (read by: train, infer, export)"),

@@ -86,6 +86,38 @@ def test_what_a_format_cannot_serve_is_in_the_table(tmp_path: Path) -> None:
     )
 
 
+def test_what_no_format_can_hold_is_in_the_table(tmp_path: Path) -> None:
+    manifest = publish(
+        [network()],
+        TASK,
+        chosen(["torchscript"]),
+        tmp_path / "out",
+        app="toy",
+        model="a",
+        without={"trees": "they are no network"},
+    )
+    assert [one.network for one in manifest.artifacts] == ["blur"]
+    (absent,) = manifest.absent
+    assert (absent.network, absent.format, absent.status, absent.why) == (
+        "trees",
+        "torchscript",
+        "not applicable",
+        "they are no network",
+    )
+
+
+def test_a_relative_allowance_is_of_the_value_before(tmp_path: Path) -> None:
+    for loss, published in ((2.01, 1), (2.03, 0)):
+        task = Task(
+            "",
+            (Metric("loss", "", "lower", 0.01, relative=True),),
+            lambda networks, loss=loss: {"loss": loss if networks else 2.0},  # type: ignore[misc]
+        )
+        manifest = publish([network()], task, chosen(["torchscript"]), tmp_path / "out", app="a", model="b")
+        assert len(manifest.artifacts) == published
+    assert manifest.absent[0].why == "loss 2 → 2.03, and at most 0.02 may be lost"
+
+
 def test_too_few_calibration_samples_are_refused(tmp_path: Path) -> None:
     few = network(calibration=lambda: samples(5))
     with pytest.raises(InputError, match="at least 32 calibration samples of blur, and 5 are given"):

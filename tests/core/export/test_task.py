@@ -12,3 +12,9 @@ def test_a_loss_has_the_metrics_direction() -> None:
     assert higher.lost(0.8, 0.5) == lower.lost(0.5, 0.8) > 0
     assert higher.lost(0.5, 0.8) < 0
     assert higher.lost(0.5, math.nan) == math.inf
+
+
+def test_a_relative_allowance_is_a_share_of_the_value_before() -> None:
+    assert Metric("pinball", "", "lower", 0.01, relative=True).most(2.0) == 0.02
+    assert Metric("pinball", "", "lower", 0.01, relative=True).most(-2.0) == 0.02
+    assert Metric("AUROC", "", "higher", 0.01).most(2.0) == 0.01
