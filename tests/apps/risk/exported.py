@@ -17,11 +17,13 @@ from tests.apps.risk.models import events, networks
 from tests.apps.risk.score_inputs import returns
 
 FORMATS = ("torchscript", "onnx", "openvino")
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
 
 @functools.cache
 def root() -> Path:
-    return Path(tempfile.mkdtemp(prefix="risk-export-"))
+    _KEPT.append(tempfile.TemporaryDirectory())
+    return Path(_KEPT[0].name)
 
 
 @functools.cache

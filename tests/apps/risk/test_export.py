@@ -90,6 +90,8 @@ def test_scores_on_artifacts_are_those_of_pytorch(what: str, runtime: str, tmp_p
             continue
         known = plain[name].notna()
         assert known.equals(other[name].notna()), name
+        if not known.any():
+            continue
         numbers += int(known.sum())
         largest = plain[name].abs().max()
         assert np.allclose(plain[name][known], other[name][known], rtol=1e-4, atol=1e-5 * largest), name
@@ -136,10 +138,10 @@ def test_a_model_without_networks_takes_no_artifacts(tmp_path: Path) -> None:
         artifacts=str(exported("series")[0]),
     )
     with (
-        Run(tmp_path / "run").log,
+        (record := Run(tmp_path / "run")).log,
         pytest.raises(InputError, match="the models that score are historical_simulation"),
     ):
-        score(cfg, Run(tmp_path / "run"))
+        score(cfg, record)
 
 
 def test_a_folder_without_a_riskformer_is_refused(tmp_path: Path) -> None:
