@@ -7,6 +7,7 @@ measurements:
   long-horizon   M4-Hourly and exchange rates beside published figures
   loader         panel, windows and training beside pytorch-forecasting's own loader
   scoring        files to files: seconds, memory, one series, killed runs
+  export         every format of the embedded networks that is installed: error, speed, losses
   tests-size     how often each backtest rejects what is true
   card           write the model card of the embedded weights from the records to output=FILE
   page           write the page of all records
@@ -28,8 +29,8 @@ from typing import Any
 from benchmarks.command_line import answer, from_records, parse, to_repeat
 from benchmarks.record import RESULTS, measure
 
-MEASUREMENTS = ("training", "markets", "credit", "long-horizon", "loader", "scoring", "tests-size")
-_PATHS = ("weights", "run", "output", "folder", "data")  # of these the last part alone is recorded
+MEASUREMENTS = ("training", "markets", "credit", "long-horizon", "loader", "scoring", "export", "tests-size")
+_PATHS = ("weights", "run", "output", "folder", "data", "cache")  # of these the last part alone is recorded
 
 
 def function_of(measurement: str) -> Callable[..., dict[str, Any]]:
