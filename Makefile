@@ -30,7 +30,9 @@ demo: setup  ## Set up, find nodules on embedded inputs, end with the path of on
 	@$(BIN)/python -m pipelines.demo output=demo
 
 test: setup-dev services check  ## Set up, then run every check and test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not backends'
+	@# apart: a process that has loaded OpenVINO and ONNX Runtime sometimes ended in a later test
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m backends
 
 quick: setup-dev  ## Every check, and the tests that need no server, training or real data: 2 minutes
 	@$(BIN)/ruff check .

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,10 +62,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files with slow tests first: one that comes last leaves the other processes idle."""
+    """Mark the tests that load backends, and put the files with slow tests first, lest one comes last and alone."""
+    for item in items:
+        if _loads_backends(item.path):
+            item.add_marker(pytest.mark.backends)
     slow = {item.path for item in items if any(map(item.get_closest_marker, ("e2e", "realdata", "slow")))}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@functools.cache
+def _loads_backends(path: Path) -> bool:
+    return re.search(r"\bcore\.export\b|\bexported\b", path.read_text(encoding="utf-8")) is not None
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
