@@ -6,11 +6,11 @@ from core.errors import ExitCode
 from core.export.manifest import REFUSED, Artifact, Manifest
 from core.reports.page import Column, Facts, Page, PageSection, Table, Text, Tile
 from core.runs.folder import Run
+from core.text.figures import DASH
 
 PAGE = "report.html"
 COLUMNS = ("network", "format", "error", "times as fast", "MB", "rows alone", "task")
 _NUMERIC = ("error", "times as fast", "MB")
-_NONE = "\N{EN DASH}"
 _HOW = (
     "Error: the largest difference from PyTorch on random and real inputs of several sizes, relative to the largest "
     "value of the output. Times as fast: medians beside PyTorch, in turns, on one thread. Rows alone: whether the "
@@ -33,7 +33,7 @@ def finish(manifest: Manifest, run: Run) -> int:
 def rows_of(manifest: Manifest) -> list[tuple[str, ...]]:
     """Return a row of `COLUMNS` for each network and format that was asked for, those that are absent last."""
     absent = [
-        (one.network, one.format, *(len(_NUMERIC) + 1) * (_NONE,), f"{one.status}: {one.why}")
+        (one.network, one.format, *(len(_NUMERIC) + 1) * (DASH,), f"{one.status}: {one.why}")
         for one in manifest.absent
     ]
     return [*map(_row, manifest.artifacts), *absent]
@@ -89,7 +89,7 @@ def _row(one: Artifact) -> tuple[str, ...]:
         f"{name} {record.before:.4g} \N{RIGHTWARDS ARROW} {record.after:.4g}"
         for name, record in one.metrics.items()
     )
-    alone = {True: "yes", False: "no", None: _NONE}[one.rows_independent]
+    alone = {True: "yes", False: "no", None: DASH}[one.rows_independent]
     return (
         one.network,
         one.format,

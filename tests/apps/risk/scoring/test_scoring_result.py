@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -25,8 +26,10 @@ def refused(entity: str, kind: str = "entity") -> Refused:
     return Refused(kind, entity, "gain", "constant", "its values are all the same")
 
 
-def result(inputs: Loaded, tally: Tally, folder: Path) -> ScoringResult:
-    return result_of(folder / "scores", inputs, tally, {"targets": "2024-03-01"}, 0.25)
+def result(
+    inputs: Loaded, tally: Tally, folder: Path, runtimes: Mapping[str, str] | None = None
+) -> ScoringResult:
+    return result_of(folder / "scores", inputs, tally, {"targets": "2024-03-01"}, 0.25, runtimes or {})
 
 
 def test_entities_without_numbers_are_counted_by_code(tmp_path: Path) -> None:
@@ -51,6 +54,8 @@ def test_nothing_set_aside_is_exit_code_0(tmp_path: Path) -> None:
         "few_observations": 3,
         "exit_code": 0,
     }
+    on_artifacts = result(loaded(tmp_path, returns(3)), Tally(few=3), tmp_path, {"targets": "openvino"})
+    assert on_artifacts.metrics == {**made.metrics, "runtimes": {"targets": "openvino"}}
 
 
 @pytest.mark.parametrize("what", ["row", "portfolio"])
