@@ -285,7 +285,7 @@ class RiskConfig(Section):
         exists=True,
         stages=WITH_WEIGHTS,
     )
-    formats: list[str] = formats_option(["torch_export", "torchscript"])
+    formats: list[str] = formats_option(["torch_export"])
     artifacts: str | None = artifacts_option(["score"])
     runtime: str = runtime_option(["score"])
     schedule: str | None = free_text(

@@ -9,7 +9,7 @@ Legend: B rows, or G groups of V rows each; C steps of the past, S patches of P 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apps.risk.config import RiskConfig
@@ -53,6 +53,9 @@ WITHOUT = {
     "scorecard": "it is a table of points, readable in its safetensors file, and no network",
     "boosting": "it is trees of scikit-learn, and no network",
 }
+
+
+_UNSTEADY = "its executor rewrites itself by the sizes it has seen: a score would depend on those before it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,4 +263,5 @@ def _none() -> Iterator[Tensors]:
 
 
 def _sampled(networks: Sequence[Network], trial: Trial) -> tuple[Network, ...]:
-    return with_samples(networks, trial.judge, trial.earlier)
+    declared = [replace(network, not_applicable={"torchscript": _UNSTEADY}) for network in networks]
+    return with_samples(declared, trial.judge, trial.earlier)

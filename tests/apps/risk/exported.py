@@ -16,7 +16,7 @@ from core.runs.folder import Run
 from tests.apps.risk.models import events, networks
 from tests.apps.risk.score_inputs import returns
 
-FORMATS = ("torchscript", "onnx", "openvino")
+FORMATS = ("onnx", "openvino")
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
 

@@ -77,7 +77,7 @@ def test_what_is_no_network_of_ours_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(
     ("what", "runtime"),
-    [*(("series", name) for name in FORMATS), ("clients", "torchscript"), ("clients", "openvino")],
+    [*(("series", name) for name in FORMATS), ("clients", "openvino")],
 )
 def test_scores_on_artifacts_are_those_of_pytorch(what: str, runtime: str, tmp_path: Path) -> None:
     plain = scored(what, tmp_path / "plain")
@@ -161,7 +161,7 @@ def test_options_are_checked_before_any_work(tmp_path: Path) -> None:
 
 def test_steps_are_told_as_they_are_done(tmp_path: Path) -> None:
     steps: list[tuple[str, str]] = []
-    cfg = replace(export_config(series(), tmp_path / "out"), formats=["torchscript"])
+    cfg = replace(export_config(series(), tmp_path / "out"), formats=["torch_export"])
     with (record := Run(tmp_path / "run")).log:
         export(cfg, record, on_step=lambda step: steps.append((step.network, step.format)))
     assert [name for name, _ in steps] == ["forecast", "forecast_alone", "all networks"]
