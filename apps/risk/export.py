@@ -55,7 +55,7 @@ WITHOUT = {
 }
 
 
-_UNSTEADY = "its executor rewrites itself by the sizes it has seen: a score would depend on those before it"
+_UNSTEADY = "in some processes a score in it depends on how many are computed at once"
 
 
 @dataclass(frozen=True, eq=False)
