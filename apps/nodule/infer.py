@@ -104,7 +104,7 @@ def search(item: SeriesItem, detector: Detector) -> SeriesResult:
     try:
         volume, candidates, findings = search_volume(load(item), detector)
     except (ItemRefused, MemoryError) as error:
-        return _quarantined(item, error)
+        return quarantined(item, error)
     return replace(result, volume=volume, candidates=candidates, findings=findings)
 
 
@@ -119,7 +119,8 @@ def search_volume(
     return volume, candidates, findings
 
 
-def _quarantined(item: SeriesItem, error: ItemRefused | MemoryError | None = None) -> SeriesResult:
+def quarantined(item: SeriesItem, error: ItemRefused | MemoryError | None = None) -> SeriesResult:
+    """Return the result of a series that could not be searched; without an error it is a defect of the program."""
     if isinstance(error, ItemRefused):
         reason = verdict_of(error)
     else:
@@ -170,12 +171,12 @@ def _search_and_write(item: SeriesItem, detector: Detector, output: Path, log: R
             write_results(output / item.id, result.volume, result.candidates, result.findings, detector)
         return result
     except (ItemRefused, MemoryError) as error:
-        return _quarantined(item, error)
+        return quarantined(item, error)
     except InputError:
         raise  # the output, not the series: no other series could be written either
     except Exception as error:
         log.event("fault", item=pseudonym(item.id), type=type(error).__name__, where=where_of(error))
-        return _quarantined(item)
+        return quarantined(item)
 
 
 def _settle(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import torch
 
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.quiet import quiet_libraries
+from apps.nodule.data.series import SeriesItem, scan
 from apps.nodule.data.study_zip import unpack_study
-from apps.nodule.infer import SeriesResult, infer
+from apps.nodule.infer import SeriesResult, quarantined, search
 from apps.nodule.models.compact import CompactNet
 from apps.nodule.models.compact_detector import NETWORKS, CompactDetector
 from apps.nodule.reasons import STUDY
@@ -86,12 +87,14 @@ def answer_to(body: bytes, detector: CompactDetector) -> tuple[int, Answer]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             unpack_study(body, Path(folder))
-            results = [_series(one, detector) for one in _searched(Path(folder), detector)]
+            items = scan(Path(folder))
+            if not items:
+                raise STUDY("study_no_files")
+            results = [_searched(item, detector) for item in items]
     except InputError as error:
         return _refused(error)
     except Exception as error:
-        # neither the message nor the traceback: both may quote a patient's values
-        logging.getLogger(__name__).error("%s at %s", type(error).__name__, where_of(error))
+        _log(error)
         return _refused(STUDY("study_fault"))
     if any("report" in one for one in results):
         return OK, {"series": results}
@@ -106,11 +109,18 @@ def _body(request: Mapping[str, Any]) -> bytes:
     return bytes(body) if isinstance(body, (bytes, bytearray)) else str(body).encode()
 
 
-def _searched(folder: Path, detector: CompactDetector) -> Iterator[SeriesResult]:
+def _searched(item: SeriesItem, detector: CompactDetector) -> Answer:
+    """Search one series; a defect that it meets does not stop the others."""
     try:
-        return infer(folder, detector)
-    except InputError as error:
-        raise STUDY("study_no_files") from error
+        return _series(search(item, detector), detector)
+    except Exception as error:
+        _log(error)
+        return _series(quarantined(item), detector)
+
+
+def _log(error: Exception) -> None:
+    # neither the message nor the traceback: both may quote a patient's values
+    logging.getLogger(__name__).error("%s at %s", type(error).__name__, where_of(error))
 
 
 def _series(result: SeriesResult, detector: CompactDetector) -> Answer:

@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from core.export.check import Case
+from core.export.network import Axis, Port
 from core.export.reasons import ARTIFACTS
 from core.runs.files import write_json
 
@@ -25,36 +27,6 @@ class FileRecord:
 
     path: str
     sha256: str
-
-
-@dataclass(frozen=True, config=_STRICT)
-class AxisRecord:
-    """An axis that varies: smallest and largest size, and the step between sizes."""
-
-    name: str
-    least: int
-    most: int
-    step: int
-
-
-@dataclass(frozen=True, config=_STRICT)
-class PortRecord:
-    """An input or output: dimensions (sizes, or names of axes), type, range of the values where there is one."""
-
-    name: str
-    dims: tuple[int | str, ...]
-    dtype: str
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, config=_STRICT)
-class CaseRecord:
-    """One comparison with eager: random or real inputs, sizes of the axes, error relative to the largest value."""
-
-    inputs: str
-    sizes: dict[str, int]
-    error: float
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -82,12 +54,12 @@ class Artifact:
     precision: str
     files: tuple[FileRecord, ...]
     bytes: int
-    inputs: tuple[PortRecord, ...]
-    outputs: tuple[PortRecord, ...]
-    axes: tuple[AxisRecord, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    axes: tuple[Axis, ...]
     tolerance: float
     error: float
-    cases: tuple[CaseRecord, ...]
+    cases: tuple[Case, ...]
     milliseconds: float
     eager_milliseconds: float
     ratio: float
@@ -109,12 +81,19 @@ class Absent:
 
 @dataclass(frozen=True, config=_STRICT)
 class Manifest:
-    """All of one export. model: SHA-256 of the weights. processor: on which it was measured."""
+    """All of one export.
+
+    model: SHA-256 of the weights. processor: on which it was measured. task: on what, and by how much, the metrics were
+    taken. networks, metrics: name → what it is, in words.
+    """
 
     version: int
     app: str
     model: str
     processor: str
+    task: str
+    networks: dict[str, str]
+    metrics: dict[str, str]
     artifacts: tuple[Artifact, ...]
     absent: tuple[Absent, ...]
 

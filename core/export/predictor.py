@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from core.export.formats import AUTO, FORMATS, backend_of
-from core.export.manifest import NAME, Artifact, PortRecord, read_manifest, verified
-from core.export.network import Runner
+from core.export.manifest import NAME, Artifact, read_manifest, verified
+from core.export.network import Port, Runner
 from core.export.reasons import ARTIFACTS, FAULTS, INPUTS, OPTIONS
 from core.runs.provenance import device
+from core.terminal.notes import print_note
 
 
 class Predictor:
@@ -50,7 +51,7 @@ class Predictor:
             self._require_shape(port, tensor, sizes)
             self._require_values(port, tensor)
 
-    def _require_shape(self, port: PortRecord, tensor: Tensor, sizes: dict[str, int]) -> None:
+    def _require_shape(self, port: Port, tensor: Tensor, sizes: dict[str, int]) -> None:
         network, given = self.artifact.network, str(tensor.dtype).removeprefix("torch.")
         if given != port.dtype:
             raise INPUTS("predict_type", network=network, name=port.name, given=given, wanted=port.dtype)
@@ -69,9 +70,7 @@ class Predictor:
                 allowed, fits = str(dim), size == dim
             else:
                 axis = self._axes[dim]
-                steps = f" in steps of {axis.step}" if axis.step > 1 else ""
-                allowed = f"{axis.least} to {axis.most}{steps}"
-                fits = axis.least <= size <= axis.most and size % axis.step == 0
+                allowed, fits = axis.allowed(), axis.allows(size)
             if not fits:
                 axis_name = dim if isinstance(dim, str) else f"dimension {index}"
                 raise INPUTS(
@@ -92,7 +91,7 @@ class Predictor:
                     name=port.name,
                 )
 
-    def _require_values(self, port: PortRecord, tensor: Tensor) -> None:
+    def _require_values(self, port: Port, tensor: Tensor) -> None:
         if not tensor.numel() or tensor.dtype == torch.bool:
             return
         # one pass finds both: NaN and infinity come through the extremes
@@ -119,8 +118,9 @@ def open_predictors(
     """Return the networks of an export in one format, by name; those that the format lacks are not in it.
 
     runtime: a format, or "auto": the one that the manifest shows to be fastest on the whole; empty where none is faster
-    than eager. app, model: what has to have been exported; model is the digest of the weights in use. threads: None
-    takes as many as there are cores. rows_independent: only artifacts whose rows do not depend on their batch.
+    than eager. A note says what PyTorch is left with. app, model: what has to have been exported; model is the digest
+    of the weights in use. threads: None takes as many as there are cores. rows_independent: only artifacts whose rows
+    do not depend on their batch.
 
     Raises InputError and ConfigError: a damaged or foreign manifest, a changed file, another processor, a missing
     format or package.
@@ -144,6 +144,10 @@ def open_predictors(
         raise OPTIONS(
             "runtime_not_there", runtime=runtime, network=", ".join(sorted(wanted)), path=folder, held=held
         )
+    left = sorted(wanted - {one.network for one in chosen})
+    if left:
+        where = f"in {chosen[0].format}" if chosen else "that is faster"
+        print_note(f"PyTorch runs {', '.join(left)}: {folder} holds nothing of it {where}")
     return {one.network: open_artifact(one, folder, threads=threads) for one in chosen}
 
 

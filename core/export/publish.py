@@ -18,7 +18,7 @@ import secrets
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import TriptychError
@@ -31,17 +31,14 @@ from core.export.manifest import (
     VERSION,
     Absent,
     Artifact,
-    AxisRecord,
-    CaseRecord,
     FileRecord,
     Manifest,
     MetricRecord,
-    PortRecord,
     file_digest,
     read_manifest,
     write_manifest,
 )
-from core.export.network import Network, Port
+from core.export.network import Network
 from core.export.predictor import open_artifact
 from core.export.reasons import ARTIFACTS
 from core.export.report import PAGE, page_of
@@ -110,7 +107,17 @@ def publish(
             lost += unpacked
         for refused in lost:
             _remove(staging / refused.format / refused.network)
-        manifest = Manifest(VERSION, app, model, device()["cpu"] or "unknown", tuple(kept), (*absent, *lost))
+        manifest = Manifest(
+            version=VERSION,
+            app=app,
+            model=model,
+            processor=device()["cpu"] or "unknown",
+            task=task.about,
+            networks={one.name: one.about for one in networks},
+            metrics={one.name: one.about for one in task.metrics},
+            artifacts=tuple(kept),
+            absent=(*absent, *lost),
+        )
         write_manifest(manifest, staging)
         write_text(staging / PAGE, page_of(manifest).render())
     return manifest
@@ -225,12 +232,12 @@ def _artifact(
         precision=one.precision,
         files=tuple(FileRecord(str(file.relative_to(staging)), file_digest(file)) for file in files),
         bytes=sum(file.stat().st_size for file in files),
-        inputs=tuple(map(_port, network.inputs)),
-        outputs=tuple(map(_port, network.outputs)),
-        axes=tuple(AxisRecord(axis.name, axis.least, axis.most, axis.step) for axis in network.axes),
+        inputs=network.inputs,
+        outputs=network.outputs,
+        axes=network.axes,
         tolerance=one.tolerance,
         error=checked.error,
-        cases=tuple(CaseRecord(**asdict(case)) for case in checked.cases),
+        cases=checked.cases,
         milliseconds=checked.milliseconds,
         eager_milliseconds=checked.eager_milliseconds,
         ratio=checked.ratio,
@@ -239,10 +246,6 @@ def _artifact(
         versions=_versions(),
         metrics={},
     )
-
-
-def _port(port: Port) -> PortRecord:
-    return PortRecord(port.name, port.dims, port.dtype, port.low, port.high)
 
 
 def _versions() -> dict[str, str]:

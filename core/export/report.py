@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.errors import ExitCode
+from core.export.formats import FORMATS
 from core.export.manifest import REFUSED, Artifact, Manifest
 from core.reports.page import Column, Facts, Page, PageSection, Table, Text, Tile
 from core.runs.folder import Run
@@ -73,6 +74,15 @@ def page_of(manifest: Manifest) -> Page:
         [Column(name, numeric=name in _NUMERIC) for name in COLUMNS],
         rows_of(manifest),
     )
+    formats = dict.fromkeys([one.format for one in held] + [one.format for one in manifest.absent])
+    meanings = Facts(
+        [
+            *manifest.networks.items(),
+            *manifest.metrics.items(),
+            ("task", manifest.task),
+            *((name, FORMATS[name].about) for name in formats),
+        ]
+    )
     versions = sorted({pair for one in held for pair in one.versions.items()})
     facts = Facts([("model", manifest.model), ("processor", manifest.processor), *versions])
     return Page(
@@ -80,7 +90,11 @@ def page_of(manifest: Manifest) -> Page:
         subtitle=f"{len(held)} files, each run beside PyTorch and judged by its task.",
         eyebrow=f"Triptych \N{MIDDLE DOT} {manifest.app}",
         tiles=tiles,
-        sections=[PageSection("Formats", [table]), PageSection("How it was done", [Text(_HOW), facts])],
+        sections=[
+            PageSection("Formats", [table]),
+            PageSection("What is what", [meanings]),
+            PageSection("How it was done", [Text(_HOW), facts]),
+        ],
     )
 
 

@@ -16,7 +16,7 @@ from apps.imagegen.reasons import RUNTIME
 from core.compute.threads import one_thread
 from core.export.formats import AUTO
 from core.export.network import as_tuple
-from core.export.predictor import Predictor, open_predictors, runtime_of
+from core.export.predictor import Predictor, open_artifact, open_predictors, runtime_of
 
 APP = "imagegen"
 NETWORKS = (TEXT_ENCODER, UNET, VAE_ENCODER, VAE_DECODER)
@@ -31,19 +31,18 @@ def on_artifacts(pipeline: Pipeline, folder: Path, runtime: str) -> Pipeline:
     as many threads as PyTorch does where that gives the bits that one thread gives, else on one. Raises as
     `open_predictors` does, and InputError runtime_without_unet.
     """
-
-    def opened(threads: int) -> Mapping[str, Predictor]:
-        return open_predictors(
-            folder, runtime, APP, pipeline.digest, NETWORKS, threads=threads, rows_independent=True
-        )
-
-    networks, threads = opened(1), torch.get_num_threads()
+    threads = torch.get_num_threads()
+    networks = open_predictors(
+        folder, runtime, APP, pipeline.digest, NETWORKS, threads=1, rows_independent=True
+    )
     if UNET not in networks and runtime != AUTO:
         raise RUNTIME("runtime_without_unet", path=folder, runtime=runtime)
     if UNET not in networks:
         return pipeline
     if threads > 1:
-        several = opened(threads)
+        several = {
+            name: open_artifact(one.artifact, folder, threads=threads) for name, one in networks.items()
+        }
         if all(_same_bits(networks[name], several[name]) for name in networks):
             networks = several
     return replace(pipeline, networks=networks, runtime=name_of(networks))

@@ -32,6 +32,7 @@ def unpack_study(data: bytes, folder: Path) -> None:
             _unpack(archive, folder)
     except zipfile.BadZipFile as error:
         raise STUDY("study_damaged" if data[:2] == b"PK" else "study_not_zip") from error
+    # zipfile raises NotImplementedError for a compression that it does not know
     except (zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise STUDY("study_damaged") from error
     except OSError as error:
@@ -47,11 +48,13 @@ def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
     if any(entry.flag_bits & _ENCRYPTED for entry in files):
         raise STUDY("study_encrypted")
     left = MOST_BYTES
-    for entry in files:
+    for number, entry in enumerate(files):
         # what the header says of the size is not to be believed: what comes out is counted
         if entry.file_size > left:
             raise STUDY("study_too_large", limit=MOST_BYTES)
         path = _inside(folder, entry.filename)
+        if path.is_file():  # two entries of one name: both are kept
+            path = folder / f"entry-{number}" / path.name
         path.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(entry) as source, path.open("wb") as target:
             left -= _copy(source, target, left)

@@ -21,7 +21,6 @@ from apps.risk.models.scaling import LARGEST, scale_of
 from apps.risk.models.transformer import RiskFormer, Rows, target_rows
 
 FORECAST, ALONE, EVENT = "forecast", "forecast_alone", "event"
-OF_TARGETS, OF_EVENT = (FORECAST, ALONE), (EVENT,)
 WIDTH = 32  # the past is padded to a multiple: vector units round the last few of a row otherwise
 FARTHEST = math.sinh(LARGEST)  # spreads from the middle beyond which scaling makes no difference
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from apps.risk.models.exported import OF_EVENT, OF_TARGETS
+from apps.risk.models.exported import ALONE, EVENT, FORECAST
 from apps.risk.models.interface import EventModel, TargetModel
 from apps.risk.models.riskformer import RiskformerTargets
 from apps.risk.models.riskformer_covariates import RiskformerCovariates
@@ -35,10 +35,11 @@ def on_artifacts(
     numbers do not depend on how many are scored at once, nor in which order. Raises what
     `core.export.predictor.open_predictors` raises, and InputError, artifacts_unused, where no model is a riskformer.
     """
-    wanted = (
-        *(OF_TARGETS if isinstance(targets, RiskformerTargets | RiskformerCovariates) else ()),
-        *(OF_EVENT if isinstance(event, RiskformerEvent) else ()),
-    )
+    wanted = [
+        *((FORECAST, ALONE) if isinstance(targets, RiskformerTargets) else ()),
+        *((FORECAST,) if isinstance(targets, RiskformerCovariates) else ()),
+        *((EVENT,) if isinstance(event, RiskformerEvent) else ()),
+    ]
     if not wanted:
         names = ", ".join(one.name for one in (targets, event) if one is not None)
         raise INPUTS("artifacts_unused", models=names)
@@ -46,8 +47,8 @@ def on_artifacts(
         artifacts, runtime, APP, weights, wanted, threads=THREADS, rows_independent=True
     )
     chosen, runtimes = runtime_of(networks), {}
-    if isinstance(targets, RiskformerTargets | RiskformerCovariates) and networks.keys() & set(OF_TARGETS):
+    if isinstance(targets, RiskformerTargets | RiskformerCovariates) and networks.keys() & {FORECAST, ALONE}:
         targets, runtimes["targets"] = targets.with_networks(networks), chosen
-    if isinstance(event, RiskformerEvent) and networks.keys() & set(OF_EVENT):
+    if isinstance(event, RiskformerEvent) and EVENT in networks:
         event, runtimes["event"] = event.with_networks(networks), chosen
     return OnArtifacts(targets, event, runtimes)

@@ -33,7 +33,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 
 def test_artifacts_of_other_weights_are_refused_before_it_listens(tmp_path: Path) -> None:
-    manifest = Manifest(VERSION, "imagegen", "0" * 64, "a processor", (), ())
+    manifest = Manifest(VERSION, "imagegen", "0" * 64, "a processor", "nothing", {}, {}, (), ())
     (tmp_path / "out").mkdir()
     write_manifest(manifest, tmp_path / "out")
     path = tiny_pipeline(tmp_path / "tiny")

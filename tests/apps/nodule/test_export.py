@@ -22,6 +22,7 @@ from core.export.publish import publish
 from core.export.task import Task
 from core.runs.folder import Run
 from tests.apps.nodule.development import COARSE_MM, some_slices
+from tests.apps.nodule.inputs import fresh_weights
 from tests.core.export.own_process import in_own_process, need_executorch
 
 FORMATS = ["torchscript", "openvino", "torchserve"]
@@ -100,10 +101,10 @@ def test_both_networks_run_on_small_devices(tmp_path: Path) -> None:
     in_own_process(export_for_small_devices, tmp_path)
 
 
-def test_artifacts_of_other_weights_are_refused(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.nodule.models.compact_detector.weights_digest", lambda _: "0" * 64)
+def test_artifacts_of_other_weights_are_refused(exported: Path, tmp_path: Path) -> None:
+    other = fresh_weights(tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="was exported from other weights"):
-        build_detector(ModelConfig(), None, str(exported), "onnx")
+        build_detector(ModelConfig(), str(other), str(exported), "openvino")
 
 
 def test_what_cannot_be_exported_is_refused() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from apps.nodule import torchserve_handler
 from apps.nodule.config import ModelConfig, NoduleConfig
-from apps.nodule.infer import run
+from apps.nodule.data.series import SeriesItem
+from apps.nodule.infer import SeriesResult, run, search
 from apps.nodule.models.compact_detector import CompactDetector, load_compact
 from apps.nodule.torchserve_handler import NoduleHandler, answer_to, archive_of, load_archive
 from core.runs.folder import Run
@@ -154,6 +155,26 @@ def test_a_defect_is_500_without_a_word_of_the_patient(
     assert (status, answer["error"]["code"]) == (500, "study_fault")
     assert "RuntimeError at" in caplog.text
     assert "PATIENT" not in caplog.text + json.dumps(answer)
+
+
+def test_a_defect_in_one_series_does_not_stop_the_others(
+    detector: CompactDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid, other = good_ct(tmp_path), localiser(tmp_path)
+
+    def fails_once(item: SeriesItem, detector: CompactDetector) -> SeriesResult:
+        if item.id == uid:
+            raise RuntimeError("PATIENT^NAME")
+        return search(item, detector)
+
+    monkeypatch.setattr(torchserve_handler, "search", fails_once)
+    status, answer = answer_to(zipped_folder(tmp_path), detector)
+    assert status == 422
+    assert {one["series"]: one["reason"] for one in answer["series"]} == {
+        uid: "internal_fault",
+        other: "localiser",
+    }
+    assert "PATIENT" not in json.dumps(answer)
 
 
 def test_an_archive_is_of_the_weights_that_are_exported(weights: Path) -> None:

@@ -69,6 +69,13 @@ def test_other_inputs_are_refused(inputs: tuple[torch.Tensor, ...], sentence: st
     assert sentence in raised.value.sentence
 
 
+def test_what_pytorch_is_left_with_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    networks = open_predictors(exported(), "openvino", "toy", "abc", ["blur", "sharpen", "turn"])
+    assert list(networks) == ["blur"]
+    line = f"note: PyTorch runs sharpen, turn: {exported()} holds nothing of it in openvino\n"
+    assert capfd.readouterr().err == line
+
+
 def test_auto_takes_the_fastest_format(tmp_path: Path) -> None:
     def fast(name: str) -> Callable[[dict[str, Any]], None]:
         def change(content: dict[str, Any]) -> None:

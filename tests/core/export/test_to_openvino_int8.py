@@ -1,4 +1,4 @@
-"""Quantisation writes 8-bit weights, and leaves what it is told to."""
+"""Quantisation writes 8-bit weights, and leaves the parts that are kept in f32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorRT without a GPU: what an engine is tuned for, and what a machine without one is told."""
+"""TensorRT without a GPU: what an engine is tuned for, and how a machine without one is named."""
 
 from __future__ import annotations
 

@@ -90,13 +90,15 @@ def test_a_u_net_whose_rows_depend_on_their_batch_is_refused(pipeline: Pipeline)
 def test_several_threads_compute_where_they_give_the_same_bits(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, spoil: float, threads: int
 ) -> None:
-    def stands_in(*_: Any, threads: int, **__: Any) -> dict[str, Predictor]:
-        (artifact,) = (one for one in read_manifest(folder() / "out").artifacts if one.format == "openvino")
+    (artifact,) = (one for one in read_manifest(folder() / "out").artifacts if one.format == "openvino")
+
+    def stands_in(*_: object, threads: int) -> Predictor:
         predictor = Predictor(artifact, lambda x, _time, _states: (x + spoil * (threads > 1),))
         predictor.threads = threads  # type: ignore[attr-defined]
-        return {"unet": predictor}
+        return predictor
 
-    monkeypatch.setattr(module, "open_predictors", stands_in)
+    monkeypatch.setattr(module, "open_artifact", stands_in)
+    monkeypatch.setattr(module, "open_predictors", lambda *_, **__: {"unet": stands_in(threads=1)})
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     other = on_artifacts(pipeline, Path("out"), "openvino")
     assert other.networks["unet"].threads == threads  # type: ignore[attr-defined]

@@ -114,3 +114,13 @@ def test_a_bomb_that_lies_about_its_size_is_refused(tmp_path: Path, monkeypatch:
 
 def test_a_full_disk_is_named(small_disk: Path) -> None:
     assert refused(zipped({"a": bytes(1_000_000)}), small_disk) == "study_no_room"
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_entries_of_one_name_are_all_kept(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in (("a/1.dcm", b"one"), ("a/1.dcm", b"two"), ("../a/1.dcm", b"three")):
+            archive.writestr(name, data)
+    unpack_study(stream.getvalue(), tmp_path)
+    assert sorted(unpacked(tmp_path).values()) == [b"one", b"three", b"two"]
