@@ -10,6 +10,7 @@ from typing import Any
 
 from core.export.formats import installed
 from core.export.manifest import Manifest
+from core.export.report import UNJUDGED
 
 
 def measure_export(export: Callable[[list[str], Path], Manifest], folder: Path) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def card_table(results: Mapping[str, Any]) -> str:
         )
         lines.append(
             f"| {one['network']} | {one['format']} | {one['error']:.0e} | {one['ratio']:.2f} "
-            f"| {one['bytes'] / 1e6:.1f} | {task} |"
+            f"| {one['bytes'] / 1e6:.1f} | {task or UNJUDGED} |"
         )
     lines += [
         f"| {one['network']} | {one['format']} | – | – | – | {one['status']}: {one['why']} |"

@@ -84,14 +84,15 @@ def networks_of(
     proposing = detector.net.proposal
 
     def real() -> Iterator[Tensors]:
-        return _slabs([_normalised(scan.box.grid.hu_DHW) for scan in scans], len(scans))
+        chests = [_normalised(scan.box.grid.hu_DHW) for scan in scans]
+        return _slabs(chests, len(scans), (EDGE_TILE,) * 3)  # which small devices take too
 
     @functools.cache
     def lungs() -> list[Tensor]:
         return [_normalised(scene.hu_DHW) for scene in scenes()]
 
     def calibration() -> Iterator[Tensors]:
-        return _slabs(lungs(), CALIBRATION_SLABS)
+        return _slabs(lungs(), CALIBRATION_SLABS, SLAB)
 
     edge = tuple(Axis(name, 16, EDGE_TILE, 8) for name in "DHW")
     edge_sizes = ({"D": 64, "H": 64, "W": 64}, {"D": 48, "H": 64, "W": 32})
@@ -174,12 +175,12 @@ def _normalised(hu_DHW: np.ndarray) -> Tensor:
     return normalise(torch.from_numpy(np.asarray(hu_DHW, dtype=np.float32)))
 
 
-def _slabs(lungs: Sequence[Tensor], count: int) -> Iterator[Tensors]:
-    """Yield slabs of lungs in turn, (1, 1, *SLAB), at random positions."""
+def _slabs(lungs: Sequence[Tensor], count: int, edges: tuple[int, ...]) -> Iterator[Tensors]:
+    """Yield slabs of lungs in turn, (1, 1, *edges), at random positions."""
     generator = torch.Generator().manual_seed(SEED)
     for number in range(count):
         x_DHW = lungs[number % len(lungs)]
-        size = [min(edge, whole // 8 * 8) for edge, whole in zip(SLAB, x_DHW.shape, strict=True)]
+        size = [min(edge, whole // 8 * 8) for edge, whole in zip(edges, x_DHW.shape, strict=True)]
         first = [
             int(torch.randint(whole - edge + 1, (), generator=generator))
             for edge, whole in zip(size, x_DHW.shape, strict=True)

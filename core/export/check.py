@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import time
@@ -96,10 +97,11 @@ def _eager(network: Network, inputs: Tensors) -> Tensors:
 def _cases(network: Network) -> Iterator[tuple[str, dict[str, int], Tensors]]:
     for number, sizes in enumerate(network.sizes):
         yield "random", dict(sizes), network.draw(sizes, torch.Generator().manual_seed(_SEED + number))
-    for number, inputs in enumerate(network.real()):
-        if number == REAL_SAMPLES:
-            return
-        yield "real", sizes_of(network, inputs), inputs
+    for inputs in itertools.islice(network.real(), REAL_SAMPLES):
+        sizes_here = sizes_of(network, inputs)
+        # a format may be limited to smaller ones
+        if all(network.axis(name).allows(size) for name, size in sizes_here.items()):
+            yield "real", sizes_here, inputs
 
 
 def sizes_of(network: Network, inputs: Tensors) -> dict[str, int]:

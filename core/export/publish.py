@@ -41,7 +41,7 @@ from core.export.manifest import (
 from core.export.network import Network
 from core.export.predictor import open_artifact
 from core.export.reasons import ARTIFACTS
-from core.export.report import PAGE, page_of
+from core.export.report import PAGE, UNJUDGED, page_of
 from core.export.task import Task
 from core.export.to_torchserve import Archive, pack
 from core.runs.files import make_folder, write_text
@@ -101,7 +101,7 @@ def publish(
                     f"{made.status}: {made.why}" if isinstance(made, Absent) else f"error {made.error:.1e}"
                 )
                 on_step(Progress(network.name, one.name, outcome))
-        kept, lost = _judged(artifacts, task, staging, on_step)
+        kept, lost = _judged(artifacts, networks, task, staging, on_step)
         if archive is not None:
             kept, unpacked = _packed(kept, archive, networks, staging)
             lost += unpacked
@@ -192,16 +192,28 @@ def _quiet() -> Iterator[None]:
 
 
 def _judged(
-    artifacts: Sequence[Artifact], task: Task, staging: Path, on_step: Callable[[Progress], None]
+    artifacts: Sequence[Artifact],
+    networks: Sequence[Network],
+    task: Task,
+    staging: Path,
+    on_step: Callable[[Progress], None],
 ) -> tuple[list[Artifact], list[Absent]]:
-    """Measure the task with eager networks, then with those of each format; return what stays and what does not."""
+    """Measure the task with eager networks, then with those of each format; return what stays and what does not.
+
+    Networks that a format limits to smaller sizes cannot do the task: they are kept without its metrics.
+    """
     if not artifacts:
         return [], []
     before = dict(task.measure({}))
     kept: list[Artifact] = []
     lost: list[Absent] = []
     for name in dict.fromkeys(one.format for one in artifacts):
-        those = [one for one in artifacts if one.format == name]
+        limited = {network.name for network in networks if name in network.narrowed}
+        kept += [one for one in artifacts if one.format == name and one.network in limited]
+        those = [one for one in artifacts if one.format == name and one.network not in limited]
+        if not those:
+            on_step(Progress("all networks", name, UNJUDGED))
+            continue
         after = dict(task.measure({one.network: open_artifact(one, staging) for one in those}))
         records = {
             metric.name: MetricRecord(
@@ -219,7 +231,8 @@ def _judged(
             lost += [Absent(one.network, name, REFUSED, "; ".join(whys)) for one in those]
         else:
             kept += [replace(one, metrics=records) for one in those]
-        on_step(Progress("all networks", name, "; ".join(whys) or "keeps the task metrics"))
+        which = "all networks" if not limited else ", ".join(one.network for one in those)
+        on_step(Progress(which, name, "; ".join(whys) or "keeps the task metrics"))
     return kept, lost
 
 

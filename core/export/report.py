@@ -10,6 +10,7 @@ from core.runs.folder import Run
 from core.text.figures import DASH
 
 PAGE = "report.html"
+UNJUDGED = "not measured: made for smaller inputs than the task has"
 COLUMNS = ("network", "format", "error", "times as fast", "MB", "rows alone", "task")
 _NUMERIC = ("error", "times as fast", "MB")
 _HOW = (
@@ -37,7 +38,8 @@ def rows_of(manifest: Manifest) -> list[tuple[str, ...]]:
         (one.network, one.format, *(len(_NUMERIC) + 1) * (DASH,), f"{one.status}: {one.why}")
         for one in manifest.absent
     ]
-    return [*map(_row, manifest.artifacts), *absent]
+    unjudged = UNJUDGED if manifest.metrics else ""
+    return [*(_row(one, unjudged) for one in manifest.artifacts), *absent]
 
 
 def lines_of(manifest: Manifest) -> list[str]:
@@ -98,7 +100,7 @@ def page_of(manifest: Manifest) -> Page:
     )
 
 
-def _row(one: Artifact) -> tuple[str, ...]:
+def _row(one: Artifact, unjudged: str) -> tuple[str, ...]:
     task = ", ".join(
         f"{name} {record.before:.4g} \N{RIGHTWARDS ARROW} {record.after:.4g}"
         for name, record in one.metrics.items()
@@ -111,5 +113,5 @@ def _row(one: Artifact) -> tuple[str, ...]:
         f"{one.ratio:.2f}",
         f"{one.bytes / 1e6:.2f}",
         alone,
-        task,
+        task or unjudged,
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from apps.nodule.config import DataConfig, ExportConfig, ModelConfig, NoduleConfig
-from apps.nodule.data.training.development import development_scans
+from apps.nodule.data.training.development import DevelopmentScan, development_scans
 from apps.nodule.export import cpm, networks_of, run
 from apps.nodule.models.build import build_detector
 from apps.nodule.models.compact_detector import load_compact
@@ -23,6 +23,7 @@ from core.export.task import Task
 from core.runs.folder import Run
 from tests.apps.nodule.development import COARSE_MM, some_slices
 from tests.apps.nodule.inputs import fresh_weights
+from tests.benchmarks.nodule.small import lung
 from tests.core.export.own_process import in_own_process, need_executorch
 
 FORMATS = ["torchscript", "openvino", "torchserve"]
@@ -85,13 +86,15 @@ def test_the_detector_finds_the_same_on_what_was_exported(exported: Path, runtim
 
 def export_for_small_devices(folder: str) -> None:
     nothing = Task("nothing", (), lambda networks: {})
-    networks = networks_of(load_compact(ModelConfig(device="cpu"), None), [], list)
+    chest = DevelopmentScan(lung(), np.zeros((0, 3)), np.zeros(0))
+    networks = networks_of(load_compact(ModelConfig(device="cpu"), None), [chest], list)
     manifest = publish(
         networks, nothing, chosen(["executorch"]), Path(folder) / "out", app="nodule", model="a"
     )
     assert not manifest.absent
     assert {one.network for one in manifest.artifacts} == {"proposal", "judge"}
     assert max(one.error for one in manifest.artifacts) <= 1e-5
+    assert all({case.inputs for case in one.cases} == {"random", "real"} for one in manifest.artifacts)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from core.export.check import check, error_of, sizes_of
+from core.export.network import Axis
 from tests.core.export.networks import Blur, network
 
 BLUR = Blur().eval()
@@ -69,3 +70,10 @@ def test_another_number_of_outputs_is_an_error() -> None:
 
 def test_sizes_are_read_from_inputs() -> None:
     assert sizes_of(network(), (torch.ones(2, 1, 8, 16),)) == {"B": 2, "H": 8, "W": 16}
+
+
+def test_real_inputs_that_a_format_does_not_take_are_not_compared() -> None:
+    small = ((Axis("B", 1, 8), Axis("H", 8, 8), Axis("W", 8, 8)), ({"B": 2, "H": 8, "W": 8},))
+    limited = network(narrowed={"small": small}).within("small")
+    checked = check(limited, same, turns=1)
+    assert [case.inputs for case in checked.cases] == ["random"]

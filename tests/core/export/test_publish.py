@@ -12,7 +12,8 @@ from core.errors import ConfigError, InputError, OutputError
 from core.export.formats import chosen
 from core.export.manifest import read_manifest
 from core.export.network import Axis
-from core.export.publish import publish
+from core.export.publish import Progress, publish
+from core.export.report import UNJUDGED, rows_of
 from core.export.task import Metric, Task
 from tests.core.export.exported import FORMATS as ALL
 from tests.core.export.exported import TASK, exported
@@ -164,5 +165,17 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_axes_can_be_narrowed_for_a_format(tmp_path: Path) -> None:
     narrowed = ((Axis("B", 1, 8), Axis("H", 8, 16, 8), Axis("W", 8, 16, 8)), ({"B": 2, "H": 16, "W": 16},))
     limited = network(narrowed={"torchscript": narrowed})
-    manifest = publish([limited], TASK, chosen(["torchscript"]), tmp_path / "out", app="a", model="b")
+    steps: list[Progress] = []
+    manifest = publish(
+        [limited],
+        TASK,
+        chosen(["torchscript"]),
+        tmp_path / "out",
+        app="a",
+        model="b",
+        on_step=steps.append,
+    )
+    assert steps[-1] == Progress("all networks", "torchscript", UNJUDGED)
+    assert not manifest.artifacts[0].metrics
+    assert rows_of(manifest)[0][-1] == UNJUDGED
     assert [(axis.name, axis.most) for axis in manifest.artifacts[0].axes] == [("B", 8), ("H", 16), ("W", 16)]
