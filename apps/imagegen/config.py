@@ -11,6 +11,7 @@ from apps.imagegen.reasons import OPTION
 from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.export.formats import chosen
 from core.export.options import artifacts_option, check_device, formats_option, runtime_option
+from core.serving.config import ServingConfig, host_option, port_option
 from core.settings.schema import EVERY, MISSING, Section, free_text, path_text, section, setting
 from core.text.quoting import shortened
 from core.training.config import TrainerConfig
@@ -82,10 +83,8 @@ class AutoencoderConfig(TrainerConfig):
 
 
 @dataclass
-class ServeConfig(Section):
-    """How the service answers."""
-
-    where: ClassVar[str] = "serve"
+class ServeConfig(ServingConfig):
+    """How the service answers: the options of every service, and those of its engine."""
 
     rows: int = setting(
         16,
@@ -96,7 +95,6 @@ class ServeConfig(Section):
         stages=("evaluate", "generate", "serve"),
     )
     waiting: int = setting(64, "queue capacity (HTTP 429 beyond it)", unit="pictures", low=1, high=100000)
-    body_mb: float = setting(32.0, "largest request", unit="MB", above=0, high=1024)
     pixels_mp: float = setting(16.0, "largest uploaded picture", unit="million pixels", above=0, high=1000)
     pictures: int = setting(10, "most pictures of one request", unit="pictures", low=1, high=100)
     adapters_mb: float = setting(
@@ -105,16 +103,6 @@ class ServeConfig(Section):
         unit="MB",
         low=0,
         high=1_000_000,
-    )
-    grace: float = setting(
-        30.0, "time that a shutdown waits for pictures under way", unit="s", low=0, high=3600
-    )
-    hosts: list[str] = setting(
-        [],
-        "names that requests may call the service by, beside those of this machine; empty: as host= has it",
-    )
-    origins: list[str] = setting(
-        [], "sites whose pages may use the service (CORS), such as https://app.example.org; empty: none"
     )
     log_prompts: bool = setting(default=False, about="write prompts to the log")
 
@@ -249,8 +237,8 @@ class ImagegenConfig(Section):
         needed_by=("generate", "evaluate", "export", "personalise"),
         stages=("personalise", "evaluate", "export", "generate"),
     )
-    host: str = free_text("127.0.0.1", "address that the service listens on", stages=("serve",))
-    port: int = setting(8000, "its port; 0 takes a free one", low=0, high=65535, stages=("serve",))
+    host: str = host_option(["serve"])
+    port: int = port_option(["serve"])
     weights: str | None = path_text(
         None,
         "folder of a Stable Diffusion pipeline as diffusers saves it",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.serving.config import ServingConfig
 from core.serving.errors import Answers
 from core.serving.reasons import LIMITS
 from core.serving.service_error import ServiceError
@@ -37,19 +38,34 @@ class ServingLimits:
     origins: tuple[str, ...] = ()
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() in _LOOPBACK
+
+
 def loopback_hosts(host: str) -> tuple[str, ...]:
     """Return the names of this machine if `host` is one, so that no foreign page reaches it by DNS rebinding."""
-    try:
-        own = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        own = host.lower() in _LOOPBACK
-    return tuple(dict.fromkeys((*_LOOPBACK, host.lower()))) if own else ()
+    return tuple(dict.fromkeys((*_LOOPBACK, host.lower()))) if is_loopback(host) else ()
 
 
 def allowed_hosts(host: str, listed: Sequence[str]) -> tuple[str, ...]:
     """Return the names that the Host header may have: those listed, beside those of this machine; () for any."""
     own = loopback_hosts(host)
     return tuple(dict.fromkeys((*(own or _LOOPBACK), *(each.lower() for each in listed)))) if listed else own
+
+
+def serving_limits(host: str, config: ServingConfig) -> ServingLimits:
+    """Return the limits that the options of a service name, which listens on `host`."""
+    return ServingLimits(
+        body_bytes=int(config.body_mb * 1e6),
+        body_s=config.body_s,
+        send_s=config.send_s,
+        hosts=allowed_hosts(host, config.hosts),
+        origins=tuple(each.lower() for each in config.origins),  # as browsers send them
+    )
 
 
 class Gate:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from core.errors import InputError, InternalFault
+from core.errors import ConfigError, InputError, InternalFault
 from core.reasons import Reasons
 from core.serving.service_error import CLIENT_GONE, ServiceReasons
+
+OPTIONS = Reasons(
+    ConfigError,
+    "the options of a service",
+    {
+        "serve_origin": (
+            "serve.origins={origin}: an origin is written as https://app.example.org or http://localhost:3000"
+        ),
+    },
+)
 
 ADDRESS = Reasons(
     InputError,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -24,7 +23,7 @@ from apps.imagegen.service.reasons import SETTINGS
 from core.compute.threads import release_workers
 from core.runs.folder import Run
 from core.serving.app import make_app
-from core.serving.limits import ServingLimits, allowed_hosts
+from core.serving.limits import serving_limits
 from core.serving.metrics import Metrics
 
 WEB = Path(__file__).parent / "web"
@@ -76,11 +75,7 @@ def build(
         routes=[openai_routes(service), own_routes(service)],
         ready=service.waits_for,
         metrics=metrics,
-        limits=ServingLimits(
-            body_bytes=int(cfg.serve.body_mb * 1e6),
-            hosts=allowed_hosts(cfg.host, cfg.serve.hosts),
-            origins=_origins(cfg.serve.origins),
-        ),
+        limits=serving_limits(cfg.host, cfg.serve),
         error_body=error_body,
         on_start=service.open,
         on_stop=service.close,
@@ -111,14 +106,6 @@ def defaults_of(cfg: ImagegenConfig, pipeline: Pipeline) -> Defaults:
         pictures=min(cfg.serve.pictures, cfg.serve.waiting),
         fit=cfg.fit,
     )
-
-
-def _origins(listed: Sequence[str]) -> tuple[str, ...]:
-    """Return the origins as browsers send them. Raises ConfigError for what is not an origin."""
-    for each in listed:
-        if not re.fullmatch(r"https?://[^/\s*@?#]+", each):
-            raise SETTINGS("serve_origin", origin=each)
-    return tuple(each.lower() for each in listed)
 
 
 def _adapters(text: str) -> Path:

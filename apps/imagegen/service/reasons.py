@@ -15,9 +15,6 @@ SETTINGS = Reasons(
     {
         "serve_scheduler": "scheduler={scheduler}: {model} is drawn with {known}",
         "serve_range": "{name}={value}: this service draws with {low:g} to {high:g}",
-        "serve_origin": (
-            "serve.origins={origin}: an origin is written as https://app.example.org or http://localhost:3000"
-        ),
         "serve_adapters": "adapter={folder}: the service takes a folder of adapters, and this is not a folder",
     },
 )

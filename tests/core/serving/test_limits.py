@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from core.serving.limits import ServingLimits, loopback_hosts
+from core.serving.config import ServingConfig
+from core.serving.limits import ServingLimits, loopback_hosts, serving_limits
 from tests.core.serving.service import (
     Seen,
     answer_of,
@@ -233,3 +234,13 @@ def test_a_client_that_takes_nothing_of_its_answer_is_given_up() -> None:
             until(lambda: seen.ended != [], 5)
         counted = to.get("/metrics").text
     assert 'http_requests_total{method="GET",route="/flood",status="499"} 1.0' in counted
+
+
+def test_the_options_of_a_service_become_its_limits() -> None:
+    config = ServingConfig(
+        body_mb=0.5, body_s=7, send_s=8, hosts=["A.example"], origins=["https://B.example"]
+    )
+    limits = serving_limits("0.0.0.0", config)
+    assert (limits.body_bytes, limits.body_s, limits.send_s) == (500_000, 7, 8)
+    assert limits.hosts == ("127.0.0.1", "localhost", "::1", "a.example")
+    assert limits.origins == ("https://b.example",)
