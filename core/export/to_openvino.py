@@ -7,6 +7,7 @@ by itself OpenVINO computes in bfloat16 where the processor can.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -16,6 +17,10 @@ import torch
 
 from core.export import to_onnx
 from core.export.network import Network, Runner, Tensors
+
+# OpenVINO and NNCF report every conversion to a web analytics service, from a child that they fork in a thread. Neither
+# belongs in a hospital or a bank, and a fork of a process with threads may end it; without this package they do not.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def write(network: Network, path: Path) -> list[Path]:

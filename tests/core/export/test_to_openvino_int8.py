@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from torch import nn
 from core.export import to_openvino_int8
 from tests.core.export.exported import exported
 from tests.core.export.networks import Blur, network, samples
+from tests.core.export.own_process import in_own_process
 
 
 def test_convolutions_are_quantised() -> None:
@@ -49,3 +53,20 @@ def test_layers_return_to_single_precision_until_the_error_is_small(tmp_path: Pa
         (given,) = to_openvino_int8.load(file, 1)(x)
         (plain,) = to_openvino_int8.load(exported() / "openvino_int8" / "blur.xml", 1)(x)
         assert (given - expected).norm() < 1.5e-3 * expected.norm() < (plain - expected).norm()
+
+
+def quantise_in_private(folder: str) -> None:
+    outward: list[str] = []
+
+    def hook(event: str, _: tuple[Any, ...]) -> None:
+        if event in ("os.fork", "socket.getaddrinfo", "socket.connect"):
+            outward.append(event)
+
+    sys.addaudithook(hook)
+    to_openvino_int8.write(network(), Path(folder) / "blur")
+    time.sleep(0.5)  # a report would leave from a thread
+    assert not outward
+
+
+def test_nothing_is_reported_to_anybody(tmp_path: Path) -> None:
+    in_own_process(quantise_in_private, tmp_path)
