@@ -87,11 +87,11 @@ def newest(records: list[dict[str, Any]], theme: str) -> dict[str, Any] | None:
     return next((record for record in reversed(records) if record["theme"] == theme), None)
 
 
-def peak_memory_mb(who: int = resource.RUSAGE_SELF) -> int:
-    """Return the largest resident memory so far, of this process or (RUSAGE_CHILDREN) of its largest child."""
+def peak_memory_mb(used: resource.struct_rusage | None = None) -> int:
+    """Return the largest resident memory of a child that was waited for by `os.wait4`; by default of this process."""
     # Linux counts in kilobytes, macOS in bytes
     unit = 1024**2 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(who).ru_maxrss / unit)
+    return round((used or resource.getrusage(resource.RUSAGE_SELF)).ru_maxrss / unit)
 
 
 def _versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -70,13 +70,18 @@ def whole_command(folder: Path, weights: str | None, more: Sequence[str] = ()) -
         if weights:
             words.append(f"weights={Path(weights).resolve()}")
         start = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "pipelines.nodule", *words], cwd=ROOT, capture_output=True, text=True
-        )
-        seconds = time.monotonic() - start
-    if done.returncode not in (0, 4):
-        raise InputError("infer_failed", f"stage=infer ended with {done.returncode}: {done.stderr[-300:]}")
-    return {"seconds": round(seconds, 1), "peak_memory_mb": peak_memory_mb(resource.RUSAGE_CHILDREN)}
+        with (Path(results) / "words").open("w+") as said:
+            command = [sys.executable, "-m", "pipelines.nodule", *words]
+            child = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+            # of this child alone: what `resource` tells of children is the most that any of them took
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            seconds = time.monotonic() - start
+            said.seek(0)
+            end = said.read()[-300:]
+    if child.returncode not in (0, 4):
+        raise InputError("infer_failed", f"stage=infer ended with {child.returncode}: {end}")
+    return {"seconds": round(seconds, 1), "peak_memory_mb": peak_memory_mb(used)}
 
 
 def parts(detector: CompactDetector, volume: Volume, seconds: dict[str, float]) -> None:
