@@ -42,6 +42,7 @@ SUMMARY = {
     "series_description": "series description of the source",
 }
 SUMMARY_COLUMNS = tuple(SUMMARY)
+SUMMARY_FILE = "summary.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,16 +152,27 @@ def run(cfg: NoduleConfig, run: Run) -> int:
         raise BAD_INPUT("output_is_input", path=output)
     items = _series_of(source, (output, run.path, records_of("nodule")))
     detector = build_detector(cfg.model, cfg.weights, cfg.artifacts, cfg.runtime)
+    rows = search_into(progress(items, "series"), detector, source, output, run.log)
+    return _finish(rows, output / SUMMARY_FILE, run)
+
+
+def search_into(
+    items: Iterable[SeriesItem], detector: Detector, source: Path, output: Path, log: RunLog
+) -> list[dict[str, Any]]:
+    """Search series of a folder and write all that stage=infer writes of them; return the rows of summary.csv.
+
+    Raises InputError where the output cannot be written.
+    """
     quarantine = Quarantine(output / FOLDER)
     rows = []
-    for item in progress(items, "series"):
-        result = _search_and_write(item, detector, output, run.log)
+    for item in items:
+        result = _search_and_write(item, detector, output, log)
         _settle(item, result, output, quarantine, source)
         rows.append(summary_row(result))
         # Its voxels would otherwise be held while the next series is read.
         del result
-    write_summary(output / "summary.csv", rows)
-    return _finish(rows, output / "summary.csv", run)
+    write_summary(output / SUMMARY_FILE, rows)
+    return rows
 
 
 def _search_and_write(item: SeriesItem, detector: Detector, output: Path, log: RunLog) -> SeriesResult:
