@@ -114,13 +114,13 @@ def _list(words: argparse.Namespace) -> str:
                 dealt_with = (s.catch_up, _time(s.through), _time(next_due(s, now)))
                 rows.append((s.name, s.cron, s.zone, s.job, s.queue, *dealt_with))
         else:
-            header = "ID JOB STATE STARTS DUE NEXT SUBMITTED STARTED ENDED EXIT REASON OUTPUT"
+            header = "ID JOB STATE STARTS DUE NEXT SUBMITTED STARTED ENDED PROGRESS EXIT REASON OUTPUT"
             rows = [tuple(header.split())]
             comes = {s.name: _time(next_due(s, now)) for s in schedules(store)}
             for job in jobs(store, State(words.state) if words.state else None, words.limit):
                 times = (_time(job.submitted), _time(job.started), _time(job.ended))
                 exit_code = NOTHING if job.exit_code is None else job.exit_code
-                ending = (exit_code, job.code or NOTHING, job.output or NOTHING)
+                ending = (_parts(job.progress), exit_code, job.code or NOTHING, job.output or NOTHING)
                 begin = (job.id[:SHOWN], job.name, job.state, job.starts)
                 due = (job.due or NOTHING, comes.get(job.schedule or "", NOTHING))
                 rows.append((*begin, *due, *times, *ending))
@@ -137,6 +137,8 @@ def _show(words: argparse.Namespace) -> str:
     for name, value in fields.items():
         if isinstance(value, datetime):
             value = _time(value)
+        elif name == "progress":
+            value = _parts(value)
         elif not isinstance(value, str):
             value = NOTHING if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
         lines.append(f"{name:<10} {value or NOTHING}")
@@ -208,6 +210,7 @@ def _count(text: str) -> int:
 def _add_setting(parser: argparse.ArgumentParser, setting: dataclasses.Field[Any]) -> None:
     default = getattr(JobsConfig(), setting.name)
     unit = f" {setting.metadata.get('unit', '')}".rstrip()
+    number = {"int": int, "float": float}.get(str(setting.type).partition(" ")[0])
     shown = (
         ""
         if default is None
@@ -216,7 +219,7 @@ def _add_setting(parser: argparse.ArgumentParser, setting: dataclasses.Field[Any
     parser.add_argument(
         "--" + setting.name.replace("_", "-"),
         default=default,
-        type=type(default) if isinstance(default, int | float) else str,
+        type=number or str,
         nargs="+" if isinstance(default, list) else None,
         help=setting.metadata["about"].replace("%", "%%") + shown,
     )
@@ -227,6 +230,10 @@ def _table(rows: Sequence[Sequence[object]]) -> str:
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _parts(progress: tuple[int, int] | None) -> str:
+    return NOTHING if progress is None else f"{progress[0]}/{progress[1]}"
 
 
 def _time(time: datetime | None) -> str:

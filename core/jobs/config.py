@@ -26,9 +26,18 @@ class JobsConfig(Section):
     )
     queues: list[str] = setting([DEFAULT_QUEUE], "queues that the worker serves")
     concurrency: int = setting(1, "jobs at once in each worker of these queues", unit="jobs", low=1)
+    concurrency_total: int | None = setting(
+        None,
+        "jobs at once of each queue in all its workers together; the worker started last decides",
+        unit="jobs",
+        low=1,
+    )
     attempts: int = setting(3, "maximum attempts before a fault is final", unit="attempts", low=1)
     pause_s: float = setting(
-        2.0, "back-off before the second attempt, doubled for each further one", unit="s", low=0
+        2.0,
+        "longest back-off before the second attempt, doubled for each further one; half of it or more is waited",
+        unit="s",
+        low=0,
     )
     takeovers: int = setting(20, "maximum worker crashes per job", unit="crashes", low=0)
     poll_s: float = setting(0.1, "poll interval for waiting jobs", unit="s", low=0.01, high=60)
@@ -47,6 +56,10 @@ class JobsConfig(Section):
             self.database,
             "put the whole URL into $TRIPTYCH_JOBS, or the password into ~/.pgpass",
         )
+        if self.concurrency_total is not None and self.concurrency > self.concurrency_total:
+            raise WORKER(
+                "jobs_concurrency", concurrency=self.concurrency, concurrency_total=self.concurrency_total
+            )
         if self.dead_after_s < 3 * self.beat_s:
             raise WORKER("jobs_dead_after", dead_after=self.dead_after_s, beat=self.beat_s)
 

@@ -35,6 +35,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+ENDS = (State.DONE, State.FAILED, State.CANCELLED)
 _STATES = {
     "ENQUEUED": State.WAITING,
     "DELAYED": State.WAITING,
@@ -51,8 +52,9 @@ class Job:
     """One job as it stood when it was queried.
 
     starts: how often a worker started it. code, sentence: why it failed, or that it set inputs aside, else empty.
-    due, schedule: of a scheduled job, when it was due and by which. output: folder that its arguments name. exit_code:
-    as a command's, once it has ended. arguments and key are only filled where one job is asked for. Times are UTC.
+    due, schedule: of a scheduled job, when it was due and by which. deadline: by which it must be done. progress: parts
+    done, and of how many, as the job last said. output: folder that its arguments name. exit_code: as a command's, once
+    it has ended. arguments and key are only filled where one job is asked for. Times are UTC.
     """
 
     id: str
@@ -67,6 +69,9 @@ class Job:
     result: Any
     code: str
     sentence: str
+    priority: int = PRIORITY
+    deadline: datetime | None = None
+    progress: tuple[int, int] | None = None
     due: str | None = None
     schedule: str | None = None
     output: str | None = None
@@ -83,14 +88,15 @@ def submit(
     key: str | None = None,
     queue: str = DEFAULT_QUEUE,
     priority: int = PRIORITY,
+    deadline: datetime | None = None,
 ) -> str:
     """Submit the job `name` and return its id; it is kept before this returns.
 
     arguments: plain JSON, passed by keyword. key: the same key for the same name is one job, for as long as the
     database keeps it: while it waits or runs, and also after it is done, failed or cancelled, the second call
-    changes nothing and returns the id of the first (`requeue` runs it again). priority: 1 and more,
-    the smaller comes first.
-    Raises InputError for a name or arguments that cannot be kept.
+    changes nothing and returns the id of the first (`requeue` runs it again). priority: 1 and more, the smaller comes
+    first. deadline: a job that has not started by then is not started, one that runs ends at its next `check()`.
+    Raises InputError for a name, arguments or a deadline that cannot be kept.
     """
     check_name("job", name)
     check_name("queue", queue)
@@ -104,7 +110,7 @@ def submit(
         "app_version": APP,
         "priority": priority,
         "serialization_type": WorkflowSerializationFormat.PORTABLE,
-        "attributes": {"job": name, "queue": queue},
+        "attributes": {"job": name, "queue": queue, **_deadline(name, deadline)},
     }
     with store.answering():
         store.client.enqueue(options, name, arguments, key)
@@ -147,7 +153,7 @@ def cancel(store: Store, beginning: str) -> Job:
 
 
 def requeue(store: Store, beginning: str) -> Job:
-    """Let a job that is done, failed or cancelled wait again, under its id and key.
+    """Let a job that is done, failed or cancelled wait again, under its id and key, without its deadline.
 
     beginning: of the job's id. Raises InputError: job_not_ended, or as `job` does.
     """
@@ -155,6 +161,7 @@ def requeue(store: Store, beginning: str) -> Job:
     if one.state in (State.WAITING, State.RUNNING):
         raise JOB("job_not_ended", id=one.id[:SHOWN], state=one.state)
     with store.answering():
+        store.client.update_workflow_attributes(one.id, {"deadline": None, "progress": None}, merge=True)
         store.client.rewind_workflow(one.id, queue_name=one.queue)
     return job(store, one.id)
 
@@ -176,12 +183,47 @@ def check_json(name: str, arguments: Mapping[str, Any]) -> None:
         raise JOB("job_arguments", name=name)
 
 
+def forget(store: Store, name: str, ended_before: datetime) -> list[str]:
+    """Remove the jobs `name` that ended before a time, with arguments and results, and return their ids.
+
+    Their keys are free again.
+    """
+    with store.answering():
+        statuses = store.client.list_workflows(
+            name=WORKFLOW,
+            status=[status for status, state in _STATES.items() if state in ENDS],
+            completed_before=ended_before.isoformat(),
+            load_input=False,
+            load_output=False,
+        )
+        ids = [one.workflow_id for one in statuses if (one.attributes or {}).get("job") == name]
+        if ids:
+            store.client.delete_workflows(ids)
+    return ids
+
+
+def expired(status: WorkflowStatus, now: datetime) -> str | None:
+    """Return the deadline of a job where that has passed, else None."""
+    text = _text(status.attributes, "deadline")
+    return text if text is not None and datetime.fromisoformat(text) <= now else None
+
+
+def _deadline(name: str, deadline: datetime | None) -> dict[str, str]:
+    if deadline is None:
+        return {}
+    if deadline.tzinfo is None:
+        raise JOB("job_deadline", name=name)
+    return {"deadline": deadline.astimezone(UTC).isoformat(timespec="seconds")}
+
+
 def _job(status: WorkflowStatus) -> Job:
     attributes = status.attributes or {}
     state = _STATES[status.status]
     exit_code, code, sentence = _ending(status, state)
     name, arguments, key = status.input["args"] if status.input else (attributes.get("job", ""), None, None)
     due = _text(arguments, "due")
+    deadline = _text(attributes, "deadline")
+    parts = attributes.get("progress")
     return Job(
         id=status.workflow_id,
         name=name,
@@ -195,6 +237,9 @@ def _job(status: WorkflowStatus) -> Job:
         result=status.output,
         code=code,
         sentence=sentence,
+        priority=status.priority or PRIORITY,
+        deadline=datetime.fromisoformat(deadline) if deadline else None,
+        progress=(int(parts[0]), int(parts[1])) if parts else None,
         due=due,
         schedule=key.removesuffix(f"@{due}") if key and due and key.endswith(f"@{due}") else None,
         output=_text(arguments, "output") or _text((arguments or {}).get("config"), "output"),

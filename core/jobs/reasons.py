@@ -14,6 +14,10 @@ WORKER = Reasons(
     ConfigError,
     "The settings of a worker",
     {
+        "jobs_concurrency": (
+            "jobs.concurrency={concurrency} is more than jobs.concurrency_total={concurrency_total}, which all workers "
+            "share: give a worker as many at most"
+        ),
         "jobs_dead_after": (
             "jobs.dead_after_s={dead_after:g} is too short: a worker sends a heartbeat every {beat:g} s "
             "(jobs.beat_s); wait at least three times as long"
@@ -52,6 +56,8 @@ JOB = Reasons(
             "the arguments of job {name} are not plain JSON: use text, finite numbers, true, false, null, lists "
             "and objects with text keys"
         ),
+        "job_deadline": "the deadline of job {name} has no time zone: give a time with its offset",
+        "job_expired": "it was not done by its deadline, {deadline}: `triptych-jobs requeue` runs it without one",
         "job_unknown": "no job has an id that begins with {id}: `triptych-jobs list` shows those that there are",
         "job_ambiguous": "several jobs have ids that begin with {id}: give more digits",
         "job_ended": "job {id} is {state}: only one that waits or runs can be cancelled",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
+import random
 import secrets
 import threading
 import time
@@ -11,18 +13,20 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowSerializationFormat, WorkflowStatus
 
 from core.errors import TriptychError, frames_of, where_of
 from core.jobs.config import JobsConfig
-from core.jobs.context import JobStopped, run_tries
+from core.jobs.context import JobExpired, JobStopped, run_tries
 from core.jobs.heartbeat import Watch, beat, sign_off, take_over
-from core.jobs.queue import SHOWN, WORKFLOW
+from core.jobs.queue import SHOWN, WORKFLOW, expired
 from core.jobs.reasons import FAULTS, JOB
 from core.jobs.schedule import tick
 from core.jobs.store import APP, Store
 from core.runs.log import RunLog
 
+PROGRESS_S = 1.0  # a job's progress is written no more often
 _one_worker = threading.Lock()  # DBOS keeps its runtime in a global: one a process
 
 
@@ -31,7 +35,7 @@ class Worker:
 
     jobs: name → function, or "module:function" that is imported when the first such job comes. A function takes
     the job's arguments by keyword and returns plain JSON. log: where events go, with job names and the first
-    digits of ids, never arguments or keys. clock: the time that schedules go by.
+    digits of ids, never arguments or keys. clock: the time that schedules and deadlines go by.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class Worker:
             self.store.client.register_queue(
                 queue,
                 worker_concurrency=self.config.concurrency,
+                global_concurrency=self.config.concurrency_total,
                 polling_interval_sec=self.config.poll_s,
             )
 
@@ -145,7 +150,11 @@ class Worker:
                 arguments,
                 self.config.attempts,
                 self.config.pause_s,
+                random.Random(job),
             )
+        except JobExpired as end:
+            self.event("job_failed", item=item, name=name, code="job_expired")
+            raise JOB("job_expired", deadline=end.deadline) from None
         except JobStopped:
             self.event("job_stopped", item=item, name=name)
             raise
@@ -238,18 +247,39 @@ class _WorkerContext:
         self.worker = worker
         self.job = job
         self.name = name
+        self._written = -math.inf
 
-    def must_stop(self) -> bool:
-        """Also when another worker has taken the job over: then this one was thought dead."""
+    def check(self) -> None:
+        """Stop also when another worker has taken the job over: then this one was thought dead."""
         if self.worker.stopping.is_set():
-            return True
-        statuses = self.worker.store.client.list_workflows(
-            workflow_ids=[self.job], load_input=False, load_output=False
-        )
-        return [(one.status, one.executor_id) for one in statuses] != [("PENDING", self.worker.id)]
+            raise JobStopped
+        try:
+            statuses = self.worker.store.client.list_workflows(
+                workflow_ids=[self.job], load_input=False, load_output=False
+            )
+        except sa.exc.SQLAlchemyError:
+            return  # an outage of the database is no reason to stop; the heartbeat logs it
+        if [(one.status, one.executor_id) for one in statuses] != [("PENDING", self.worker.id)]:
+            raise JobStopped
+        deadline = expired(statuses[0], self.worker.clock())
+        if deadline is not None:
+            raise JobExpired(deadline)
 
     def pause(self, seconds: float) -> None:
         self.worker.stopping.wait(seconds)
+
+    def progress(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done < total and now - self._written < PROGRESS_S:
+            return
+        self._written = now
+        with contextlib.suppress(sa.exc.SQLAlchemyError):  # the next report may get through
+            self.worker.store.client.update_workflow_attributes(
+                self.job, {"progress": [done, total]}, merge=True
+            )
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        self.worker.event(name, item=self.job[:SHOWN], **fields)
 
     def failed_once(self, error: Exception, tries: int) -> None:
         self.worker.event(

@@ -153,6 +153,22 @@ def test_two_workers_share_the_jobs_and_one_key_is_one_job(database: str, tmp_pa
     assert len(runs) == len(set(runs)) == 12 * PARTS + 2
 
 
+def test_all_workers_together_take_no_more_than_a_queue_may(database: str, tmp_path: Path) -> None:
+    """Each of two workers could take two, and so may both together."""
+    settings = {"concurrency": 2, "concurrency_total": 2, "dead_after_s": 30}
+    with (
+        Store(database) as store,
+        worker(tmp_path, database, **settings),
+        worker(tmp_path, database, **settings),
+    ):
+        ids = submit_records(store, tmp_path, 12, 0.1)
+        most = 0
+        while finished(store) < len(ids):
+            most = max(most, len(jobs(store, State.RUNNING)))
+        assert most == 2
+        assert_recorded(store, tmp_path, ids)
+
+
 @pytest.mark.parametrize(
     ("grace_s", "state", "lines"),
     [(30.0, State.DONE, ["started", "ended"]), (0.0, State.WAITING, ["started"])],

@@ -18,6 +18,7 @@ import pytest
 
 import pipelines.jobs as command
 from core.errors import InputError
+from core.jobs.context import progress
 from core.jobs.queue import State, job, submit
 from core.jobs.schedule import next_due, register, schedules
 from core.jobs.store import Store
@@ -46,7 +47,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 
 def test_list_shows_jobs_schedules_and_workers(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "list") == [
-        "ID  JOB  STATE  STARTS  DUE  NEXT  SUBMITTED  STARTED  ENDED  EXIT  REASON  OUTPUT"
+        "ID  JOB  STATE  STARTS  DUE  NEXT  SUBMITTED  STARTED  ENDED  PROGRESS  EXIT  REASON  OUTPUT"
     ]
     with working(store, {"fail": lambda: 1 / 0}) as worker:
         failed = submit(store, "fail", {"who": 1}, key="a secret key")
@@ -66,11 +67,13 @@ def test_list_shows_jobs_schedules_and_workers(store: Store, capsys: pytest.Capt
     assert {line.split()[0] for line in lines} == {failed[:12], waiting[:12]}
     (line,) = said(capsys, "list", "--state", "failed")[1:]
     assert re.fullmatch(
-        rf"{failed[:12]}  fail  failed  1       -    -     {TIME}  {TIME}  {TIME}  3     fault   -", line
+        rf"{failed[:12]}  fail  failed  1       -    -     {TIME}  {TIME}  {TIME}  -         3     fault   -",
+        line,
     )
     (line,) = said(capsys, "list", "--state", "waiting", "--limit", "1")[1:]
     assert re.fullmatch(
-        rf"{waiting[:12]}  a-longer.name  waiting  0       -    -     {TIME}  -        -      -     -       -",
+        rf"{waiting[:12]}  a-longer.name  waiting  0       -    -     {TIME}  -        -      "
+        r"-         -     -       -",
         line,
     )
     header, line = said(capsys, "list", "schedules")
@@ -114,6 +117,16 @@ def test_list_and_show_say_when_a_job_was_due_where_its_output_is_and_how_it_end
     assert (shown["due"], shown["output"]) == (due, "/data/out4")
 
 
+def test_list_and_show_say_how_far_a_job_is(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    identity = submit(store, "count", deadline=datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC), priority=3)
+    with working(store, {"count": lambda: progress(7, 7)}):
+        wait(store, identity, 60)
+    header, line = (line.split() for line in said(capsys, "list"))
+    assert line[header.index("PROGRESS")] == "7/7"
+    shown = dict(line.split(maxsplit=1) for line in said(capsys, "show", identity))
+    assert (shown["progress"], shown["deadline"], shown["priority"]) == ("7/7", "2099-01-02T03:04:05Z", "3")
+
+
 def test_show_tells_all_about_one_job(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     identity = submit(store, "add", {"b": 2, "a": "é"}, key="k")
     lines = dict(line.split(maxsplit=1) for line in said(capsys, "show", identity[:8]))
@@ -132,6 +145,9 @@ def test_show_tells_all_about_one_job(store: Store, capsys: pytest.CaptureFixtur
         "sentence": "-",
         "arguments": '{"a": "é", "b": 2}',
         "key": "k",
+        "priority": "100",
+        "deadline": "-",
+        "progress": "-",
         "due": "-",
         "schedule": "-",
         "output": "-",

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
     ("field", "value", "sentence"),
     [
         ("concurrency", 0, "jobs.concurrency=0 is out of range: allowed is 1 or more jobs"),
+        ("concurrency_total", 0, "jobs.concurrency_total=0 is out of range: allowed is 1 or more jobs"),
         ("poll_s", 0.0, "jobs.poll_s=0.0 is out of range: allowed is 0.01 to 60 s"),
         ("dead_after_s", 5.0, "jobs.dead_after_s=5 is too short: a worker sends a heartbeat every 2 s"),
     ],
@@ -24,6 +25,14 @@ def test_a_value_out_of_range_is_refused(field: str, value: float, sentence: str
     with pytest.raises(ConfigError) as caught:
         JobsConfig(**{field: value})
     assert caught.value.sentence.startswith(sentence)
+
+
+def test_one_worker_does_not_take_more_than_all_may() -> None:
+    with pytest.raises(
+        ConfigError, match=r"jobs\.concurrency=3 is more than jobs\.concurrency_total=2, which all"
+    ):
+        JobsConfig(concurrency=3, concurrency_total=2)
+    assert JobsConfig(concurrency=2, concurrency_total=2).concurrency_total == 2
 
 
 @pytest.mark.parametrize("url", ["postgresql://me:secret@host/jobs", "postgresql+psycopg://me:secret@/jobs"])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
 from core.errors import InputError
-from core.jobs.queue import State, cancel, job, jobs, requeue, submit
+from core.jobs.queue import State, cancel, forget, job, jobs, requeue, submit
 from core.jobs.reasons import DatabaseAway
 from core.jobs.store import Store
 from tests.core.jobs.workers import wait, working
@@ -139,3 +141,29 @@ def test_an_outage_is_one_sentence(store: Store, monkeypatch: pytest.MonkeyPatch
         ) as caught:
             call()
         assert "CANARY" not in caught.value.sentence
+
+
+def test_a_deadline_and_a_priority_are_kept_and_requeueing_drops_the_deadline(store: Store) -> None:
+    deadline = datetime(2026, 1, 5, 7, tzinfo=ZoneInfo("Europe/Zurich"))
+    identity = submit(store, "add", deadline=deadline, priority=7, key="k")
+    assert submit(store, "add", deadline=deadline + timedelta(days=1), key="k") == identity
+    record = job(store, identity)
+    assert (record.deadline, record.priority, record.progress) == (deadline, 7, None)
+    assert jobs(store)[0].deadline == deadline
+    cancel(store, identity)
+    record = requeue(store, identity)
+    assert (record.deadline, record.priority, record.queue, record.name) == (None, 7, "default", "add")
+    with pytest.raises(InputError, match="the deadline of job add has no time zone"):
+        submit(store, "add", deadline=datetime(2026, 1, 5))
+
+
+def test_what_ended_long_ago_is_forgotten_with_its_arguments_and_its_key_is_free(store: Store) -> None:
+    ended = [submit(store, "add", {"a": item}, key=f"k{item}") for item in range(3)]
+    others = [submit(store, "add"), submit(store, "subtract")]
+    for one in (*ended, others[1]):
+        cancel(store, one)
+    assert forget(store, "add", datetime.now(UTC) - timedelta(hours=1)) == []
+    assert set(forget(store, "add", datetime.now(UTC) + timedelta(seconds=1))) == set(ended)
+    assert {record.id for record in jobs(store)} == set(others)
+    again = submit(store, "add", {"a": 9}, key="k0")
+    assert (again, job(store, again).arguments) == (ended[0], {"a": 9})

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from core.errors import InputError, InternalFault, ItemRefused
 from core.jobs.config import JobsConfig
-from core.jobs.context import check
+from core.jobs.context import check, log_event, progress
 from core.jobs.heartbeat import workers
 from core.jobs.queue import State, cancel, job, jobs, requeue, submit
 from core.jobs.runtime import Worker
@@ -40,6 +40,13 @@ def log(tmp_path: Path) -> Iterator[RunLog]:
 
 def events(log: RunLog) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.path.read_text("ascii").splitlines()]
+
+
+def job_ended(store: Store, identity: str) -> bool:
+    """Whether it has; asked of the table itself."""
+    table = sa.table("workflow_status", sa.column("workflow_uuid"), sa.column("status"))
+    rows = store.rows(sa.select(table.c.status).where(table.c.workflow_uuid == identity))
+    return rows[0].status in ("SUCCESS", "ERROR")
 
 
 def raises(error: BaseException) -> Any:
@@ -160,6 +167,86 @@ def test_a_worker_serves_its_queues_and_several_jobs_at_once(store: Store) -> No
     with working(store, {"meet": lambda: together.wait() >= 0}, queues=["night"], concurrency=3):
         assert [wait(store, one, WAIT_S).result for one in ids] == [True] * 3
         assert job(store, other).state is State.WAITING
+
+
+def test_a_job_that_comes_too_late_does_not_start_and_one_that_runs_ends(store: Store, log: RunLog) -> None:
+    now = [datetime(2026, 1, 2, 6, 0, tzinfo=UTC)]
+    deadline = now[0] + timedelta(hours=1)
+    calls: list[str] = []
+
+    def late(name: str) -> None:
+        calls.append(name)
+        until(lambda: check())
+
+    running = submit(store, "late", {"name": "running"}, deadline=deadline)
+    with working(store, {"late": late, "add": lambda: 1}, log, clock=lambda: now[0], attempts=5):
+        in_time = submit(store, "add", deadline=deadline)
+        waiting = submit(store, "late", {"name": "waiting"}, deadline=deadline)
+        until(lambda: calls)
+        now[0] = deadline
+        expired = [wait(store, one, WAIT_S) for one in (running, waiting, in_time)]
+        again = wait(store, requeue(store, in_time).id, WAIT_S)
+    for record in expired:
+        assert (record.state, record.code, record.exit_code, record.starts) == (
+            State.FAILED,
+            "job_expired",
+            2,
+            1,
+        )
+        assert record.sentence.startswith("it was not done by its deadline, 2026-01-02T07:00:00+00:00")
+    assert calls == ["running"]
+    assert (again.state, again.result) == (State.DONE, 1)
+    assert [event["code"] for event in events(log) if event["event"] == "job_failed"] == ["job_expired"] * 3
+
+
+def test_progress_is_shown_while_a_job_runs_and_not_written_more_often_than_needed(
+    store: Store, log: RunLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[list[int]] = []
+    update = store.client.update_workflow_attributes
+
+    def counted(identity: str, attributes: dict[str, Any], **words: Any) -> None:
+        written.append(attributes["progress"])
+        update(identity, attributes, **words)
+
+    go_on = threading.Event()
+
+    def counting() -> None:
+        log_event("counted", count=1)
+        for done in range(1, 1001):
+            progress(done, 1000)
+            if done == 500:
+                go_on.wait(WAIT_S)
+
+    monkeypatch.setattr(store.client, "update_workflow_attributes", counted)
+    identity = submit(store, "count")
+    with working(store, {"count": counting}, log):
+        until(lambda: job(store, identity).progress)
+        assert job(store, identity).progress == (1, 1000)
+        go_on.set()
+        record = wait(store, identity, WAIT_S)
+    assert (record.state, record.progress) == (State.DONE, (1000, 1000))
+    assert len(written) <= 4
+    (line,) = (event for event in events(log) if event["event"] == "counted")
+    assert (line["item"], line["count"]) == (identity[:12], 1)
+
+
+def test_a_check_that_finds_the_database_away_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def job_with_outage() -> str:
+        def away(*_: object, **__: object) -> None:
+            raise sa.exc.OperationalError("SELECT", {}, OSError())
+
+        with monkeypatch.context() as patch:
+            for name in ("list_workflows", "update_workflow_attributes"):
+                patch.setattr(store.client, name, away)
+            check()
+            progress(1, 1)
+        return "went on"
+
+    identity = submit(store, "outage")
+    with working(store, {"outage": job_with_outage}, attempts=1):
+        until(lambda: job_ended(store, identity))
+    assert job(store, identity).result == "went on"
 
 
 def test_due_jobs_run_without_waiting_for_the_day(store: Store, tmp_path: Path) -> None:
