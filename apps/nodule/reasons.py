@@ -150,13 +150,15 @@ BAD_INPUT = Reasons(InputError, "Why a command stops at its input", {
     "weights_torchscript": "{path} is a TorchScript file; wanted a state dict such as model.pt",
 })  # fmt: skip
 
-STUDY = Reasons(InputError, "Why a server refuses a zipped study", {
-    "study_empty": "The request has no body: send a DICOM study as a zip archive.",
+STUDY = Reasons(InputError, "Why a server refuses a study", {
+    "study_empty": "The request has no body: send a DICOM study.",
     "study_not_zip": "The body is not a zip archive.",
     "study_encrypted": "The zip archive is encrypted.",
     "study_damaged": "The zip archive is damaged, or compressed in a way that is not supported.",
-    "study_no_files": "The zip archive holds no file to read.",
-    "study_too_many_files": "The zip archive holds {files} files; at most {limit} are unpacked.",
+    "study_parts": "The body is not a multipart with the boundary that its Content-Type names, or is cut off.",
+    "study_name": "A file of the study has a name that cannot be stored.",
+    "study_no_files": "The study holds no file to read.",
+    "study_too_many_files": "The study holds {files} files; at most {limit} are taken.",
     "study_too_large": "The zip archive unpacks to more than {limit} bytes.",
     "study_no_room": "The server cannot store the study: its disk may be full.",
     "study_not_searched": "None of the series in the study can be searched: {series}.",

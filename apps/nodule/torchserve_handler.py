@@ -6,6 +6,7 @@ Python needs Triptych installed. Source: "Custom Service" of TorchServe's docume
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import tempfile
@@ -18,12 +19,13 @@ import torch
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.quiet import quiet_libraries
 from apps.nodule.data.series import SeriesItem, scan
-from apps.nodule.data.study_zip import unpack_study
-from apps.nodule.infer import SeriesResult, quarantined, search
+from apps.nodule.data.study_zip import unpack_zip
+from apps.nodule.infer import SeriesResult, quarantined, search, summary_row
 from apps.nodule.models.compact import CompactNet
 from apps.nodule.models.compact_detector import NETWORKS, CompactDetector
 from apps.nodule.reasons import STUDY
 from apps.nodule.report.reported import reported
+from apps.nodule.report.study_answer import Answer, refused, series_answer, study_answer
 from apps.nodule.report.tables import report
 from core.errors import InputError, where_of
 from core.export import to_torchscript
@@ -34,10 +36,6 @@ SETTINGS = "detector.json"
 CONFIG = "model-config.yaml"
 # One study is searched at a time by each worker; a large one takes minutes on a slow machine.
 CONFIGURATION = "minWorkers: 1\nmaxWorkers: 4\nbatchSize: 1\nresponseTimeout: 600\ndeviceType: cpu\n"
-OK, BAD_REQUEST, UNPROCESSABLE, FAULT, NO_ROOM = 200, 400, 422, 500, 507
-STATUS = {"study_not_searched": UNPROCESSABLE, "study_fault": FAULT, "study_no_room": NO_ROOM}
-
-Answer = dict[str, Any]
 
 
 def archive_of(detector: CompactDetector) -> Archive:
@@ -86,21 +84,16 @@ def answer_to(body: bytes, detector: CompactDetector) -> tuple[int, Answer]:
     """
     try:
         with tempfile.TemporaryDirectory() as folder:
-            unpack_study(body, Path(folder))
+            unpack_zip(io.BytesIO(body), Path(folder))
             items = scan(Path(folder))
             if not items:
                 raise STUDY("study_no_files")
-            results = [_searched(item, detector) for item in items]
+            return study_answer([_searched(item, detector) for item in items])
     except InputError as error:
-        return _refused(error)
+        return refused(error)
     except Exception as error:
         _log(error)
-        return _refused(STUDY("study_fault"))
-    if any("report" in one for one in results):
-        return OK, {"series": results}
-    codes = ", ".join(sorted({one["reason"] for one in results}))
-    status, answer = _refused(STUDY("study_not_searched", series=codes))
-    return status, {**answer, "series": results}
+        return refused(STUDY("study_fault"))
 
 
 def _body(request: Mapping[str, Any]) -> bytes:
@@ -112,10 +105,11 @@ def _body(request: Mapping[str, Any]) -> bytes:
 def _searched(item: SeriesItem, detector: CompactDetector) -> Answer:
     """Search one series; a defect that it meets does not stop the others."""
     try:
-        return _series(search(item, detector), detector)
+        result = search(item, detector)
+        return series_answer(summary_row(result), _report(result, detector))
     except Exception as error:
         _log(error)
-        return _series(quarantined(item), detector)
+        return series_answer(summary_row(quarantined(item)), None)
 
 
 def _log(error: Exception) -> None:
@@ -123,19 +117,9 @@ def _log(error: Exception) -> None:
     logging.getLogger(__name__).error("%s at %s", type(error).__name__, where_of(error))
 
 
-def _series(result: SeriesResult, detector: CompactDetector) -> Answer:
-    answer = {
-        "series": result.series,
-        "status": result.status,
-        "reason": result.code,
-        "sentence": result.sentence,
-    }
+def _report(result: SeriesResult, detector: CompactDetector) -> Answer | None:
     if result.volume is None:
-        return answer
+        return None
     with quiet_libraries():
         findings = reported(result.volume, result.findings)
-        return {**answer, "report": report(result.volume, result.candidates, findings, detector)}
-
-
-def _refused(error: InputError) -> tuple[int, Answer]:
-    return STATUS.get(error.code, BAD_REQUEST), {"error": {"code": error.code, "sentence": error.sentence}}
+        return report(result.volume, result.candidates, findings, detector)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import io
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -13,30 +14,40 @@ from apps.nodule.reasons import STUDY
 
 MOST_FILES = 20_000
 MOST_BYTES = 4 << 30  # of all files together: 8,000 slices of 512 × 512
+MAGIC = b"PK"
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
 # what a name can be at fault for: too long, a folder where a file is, and the reverse
 _NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 
-def unpack_study(data: bytes, folder: Path) -> None:
-    """Unpack a zip archive into a folder.
+def unpack_zip(source: IO[bytes], folder: Path) -> None:
+    """Unpack a zip archive, an open file, into a folder.
 
     Names that would leave the folder are moved into it, and links become files. Raises InputError: study_empty,
-    study_not_zip, study_encrypted, study_damaged, study_no_files, study_too_many_files, study_too_large, study_no_room.
+    study_not_zip, study_encrypted, study_damaged, study_no_files, study_name,
+    study_too_many_files, study_too_large, study_no_room.
     """
-    if not data:
+    begin = source.read(len(MAGIC))
+    if not begin:
         raise STUDY("study_empty")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with unpacking(), zipfile.ZipFile(source) as archive:
             _unpack(archive, folder)
     except zipfile.BadZipFile as error:
-        raise STUDY("study_damaged" if data[:2] == b"PK" else "study_not_zip") from error
+        raise STUDY("study_damaged" if begin == MAGIC else "study_not_zip") from error
     # zipfile raises NotImplementedError for a compression that it does not know
     except (zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise STUDY("study_damaged") from error
+
+
+@contextlib.contextmanager
+def unpacking() -> Iterator[None]:
+    """Turn what the file system refuses into the study's reason: a name that it cannot hold, or no room."""
+    try:
+        yield
     except OSError as error:
-        raise STUDY("study_damaged" if error.errno in _NAMES else "study_no_room") from error
+        raise STUDY("study_name" if error.errno in _NAMES else "study_no_room") from error
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
@@ -52,18 +63,22 @@ def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
         # what the header says of the size is not to be believed: what comes out is counted
         if entry.file_size > left:
             raise STUDY("study_too_large", limit=MOST_BYTES)
-        path = _inside(folder, entry.filename)
-        if path.is_file():  # two entries of one name: both are kept
-            path = folder / f"entry-{number}" / path.name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = free_path(folder, entry.filename, number)
         with archive.open(entry) as source, path.open("wb") as target:
             left -= _copy(source, target, left)
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """Return the path of an entry below the folder; parts that lead out of it are left out."""
+def free_path(folder: Path, name: str, number: int) -> Path:
+    """Return a new path below the folder, in a folder that is there, for entry `number` of a name.
+
+    Parts that lead out of the folder are left out; of two entries of one name both are kept.
+    """
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    return folder.joinpath(*parts) if parts else folder / "unnamed"
+    path = folder.joinpath(*parts) if parts else folder / "unnamed"
+    if path.is_file():
+        path = folder / f"entry-{number}" / path.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _copy(source: IO[bytes], target: IO[bytes], most: int) -> int:

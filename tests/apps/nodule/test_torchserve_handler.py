@@ -149,7 +149,7 @@ def test_a_defect_is_500_without_a_word_of_the_patient(
     def fail(*_: object) -> None:
         raise RuntimeError("PATIENT^NAME")
 
-    monkeypatch.setattr(torchserve_handler, "unpack_study", fail)
+    monkeypatch.setattr(torchserve_handler, "unpack_zip", fail)
     with caplog.at_level(logging.ERROR):
         status, answer = answer_to(b"x", detector)
     assert (status, answer["error"]["code"]) == (500, "study_fault")

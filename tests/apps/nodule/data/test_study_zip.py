@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from apps.nodule.data import study_zip
-from apps.nodule.data.study_zip import unpack_study
+from apps.nodule.data.study_zip import unpack_zip
 from core.errors import InputError
 
 
@@ -23,7 +23,7 @@ def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
 
 def refused(data: bytes, folder: Path) -> str:
     with pytest.raises(InputError) as caught:
-        unpack_study(data, folder)
+        unpack_zip(io.BytesIO(data), folder)
     return caught.value.code
 
 
@@ -38,7 +38,7 @@ def unpacked(folder: Path) -> dict[str, bytes]:
 )
 def test_files_come_out_as_they_went_in(tmp_path: Path, method: int) -> None:
     files = {"a/1": b"one", "a/2": bytes(3_000_000), "top": b"", "Ünï 言": b"x"}
-    unpack_study(zipped(files, method), tmp_path)
+    unpack_zip(io.BytesIO(zipped(files, method)), tmp_path)
     assert unpacked(tmp_path) == files
 
 
@@ -46,7 +46,7 @@ def test_names_stay_in_the_folder(tmp_path: Path) -> None:
     names = ["../../out", "/etc/x", "a/../../b", "C:\\d\\e", "..", "link"]
     data = zipped({name: name.encode() for name in names})
     inside = tmp_path / "deep" / "inside"
-    unpack_study(data, inside)
+    unpack_zip(io.BytesIO(data), inside)
     assert unpacked(inside) == {
         "out": b"../../out", "etc/x": b"/etc/x", "a/b": b"a/../../b", "C:/d/e": b"C:\\d\\e", "unnamed": b"..",
         "link": b"link",
@@ -60,7 +60,7 @@ def test_a_link_is_a_file(tmp_path: Path) -> None:
         entry = zipfile.ZipInfo("link")
         entry.external_attr = 0o120777 << 16
         archive.writestr(entry, "/etc/passwd")
-    unpack_study(stream.getvalue(), tmp_path)
+    unpack_zip(io.BytesIO(stream.getvalue()), tmp_path)
     assert not (tmp_path / "link").is_symlink()
     assert (tmp_path / "link").read_text() == "/etc/passwd"
 
@@ -84,12 +84,12 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [["a", "a/b"], ["a/b", "a"], ["n" * 300]])
 def test_names_that_no_folder_can_hold_are_refused(tmp_path: Path, names: list[str]) -> None:
-    assert refused(zipped(dict.fromkeys(names, b"")), tmp_path) == "study_damaged"
+    assert refused(zipped(dict.fromkeys(names, b"")), tmp_path) == "study_name"
 
 
 def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_zip, "MOST_FILES", 3)
-    unpack_study(zipped(dict.fromkeys("abc", b"")), tmp_path)
+    unpack_zip(io.BytesIO(zipped(dict.fromkeys("abc", b""))), tmp_path)
     assert refused(zipped(dict.fromkeys("abcd", b"")), tmp_path / "more") == "study_too_many_files"
     assert not (tmp_path / "more").exists()
 
@@ -122,5 +122,5 @@ def test_entries_of_one_name_are_all_kept(tmp_path: Path) -> None:
     with zipfile.ZipFile(stream, "w") as archive:
         for name, data in (("a/1.dcm", b"one"), ("a/1.dcm", b"two"), ("../a/1.dcm", b"three")):
             archive.writestr(name, data)
-    unpack_study(stream.getvalue(), tmp_path)
+    unpack_zip(io.BytesIO(stream.getvalue()), tmp_path)
     assert sorted(unpacked(tmp_path).values()) == [b"one", b"three", b"two"]
