@@ -21,7 +21,7 @@ from core.text.quoting import in_quotes
 from pipelines.reasons import COMMAND
 
 # Name of a job → "module:function", imported when the first such job comes.
-JOBS: dict[str, str] = {"risk.score": "apps.risk.score:job"}
+JOBS: dict[str, str] = {"nodule.series": "apps.nodule.submit:job", "risk.score": "apps.risk.score:job"}
 STATES = ("waiting", "running", "done", "failed", "cancelled")
 NOTHING = "-"
 

@@ -17,11 +17,10 @@ import numpy as np
 
 from apps.imagegen.config import ImagegenConfig
 from apps.imagegen.data.recipe import Recipe
-from apps.nodule import infer
 from apps.nodule.config import NoduleConfig
 from apps.nodule.data.volume import Volume
 from apps.nodule.models.findings import Candidate, Finding
-from apps.nodule.report import tables
+from apps.nodule.report import summary, tables
 from apps.nodule.report.reported import reported
 from apps.risk.config import RiskConfig
 from apps.risk.scoring import scores
@@ -63,7 +62,7 @@ def _results() -> dict[str, Any]:
         SimpleNamespace(name="compact", version="1", threshold=0.5),
     )
     return {
-        "summary.csv": list(infer.SUMMARY_COLUMNS),
+        "summary.csv": list(summary.SUMMARY_COLUMNS),
         "nodules.csv, candidates.csv": list(tables.COLUMNS),
         "report.json": _keys(report),
     }

@@ -9,6 +9,7 @@ from apps.nodule.reasons import BAD_CONFIG
 from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.export.formats import chosen
 from core.export.options import artifacts_option, check_device, formats_option, runtime_option
+from core.jobs.config import DEFAULT_QUEUE, check_name
 from core.settings.schema import EVERY, MISSING, Section, path_text, section, setting
 from core.training.config import TrainerConfig
 
@@ -17,6 +18,7 @@ STAGES = {
     "evaluate": "compute FROC and CPM of candidates against annotations, both in LUNA16's format",
     "infer": "find nodules in every CT series of a folder; write tables, pages and DICOM results",
     "export": "write the detector's networks in other formats, each checked against PyTorch and by CPM",
+    "submit": "put every CT series of a folder on the queue of jobs, for stage=infer's results",
     "simulate": "generate chest CTs with known nodules",
 }
 
@@ -28,7 +30,10 @@ class ModelConfig(Section):
     where: ClassVar[str] = "model"
 
     name: str = setting(
-        "compact", "which network", choices=("compact", "retinanet"), stages=("train", "infer", "export")
+        "compact",
+        "which network",
+        choices=("compact", "retinanet"),
+        stages=("train", "infer", "submit", "export"),
     )
     threshold: float | None = setting(
         None, "probability from which a candidate is a finding; null takes the weights' own", low=0, high=1
@@ -114,6 +119,23 @@ class SimulateConfig(Section):
 
 
 @dataclass
+class SubmitConfig(Section):
+    """How the jobs of a submission are queued."""
+
+    where: ClassVar[str] = "submit"
+
+    queue: str = setting(DEFAULT_QUEUE, "queue that the series are put on")
+    priority: int = setting(100, "of two series that wait, the smaller number comes first", low=1, high=10**9)
+    deadline_h: float | None = setting(
+        None, "time after which a series that is not done is given up; null: never", unit="hours", above=0
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_name("queue", self.queue)
+
+
+@dataclass
 class ExportConfig(Section):
     """What an export is judged on."""
 
@@ -135,13 +157,13 @@ class NoduleConfig(Section):
     input: str | None = path_text(
         None,
         "folder of DICOM files or volumes, or one volume",
-        needed_by=("infer",),
+        needed_by=("infer", "submit"),
         exists=True,
     )
     output: str | None = path_text(
         None,
         "folder for results; a second run writes the same bytes",
-        needed_by=("infer", "evaluate", "simulate", "export"),
+        needed_by=("infer", "submit", "evaluate", "simulate", "export"),
     )
     run_dir: str | None = path_text(
         None, "folder of this run's record; name an old one to resume it", stages=EVERY
@@ -151,11 +173,11 @@ class NoduleConfig(Section):
         "weights to use, or to begin training from: a file, or the folder of a training run",
         null="the embedded ones, or none",
         exists=True,
-        stages=("train", "infer", "export"),
+        stages=("train", "infer", "submit", "export"),
     )
     formats: list[str] = formats_option(["torch_export", "torchscript"])
-    artifacts: str | None = artifacts_option(["infer"])
-    runtime: str = runtime_option(["infer"])
+    artifacts: str | None = artifacts_option(["infer", "submit"])
+    runtime: str = runtime_option(["infer", "submit"])
     predictions: str | None = path_text(
         None, "candidates, CSV in LUNA16's format", needed_by=("evaluate",), exists=True
     )
@@ -171,10 +193,11 @@ class NoduleConfig(Section):
         needed_by=("evaluate",),
         exists=True,
     )
-    model: ModelConfig = section(ModelConfig, stages=("infer",))
+    model: ModelConfig = section(ModelConfig, stages=("infer", "submit"))
     data: DataConfig = section(DataConfig, stages=("train", "export"))
     export: ExportConfig = section(ExportConfig, stages=("export",))
     trainer: TrainerConfig = section(TrainerConfig, stages=("train",))
+    submit: SubmitConfig = section(SubmitConfig, stages=("submit",))
     simulate: SimulateConfig = section(SimulateConfig, stages=("simulate",))
 
     def __post_init__(self) -> None:
@@ -194,5 +217,5 @@ class NoduleConfig(Section):
                     raise BAD_CONFIG("data_folder_incomplete", name=name)
         if self.model.name == "compact" and self.model.overlap is not None:
             raise BAD_CONFIG("overlap_retinanet_only")
-        if self.stage == "infer" and self.model.name == "retinanet" and self.weights is None:
+        if self.stage in ("infer", "submit") and self.model.name == "retinanet" and self.weights is None:
             raise BAD_CONFIG("weights_needed")

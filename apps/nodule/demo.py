@@ -9,10 +9,11 @@ from pathlib import Path
 from apps.nodule.config import ModelConfig, SimulateConfig
 from apps.nodule.data.phantom.phantom import PhantomNodule
 from apps.nodule.data.volume import Volume
-from apps.nodule.infer import infer, summary_row, write_summary
+from apps.nodule.infer import infer, summary_row
 from apps.nodule.models.build import build_detector
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.report.pictures import planes
+from apps.nodule.report.summary import write_summary
 from apps.nodule.report.write import write_results
 from apps.nodule.simulate import simulate, write_scan, write_truth
 from core.errors import InternalFault

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,31 +18,17 @@ from apps.nodule.models.detector import Detector
 from apps.nodule.models.findings import Candidate, Finding
 from apps.nodule.models.segment import segment
 from apps.nodule.reasons import ACCEPTED, BAD_INPUT, QUARANTINED, SKIPPED, Note, Reason, fault, verdict_of
+from apps.nodule.report.submission import forget_submission
+from apps.nodule.report.summary import SUMMARY_COLUMNS, SUMMARY_FILE, write_summary
 from apps.nodule.report.tables import notes
 from apps.nodule.report.write import remove_results, write_results
 from core.errors import ExitCode, InputError, ItemRefused, where_of
-from core.runs.files import make_folder, write_csv
+from core.runs.files import make_folder, remove_partial
 from core.runs.folder import Run, records_of
 from core.runs.log import RunLog, pseudonym
 from core.runs.quarantine import FOLDER, Quarantine
 from core.terminal.notes import print_set_aside
 from core.terminal.progress import progress
-
-# Column of summary.csv → what it holds; the documentation shows it.
-SUMMARY = {
-    "series": "series instance UID, with -part-<n> where a series was split, or file stem: the folder of its results",
-    "status": "accepted, skipped (by rule, no fault) or quarantined",
-    "reason": "one stable reason code",
-    "detail": "sentences for people: the reason, then the notes",
-    "notes": "codes of repairs and peculiarities, separated by spaces",
-    "files": "number of files of the series",
-    "findings": "number of findings; empty where the series was not searched",
-    "candidates": "number of candidates; empty where the series was not searched",
-    "study_uid": "study instance UID of the source; empty for a volume",
-    "series_description": "series description of the source",
-}
-SUMMARY_COLUMNS = tuple(SUMMARY)
-SUMMARY_FILE = "summary.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +83,18 @@ def _series_of(source: Path, leave_out: Iterable[Path]) -> list[SeriesItem]:
     return items
 
 
-def search(item: SeriesItem, detector: Detector) -> SeriesResult:
-    """Take one series from its files to its findings; a series that cannot be read gives its reason."""
-    result = _result(item, Reason(item.status, item.code, item.sentence))
+def search(item: SeriesItem, detector: Detector, step: Callable[[], None] = lambda: None) -> SeriesResult:
+    """Take one series from its files to its findings; a series that cannot be read gives its reason.
+
+    step: called once its voxels are read.
+    """
+    result = result_of(item, Reason(item.status, item.code, item.sentence))
     if item.status != ACCEPTED:
         return result
     try:
-        volume, candidates, findings = search_volume(load(item), detector)
+        volume = load(item)
+        step()
+        volume, candidates, findings = search_volume(volume, detector)
     except (ItemRefused, MemoryError) as error:
         return quarantined(item, error)
     return replace(result, volume=volume, candidates=candidates, findings=findings)
@@ -126,10 +117,11 @@ def quarantined(item: SeriesItem, error: ItemRefused | MemoryError | None = None
         reason = verdict_of(error)
     else:
         reason = fault("out_of_memory" if error is not None else "internal_fault")
-    return _result(item, reason)
+    return result_of(item, reason)
 
 
-def _result(item: SeriesItem, reason: Reason) -> SeriesResult:
+def result_of(item: SeriesItem, reason: Reason) -> SeriesResult:
+    """Return the result of a series that was not searched."""
     return SeriesResult(
         item.id,
         reason.status,
@@ -147,13 +139,23 @@ def run(cfg: NoduleConfig, run: Run) -> int:
     Results and records of an earlier run are not read as input, so both may lie below the input. Raises InputError
     where the input holds nothing, or the output cannot be written.
     """
-    source, output = Path(str(cfg.input)), make_folder(Path(str(cfg.output)))
-    if source.exists() and output.samefile(source):
-        raise BAD_INPUT("output_is_input", path=output)
-    items = _series_of(source, (output, run.path, records_of("nodule")))
+    source, output = Path(str(cfg.input)), Path(str(cfg.output))
+    items = series_between(source, output, run)
     detector = build_detector(cfg.model, cfg.weights, cfg.artifacts, cfg.runtime)
+    forget_submission(output)
     rows = search_into(progress(items, "series"), detector, source, output, run.log)
     return _finish(rows, output / SUMMARY_FILE, run)
+
+
+def series_between(source: Path, output: Path, run: Run) -> list[SeriesItem]:
+    """Make the output, and return the series of the input; results and records below the input are none of it.
+
+    Raises InputError where the input holds nothing, or the output cannot be written.
+    """
+    make_folder(output)
+    if source.exists() and output.samefile(source):
+        raise BAD_INPUT("output_is_input", path=output)
+    return _series_of(source, (output, run.path, records_of("nodule")))
 
 
 def search_into(
@@ -163,23 +165,39 @@ def search_into(
 
     Raises InputError where the output cannot be written.
     """
-    quarantine = Quarantine(output / FOLDER)
-    rows = []
-    for item in items:
-        result = _search_and_write(item, detector, output, log)
-        _settle(item, result, output, quarantine, source)
-        rows.append(summary_row(result))
-        # Its voxels would otherwise be held while the next series is read.
-        del result
+
+    def on_fault(item: SeriesItem, error: Exception) -> None:
+        log.event("fault", item=pseudonym(item.id), type=type(error).__name__, where=where_of(error))
+
+    base = base_of(source)
+    rows = [settle(item, search_and_write(item, detector, output, on_fault), output, base) for item in items]
     write_summary(output / SUMMARY_FILE, rows)
+    for folder in (output, output / FOLDER):
+        remove_partial(folder)  # of a run that was killed
     return rows
 
 
-def _search_and_write(item: SeriesItem, detector: Detector, output: Path, log: RunLog) -> SeriesResult:
-    """Search one series and write its results; whatever is wrong with it ends in the result, not in an exception."""
+def base_of(source: Path) -> Path:
+    """Return the folder that the names of files are relative to: the input, or that of the one file given."""
+    return source if source.is_dir() else source.parent
+
+
+def search_and_write(
+    item: SeriesItem,
+    detector: Detector,
+    output: Path,
+    on_fault: Callable[[SeriesItem, Exception], None],
+    step: Callable[[], None] = lambda: None,
+) -> SeriesResult:
+    """Search one series and write its results; whatever is wrong with it ends in the result, not in an exception.
+
+    on_fault: gets a defect of the program. step: called once its voxels are read, and again once they are searched.
+    Raises InputError where the output cannot be written.
+    """
     try:
-        result = search(item, detector)
+        result = search(item, detector, step)
         if result.volume is not None:
+            step()
             write_results(output / item.id, result.volume, result.candidates, result.findings, detector)
         return result
     except (ItemRefused, MemoryError) as error:
@@ -187,21 +205,24 @@ def _search_and_write(item: SeriesItem, detector: Detector, output: Path, log: R
     except InputError:
         raise  # the output, not the series: no other series could be written either
     except Exception as error:
-        log.event("fault", item=pseudonym(item.id), type=type(error).__name__, where=where_of(error))
+        on_fault(item, error)
         return quarantined(item)
 
 
-def _settle(
-    item: SeriesItem, result: SeriesResult, output: Path, quarantine: Quarantine, source: Path
-) -> None:
-    """Quarantine a series with its reason, and remove what an earlier run wrote that no longer holds."""
+def settle(item: SeriesItem, result: SeriesResult, output: Path, base: Path) -> dict[str, Any]:
+    """Quarantine a series with its reason, remove what an earlier run wrote that no longer holds; return its row.
+
+    base: of `base_of`. Raises InputError where the output cannot be written.
+    """
+    quarantine = Quarantine(output / FOLDER)
     if result.status != ACCEPTED:
         remove_results(output / item.id)
     if result.status == QUARANTINED:
-        quarantine.add(item.id, result.code, result.sentence, _relative(item, source))
+        quarantine.add(item.id, result.code, result.sentence, _shown_names(item, base))
     else:
         quarantine.release(item.id)
     _remove_former_parts(item, output, quarantine)
+    return summary_row(result)
 
 
 def _remove_former_parts(item: SeriesItem, output: Path, quarantine: Quarantine) -> None:
@@ -235,13 +256,7 @@ def summary_row(result: SeriesResult) -> dict[str, Any]:
     return dict(zip(SUMMARY_COLUMNS, values, strict=True))
 
 
-def write_summary(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write summary.csv, a row for each series; raises OutputError where it cannot be written."""
-    write_csv(path, SUMMARY_COLUMNS, [tuple(row.values()) for row in rows])
-
-
-def _relative(item: SeriesItem, source: Path) -> list[str]:
-    base = source if source.is_dir() else source.parent
+def _shown_names(item: SeriesItem, base: Path) -> list[str]:
     # A name from an old CD need not be UTF-8, a JSON file must.
     return [
         os.fsencode(path.relative_to(base)).decode("utf-8", errors="backslashreplace") for path in item.files

@@ -100,6 +100,9 @@ refuse = Reasons(ItemRefused, "Why a series is quarantined", {
     "volume_not_finite": "Voxels that are not finite numbers: {voxels}.",
     "no_vessels": "The volume shows no lung with vessels in it.",
     "out_of_memory": "The series does not fit into the memory.",
+    "changed_since_submission": (
+        "Its files changed or vanished after it was submitted; submitting the input again searches it."
+    ),
     "internal_fault": "The series met a defect of the program; see the run's log.",
 })  # fmt: skip
 
@@ -114,6 +117,14 @@ UNDECODABLE = Reasons(
 BAD_INPUT = Reasons(InputError, "Why a command stops at its input", {
     "input_missing": "input {path} does not exist",
     "input_empty": "{path} holds no file to read",
+    "weights_changed": (
+        "the weights or exported networks here are others than when the series was submitted: put those in place and "
+        "run the job again (triptych-jobs requeue), or submit the input again"
+    ),
+    "submission_missing": (
+        "{output} does not hold the list of submitted series: it was removed, moved, or written by stage=infer since; "
+        "submit the input again"
+    ),
     "output_is_input": "output {path} is the input itself; name another folder",
     "no_nodules": "{annotations} has no nodule on the scans of {seriesuids}: sensitivity is undefined",
     "csv_missing": "{path} does not exist",

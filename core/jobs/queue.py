@@ -89,6 +89,7 @@ def submit(
     queue: str = DEFAULT_QUEUE,
     priority: int = PRIORITY,
     deadline: datetime | None = None,
+    again: bool = False,
 ) -> str:
     """Submit the job `name` and return its id; it is kept before this returns.
 
@@ -96,6 +97,7 @@ def submit(
     database keeps it: while it waits or runs, and also after it is done, failed or cancelled, the second call
     changes nothing and returns the id of the first (`requeue` runs it again). priority: 1 and more, the smaller comes
     first. deadline: a job that has not started by then is not started, one that runs ends at its next `check()`.
+    again: a job of this key that has ended is forgotten first, and this one takes its place.
     Raises InputError for a name, arguments or a deadline that cannot be kept.
     """
     check_name("job", name)
@@ -113,6 +115,9 @@ def submit(
         "attributes": {"job": name, "queue": queue, **_deadline(name, deadline)},
     }
     with store.answering():
+        if again:
+            ended = store.client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)
+            store.client.delete_workflows([one.workflow_id for one in ended if _STATES[one.status] in ENDS])
         store.client.enqueue(options, name, arguments, key)
     return job
 

@@ -7,12 +7,15 @@ import csv
 import io
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.runs.outputs import output_error
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -72,6 +75,19 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove the temporary files that killed processes left directly in a folder, there or not.
+
+    Call it where nobody else writes there. Raises InputError where one cannot be removed.
+    """
+    try:
+        for path in folder.glob(".*.part") if folder.is_dir() else ():
+            if _TEMPORARY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise output_error(error, folder) from error
+
+
 def make_folder(path: Path) -> Path:
     """Make a folder with its parents; raise InputError when that cannot be."""
     try:
@@ -95,7 +111,7 @@ def _link(temporary: Path, path: Path) -> None:
 
 def _put(path: Path, data: bytes, name: Callable[[Path, Path], None]) -> None:
     # named before it is made: a signal at any moment leaves nothing behind
-    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"  # as _TEMPORARY has it
     try:
         with temporary.open("xb") as stream:
             stream.write(data)

@@ -35,14 +35,14 @@ def risk_columns() -> str:
 
 
 def _nodule() -> list[str]:
-    from apps.nodule import evaluate, infer
-    from apps.nodule.report import tables
+    from apps.nodule import evaluate
+    from apps.nodule.report import summary, tables
 
     return [
         "## triptych-nodule\n",
         "### summary.csv\n",
-        "One row for each series of the input (`stage=infer`).\n",
-        _described(infer.SUMMARY),
+        "One row for each series of the input (`stage=infer`, `stage=submit`).\n",
+        _described(summary.SUMMARY),
         "### nodules.csv and candidates.csv\n",
         "One row for each finding, or candidate, of one series.\n",
         _described(tables.CANDIDATE),

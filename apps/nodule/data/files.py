@@ -76,13 +76,14 @@ def find_files(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[FoundFil
     paths = [folder] if folder.is_file() else list(_walk(folder, leave_out))
     base = folder.parent if folder.is_file() else folder
     companions = {data for path in paths if volume_suffix(path.name) for data in voxel_files(path)}
-    files = [
-        FoundFile(path, path.relative_to(base).as_posix(), _kind(path))
-        for path in paths
-        if path not in companions and not _is_litter(path.name)
-    ]
+    files = [found_file(path, base) for path in paths if path not in companions and not _is_litter(path.name)]
     files = [file for file in files if file.kind is not Kind.DIRECTORY]
     return sorted(files, key=lambda file: os.fsencode(file.relative))
+
+
+def found_file(path: Path, base: Path) -> FoundFile:
+    """Return what a file below a folder is."""
+    return FoundFile(path, path.relative_to(base).as_posix(), _kind(path))
 
 
 def _is_litter(name: str) -> bool:

@@ -6,7 +6,7 @@ The order is fixed by the files' relative paths and UIDs, so two walks of the sa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class SeriesItem:
     notes: what was left out, split or doubted.
     study: StudyInstanceUID, and description: SeriesDescription, as the header has them; empty for other files.
     plan: how an accepted series is read, as its headers have it: `load` opens no header again.
+    group: all files of its SeriesInstanceUID, those of its other parts included: `judge_files` of these gives it again.
     """
 
     id: str
@@ -51,6 +52,7 @@ class SeriesItem:
     study: str = ""
     description: str = ""
     plan: Plan | Layout | None = field(default=None, repr=False, compare=False)
+    group: tuple[Path, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def series(self) -> str:
@@ -65,7 +67,11 @@ def scan(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[SeriesItem]:
     The order is DICOM series by UID, then volumes by path, then other files by path.
     Raises InputError("input_missing").
     """
-    every_file = find_files(folder, leave_out=leave_out)
+    return judge_files(find_files(folder, leave_out=leave_out))
+
+
+def judge_files(every_file: Sequence[FoundFile]) -> list[SeriesItem]:
+    """Judge every series of these files, as `scan` does."""
     with quiet_libraries():
         series, broken = _group([file for file in every_file if file.kind is Kind.DICOM])
         items = [item for uid, headers in series for item in _dicom_items(uid, headers)]
@@ -82,7 +88,9 @@ def scan(folder: Path, *, leave_out: Iterable[Path] = ()) -> list[SeriesItem]:
 
 
 def _item(identity: str, reason: Reason, files: list[Path], kind: str) -> SeriesItem:
-    return SeriesItem(identity, reason.status, reason.code, reason.sentence, tuple(files), kind)
+    return SeriesItem(
+        identity, reason.status, reason.code, reason.sentence, tuple(files), kind, group=tuple(files)
+    )
 
 
 def _dicom_items(uid: str, headers: list[Header]) -> list[SeriesItem]:
@@ -107,6 +115,7 @@ def _dicom_item(uid: str, headers: list[Header], part: Part) -> SeriesItem:
         first.text("StudyInstanceUID"),
         first.text("SeriesDescription"),
         part.plan,
+        tuple(header.path for header in headers),
     )
 
 

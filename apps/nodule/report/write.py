@@ -18,7 +18,7 @@ from apps.nodule.report.reported import ReportedFinding, reported
 from apps.nodule.report.segmentation import nifti, segmentation
 from apps.nodule.report.structured_report import structured_report
 from apps.nodule.report.tables import write_nodules, write_report
-from core.runs.files import write_bytes, write_text
+from core.runs.files import remove_partial, write_bytes, write_text
 from core.runs.outputs import output_error
 
 TABLES = ("candidates.csv", "nodules.csv", "report.html", "report.json")
@@ -39,6 +39,7 @@ def write_results(
     """
     ranked = reported(volume, findings)
     # The libraries' warnings quote what the scanner wrote, and that may be the patient's.
+    _remove_partial(folder)
     with quiet_libraries():
         images = _images(volume, ranked, model)
         page = series_page(volume, candidates, ranked, model).render()
@@ -78,6 +79,7 @@ def remove_results(folder: Path) -> None:
     Raises InputError where it cannot be removed.
     """
     try:
+        _remove_partial(folder)
         for name in TABLES:
             (folder / name).unlink(missing_ok=True)
         _remove_stale(folder, {})
@@ -86,6 +88,11 @@ def remove_results(folder: Path) -> None:
                 path.rmdir()
     except OSError as error:
         raise output_error(error, folder) from error
+
+
+def _remove_partial(folder: Path) -> None:
+    for each in (folder, folder / "sc"):
+        remove_partial(each)
 
 
 def _remove_stale(folder: Path, written: dict[str, bytes]) -> None:

@@ -29,8 +29,8 @@ def test_every_field_says_what_it_is_and_every_number_has_a_range() -> None:
         (SimulateConfig, {"format": "jpeg"}, "simulate.format=jpeg is not one of dicom, nifti, mhd, nrrd"),
         (
             NoduleConfig,
-            {"stage": "serve"},
-            "stage=serve is not one of train, evaluate, infer, export, simulate",
+            {"stage": "dance"},
+            "stage=dance is not one of train, evaluate, infer, export, submit, simulate",
         ),
         (NoduleConfig, {"seed": -1}, "seed=-1 is out of range: allowed is 0 to "),
     ],

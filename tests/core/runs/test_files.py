@@ -10,7 +10,15 @@ import pytest
 
 from core.errors import InputError
 from core.runs import files
-from core.runs.files import create_bytes, make_folder, write_bytes, write_csv, write_json, write_text
+from core.runs.files import (
+    create_bytes,
+    make_folder,
+    remove_partial,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 def test_files_are_written_whole_with_their_folders(tmp_path: Path) -> None:
@@ -95,3 +103,21 @@ def test_of_many_writers_of_a_new_file_one_wins(tmp_path: Path) -> None:
         won = list(pool.map(lambda n: create_bytes(path, bytes([n])), range(32)))
     assert sum(won) == 1
     assert path.read_bytes() == bytes([won.index(True)])
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(files.os, "replace", lambda *_: os._exit(9))
+        child = os.fork()
+        if child == 0:
+            write_bytes(tmp_path / "x.bin", b"half")
+        os.waitpid(child, 0)
+    (left,) = tmp_path.iterdir()
+    for other in ("x.part", ".x.part", ".0123456789abcdef.part.txt"):
+        (tmp_path / other).touch()
+    remove_partial(tmp_path)
+    remove_partial(tmp_path / "not-there")
+    assert left.suffix == ".part"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.part", ".x.part", ".0123456789abcdef.part.txt"}
