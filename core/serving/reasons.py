@@ -45,6 +45,34 @@ LIMITS = ServiceReasons(
     },
 )
 
+STARTS = Reasons(
+    InternalFault,
+    "the process of a model that does not start",
+    {
+        "model_start_ended": "the process of the model ended by {how} before its model was loaded",
+        "model_start_slow": "the process of the model did not load it within {seconds:g} s",
+        "model_start_fault": "the process of the model failed to load it: {type} at {where}",
+    },
+)
+
+MODEL = ServiceReasons(
+    "a request that the process of a model did not answer",
+    {
+        "model_busy": (429, "{waiting} requests wait already; ask again in a moment"),
+        "model_restarting": (
+            503,
+            "the process of the model ended and is started again; ask again in a moment",
+        ),
+        "model_ended": (503, "the process of the model ended during this request; ask again"),
+        "model_ended_twice": (
+            500,
+            "the process of the model ended during this request, and again at its repetition",
+        ),
+        "model_timeout": (504, "the model did not answer within {seconds:g} s, and its process was ended"),
+        "model_fault": (500, "the model failed at this request: {type}; the log of the service says where"),
+    },
+)
+
 STATE = ServiceReasons(
     "a service that cannot answer now",
     {
