@@ -37,7 +37,8 @@ from apps.risk.reasons import INPUTS
 from core.compute.threads import one_thread
 from core.export.formats import chosen
 from core.export.manifest import Manifest
-from core.export.network import Axis, Network, Port, Tensors
+from core.export.network import Network, Tensors
+from core.export.ports import Axis, Port
 from core.export.publish import Progress, publish
 from core.export.report import finish
 from core.export.task import Replaced, Task

@@ -15,7 +15,8 @@ from torch import Tensor
 from apps.risk.models.exported import Networks
 from apps.risk.models.transformer import Kind
 from core.compute.threads import one_thread
-from core.export.network import Network, Port, Tensors
+from core.export.network import Network, Tensors
+from core.export.ports import Port
 
 SAMPLES = 64  # of calibration, about
 

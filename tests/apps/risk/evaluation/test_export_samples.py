@@ -8,7 +8,8 @@ import torch
 
 from apps.risk.evaluation.export_samples import SAMPLES, drawn, pieces, recorded, with_samples
 from apps.risk.models.exported import Networks
-from core.export.network import Network, Port
+from core.export.network import Network
+from core.export.ports import Port
 from tests.core.export.networks import network
 
 
