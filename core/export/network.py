@@ -24,7 +24,8 @@ class Network:
     other such inputs, for quantisation. rows: axis along which one entry's result depends on no other; None where there
     is no such axis. sizes: of the axes, several cases that are checked, the first is the one exported with and timed.
     not_applicable: format → why that format cannot serve it. narrowed: format → axes and sizes that it is limited to.
-    keep: parts of node names that quantisation leaves in f32. int8_error: layers return to f32, those first that cost
+    keep: parts of node names that quantisation leaves in f32. quantised: types of operations that alone are quantised,
+    "MatMul"; all types where empty. int8_error: layers return to f32, those first that cost
     most, until the error of 8-bit integers is at most this, as root mean squares relative to the output's.
     """
 
@@ -44,6 +45,7 @@ class Network:
         default_factory=dict
     )
     keep: tuple[str, ...] = ()
+    quantised: tuple[str, ...] = ()
     int8_error: float | None = None
 
     def axis(self, name: str) -> Axis:
