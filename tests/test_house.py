@@ -25,6 +25,7 @@ FOLDERS = {"data", "models", "metrics", "report", "weights"}
 # Folders of one app alone, and why it has them.
 OWN_FOLDERS = {
     "imagegen": {"service"},  # both HTTP APIs and the page, behind the verb `serve`
+    "nodule": {"service"},  # studies over HTTP, behind the verb `serve`
     "risk": {"scoring", "evaluation"},  # the rows of one date; judging forecasts against what came
 }
 VERBS = {"train", "evaluate"}

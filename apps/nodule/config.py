@@ -10,6 +10,7 @@ from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.export.formats import chosen
 from core.export.options import artifacts_option, check_device, formats_option, runtime_option
 from core.jobs.config import DEFAULT_QUEUE, check_name
+from core.serving.config import ServingConfig, host_option, port_option
 from core.settings.schema import EVERY, MISSING, Section, path_text, section, setting
 from core.training.config import TrainerConfig
 
@@ -17,10 +18,12 @@ STAGES = {
     "train": "train the detector's weights on generated chests, the real data folder or your own volumes",
     "evaluate": "compute FROC and CPM of candidates against annotations, both in LUNA16's format",
     "infer": "find nodules in every CT series of a folder; write tables, pages and DICOM results",
-    "export": "write the detector's networks in other formats, each checked against PyTorch and by CPM",
     "submit": "put every CT series of a folder on the queue of jobs, for stage=infer's results",
+    "serve": "answer posted DICOM studies with findings, SR and SEG over HTTP",
+    "export": "write the detector's networks in other formats, each checked against PyTorch and by CPM",
     "simulate": "generate chest CTs with known nodules",
 }
+SEARCHING = ("infer", "submit", "serve")
 
 
 @dataclass
@@ -33,7 +36,7 @@ class ModelConfig(Section):
         "compact",
         "which network",
         choices=("compact", "retinanet"),
-        stages=("train", "infer", "submit", "export"),
+        stages=("train", "infer", "submit", "serve", "export"),
     )
     threshold: float | None = setting(
         None, "probability from which a candidate is a finding; null takes the weights' own", low=0, high=1
@@ -147,6 +150,23 @@ class ExportConfig(Section):
 
 
 @dataclass
+class ServeConfig(ServingConfig):
+    """How the service answers: the options of every service, and those of its detector."""
+
+    body_mb: float = setting(2000.0, "largest study", unit="MB", above=0, high=100_000)
+    body_s: float = setting(600.0, "time for a study to arrive", unit="s", above=0, high=3600)
+    processes: int = setting(
+        1, "studies searched at once, each by a process of its own", unit="processes", low=1, high=64
+    )
+    waiting: int = setting(
+        16, "studies that may wait (HTTP 429 beyond them)", unit="studies", low=0, high=1000
+    )
+    study_s: float = setting(
+        900.0, "time for a study to be searched (HTTP 504 after it)", unit="s", above=0, high=86_400
+    )
+
+
+@dataclass
 class NoduleConfig(Section):
     """The whole command line of triptych-nodule."""
 
@@ -173,11 +193,11 @@ class NoduleConfig(Section):
         "weights to use, or to begin training from: a file, or the folder of a training run",
         null="the embedded ones, or none",
         exists=True,
-        stages=("train", "infer", "submit", "export"),
+        stages=("train", "infer", "submit", "serve", "export"),
     )
     formats: list[str] = formats_option(["torch_export", "torchscript"])
-    artifacts: str | None = artifacts_option(["infer", "submit"])
-    runtime: str = runtime_option(["infer", "submit"])
+    artifacts: str | None = artifacts_option(SEARCHING)
+    runtime: str = runtime_option(SEARCHING)
     predictions: str | None = path_text(
         None, "candidates, CSV in LUNA16's format", needed_by=("evaluate",), exists=True
     )
@@ -193,12 +213,15 @@ class NoduleConfig(Section):
         needed_by=("evaluate",),
         exists=True,
     )
-    model: ModelConfig = section(ModelConfig, stages=("infer", "submit"))
+    host: str = host_option(("serve",))
+    port: int = port_option(("serve",))
+    model: ModelConfig = section(ModelConfig, stages=SEARCHING)
     data: DataConfig = section(DataConfig, stages=("train", "export"))
     export: ExportConfig = section(ExportConfig, stages=("export",))
     trainer: TrainerConfig = section(TrainerConfig, stages=("train",))
     submit: SubmitConfig = section(SubmitConfig, stages=("submit",))
     simulate: SimulateConfig = section(SimulateConfig, stages=("simulate",))
+    serve: ServeConfig = section(ServeConfig, stages=("serve",))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -217,5 +240,5 @@ class NoduleConfig(Section):
                     raise BAD_CONFIG("data_folder_incomplete", name=name)
         if self.model.name == "compact" and self.model.overlap is not None:
             raise BAD_CONFIG("overlap_retinanet_only")
-        if self.stage in ("infer", "submit") and self.model.name == "retinanet" and self.weights is None:
+        if self.stage in SEARCHING and self.model.name == "retinanet" and self.weights is None:
             raise BAD_CONFIG("weights_needed")

@@ -51,11 +51,10 @@ def save(model: Any, path: Path, *, half: bool) -> list[Path]:
     return [file, file.with_suffix(".bin")]
 
 
-def compiled(model: Any, threads: int | None, precision: str) -> Runner:
+def compiled(file: Path, threads: int | None, precision: str) -> Runner:
     """Return a compiled model as a callable, which several threads may call at once.
 
-    model: of OpenVINO, or its .xml file. threads: of one call; None takes as many as there are cores, and calls wait
-    for each other.
+    threads: of one call; None takes as many as there are cores, and calls wait for each other.
     """
     import openvino
 
@@ -68,7 +67,7 @@ def compiled(model: Any, threads: int | None, precision: str) -> Runner:
     }
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads * streams
-    model = openvino.Core().compile_model(model, "CPU", options)
+    model = openvino.Core().compile_model(file, "CPU", options)
     own = threading.local()
     count = len(model.inputs)
 

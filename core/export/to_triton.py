@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.export import to_onnx
-from core.export.network import Network, Runner
-from core.export.ports import Port
+from core.export.network import Network, Port, Runner
 from core.runs.files import make_folder, write_text
 
 TYPES = {

@@ -30,7 +30,7 @@ def test_every_field_says_what_it_is_and_every_number_has_a_range() -> None:
         (
             NoduleConfig,
             {"stage": "dance"},
-            "stage=dance is not one of train, evaluate, infer, export, submit, simulate",
+            "stage=dance is not one of train, evaluate, infer, submit, serve, export, simulate",
         ),
         (NoduleConfig, {"seed": -1}, "seed=-1 is out of range: allowed is 0 to "),
     ],

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.export.network import Network
-from core.export.ports import Axis, Port
+from core.export.network import Axis, Network, Port
 
 
 class Blur(nn.Module):

@@ -39,7 +39,6 @@ async function look() {
     tell("good", model.name);
     if (of("trouble").dataset.status === "0") trouble(null);
   } catch (error) {
-    if (error.status === 401) return tell("warn", "No key: reload this page to give one.");
     const away = !(error instanceof Trouble) || error.status === 0;
     tell(away ? "warn" : "wait", away ? "Not reachable" : error.message);
     setTimeout(look, LOOK_AGAIN_MS);
@@ -254,11 +253,10 @@ of("again").addEventListener("click", () => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (document.querySelector("dialog[open]")) return;
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !of("sheet").open) {
     event.preventDefault();
     drawForm();
-  } else if (event.key === "Escape" && work) {
+  } else if (event.key === "Escape" && work && !of("sheet").open) {
     event.preventDefault();
     cancel();
   }
