@@ -30,6 +30,7 @@ def measure_export(export: Callable[[list[str], Path], Manifest], folder: Path) 
     return {
         "headline": {"formats": str(len(formats)), "minutes": f"{seconds / 60:.1f}", **_best(manifest)},
         "weights": manifest.model,
+        "task": manifest.task,
         "formats": formats,
         "export_seconds": round(seconds, 1),
         "artifacts": artifacts,

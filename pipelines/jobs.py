@@ -11,14 +11,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from core.cli.stages import INTERRUPTED, run_stage
-from core.errors import ExitCode, TriptychError, where_of
+from core.cli.subcommands import Parser, answer, count, table
+from core.errors import ExitCode
 from core.jobs.config import JobsConfig
 from core.runs.folder import Run
-from core.text.quoting import in_quotes
-from pipelines.reasons import COMMAND
 
 # Name of a job → "module:function", imported when the first such job comes.
 JOBS: dict[str, str] = {"nodule.series": "apps.nodule.submit:job", "risk.score": "apps.risk.score:job"}
@@ -36,33 +35,18 @@ class WorkConfig:
     jobs: JobsConfig = field(default_factory=JobsConfig)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise COMMAND("jobs_option", message=message, command=self.prog)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; what goes wrong is one line on stderr."""
-    try:
+
+    def choose() -> str | int:
         words = _parser().parse_args(sys.argv[1:] if argv is None else list(argv))
         if words.command == "work":
             given = {setting.name: getattr(words, setting.name) for setting in dataclasses.fields(JobsConfig)}
             return run_stage("jobs", WorkConfig(run_dir=words.run_dir, jobs=JobsConfig(**given)), _STAGES)
         JobsConfig(database=words.database)  # refuses what should not stand on a command line
-        text = _TEXTS[words.command](words)
-    except SystemExit:  # argparse has shown the help page
-        return ExitCode.DONE
-    except TriptychError as error:
-        print(f"triptych-jobs: {error.sentence}", file=sys.stderr)
-        return error.exit_code
-    except Exception as error:  # its message may quote an argument of a job
-        print(f"triptych-jobs: internal fault: {type(error).__name__} at {where_of(error)}", file=sys.stderr)
-        return ExitCode.FAULT
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # a reader that has seen enough (`| head`) is not a fault
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.DONE
+        return _TEXTS[words.command](words)
+
+    return answer("triptych-jobs", choose)
 
 
 def work(cfg: WorkConfig, run: Run) -> int:
@@ -124,7 +108,7 @@ def _list(words: argparse.Namespace) -> str:
                 begin = (job.id[:SHOWN], job.name, job.state, job.starts)
                 due = (job.due or NOTHING, comes.get(job.schedule or "", NOTHING))
                 rows.append((*begin, *due, *times, *ending))
-    return _table(rows)
+    return table(rows)
 
 
 def _show(words: argparse.Namespace) -> str:
@@ -171,10 +155,10 @@ _TEXTS = {"list": _list, "show": _show, "cancel": _cancel, "requeue": _requeue}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="triptych-jobs", description="The durable job queue of all apps.", allow_abbrev=False
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
     def command(name: str, about: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=about, description=about, allow_abbrev=False)
@@ -186,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     lister = command("list", "show jobs (the latest first), schedules or workers as a table")
     lister.add_argument("what", nargs="?", choices=("jobs", "schedules", "workers"), default="jobs")
     lister.add_argument("--state", choices=STATES, help="only jobs in this state")
-    lister.add_argument("--limit", type=_count, default=50, help="so many jobs at most (default 50)")
+    lister.add_argument("--limit", type=count, default=50, help="so many jobs at most (default 50)")
     others = [
         command("show", "show one job with its arguments and result"),
         command("cancel", "cancel a job that waits or runs, or remove a schedule"),
@@ -199,12 +183,6 @@ def _parser() -> argparse.ArgumentParser:
     for other in (lister, *others):
         _add_setting(other, database)
     return parser
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{in_quotes(text)} is not a count: give 1 or more")
-    return int(text)
 
 
 def _add_setting(parser: argparse.ArgumentParser, setting: dataclasses.Field[Any]) -> None:
@@ -223,13 +201,6 @@ def _add_setting(parser: argparse.ArgumentParser, setting: dataclasses.Field[Any
         nargs="+" if isinstance(default, list) else None,
         help=setting.metadata["about"].replace("%", "%%") + shown,
     )
-
-
-def _table(rows: Sequence[Sequence[object]]) -> str:
-    texts = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _parts(progress: tuple[int, int] | None) -> str:

@@ -13,20 +13,23 @@ from apps.imagegen.models.pipeline_folder import load_pipeline
 from apps.imagegen.models.runtime import on_artifacts
 from apps.imagegen.service.app import build
 from core.runs.folder import Run
+from core.serving.access import key_ring
 from core.serving.server import serve
+from core.serving.tls import certificate_of
 from core.terminal.notes import print_note
 
 
 def run(cfg: ImagegenConfig, run: Run) -> int:
     """Serve until a signal; returns 0. Raises InputError for an unusable model, folder, host or port."""
+    tls, keys = certificate_of(cfg.serve), key_ring(cfg.serve)  # before the pipeline, which takes a while
     folder = None if cfg.weights is None else Path(cfg.weights)
     pipeline = load_pipeline(folder, cfg.model.device if cfg.artifacts is None else "cpu")
     if cfg.artifacts is not None:
         pipeline = on_artifacts(pipeline, Path(cfg.artifacts), cfg.runtime)
     for caution in pipeline.cautions:
         print_note(caution)
-    service, app = build(cfg, pipeline, run)
-    serve(app, cfg.host, cfg.port, grace_s=cfg.serve.grace)
+    service, app = build(cfg, pipeline, run, keys=keys)
+    serve(app, cfg.host, cfg.port, grace_s=cfg.serve.grace, tls=tls)
     if service.fault is not None:
         raise service.fault
     return 0

@@ -28,7 +28,8 @@ from apps.nodule.models.tiling import padded_cut
 from apps.nodule.torchserve_handler import archive_of
 from core.export.formats import chosen
 from core.export.manifest import Manifest
-from core.export.network import Axis, Network, Port, Tensors
+from core.export.network import Network, Tensors
+from core.export.ports import Axis, Port
 from core.export.publish import Progress, publish
 from core.export.report import finish
 from core.export.task import Metric, Replaced, Task

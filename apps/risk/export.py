@@ -37,7 +37,8 @@ from apps.risk.reasons import INPUTS
 from core.compute.threads import one_thread
 from core.export.formats import chosen
 from core.export.manifest import Manifest
-from core.export.network import Axis, Network, Port, Tensors
+from core.export.network import Network, Tensors
+from core.export.ports import Axis, Port
 from core.export.publish import Progress, publish
 from core.export.report import finish
 from core.export.task import Replaced, Task
@@ -160,7 +161,8 @@ def series_networks(model: RiskformerTargets) -> list[Network]:
             inputs=together,
             outputs=(Port("quantiles", ("G", "V", f"{P} S", len(QUANTILE_LEVELS))),),
             axes=(Axis("G", 1, ROWS // 2), Axis("V", 2, MOST), ahead),
-            sizes=({"G": 4, "V": 6, "S": 2}, {"G": 1, "V": 2, "S": 1}, {"G": 3, "V": 9, "S": 3}),
+            # timed on as many rows as the app asks about at once
+            sizes=({"G": ROWS // 8, "V": 8, "S": 2}, {"G": 1, "V": 2, "S": 1}, {"G": 3, "V": 9, "S": 3}),
             draw=lambda sizes, generator: drawn(together, sizes, generator, ()),
             real=_none,
             rows="G",
@@ -178,7 +180,7 @@ def series_networks(model: RiskformerTargets) -> list[Network]:
             inputs=alone,
             outputs=(Port("quantiles", ("B", f"{P} S", len(QUANTILE_LEVELS))),),
             axes=(Axis("B", 1, ROWS), ahead),
-            sizes=({"B": 32, "S": 2}, {"B": 1, "S": 1}, {"B": 7, "S": 3}),
+            sizes=({"B": ROWS, "S": 2}, {"B": 1, "S": 1}, {"B": 7, "S": 3}),
             draw=lambda sizes, generator: drawn(alone, sizes, generator, ()),
             real=_none,
             rows="B",
@@ -200,7 +202,11 @@ def covariates_networks(model: RiskformerCovariates) -> list[Network]:
             inputs=ports,
             outputs=(Port("quantiles", (*lead, f"{P} S", len(QUANTILE_LEVELS))),),
             axes=(Axis("G", 1, ROWS), Axis("S", 1, PATCHES)),
-            sizes=({"G": 16, "S": 2}, {"G": 1, "S": 1}, {"G": 5, "S": 3}),
+            sizes=(
+                {"G": max(ROWS // model.variables, 1), "S": 2},
+                {"G": 1, "S": 1},
+                {"G": 5, "S": 3},
+            ),
             draw=lambda sizes, generator: drawn(ports, sizes, generator, counts),
             real=_none,
             rows="G",
@@ -227,7 +233,7 @@ def event_networks(model: RiskformerEvent) -> list[Network]:
             inputs=ports,
             outputs=(Port("log_odds", ("G",)),),
             axes=(Axis("G", 1, CHUNK),),
-            sizes=({"G": 64}, {"G": 1}, {"G": 5}),
+            sizes=({"G": CHUNK}, {"G": 1}, {"G": 5}),
             draw=lambda sizes, generator: drawn(ports, sizes, generator, model.counts),
             real=_none,
             rows="G",
@@ -263,5 +269,8 @@ def _none() -> Iterator[Tensors]:
 
 
 def _sampled(networks: Sequence[Network], trial: Trial) -> tuple[Network, ...]:
-    declared = [replace(network, not_applicable={"torchscript": _UNSTEADY}) for network in networks]
+    declared = [
+        replace(network, not_applicable={"torchscript": _UNSTEADY}, quantised=("MatMul",))
+        for network in networks
+    ]
     return with_samples(declared, trial.judge, trial.earlier)

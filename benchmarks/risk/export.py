@@ -8,6 +8,8 @@ from typing import Any
 from apps.risk.config import DataConfig, RiskConfig
 from apps.risk.export import export
 from apps.risk.models.risk_model import DEFAULT, EMBEDDED
+from apps.risk.models.riskformer import ROWS
+from apps.risk.models.riskformer_event import CHUNK
 from benchmarks.exports import measure_export
 from core.export.manifest import Manifest
 from core.runs.folder import Run
@@ -22,7 +24,7 @@ def run(cache: str = ".cache/risk") -> dict[str, Any]:
     for name, part in parts.items():
         own = part.pop("headline")
         headline |= {"formats": own.pop("formats"), f"minutes, {name}": own.pop("minutes"), **own}
-    return {"headline": headline, **parts}
+    return {"headline": headline, "rows": ROWS, "clients": CHUNK, **parts}
 
 
 def _measured(name: str, cache: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ CONFIG = Reasons(
     ConfigError,
     "a command line or a configuration",
     {
+        "subcommand_option": "{message}; `{command} --help` shows what there is",
         "config_option": "unknown option {option}; did you mean {nearest}?",
         "config_folder": "{option} needs a folder with config groups of your own",
         "config_show": "{option} takes job: it shows the composed config",

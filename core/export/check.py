@@ -12,20 +12,12 @@ from dataclasses import dataclass
 import torch
 
 from core.compute.threads import one_thread
+from core.export.manifest import Case
 from core.export.network import Network, Runner, Tensors, as_tuple
 
 TURNS = 7
 REAL_SAMPLES = 4
 _SEED = 1  # not that of the example: a value frozen in the export would go unseen
-
-
-@dataclass(frozen=True)
-class Case:
-    """One comparison. inputs: "random" or "real". error: relative to the largest value of the output."""
-
-    inputs: str
-    sizes: dict[str, int]
-    error: float
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from core.export.check import Case
-from core.export.network import Axis, Port
+from core.export.ports import Axis, Port
 from core.export.reasons import ARTIFACTS
 from core.runs.files import write_json
 
@@ -40,13 +39,23 @@ class MetricRecord:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Case:
+    """One comparison. inputs: "random" or "real". error: relative to the largest value of the output."""
+
+    inputs: str
+    sizes: dict[str, int]
+    error: float
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Artifact:
     """One network in one format.
 
     files: the first is the one that is opened. bytes: of all files.
     error, tolerance: against eager, relative to the largest value of the output. milliseconds, eager_milliseconds: one
     thread, side by side. ratio: how many times as fast as eager. rows_independent: whether a row's bytes do not depend
-    on the rest of its batch. instructions: sets that the processor needs, of compiled code. metrics: of the task.
+    on the rest of its batch. instructions: sets that the processor needs, of compiled code. metrics: of the task. rows:
+    axis along which one entry's result depends on no other; None where there is none, or it is not known.
     """
 
     network: str
@@ -67,6 +76,7 @@ class Artifact:
     instructions: tuple[str, ...]
     versions: dict[str, str]
     metrics: dict[str, MetricRecord]
+    rows: str | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)

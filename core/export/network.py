@@ -8,42 +8,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from core.export.ports import Axis, Port
+
 Tensors = tuple[Tensor, ...]
 # What a backend returns for an artifact that it has loaded: takes the inputs by position, on the CPU.
 Runner = Callable[..., Tensors]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A dimension that varies. least, most: smallest and largest size; step: every size is a multiple of it."""
-
-    name: str
-    least: int
-    most: int
-    step: int = 1
-
-    def allows(self, size: int) -> bool:
-        """Tell whether a size is allowed."""
-        return self.least <= size <= self.most and size % self.step == 0
-
-    def allowed(self) -> str:
-        """Return the sizes that are allowed, in words."""
-        multiples = f" in steps of {self.step}" if self.step > 1 else ""
-        return f"{self.least} to {self.most}{multiples}"
-
-
-@dataclass(frozen=True)
-class Port:
-    """An input or output: dims are fixed sizes or names of axes; of an output also a word such as "D/4".
-
-    dtype: of PyTorch, as text ("float32"). low, high: range of the values; None where any finite one is allowed.
-    """
-
-    name: str
-    dims: tuple[int | str, ...]
-    dtype: str = "float32"
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +24,8 @@ class Network:
     other such inputs, for quantisation. rows: axis along which one entry's result depends on no other; None where there
     is no such axis. sizes: of the axes, several cases that are checked, the first is the one exported with and timed.
     not_applicable: format → why that format cannot serve it. narrowed: format → axes and sizes that it is limited to.
-    keep: parts of node names that quantisation leaves in f32. int8_error: layers return to f32, those first that cost
+    keep: parts of node names that quantisation leaves in f32. quantised: types of operations that alone are quantised,
+    "MatMul"; all types where empty. int8_error: layers return to f32, those first that cost
     most, until the error of 8-bit integers is at most this, as root mean squares relative to the output's.
     """
 
@@ -75,6 +45,7 @@ class Network:
         default_factory=dict
     )
     keep: tuple[str, ...] = ()
+    quantised: tuple[str, ...] = ()
     int8_error: float | None = None
 
     def axis(self, name: str) -> Axis:

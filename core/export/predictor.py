@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from core.export.fit import require_fit
 from core.export.formats import AUTO, FORMATS, backend_of
-from core.export.manifest import NAME, Artifact, read_manifest, verified
-from core.export.network import Port, Runner
-from core.export.reasons import ARTIFACTS, FAULTS, INPUTS, OPTIONS
-from core.runs.provenance import device
+from core.export.inputs import Given, require_valid
+from core.export.manifest import Artifact, read_manifest, verified
+from core.export.network import Runner
+from core.export.reasons import ARTIFACTS, FAULTS, OPTIONS
 from core.terminal.notes import print_note
 
 
@@ -26,11 +26,10 @@ class Predictor:
 
     def __init__(self, artifact: Artifact, runner: Runner) -> None:
         self.artifact, self._runner = artifact, runner
-        self._axes = {axis.name: axis for axis in artifact.axes}
 
     def __call__(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the output, or a tuple where there are several."""
-        self._require_valid(inputs)
+        require_valid(self.artifact, [_given(one) for one in inputs])
         outputs = self._runner(*inputs)
         if len(outputs) != len(self.artifact.outputs):
             raise FAULTS(
@@ -40,69 +39,6 @@ class Predictor:
                 count=len(outputs),
             )
         return outputs[0] if len(outputs) == 1 else outputs
-
-    def _require_valid(self, inputs: tuple[Tensor, ...]) -> None:
-        network, ports = self.artifact.network, self.artifact.inputs
-        if len(inputs) != len(ports):
-            names = ", ".join(port.name for port in ports)
-            raise INPUTS("predict_count", network=network, wanted=len(ports), names=names, count=len(inputs))
-        sizes: dict[str, int] = {}
-        for port, tensor in zip(ports, inputs, strict=True):
-            self._require_shape(port, tensor, sizes)
-            self._require_values(port, tensor)
-
-    def _require_shape(self, port: Port, tensor: Tensor, sizes: dict[str, int]) -> None:
-        network, given = self.artifact.network, str(tensor.dtype).removeprefix("torch.")
-        if given != port.dtype:
-            raise INPUTS("predict_type", network=network, name=port.name, given=given, wanted=port.dtype)
-        if tensor.ndim != len(port.dims):
-            dims = ", ".join(map(str, port.dims))
-            raise INPUTS(
-                "predict_rank",
-                network=network,
-                name=port.name,
-                given=tensor.ndim,
-                wanted=len(port.dims),
-                dims=dims,
-            )
-        for index, (dim, size) in enumerate(zip(port.dims, tensor.shape, strict=True)):
-            if isinstance(dim, int):
-                allowed, fits = str(dim), size == dim
-            else:
-                axis = self._axes[dim]
-                allowed, fits = axis.allowed(), axis.allows(size)
-            if not fits:
-                axis_name = dim if isinstance(dim, str) else f"dimension {index}"
-                raise INPUTS(
-                    "predict_size",
-                    network=network,
-                    name=port.name,
-                    given=size,
-                    axis=axis_name,
-                    allowed=allowed,
-                )
-            if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
-                raise INPUTS(
-                    "predict_differs",
-                    network=network,
-                    axis=dim,
-                    first=sizes[dim],
-                    second=size,
-                    name=port.name,
-                )
-
-    def _require_values(self, port: Port, tensor: Tensor) -> None:
-        if not tensor.numel() or tensor.dtype == torch.bool:
-            return
-        # one pass finds both: NaN and infinity come through the extremes
-        low, high = (float(extreme) for extreme in torch.aminmax(tensor))
-        network = self.artifact.network
-        if not (abs(low) < float("inf") and abs(high) < float("inf")):
-            raise INPUTS("predict_not_finite", network=network, name=port.name)
-        least, most = port.low, port.high
-        if (least is not None and low < least) or (most is not None and high > most):
-            bounds = " to ".join("any" if bound is None else f"{bound:g}" for bound in (least, most))
-            raise INPUTS("predict_range", network=network, name=port.name, low=low, high=high, allowed=bounds)
 
 
 def open_predictors(
@@ -164,24 +100,12 @@ def open_artifact(artifact: Artifact, folder: Path, *, threads: int | None = Non
     return Predictor(artifact, backend_of(one).load(file, threads))
 
 
-def require_fit(artifact: Artifact, folder: Path) -> None:
-    """Refuse compiled code of another processor, or of another PyTorch. Raises InputError."""
-    missing = sorted(set(artifact.instructions) - set(device()["isa"]))
-    if missing:
-        raise ARTIFACTS(
-            "artifact_instructions", name=artifact.format, path=folder / NAME, needed=", ".join(missing)
-        )
-    made = artifact.versions.get("torch")
-    here = importlib.metadata.version("torch")
-    if FORMATS[artifact.format].compiled and made is not None and made != here:
-        raise ARTIFACTS(
-            "artifact_versions",
-            name=artifact.format,
-            path=folder / NAME,
-            package="torch",
-            made=made,
-            here=here,
-        )
+def _given(tensor: Tensor) -> Given:
+    def extremes() -> tuple[float, float]:
+        low, high = torch.aminmax(tensor)
+        return float(low), float(high)
+
+    return Given(str(tensor.dtype).removeprefix("torch."), tensor.shape, extremes)
 
 
 def _fastest(of_format: Mapping[str, list[Artifact]]) -> list[Artifact]:

@@ -258,6 +258,7 @@ def _artifact(
         instructions=tuple(device()["isa"]) if one.compiled else (),
         versions=_versions(),
         metrics={},
+        rows=network.rows,
     )
 
 

@@ -51,10 +51,11 @@ def save(model: Any, path: Path, *, half: bool) -> list[Path]:
     return [file, file.with_suffix(".bin")]
 
 
-def compiled(file: Path, threads: int | None, precision: str) -> Runner:
+def compiled(model: Any, threads: int | None, precision: str) -> Runner:
     """Return a compiled model as a callable, which several threads may call at once.
 
-    threads: of one call; None takes as many as there are cores, and calls wait for each other.
+    model: of OpenVINO, or its .xml file. threads: of one call; None takes as many as there are cores, and calls wait
+    for each other.
     """
     import openvino
 
@@ -67,7 +68,7 @@ def compiled(file: Path, threads: int | None, precision: str) -> Runner:
     }
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads * streams
-    model = openvino.Core().compile_model(file, "CPU", options)
+    model = openvino.Core().compile_model(model, "CPU", options)
     own = threading.local()
     count = len(model.inputs)
 

@@ -14,6 +14,7 @@ from core.export.reasons import ARTIFACTS
 from core.export.to_openvino import compiled, converted, save
 
 JUDGED = 12  # calibration samples by which layers return to single precision, where a network asks for it
+_NO_OPERATION = ("Constant", "Parameter", "Result")
 LEAST = 32  # five samples cost the detector a third of its findings
 
 
@@ -33,13 +34,11 @@ def write(network: Network, path: Path) -> list[Path]:
     if len(samples) < LEAST:
         raise ARTIFACTS("calibration_too_small", network=network.name, count=len(samples), least=LEAST)
     model = converted(network)
-    names = [one.get_friendly_name() for one in model.get_ops()]
-    kept = [name for name in names if any(part in name for part in network.keep)]
     options: dict[str, Any] = {
         "preset": nncf.QuantizationPreset.MIXED,
         "subset_size": len(samples),
         "fast_bias_correction": False,
-        "ignored_scope": nncf.IgnoredScope(names=kept, validate=False),
+        "ignored_scope": nncf.IgnoredScope(names=_kept(network, model), validate=False),
     }
     advanced = nncf.AdvancedQuantizationParameters(
         # of all samples: the usual mean of their extremes cuts off what is rare, such as what is sought
@@ -61,6 +60,16 @@ def write(network: Network, path: Path) -> list[Path]:
             **options,
         )
     return save(quantised, path, half=False)
+
+
+def _kept(network: Network, model: Any) -> list[str]:
+    """Return the names of the operations that stay in single precision."""
+    return [
+        op.get_friendly_name()
+        for op in model.get_ops()
+        if any(part in op.get_friendly_name() for part in network.keep)
+        or (network.quantised and op.get_type_name() not in (*network.quantised, *_NO_OPERATION))
+    ]
 
 
 def _closeness(

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from core.export import to_onnx
-from core.export.network import Network, Port, Runner, Tensors
+from core.export.network import Network, Runner, Tensors
+from core.export.ports import Port
 from core.export.reasons import ARTIFACTS
 
 Shape = tuple[int, ...]

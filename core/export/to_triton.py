@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.export import to_onnx
-from core.export.network import Network, Port, Runner
+from core.export.network import Network, Runner
+from core.export.ports import Port
 from core.runs.files import make_folder, write_text
 
 TYPES = {

@@ -27,6 +27,17 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise output_error(error, path.parent) from error
 
 
+def write_private(path: Path, data: bytes) -> None:
+    """Write bytes atomically into a file that its owner alone may read (mode 600).
+
+    A file that is replaced keeps its owner. Raises InputError as `write_bytes` does.
+    """
+    try:
+        _put(path, data, os.replace, private=True)
+    except OSError as error:
+        raise output_error(error, path.parent) from error
+
+
 def create_bytes(path: Path, data: bytes) -> bool:
     """Write a new file atomically; False where its name is taken, by whatever it is. Raises as `write_bytes` does."""
     if path.exists() or path.is_symlink():
@@ -97,6 +108,15 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def file_stamp(path: Path) -> tuple[int, ...] | None:
+    """Return numbers that are others once a file's content or mode has changed; None where there is no such file."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size, state.st_ino, state.st_mode
+
+
 def _link(temporary: Path, path: Path) -> None:
     """Give a file its name unless that is taken; where a file system knows no links, the last to come wins."""
     try:
@@ -109,11 +129,13 @@ def _link(temporary: Path, path: Path) -> None:
         temporary.unlink()
 
 
-def _put(path: Path, data: bytes, name: Callable[[Path, Path], None]) -> None:
+def _put(path: Path, data: bytes, name: Callable[[Path, Path], None], *, private: bool = False) -> None:
     # named before it is made: a signal at any moment leaves nothing behind
     temporary = path.parent / f".{secrets.token_hex(8)}.part"  # as _TEMPORARY has it
     try:
-        with temporary.open("xb") as stream:
+        with open(temporary, "xb", opener=_open_private if private else None) as stream:
+            if private and path.exists():
+                _give_to_owner_of(path, stream.fileno())
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
@@ -122,3 +144,14 @@ def _put(path: Path, data: bytes, name: Callable[[Path, Path], None]) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _give_to_owner_of(path: Path, descriptor: int) -> None:
+    """Give a new file the owner of an old one, as far as this user may: a service that reads it stays able to."""
+    owner = path.stat()
+    with contextlib.suppress(PermissionError):
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)

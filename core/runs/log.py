@@ -21,9 +21,9 @@ from core.runs.reasons import RECORDS
 from core.runs.state import state_folder
 
 # Every field a log line may have, with its type: "number" is a number, a bool or null; "word" is a short token
-# without spaces, chosen by the program and never copied from an input; "words" is a list of such tokens;
-# "pseudonym" is 12 hex digits that reveal nothing: what `pseudonym` returns, or drawn at random. There is no type
-# for free text.
+# without spaces, chosen by the program or by who runs it, and never copied from an input; "words" is a list of such
+# tokens; "pseudonym" is 12 hex digits that reveal nothing: what `pseudonym` returns, or drawn at random; "request" is
+# such digits, or the name that a proxy drew for a request. There is no type for free text.
 FIELDS = {
     "accepted": "number",
     "bytes": "number",
@@ -33,6 +33,7 @@ FIELDS = {
     "frames": "words",
     "item": "pseudonym",
     "items": "number",
+    "key": "word",
     "learning_rate": "number",
     "loss": "number",
     "method": "word",
@@ -40,7 +41,7 @@ FIELDS = {
     "ms": "number",
     "name": "word",
     "quarantined": "number",
-    "request": "pseudonym",
+    "request": "request",
     "route": "word",
     "seconds": "number",
     "seed": "number",
@@ -57,6 +58,8 @@ FIELDS = {
 _WORD = re.compile(r"[A-Za-z0-9_.:/<>+@=-]{1,200}")
 _UID = re.compile(r"\d+(\.\d+){5,}")
 _PSEUDONYM = re.compile(r"[0-9a-f]{12}")
+REQUEST_ID = re.compile(r"[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_PATTERNS = {"pseudonym": _PSEUDONYM, "request": REQUEST_ID}
 _KEY_BYTES = 32
 
 
@@ -104,7 +107,7 @@ def _check(key: str, field_type: str, value: Any) -> Any:
     if field_type == "number":
         return _number(key, value)
     words = value if field_type == "words" else [value]
-    pattern = _PSEUDONYM if field_type == "pseudonym" else _WORD
+    pattern = _PATTERNS.get(field_type, _WORD)
     for word in words:
         if not isinstance(word, str) or not pattern.fullmatch(word) or _UID.search(word):
             raise RECORDS("log_value", field=key, type=field_type)

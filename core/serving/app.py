@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -20,13 +20,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import TriptychError
 from core.runs.log import RunLog
+from core.serving.access import Access, check_role, needs
 from core.serving.errors import (
     Answers,
     ErrorBody,
     default_error_body,
     json_response,
-    new_request_id,
+    request_id,
 )
+from core.serving.keys import ADMIN, KeyRing
 from core.serving.limits import Gate, ServingLimits
 from core.serving.metrics import MEDIA_TYPE, UNMATCHED, Metrics, known_method
 from core.serving.reasons import STATE
@@ -42,7 +44,8 @@ PAGE_HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
 }
-_PROBES = ("/health/live", "/health/ready", "/metrics")
+_PROBES = ("/health/live", "/health/ready")
+_METRICS = "/metrics"
 _READ = ["GET", "HEAD"]
 
 
@@ -53,6 +56,8 @@ def make_app(
     ready: Callable[[], str | None],
     metrics: Metrics,
     limits: ServingLimits | None = None,
+    keys: KeyRing | None = None,
+    open_metrics: bool = True,
     error_body: ErrorBody = default_error_body,
     on_start: Hook | None = None,
     on_stop: Hook | None = None,
@@ -62,7 +67,9 @@ def make_app(
 ) -> FastAPI:
     """Return the service: the given routes, /health/live, /health/ready, /metrics, and the files of a folder.
 
-    ready: None, or why not yet. error_body: the JSON of an error. on_start, on_stop: before the first and after
+    ready: None, or why not yet. keys: each request needs one of these; the two probes, pages, and /metrics where
+    open_metrics, need none. A route says by `openapi_extra=needs(role)` where it needs another role than reading or
+    using. error_body: the JSON of an error. on_start, on_stop: before the first and after
     the last request; an error of theirs ends `serve`. log: gets a line for each request (method, route template,
     status, ms; no path, no query, no body). pages: each file in this folder is served by its name, index.html at
     "/"; they are read once, now. Routes must be `async def`, and wait for other threads by a future that these
@@ -76,12 +83,18 @@ def make_app(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan(on_start, on_stop),
+        dependencies=[] if keys is None else [Depends(check_role)],
     )
     app.state.answers = answers
+    app.state.asks_for_keys = keys is not None
     app.state.draining = False
     app.state.fault = None
     _add_errors(app, answers)
+    site = {} if pages is None else _pages(pages)
     # The last one added is the outermost.
+    if keys is not None:
+        free = [*_PROBES, *([_METRICS] if open_metrics else []), *site]
+        app.add_middleware(Access, keys=keys, answers=answers, open_paths=free)
     limits = limits or ServingLimits()
     app.add_middleware(Gate, limits=limits, answers=answers)
     if limits.origins:
@@ -90,9 +103,9 @@ def make_app(
     _add_health(app, ready, metrics)
     for router in routes:
         app.include_router(router)
-    if pages is not None:
-        _add_pages(app, pages, page_headers)
-    app.openapi = real_statuses(app)  # type: ignore[method-assign]
+    for path, file in site.items():
+        app.add_api_route(path, _page(file, page_headers), methods=_READ, include_in_schema=False)
+    app.openapi = real_statuses(app, keys=keys is not None)  # type: ignore[method-assign]
     return app
 
 
@@ -109,7 +122,7 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send)
+        exchange = _Exchange(receive, send, request_id(scope["headers"]))
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         self._metrics.in_flight.inc()
         try:
@@ -140,8 +153,9 @@ class Observed:
         template = getattr(route, "path_format", None) or getattr(route, "path", None) or UNMATCHED
         status = exchange.broken or (exchange.status if exchange.complete else CLIENT_GONE)
         self._metrics.request(scope["method"], template, status, seconds)
-        if template in _PROBES and status < 400:
+        if template in (*_PROBES, _METRICS) and status < 400:
             return
+        key = scope["state"].get("key")
         self._answers.event(
             "request",
             request=exchange.request_id,
@@ -149,6 +163,7 @@ class Observed:
             route=_as_word(template),
             status=status,
             ms=round(seconds * 1000, 3),
+            key=None if key is None else key.name,
         )
 
 
@@ -160,10 +175,10 @@ def _as_word(template: str) -> str:
 class _Exchange:
     """One request and its answer, as they pass by."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, request_id: str) -> None:
         self._receive = receive
         self._send = send
-        self.request_id = new_request_id()
+        self.request_id = request_id
         self.started = time.perf_counter()
         self.status = 0
         self.broken = 0
@@ -213,7 +228,11 @@ def _add_errors(app: FastAPI, answers: Answers) -> None:
 
 
 def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
-    """Let pages of these origins ask and read answers, refusals of the gate included."""
+    """Let pages of these origins ask and read answers, refusals of the gate and of keys included.
+
+    Headers that a page asks to send are all allowed, Authorization and X-API-Key among them: no cookie and no password
+    of the browser goes along, so that a page sends only what it knows itself.
+    """
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(origins),
@@ -236,16 +255,15 @@ def _add_health(app: FastAPI, ready: Callable[[], str | None], metrics: Metrics)
     async def counts() -> Response:
         return Response(metrics.text(), media_type=MEDIA_TYPE)
 
-    for path, endpoint in zip(_PROBES, (live, readiness, counts), strict=True):
+    for path, endpoint in zip(_PROBES, (live, readiness), strict=True):
         app.add_api_route(path, endpoint, methods=_READ, include_in_schema=False)
+    app.add_api_route(_METRICS, counts, methods=_READ, include_in_schema=False, openapi_extra=needs(ADMIN))
 
 
-def _add_pages(app: FastAPI, folder: Path, headers: Mapping[str, str]) -> None:
-    """Serve each file by a route of its own: a path that leads elsewhere has no route."""
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".py"):
-        name = file.relative_to(folder).as_posix()
-        path = "/" + name.removesuffix("index.html")
-        app.add_api_route(path, _page(file, headers), methods=_READ, include_in_schema=False)
+def _pages(folder: Path) -> dict[str, Path]:
+    """Return path → file: each file gets a route of its own, so that a path that leads elsewhere has none."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".py")
+    return {"/" + file.relative_to(folder).as_posix().removesuffix("index.html"): file for file in files}
 
 
 def _page(file: Path, headers: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:

@@ -1,4 +1,4 @@
-"""The options of every service, in the same words: limits, and from where it may be asked; free of HTTP packages."""
+"""The options of every service, in the same words: limits, who may ask, keys, TLS; free of HTTP packages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from core.serving.reasons import OPTIONS
-from core.settings.schema import Section, free_text, setting
+from core.settings.schema import Section, free_text, path_text, setting
 
+METRICS_OPEN, METRICS_ADMIN = "open", "admin"
 _ORIGIN = re.compile(r"https?://[^/\s*@?#]+")
 
 
@@ -17,7 +18,7 @@ _ORIGIN = re.compile(r"https?://[^/\s*@?#]+")
 class ServingConfig(Section):
     """How a service answers, and whom; an app's own options follow in a class of its own.
 
-    Raises ConfigError: serve_origin.
+    Raises ConfigError: serve_origin, serve_tls_half.
     """
 
     where: ClassVar[str] = "serve"
@@ -37,12 +38,37 @@ class ServingConfig(Section):
     origins: list[str] = setting(
         [], "sites whose pages may use the service (CORS), such as https://app.example.org; empty: none"
     )
+    keys: str | None = path_text(
+        None,
+        "file of API keys, of `triptych-keys new`; each request then needs one, and a change of the file counts "
+        "at once",
+        null="whoever reaches the service may use it",
+        exists=True,
+    )
+    metrics: str = setting(
+        METRICS_OPEN,
+        "who may read /metrics where keys are needed",
+        choices={METRICS_OPEN: "everyone", METRICS_ADMIN: "keys of role admin"},
+        only_with="serve.keys",
+    )
+    certificate: str | None = path_text(
+        None,
+        "file of a certificate and its chain (PEM): the service speaks HTTPS; a renewed one is taken without a restart",
+        null="it speaks HTTP",
+        exists=True,
+    )
+    private_key: str | None = path_text(None, "file of the certificate's key (PEM)", exists=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for each in self.origins:
             if not _ORIGIN.fullmatch(each):
                 raise OPTIONS("serve_origin", origin=each)
+        if (self.certificate is None) != (self.private_key is None):
+            given, lacking = "serve.certificate", "serve.private_key"
+            if self.certificate is None:
+                given, lacking = lacking, given
+            raise OPTIONS("serve_tls_half", given=given, lacking=lacking)
 
 
 def host_option(stages: Sequence[str]) -> Any:

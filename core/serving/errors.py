@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,12 +13,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from core.errors import InputError, ItemRefused, OutputError, frames_of
-from core.runs.log import RunLog
+from core.runs.log import REQUEST_ID, RunLog
 from core.serving.reasons import LIMITS, ROUTE, STATE
 from core.serving.service_error import ServiceError
 from core.text.quoting import shortened
 
 _SHOWN = 60  # characters of a path or a method that a sentence quotes
+_OWN_DIGITS = 12  # of a request's name where none is given
 
 
 ErrorBody = Callable[[ServiceError], dict[str, Any]]
@@ -30,8 +31,22 @@ def default_error_body(error: ServiceError) -> dict[str, Any]:
 
 
 def new_request_id() -> str:
-    """Return 12 hex digits, drawn at random: what an answer and the log call a request."""
-    return secrets.token_hex(6)
+    """Return 12 hex digits, drawn at random."""
+    return secrets.token_hex(_OWN_DIGITS // 2)
+
+
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return what an answer and the log call a request: its own X-Request-ID, or a new one.
+
+    A client's own counts where it is what proxies make, 32 hex digits or a UUID: other words could say something of a
+    person or a thing, and the log holds no word of a request.
+    """
+    for name, value in headers:
+        if name == b"x-request-id":
+            given = value.decode("latin-1").lower()
+            if REQUEST_ID.fullmatch(given) and len(given) > _OWN_DIGITS:
+                return given
+    return new_request_id()
 
 
 def as_service_error(error: BaseException, method: str, path: str) -> ServiceError | None:
@@ -68,10 +83,13 @@ class Answers:
         return json_response(self.body(error), error.status, error.headers)
 
     def event(self, name: str, **fields: Any) -> None:
-        """Write to the log; a log that cannot be written (full disk) must not fail the request."""
+        """Write to the log, without the fields that are None.
+
+        A log that cannot be written (full disk) must not fail the request.
+        """
         if self._log is not None:
             try:
-                self._log.event(name, **fields)
+                self._log.event(name, **{key: value for key, value in fields.items() if value is not None})
             except InputError:
                 pass
 

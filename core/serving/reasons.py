@@ -13,6 +13,35 @@ OPTIONS = Reasons(
         "serve_origin": (
             "serve.origins={origin}: an origin is written as https://app.example.org or http://localhost:3000"
         ),
+        "serve_tls_half": "{given}= is of use with {lacking}= alone: add {lacking}=FILE",
+    },
+)
+
+KEYS = Reasons(
+    InputError,
+    "a file of API keys",
+    {
+        "keys_missing": "{path} cannot be read: {cause}",
+        "keys_unreadable": "{path} is not a file of keys: {fault}",
+        "keys_writable": "{path} may be written by every user of this machine, who could add a key: chmod 600 {path}",
+        "keys_name_taken": '{path} has a key "{name}" already: choose another name, or revoke that key first',
+        "keys_name_unknown": '{path} has no key "{name}": {hint}',
+        "keys_name": "a key's name is a letter and up to 63 more letters, digits, - or _, since it stands in logs",
+        "keys_value": "{field} of a key: {fault}",
+        "keys_expired_new": "a key that expires at {expires} would be expired now: choose a later time",
+    },
+)
+
+TLS = Reasons(
+    InputError,
+    "the certificate of a service, or its private key",
+    {
+        "tls_unreadable": "{path} cannot be read: {cause}",
+        "tls_no_certificate": "{path} holds no certificate that can be read: wanted PEM, BEGIN CERTIFICATE",
+        "tls_no_key": "{path} holds no private key that can be read: wanted PEM, BEGIN PRIVATE KEY",
+        "tls_key_encrypted": "the private key in {path} is encrypted, and a service has nobody to ask for its "
+        "passphrase: store it without one, readable by the service's user alone",
+        "tls_mismatch": "the private key in {key} is not that of the certificate in {certificate}",
     },
 )
 
@@ -70,6 +99,24 @@ MODEL = ServiceReasons(
         ),
         "model_timeout": (504, "the model did not answer within {seconds:g} s, and its process was ended"),
         "model_fault": (500, "the model failed at this request: {type}; the log of the service says where"),
+    },
+)
+
+ACCESS = ServiceReasons(
+    "a request whose key is missing, unknown, or not for this",
+    {
+        "key_missing": (
+            401,
+            "this service needs a key: send it as Authorization: Bearer KEY, or as X-API-Key: KEY",
+        ),
+        "key_unknown": (401, "this key is not known here"),
+        "key_expired": (401, "this key expired at {expires}"),
+        "key_role": (403, "this needs a key of role {needed}, and yours has role {role}"),
+        "key_rate": (429, "this key may be used {most} times a minute; ask again in {seconds} s"),
+        "key_at_once": (
+            429,
+            "this key may have {most} requests under way at once; wait until one has its answer",
+        ),
     },
 )
 

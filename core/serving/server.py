@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import socket
 import threading
@@ -16,13 +17,17 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.errors import InputError
+from core.serving.limits import is_loopback
 from core.serving.reasons import ADDRESS, FAULTS
+from core.serving.tls import Certificate
+from core.terminal.notes import print_note
 
 _BACKLOG = 2048
 _HEAD_S = 20.0  # how long a request's head may take to arrive
 _KEEP_ALIVE_S = 30.0  # longer than clients keep an idle connection, or they would meet one that just closed
 _UNWIND_S = 2.0  # how long cancelled requests and their cleaning up may take
 _TICK_S = 0.02
+_TICKS_A_SECOND = 10  # of uvicorn's main loop
 _CODES = {
     errno.EADDRINUSE: "port_taken",
     errno.EACCES: "port_forbidden",
@@ -30,11 +35,26 @@ _CODES = {
 }
 
 
-def announce(url: str) -> None:
-    """Print where the service listens, and whether others can reach it."""
-    host = url.removeprefix("http://").rpartition(":")[0]
-    open_to = ", open to everyone on the network" if host in ("0.0.0.0", "[::]") else ""
-    print(f"listening on {url}{open_to}; Ctrl-C ends it", flush=True)
+def announce(url: str, *, keys: bool = False) -> None:
+    """Print where the service listens; where others reach it, whether it asks for keys and keeps them secret."""
+    scheme, _, address = url.partition("://")
+    host = address.rpartition(":")[0].strip("[]")
+    if is_loopback(host):
+        where = ""
+    elif keys:
+        where = ", for holders of a key"
+    else:
+        where = f", open to everyone {'on the network' if host in ('0.0.0.0', '::') else 'who reaches it'}"
+    print(f"listening on {url}{where}; Ctrl-C ends it", flush=True)
+    if is_loopback(host):
+        return
+    if not keys:
+        print_note("this service asks for no key: serve.keys=FILE does, with keys of `triptych-keys new`")
+    elif scheme == "http":
+        print_note(
+            "keys reach this service unencrypted, unless a proxy before it speaks HTTPS: "
+            "serve.certificate=FILE serve.private_key=FILE does"
+        )
 
 
 def serve(
@@ -42,22 +62,26 @@ def serve(
     host: str,
     port: int,
     *,
-    on_ready: Callable[[str], None] = announce,
+    on_ready: Callable[[str], None] | None = None,
     grace_s: float = 30.0,
+    tls: Certificate | None = None,
 ) -> None:
     """Answer requests until SIGINT or SIGTERM; call from the main thread.
 
-    port 0 takes a free one; on_ready gets the URL once connections are taken. After the signal no connection is
+    port 0 takes a free one; on_ready gets the URL once connections are taken, by default it is announced. tls: speak
+    HTTPS with this certificate, and with what its files hold later. After the signal no connection is
     taken, requests under way have grace_s seconds to end (a second signal ends that time), then they are
     cancelled. Raises InputError (port_taken, port_forbidden, host_unknown) or what the app's on_start or on_stop
     raised.
     """
+    if on_ready is None:
+        on_ready = functools.partial(announce, keys=app.state.asks_for_keys)
     with bind(host, port) as listening:
-        Server(app, listening, on_ready=on_ready, grace_s=grace_s).run_to_end()
+        Server(app, listening, on_ready=on_ready, grace_s=grace_s, tls=tls).run_to_end()
 
 
 @contextlib.contextmanager
-def served(app: FastAPI, *, grace_s: float = 5.0) -> Iterator[str]:
+def served(app: FastAPI, *, grace_s: float = 5.0, tls: Certificate | None = None) -> Iterator[str]:
     """Serve from a thread of its own on a free port of this machine while the context lasts; gives the URL."""
     started = threading.Event()
     faults: list[BaseException] = []
@@ -71,13 +95,13 @@ def served(app: FastAPI, *, grace_s: float = 5.0) -> Iterator[str]:
             started.set()
 
     with bind("127.0.0.1", 0) as listening:
-        server = Server(app, listening, on_ready=lambda _: started.set(), grace_s=grace_s)
+        server = Server(app, listening, on_ready=lambda _: started.set(), grace_s=grace_s, tls=tls)
         thread = threading.Thread(target=run, name="service", daemon=True)
         thread.start()
         started.wait()
         try:
             if not faults:
-                yield _url_of(listening)
+                yield server.url
         finally:
             server.stop()
             thread.join()
@@ -107,7 +131,13 @@ class Server(uvicorn.Server):
     """Uvicorn's server with our ending: exit code 0 after a signal, and no wait without end."""
 
     def __init__(
-        self, app: FastAPI, listening: socket.socket, *, on_ready: Callable[[str], None], grace_s: float
+        self,
+        app: FastAPI,
+        listening: socket.socket,
+        *,
+        on_ready: Callable[[str], None],
+        grace_s: float,
+        tls: Certificate | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -126,7 +156,8 @@ class Server(uvicorn.Server):
         )
         self._app = app
         self._listening = listening
-        self._url = _url_of(listening)
+        self._tls = tls
+        self.url = _url_of(listening, "http" if tls is None else "https")
         self._on_ready = on_ready
         self._grace_s = grace_s
 
@@ -152,9 +183,19 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and announce where."""
+        if self._tls is not None:
+            self.config.ssl = self._tls.context
         await super().startup(sockets)
         if self.started and not self.should_exit:
-            self._on_ready(self._url)
+            self._on_ready(self.url)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Once a second look for a renewed certificate; one that cannot be used is told of, and not taken."""
+        fault = self._tls.renew() if self._tls is not None and counter % _TICKS_A_SECOND == 0 else None
+        if fault is not None:
+            self._app.state.answers.event("certificate_kept", code=fault.code)
+            print_note(f"the certificate of before stays in use: {fault.sentence}")
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, let requests end, cancel those that do not, then stop the app."""
@@ -224,9 +265,9 @@ def _quiet() -> Iterator[None]:
         logger.propagate, logger.handlers = before
 
 
-def _url_of(listening: socket.socket) -> str:
+def _url_of(listening: socket.socket, scheme: str) -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _refusal(number: int, words: str, host: str, port: int) -> InputError:

@@ -8,9 +8,16 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from core.serving.access import role_of
+
 _EVERY = (414, 421, 431, 500, 503)  # of the gate, of faults, and of a service that starts or stops
 _CHANGING = (403, 413)  # of requests that change something
 _WITH_BODY = (400, 408, 415)
+_WITH_KEYS = (401, 403, 429)
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 # FastAPI's own answer to a wrong field, by its description; a wrong field is answered by 400 here.
 _UNUSED = ("422", "Validation Error")
 _ERROR = {
@@ -41,8 +48,11 @@ def statuses(
     return {ok: success, **{code: _response(code) for code in codes}}
 
 
-def real_statuses(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """Return what `app.openapi` is to be: the routes' own statuses, and those that every request may meet."""
+def real_statuses(app: FastAPI, *, keys: bool = False) -> Callable[[], dict[str, Any]]:
+    """Return what `app.openapi` is to be: the routes' own statuses, and those that every request may meet.
+
+    keys: whether each request needs one; then the two headers that take it are described, and each route's role.
+    """
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -54,11 +64,17 @@ def real_statuses(app: FastAPI) -> Callable[[], dict[str, Any]]:
                     del responses[_UNUSED[0]]
                 more = _CHANGING if method not in ("get", "head") else ()
                 body = _WITH_BODY if method == "post" else ()
-                for code in (*_EVERY, *more, *body):
+                keyed = _WITH_KEYS if keys else ()
+                if keys:
+                    operation["x-role"] = role_of(operation, method.upper())
+                for code in (*_EVERY, *more, *body, *keyed):
                     responses.setdefault(str(code), _response(code))
                 operation["responses"] = dict(sorted(responses.items()))
         for name in ("HTTPValidationError", "ValidationError"):
             schema.get("components", {}).get("schemas", {}).pop(name, None)
+        if keys:
+            schema.setdefault("components", {})["securitySchemes"] = _SCHEMES
+            schema["security"] = [{name: []} for name in _SCHEMES]
         return schema
 
     return openapi

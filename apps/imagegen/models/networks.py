@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from apps.imagegen.models.pipeline_folder import TEXT_ENCODER, UNET, VAE_DECODER, VAE_ENCODER, Pipeline
 from apps.imagegen.models.sampling import Sampled
 from apps.imagegen.models.text import CHUNKS, takes_mask
-from core.export.network import Axis, Network, Port, Tensors
+from core.export.network import Network, Tensors
+from core.export.ports import Axis, Port
 
 ROWS = (2, 63)  # of a batch of the U-Net that its exported program takes
 TIMED_ROWS = 8

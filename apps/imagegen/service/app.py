@@ -23,6 +23,8 @@ from apps.imagegen.service.reasons import SETTINGS
 from core.compute.threads import release_workers
 from core.runs.folder import Run
 from core.serving.app import make_app
+from core.serving.config import METRICS_OPEN
+from core.serving.keys import KeyRing
 from core.serving.limits import serving_limits
 from core.serving.metrics import Metrics
 
@@ -39,13 +41,14 @@ def build(
     pipeline: Pipeline,
     run: Run,
     *,
+    keys: KeyRing | None = None,
     on_fault: Callable[[], None] = end_process,
     observe: Callable[[Event], None] | None = None,
 ) -> tuple[GenerationService, FastAPI]:
     """Return the application, and the generation service behind it; the engine starts with the application.
 
-    on_fault: called where the engine cannot start, or dies. observe: gets the engine's events, in its thread, after
-    they were counted. Raises ConfigError.
+    keys: of `serve.keys`, read already. on_fault: called where the engine cannot start, or dies. observe: gets the
+    engine's events, in its thread, after they were counted. Raises ConfigError.
     """
     release_workers()  # of this thread, which loaded the pipeline: from here on the engine's alone computes
     metrics = Metrics()
@@ -76,6 +79,8 @@ def build(
         ready=service.waits_for,
         metrics=metrics,
         limits=serving_limits(cfg.host, cfg.serve),
+        keys=keys,
+        open_metrics=cfg.serve.metrics == METRICS_OPEN,
         error_body=error_body,
         on_start=service.open,
         on_stop=service.close,

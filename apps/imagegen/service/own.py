@@ -22,8 +22,10 @@ from apps.imagegen.service.forms import Upload, read
 from apps.imagegen.service.generation import GenerationService
 from apps.imagegen.service.reasons import FIELD
 from apps.imagegen.service.request import GenerationRequest, note_headers
+from core.serving.access import needs
 from core.serving.errors import json_response
 from core.serving.events import event_stream
+from core.serving.keys import USE
 from core.serving.statuses import statuses
 
 _REPLAY_PREVIEWS = 12
@@ -74,7 +76,11 @@ def own_routes(service: GenerationService) -> APIRouter:
         inside = await asyncio.to_thread(recipe_of, _given(files))
         return json_response({"recipe": inside.as_json(), "seed": str(inside.seed)})
 
-    @routes.get("/work/{name}", responses=statuses(404, media_types=("text/event-stream",)))
+    @routes.get(
+        "/work/{name}",
+        responses=statuses(404, media_types=("text/event-stream",)),
+        openapi_extra=needs(USE),  # the pictures are what its request was for
+    )
     async def follow(request: Request, name: str) -> Response:
         """Take up the events of a drawing whose request said `keep`, from where it stands."""
         drawing = service.request(name)

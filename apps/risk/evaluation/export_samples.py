@@ -15,9 +15,13 @@ from torch import Tensor
 from apps.risk.models.exported import Networks
 from apps.risk.models.transformer import Kind
 from core.compute.threads import one_thread
-from core.export.network import Network, Port, Tensors
+from core.export.network import Network, Tensors
+from core.export.ports import Port
 
 SAMPLES = 64  # of calibration, about
+_SEED = 100  # of the random ones; those of core.export.check are others
+DRAWN = 24  # random inputs of calibration
+SPREADS = 3.0  # that random series lie from 0, about: a file takes them in any unit
 
 
 def with_samples(
@@ -25,7 +29,10 @@ def with_samples(
     judge: Callable[[Networks], object],
     earlier: Callable[[Networks], object],
 ) -> tuple[Network, ...]:
-    """Return the networks with what a model passes to them: real inputs of judge, calibration of earlier."""
+    """Return the networks with what a model passes to them: real inputs of judge, calibration of earlier.
+
+    Some random inputs calibrate too: what one table never holds would be cut off else, 18 % of an event's log-odds.
+    """
 
     @functools.cache
     def of(ask: Callable[[Networks], object]) -> Mapping[str, Tensors]:
@@ -34,14 +41,16 @@ def with_samples(
     def real(name: str) -> Iterator[Tensors]:
         return pieces(of(judge)[name])
 
-    def calibration(name: str) -> Iterator[Tensors]:
-        return pieces(of(earlier)[name])
+    def calibration(network: Network) -> Iterator[Tensors]:
+        yield from pieces(of(earlier)[network.name])
+        for seed in range(DRAWN):
+            yield network.draw(network.sizes[-1], torch.Generator().manual_seed(_SEED + seed))
 
     return tuple(
         replace(
             network,
             real=functools.partial(real, network.name),
-            calibration=functools.partial(calibration, network.name),
+            calibration=functools.partial(calibration, network),
         )
         for network in networks
     )
@@ -78,13 +87,23 @@ def pieces(inputs: Tensors) -> Iterator[Tensors]:
 def drawn(
     ports: Sequence[Port], sizes: Mapping[str, int], generator: torch.Generator, counts: Sequence[int]
 ) -> Tensors:
-    """Return random inputs. counts: codes of each static, the last axis of the input "code"."""
-    return tuple(
-        _random(
-            port, tuple(sizes[dim] if isinstance(dim, str) else dim for dim in port.dims), generator, counts
-        )
-        for port in ports
-    )
+    """Return random inputs; each series, past and ahead, is in a unit of its own, some spreads away from 0.
+
+    counts: codes of each static, the last axis of the input "code".
+    """
+    shapes = {port.name: [sizes[dim] if isinstance(dim, str) else dim for dim in port.dims] for port in ports}
+    lead = shapes["past"][:-1]
+    spread = torch.randn(lead, generator=generator).exp()
+    middle = SPREADS * spread * torch.randn(lead, generator=generator)
+
+    def random(port: Port) -> Tensor:
+        value = _random(port, tuple(shapes[port.name]), generator, counts)
+        if port.name not in ("past", "ahead"):
+            return value
+        beside = (..., *[None] * (value.ndim - len(lead)))
+        return middle[beside] + spread[beside] * value
+
+    return tuple(map(random, ports))
 
 
 def _random(port: Port, shape: tuple[int, ...], generator: torch.Generator, counts: Sequence[int]) -> Tensor:

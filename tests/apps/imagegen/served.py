@@ -17,6 +17,7 @@ from apps.imagegen.models.pipeline_folder import load_pipeline
 from apps.imagegen.service.app import build
 from apps.imagegen.service.generation import GenerationService
 from core.runs.folder import Run
+from core.serving.access import key_ring
 from core.serving.server import served
 from tests.apps.imagegen.tiny import tiny_pipeline
 
@@ -59,7 +60,8 @@ def starting(folder: Path, *, adapter: Path | None = None, **settings: Any) -> I
     )
     run = Run(folder / "run")
     faults: list[int] = []
-    generation, app = build(cfg, load_pipeline(path), run, on_fault=lambda: faults.append(1))
+    keys = key_ring(cfg.serve)
+    generation, app = build(cfg, load_pipeline(path), run, keys=keys, on_fault=lambda: faults.append(1))
     try:
         with served(app) as url:
             yield Service(url, generation, run, faults)

@@ -27,5 +27,6 @@ def test_both_embedded_models_are_exported(tmp_path: Path, monkeypatch: pytest.M
     assert [Path(str(config.weights)).name for config in configs] == ["series", "loan_book"]
     assert all(config.formats == [one.name for one in installed()] for config in configs)
     assert {"formats", "minutes, series", "minutes, event", "blur"} == set(record["headline"])
+    assert (record["rows"], record["clients"]) == (128, 512)
     assert record["series"]["artifacts"] == record["event"]["artifacts"]
     assert record["series"]["artifacts"][0]["network"] == "blur"

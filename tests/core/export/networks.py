@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.export.network import Axis, Network, Port
+from core.export.network import Network
+from core.export.ports import Axis, Port
 
 
 class Blur(nn.Module):

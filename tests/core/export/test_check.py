@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.export.check import check, error_of, sizes_of
-from core.export.network import Axis
+from core.export.ports import Axis
 from tests.core.export.networks import Blur, network
 
 BLUR = Blur().eval()

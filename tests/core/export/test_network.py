@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from core.export.network import Axis, as_tuple
+from core.export.network import as_tuple
+from core.export.ports import Axis
 from tests.core.export.networks import network
-
-
-def test_an_axis_allows_multiples_between_its_ends() -> None:
-    axis = Axis("H", 8, 24, 8)
-    assert [size for size in range(40) if axis.allows(size)] == [8, 16, 24]
-    assert axis.allowed() == "8 to 24 in steps of 8"
-    assert Axis("B", 1, 4).allowed() == "1 to 4"
 
 
 def test_the_example_is_the_same_in_every_call() -> None:

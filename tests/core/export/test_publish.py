@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from core.errors import ConfigError, InputError, OutputError
 from core.export.formats import chosen
 from core.export.manifest import read_manifest
-from core.export.network import Axis
+from core.export.ports import Axis
 from core.export.publish import Progress, publish
 from core.export.report import UNJUDGED, rows_of
 from core.export.task import Metric, Task
@@ -97,7 +97,7 @@ def test_what_no_format_can_hold_is_in_the_table(tmp_path: Path) -> None:
         model="a",
         without={"trees": "they are no network"},
     )
-    assert [one.network for one in manifest.artifacts] == ["blur"]
+    assert [(one.network, one.rows) for one in manifest.artifacts] == [("blur", "B")]
     (absent,) = manifest.absent
     assert (absent.network, absent.format, absent.status, absent.why) == (
         "trees",

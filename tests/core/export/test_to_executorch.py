@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from core.export import to_executorch
-from core.export.network import Axis, Network, Port
+from core.export.network import Network
+from core.export.ports import Axis, Port
 from tests.core.export.own_process import in_own_process, need_executorch
 
 

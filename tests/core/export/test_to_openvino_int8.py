@@ -30,6 +30,14 @@ def test_what_is_kept_stays_in_single_precision(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the exporter's own parts
+def test_types_that_are_not_named_stay_in_single_precision(tmp_path: Path) -> None:
+    (graph, _) = to_openvino_int8.write(network(quantised=("MatMul",)), tmp_path / "blur")
+    assert 'type="FakeQuantize"' not in graph.read_text()
+    (graph, _) = to_openvino_int8.write(network(quantised=("Convolution",)), tmp_path / "blur")
+    assert 'type="FakeQuantize"' in graph.read_text()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter's own parts
 def test_what_is_rare_among_the_samples_is_kept(tmp_path: Path) -> None:
     faint = [(one * 0.1,) for (one,) in samples(39, first=200)]
     (bright,) = samples(1, first=300)

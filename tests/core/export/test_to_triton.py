@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf import text_format
 
-from core.export.network import Axis, Port
+from core.export.ports import Axis, Port
 from core.export.to_triton import TYPES, configuration
 from tests.core.export.exported import exported
 from tests.core.export.networks import network

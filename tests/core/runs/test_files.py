@@ -12,11 +12,13 @@ from core.errors import InputError
 from core.runs import files
 from core.runs.files import (
     create_bytes,
+    file_stamp,
     make_folder,
     remove_partial,
     write_bytes,
     write_csv,
     write_json,
+    write_private,
     write_text,
 )
 
@@ -51,6 +53,34 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "t.txt").stat().st_mode) == 0o640
+
+
+def test_a_private_file_is_its_owners_alone_and_keeps_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys.json"
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(files.os, "fchown", lambda _, user, group: given.append((user, group)))
+    write_private(path, b"old")
+    assert given == []
+    path.chmod(0o644)
+    write_private(path, b"new")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", 0o600)
+    assert given == [(path.stat().st_uid, path.stat().st_gid)]
+    with pytest.raises(InputError):
+        write_private(tmp_path / "no folder" / "keys.json", b"")
+
+
+def test_a_stamp_changes_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    assert file_stamp(path) is None
+    write_text(path, "one")
+    first = file_stamp(path)
+    assert first == file_stamp(path)
+    write_text(path, "two")
+    second = file_stamp(path)
+    path.chmod(0o666)
+    assert len({first, second, file_stamp(path)}) == 3
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(

@@ -57,6 +57,8 @@ def test_an_unknown_field_is_refused(tmp_path: Path) -> None:
         ("route", "/items/{name}"),
         ("method", "GET /items"),
         ("request", "0123456789AB"),
+        ("request", "patient-4711"),
+        ("request", UID),
         ("frames", ["a.py:1", "two words"]),
         ("item", "not-a-pseudonym"),
         ("item", UID),
@@ -75,7 +77,7 @@ def test_a_value_that_could_tell_a_patient_is_refused(field: str, value: Any, tm
 
 
 def test_no_field_takes_free_text() -> None:
-    assert set(FIELDS.values()) == {"number", "word", "words", "pseudonym"}
+    assert set(FIELDS.values()) == {"number", "word", "words", "pseudonym", "request"}
     assert list(FIELDS) == sorted(FIELDS)
 
 

@@ -33,3 +33,15 @@ def test_the_options_are_read_without_http_packages() -> None:
     script = "import sys, core.serving.config; print([name for name in ('fastapi', 'uvicorn') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "lacking"), [("certificate", "private_key"), ("private_key", "certificate")]
+)
+def test_half_of_what_https_needs_is_refused(given: str, lacking: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ServingConfig(**{given: "file.pem"})
+    assert (
+        caught.value.sentence
+        == f"serve.{given}= is of use with serve.{lacking}= alone: add serve.{lacking}=FILE"
+    )

@@ -13,6 +13,7 @@ from core.serving.errors import (
     default_error_body,
     json_response,
     new_request_id,
+    request_id,
 )
 from core.serving.service_error import CLIENT_GONE, ServiceError
 
@@ -80,3 +81,24 @@ def test_json_is_ascii_and_without_nan() -> None:
 
 def test_request_ids_differ() -> None:
     assert len({new_request_id() for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize(
+    "given", ["0af7651916cd43dd8448eb211c80319c", "6F9619FF-8B86-D011-B42D-00C04FC964FF"]
+)
+def test_a_proxys_name_of_a_request_is_kept(given: str) -> None:
+    assert request_id([(b"host", b"a"), (b"x-request-id", given.encode())]) == given.lower()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"", b"patient-4711", b"123456789012", b"1.2.840.113619.2.55.3", b"0af7651916cd43dd8448eb211c80319c\n",
+        b"0" * 400, b"\xff", b"../../etc", b"6f9619ff8b86-d011-b42d-00c04fc964ff",
+    ],
+)  # fmt: skip
+def test_another_word_is_not(given: bytes) -> None:
+    result = request_id([(b"x-request-id", given)])
+    assert len(result) == 12
+    assert int(result, 16) >= 0
+    assert result != given.decode("latin-1")

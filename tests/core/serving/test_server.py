@@ -130,15 +130,37 @@ def test_a_port_is_free_again_at_once() -> None:
     bind("127.0.0.1", port).close()
 
 
-def test_where_it_listens_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
-    announce("http://127.0.0.1:8000")
-    announce("http://0.0.0.0:80")
-    announce("http://[::]:80")
-    assert capsys.readouterr().out.splitlines() == [
-        "listening on http://127.0.0.1:8000; Ctrl-C ends it",
-        "listening on http://0.0.0.0:80, open to everyone on the network; Ctrl-C ends it",
-        "listening on http://[::]:80, open to everyone on the network; Ctrl-C ends it",
-    ]
+@pytest.mark.parametrize(
+    ("url", "keys", "line", "note"),
+    [
+        ("http://127.0.0.1:8000", False, "http://127.0.0.1:8000", ""),
+        ("https://[::1]:8000", True, "https://[::1]:8000", ""),
+        ("http://0.0.0.0:80", False, "http://0.0.0.0:80, open to everyone on the network", "asks for no key"),
+        ("http://[::]:80", False, "http://[::]:80, open to everyone on the network", "asks for no key"),
+        (
+            "https://10.0.0.7:80",
+            False,
+            "https://10.0.0.7:80, open to everyone who reaches it",
+            "asks for no key",
+        ),
+        ("http://0.0.0.0:80", True, "http://0.0.0.0:80, for holders of a key", "unencrypted, unless a proxy"),
+        ("https://0.0.0.0:80", True, "https://0.0.0.0:80, for holders of a key", ""),
+    ],
+)
+def test_where_it_listens_and_for_whom_is_said_once(
+    url: str,
+    keys: bool,
+    line: str,
+    note: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notes: list[str] = []
+    monkeypatch.setattr(server, "print_note", notes.append)
+    announce(url, keys=keys)
+    assert capsys.readouterr().out == f"listening on {line}; Ctrl-C ends it\n"
+    assert len(notes) == bool(note)
+    assert all(note in each for each in notes)
 
 
 def test_a_head_that_does_not_come_is_waited_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:

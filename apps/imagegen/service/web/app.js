@@ -39,6 +39,7 @@ async function look() {
     tell("good", model.name);
     if (of("trouble").dataset.status === "0") trouble(null);
   } catch (error) {
+    if (error.status === 401) return tell("warn", "No key: reload this page to give one.");
     const away = !(error instanceof Trouble) || error.status === 0;
     tell(away ? "warn" : "wait", away ? "Not reachable" : error.message);
     setTimeout(look, LOOK_AGAIN_MS);
@@ -253,10 +254,11 @@ of("again").addEventListener("click", () => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !of("sheet").open) {
+  if (document.querySelector("dialog[open]")) return;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     drawForm();
-  } else if (event.key === "Escape" && work && !of("sheet").open) {
+  } else if (event.key === "Escape" && work) {
     event.preventDefault();
     cancel();
   }

@@ -1,5 +1,7 @@
 // Asks the service to draw and hands on its events: server-sent events over a POST, which EventSource cannot send.
 
+import { askForKey, keyHeaders } from "./key.js";
+
 /** What went wrong, in a sentence for people. status 0: the service could not be reached. */
 export class Trouble extends Error {
   constructor(sentence, status = 0, retryAfter = 0) {
@@ -11,11 +13,11 @@ export class Trouble extends Error {
 
 const UNREACHABLE = "The service cannot be reached. Is it still running?";
 
-/** Fetch, and turn every failure into a Trouble. */
+/** Fetch, with a key where the service asks for one, and turn every failure into a Trouble. */
 export async function ask(path, options = {}) {
   let reply;
   try {
-    reply = await fetch(path, options);
+    reply = await fetch(path, { ...options, headers: keyHeaders() });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Trouble(UNREACHABLE);
@@ -25,6 +27,7 @@ export async function ask(path, options = {}) {
   try {
     sentence = (await reply.json()).error.message;
   } catch { /* not an answer of ours, such as a proxy's: the status says what is known */ }
+  if (reply.status === 401 && await askForKey(asSentence(sentence))) return ask(path, options);
   throw new Trouble(asSentence(sentence), reply.status, Number(reply.headers.get("Retry-After")) || 0);
 }
 

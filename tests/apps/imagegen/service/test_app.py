@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
+from openai import OpenAI
 
 from apps.imagegen.config import ImagegenConfig, ServeConfig
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.service.app import WEB, build, defaults_of, end_process
 from core.errors import ConfigError
 from core.runs.folder import Run
+from core.serving.keys import new_key
 from tests.apps.imagegen.served import Service, service, starting, until
 from tests.apps.imagegen.tiny import tiny_pipeline
 
@@ -99,7 +102,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_no_inline_script(running
     assert "default-src 'self'" in policy
     assert "unsafe-inline" not in policy
     files = sorted(path.name for path in WEB.iterdir() if path.name != "__init__.py")
-    assert {"index.html", "style.css", "app.js", "icon.svg"} <= set(files)
+    assert {"index.html", "style.css", "app.js", "key.js", "icon.svg"} <= set(files)
     for name in files:
         text = (WEB / name).read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in text, name
@@ -129,3 +132,30 @@ def test_the_schema_names_the_fields(running: Service) -> None:
     paths = httpx.get(f"{running.url}/openapi.json").json()["paths"]
     body = paths["/v1/images/generations"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert {"prompt", "n", "size", "seed", "stream"} <= set(body["properties"])
+
+
+def test_openais_client_is_let_in_by_its_key_and_to_what_its_role_allows(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    secrets = {role: new_key(path, role, role) for role in ("read", "use")}
+
+    def ask(secret: str) -> OpenAI:
+        return OpenAI(base_url=f"{running.url}/v1", api_key=secret, max_retries=0)
+
+    with service(tmp_path, keys=str(path), metrics="admin") as running:
+        with ask(secrets["use"]) as client:
+            result = client.images.generate(prompt="red apple", n=1, extra_body={"steps": 2, "seed": 1})
+            assert result.data is not None
+            assert len(result.data) == 1
+        with ask(secrets["read"]) as client:
+            assert [model.id for model in client.models.list()] == ["tiny"]
+            with pytest.raises(
+                openai.PermissionDeniedError, match="needs a key of role use, and yours has role read"
+            ):
+                client.images.generate(prompt="red apple")
+        with ask("wrong") as client, pytest.raises(openai.AuthenticationError) as caught:
+            client.models.list()
+        assert caught.value.code == "key_unknown"
+        assert httpx.get(f"{running.url}/metrics").status_code == 401
+        with httpx.Client(base_url=running.url, headers={"X-API-Key": secrets["read"]}) as own:
+            assert own.get("/api/model").status_code == 200
+            assert own.get("/api/work/" + "0" * 12).status_code == 403, "pictures of others are not metadata"

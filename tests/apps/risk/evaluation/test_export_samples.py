@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from apps.risk.evaluation.export_samples import SAMPLES, drawn, pieces, recorded, with_samples
+from apps.risk.evaluation.export_samples import DRAWN, SAMPLES, drawn, pieces, recorded, with_samples
 from apps.risk.models.exported import Networks
-from core.export.network import Network, Port
+from core.export.network import Network
+from core.export.ports import Port
 from tests.core.export.networks import network
 
 
@@ -36,7 +37,11 @@ def test_what_the_judge_asks_is_real_and_what_came_earlier_calibrates() -> None:
         lambda networks: networks["a"](torch.ones(4, 1)),
     )
     assert a.calibration is not None
-    assert [float(next(samples)[0][0]) for samples in (a.real(), a.calibration())] == [0.0, 1.0]
+    assert float(next(a.real())[0][0]) == 0.0
+    calibrates = [sample for (sample,) in a.calibration()]
+    assert [float(sample.mean()) for sample in calibrates[:4]] == [1.0] * 4
+    assert len(calibrates) == 4 + DRAWN
+    assert len({float(sample.mean()) for sample in calibrates[4:]}) == DRAWN
 
 
 def test_pieces_are_of_one_size() -> None:
@@ -57,6 +62,7 @@ def test_random_inputs_are_of_the_ports_types_and_codes() -> None:
     )
     past, known, kind, code = drawn(ports, {"G": 500}, torch.Generator().manual_seed(0), (3, 7))
     assert past.shape == known.shape == code.shape == (500, 2)
+    assert past.abs().amin() < 0.1 < 20 < past.abs().amax()  # series of many units
     assert 0.8 < known.float().mean() < 1.0
     assert sorted(set(kind.tolist())) == [0, 1, 2, 3]
     assert code.amin(dim=0).tolist() == [0, 0]
