@@ -104,6 +104,15 @@ class ServeConfig(ServingConfig):
         low=0,
         high=1_000_000,
     )
+    kept: str | None = path_text(
+        None,
+        "folder for the answers to requests with an Idempotency-Key; their jobs are in the database of triptych-jobs",
+        null="in the user's state folder",
+    )
+    kept_h: float = setting(12.0, "time for which such answers are kept", unit="hours", above=0, high=8760)
+    kept_waiting: int = setting(
+        1000, "such requests that may wait (HTTP 429 beyond it)", unit="requests", low=1, high=1_000_000
+    )
     log_prompts: bool = setting(default=False, about="write prompts to the log")
 
 

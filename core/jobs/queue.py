@@ -104,7 +104,7 @@ def submit(
     check_name("queue", queue)
     arguments = dict(arguments or {})
     check_json(name, arguments)
-    job = _id(store, name, key)
+    job = identity_of(store, name, key)
     options: EnqueueOptions = {
         "workflow_name": WORKFLOW,
         "queue_name": queue,
@@ -171,8 +171,11 @@ def requeue(store: Store, beginning: str) -> Job:
     return job(store, one.id)
 
 
-def _id(store: Store, name: str, key: str | None) -> str:
-    """Return 32 hex digits. Ids are logged and a key may hold an identifier: hence a secret, one a database."""
+def identity_of(store: Store, name: str, key: str | None) -> str:
+    """Return the id of the job `name` with this key, 32 hex digits; at random without a key.
+
+    Ids are logged and a key may hold an identifier: hence a secret, one a database.
+    """
     if key is None:
         return secrets.token_hex(16)
     return hmac.digest(store.secret, f"{name}\0{key}".encode("utf-8", "surrogateescape"), "sha256").hex()[:32]
@@ -186,6 +189,15 @@ def check_json(name: str, arguments: Mapping[str, Any]) -> None:
         same = False
     if not same:
         raise JOB("job_arguments", name=name)
+
+
+def count_waiting(store: Store, queue: str) -> int:
+    """Return how many jobs wait on a queue."""
+    with store.answering():
+        waiting = store.client.list_workflows(
+            status="ENQUEUED", queue_name=queue, load_input=False, load_output=False
+        )
+    return len(waiting)
 
 
 def forget(store: Store, name: str, ended_before: datetime) -> list[str]:

@@ -15,13 +15,16 @@ from apps.imagegen.models.job import Event
 from apps.imagegen.models.pipeline_folder import Pipeline
 from apps.imagegen.service.forms import Defaults
 from apps.imagegen.service.generation import GenerationService, GenerationSettings
+from apps.imagegen.service.kept import KeptRequests
+from apps.imagegen.service.kept_routes import kept_routes
 from apps.imagegen.service.metrics import EngineMetrics
-from apps.imagegen.service.openai import openai_routes
+from apps.imagegen.service.openai import drawing_of, openai_routes
 from apps.imagegen.service.openai_forms import error_body
 from apps.imagegen.service.own import own_routes
 from apps.imagegen.service.reasons import SETTINGS
 from core.compute.threads import release_workers
 from core.runs.folder import Run
+from core.runs.state import state_folder
 from core.serving.app import make_app
 from core.serving.config import METRICS_OPEN
 from core.serving.keys import KeyRing
@@ -71,19 +74,37 @@ def build(
     service = GenerationService(
         pipeline, adapters, settings, observe=on_event, on_fault=on_fault, log=run.log
     )
+    kept = KeptRequests(
+        Path(cfg.serve.kept) if cfg.serve.kept else state_folder() / "images",
+        f"images.{pipeline.digest[:12]}",
+        drawing_of(service),
+        hours=cfg.serve.kept_h,
+        most=cfg.serve.kept_waiting,
+        together=cfg.serve.rows,
+        log=run.log,
+    )
+
+    async def on_start() -> None:
+        await service.open()
+        await kept.open()
+
+    async def on_stop() -> None:
+        await kept.close()
+        await service.close()
+
     counts.running.set_function(lambda: service.busy()[0])
     counts.waiting.set_function(lambda: service.busy()[1])
     app = make_app(
         "Triptych pictures",
-        routes=[openai_routes(service), own_routes(service)],
+        routes=[openai_routes(service, kept), kept_routes(kept), own_routes(service)],
         ready=service.waits_for,
         metrics=metrics,
         limits=serving_limits(cfg.host, cfg.serve),
         keys=keys,
         open_metrics=cfg.serve.metrics == METRICS_OPEN,
         error_body=error_body,
-        on_start=service.open,
-        on_stop=service.close,
+        on_start=on_start,
+        on_stop=on_stop,
         log=run.log,
         pages=WEB,
     )

@@ -131,6 +131,16 @@ class GenerationService:
         request.on_release = lambda: self._requests.pop(request.id, None)
         return request
 
+    def check(self, recipe: Recipe, n: int) -> None:
+        """Check a request without a picture to start from, as `draw` does. Raises ServiceError 400."""
+        try:
+            whole = complete_recipe(self.pipeline, self.adapters, recipe, None, None)
+            seeds(whole, n, most=self.settings.defaults.pictures)
+        except InputError as error:
+            raise refusal_of(error) from None
+        finally:
+            release_workers()
+
     def request(self, name: str) -> GenerationRequest | None:
         """Return the request of that id, None where there is none under way."""
         return self._requests.get(name)

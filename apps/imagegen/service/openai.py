@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,28 +22,37 @@ from apps.imagegen.service.bodies import form_body, json_body
 from apps.imagegen.service.failures import failure_of
 from apps.imagegen.service.forms import Upload, shown
 from apps.imagegen.service.generation import GenerationService
-from apps.imagegen.service.reasons import FIELD, OPENAI
+from apps.imagegen.service.kept import Draw, KeptRequests
+from apps.imagegen.service.kept_routes import HEADER, answer_kept
+from apps.imagegen.service.reasons import FIELD, KEPT, OPENAI
 from apps.imagegen.service.request import GenerationRequest, note_headers
 from core.serving.errors import json_response
 from core.serving.events import event_stream, run_until_disconnect
 from core.serving.statuses import statuses
 
 _SCHEMA = forms.OpenAIForm.model_json_schema()
-_DRAWN = statuses(404, 429, 507, media_types=("application/json", "text/event-stream"))
+_DRAWN = statuses(404, 409, 422, 429, 507, media_types=("application/json", "text/event-stream"))
 _FILE = {"type": "string", "format": "binary"}
 _EDIT_SCHEMA = {**_SCHEMA, "properties": {"image": _FILE, "mask": _FILE, **_SCHEMA["properties"]}}
 
 
-def openai_routes(service: GenerationService) -> APIRouter:
-    """Return /v1/images/generations, /v1/images/edits and /v1/models."""
+def openai_routes(service: GenerationService, kept: KeptRequests) -> APIRouter:
+    """Return /v1/images/generations, /v1/images/edits and /v1/models.
+
+    kept: takes the generations that come with an Idempotency-Key.
+    """
     routes = APIRouter(prefix="/v1")
 
     @routes.post("/images/generations", responses=_DRAWN, openapi_extra=_body("application/json", _SCHEMA))
     async def generations(request: Request) -> Response:
+        if HEADER in request.headers:
+            return await answer_kept(service, kept, request, await json_body(request))
         return await _answer(service, request, await json_body(request), Upload(), kind=forms.GENERATION)
 
     @routes.post("/images/edits", responses=_DRAWN, openapi_extra=_body("multipart/form-data", _EDIT_SCHEMA))
     async def edits(request: Request) -> Response:
+        if HEADER in request.headers:
+            raise KEPT("idempotency_key_unsupported")
         values, files = await form_body(request, ("image", "mask"))
         if "image" not in files:
             raise FIELD("field_missing", param="image")
@@ -90,7 +99,28 @@ async def _answer(
     return json_response(reply, headers=note_headers(reply.get("notes", ())))
 
 
-async def _all(drawing: GenerationRequest, answer: forms.Answer) -> list[forms.ImageFile]:
+def drawing_of(service: GenerationService) -> Draw:
+    """Return what draws a kept generation, for `KeptRequests`."""
+
+    async def draw(
+        values: dict[str, Any], created: int, on_done: Callable[[int, int], None]
+    ) -> dict[str, Any]:
+        recipe, n, answer = forms.read_request(
+            values, Upload(), model=service.pipeline.name, defaults=service.settings.defaults
+        )
+        drawing = await service.draw(recipe, n, Upload(), 0)
+        try:
+            drawn = await _all(drawing, answer, on_done)
+        finally:
+            drawing.release()
+        return forms.images_reply(drawn, answer, created, drawing.notes)
+
+    return draw
+
+
+async def _all(
+    drawing: GenerationRequest, answer: forms.Answer, on_done: Callable[[int, int], None] = lambda *_: None
+) -> list[forms.ImageFile]:
     drawn: list[forms.ImageFile | None] = [None] * len(drawing.recipes)
     async for index, event in drawing.events():
         if event.kind in ("failed", "cancelled"):
@@ -98,6 +128,7 @@ async def _all(drawing: GenerationRequest, answer: forms.Answer) -> list[forms.I
         if event.kind == "done":
             assert event.rgb_HWC is not None
             drawn[index] = await asyncio.to_thread(_finished, drawing, index, event.rgb_HWC, answer)
+            on_done(sum(one is not None for one in drawn), len(drawn))
     return [one for one in drawn if one is not None]
 
 

@@ -68,6 +68,36 @@ OPENAI = ServiceReasons(
     },
 )
 
+KEPT = ServiceReasons(
+    "A request with an Idempotency-Key, or one that was kept for it",
+    {
+        "idempotency_key_format": (
+            400,
+            "Idempotency-Key must have 1 to 255 visible ASCII characters, in double quotation marks or without",
+        ),
+        "idempotency_key_stream": (
+            400,
+            "a request with an Idempotency-Key is not streamed: leave stream out",
+        ),
+        "idempotency_key_unsupported": (
+            400,
+            "an Idempotency-Key is taken by /v1/images/generations alone: send this request without it",
+        ),
+        "idempotency_key_reused": (
+            422,
+            "this Idempotency-Key was used for another request: choose a new one",
+        ),
+        "idempotency_key_in_use": (409, "a request with this Idempotency-Key is under way"),
+        "kept_full": (429, "{most} kept requests wait, the most taken; ask again in a moment"),
+        "kept_unavailable": (503, "requests cannot be kept now: the database of jobs does not answer"),
+        "kept_unwritable": (507, "requests cannot be kept: the folder serve.kept cannot be written"),
+        "kept_unknown": (404, "there is no such request; its answer may have expired"),
+        "kept_ended": (409, "the request is {state} already"),
+        "kept_not_done": (409, "the request is {state}: ask again in a moment"),
+        "kept_cancelled": (409, "the request was cancelled: send it with another Idempotency-Key"),
+    },
+)
+
 SERVICE = ServiceReasons(
     "A request that the service cannot take, or cannot finish",
     {
