@@ -15,7 +15,6 @@ import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,43 +26,19 @@ from PIL import Image
 
 from tests.apps.imagegen.served import drawn, until
 from tests.apps.imagegen.tiny import tiny_sd15
+from tests.e2e.served_command import Command, served_command
 
 pytestmark = pytest.mark.e2e
 
-STARTS_S = 120.0
 QUICK: dict[str, Any] = {"prompt": "a cat", "steps": 2, "seed": 3}
-
-
-@dataclass
-class Command:
-    """A running `stage=serve`."""
-
-    process: subprocess.Popen[str]
-    url: str
-    run_dir: Path
-
-    def metric(self, name: str) -> float:
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
-        return float(next(line for line in lines if line.startswith(name + " ")).rpartition(" ")[2])
 
 
 @contextlib.contextmanager
 def command(folder: Path, *words: str) -> Iterator[Command]:
     """Serve a folder of Stable Diffusion 1.5's layout on a free port; give it once it is ready."""
     model = tiny_sd15(folder / "sd15")
-    line = [sys.executable, "-m", "pipelines.imagegen", "stage=serve", "port=0"]
-    line += [f"weights={model}", f"run_dir={folder / 'run'}", *words]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        words_ = process.stdout.readline().split()
-        assert words_[:2] == ["listening", "on"], process.stderr and process.stderr.read()
-        running = Command(process, words_[2].rstrip(";"), folder / "run")
-        until(lambda: httpx.get(f"{running.url}/health/ready").status_code == 200, STARTS_S)
+    with served_command("imagegen", folder / "run", f"weights={model}", *words) as running:
         yield running
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope="module")

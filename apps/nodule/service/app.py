@@ -12,6 +12,8 @@ from apps.nodule.service.routes import study_routes
 from apps.nodule.service.workspace import Workspace
 from core.runs.folder import Run
 from core.serving.app import make_app
+from core.serving.config import METRICS_OPEN
+from core.serving.keys import KeyRing
 from core.serving.limits import serving_limits
 from core.serving.messages import Message
 from core.serving.metrics import Metrics
@@ -22,8 +24,8 @@ from core.terminal.notes import print_note
 DETECTOR = "apps.nodule.service.study_search:StudySearch"
 
 
-def build(cfg: NoduleConfig, run: Run) -> FastAPI:
-    """Return the application; the detector's processes start and end with it."""
+def build(cfg: NoduleConfig, run: Run, keys: KeyRing | None = None) -> FastAPI:
+    """Return the application; the detector's processes start and end with it. keys: of `serve.keys`, read already."""
     pool = ModelPool(
         ModelSource(
             DETECTOR,
@@ -62,6 +64,8 @@ def build(cfg: NoduleConfig, run: Run) -> FastAPI:
         ready=pool.unready,
         metrics=Metrics(),
         limits=serving_limits(cfg.host, cfg.serve),
+        keys=keys,
+        open_metrics=cfg.serve.metrics == METRICS_OPEN,
         on_start=start,
         on_stop=stop,
         log=run.log,

@@ -10,6 +10,7 @@ from apps.nodule.config import NoduleConfig
 from apps.nodule.service.app import build
 from core.errors import InputError
 from core.runs.folder import Run
+from core.serving.keys import READ, KeyRing, new_key
 from core.serving.server import served
 
 
@@ -33,3 +34,11 @@ def test_a_detector_that_cannot_be_built_ends_the_service(tmp_path: Path) -> Non
     with run.log, pytest.raises(InputError) as caught, served(build(config, run)):
         pass
     assert caught.value.code == "weights_unfit"
+
+
+def test_it_asks_for_keys_where_it_is_given_some(tmp_path: Path) -> None:
+    with (run := Run(tmp_path, stage="serve")).log:
+        new_key(tmp_path / "keys.json", "ward", READ)
+        app = build(NoduleConfig("serve"), run, KeyRing(tmp_path / "keys.json"))
+    assert app.state.asks_for_keys
+    assert "401" in app.openapi()["paths"]["/v1/studies"]["post"]["responses"]
