@@ -15,13 +15,12 @@ from apps.imagegen.service.app import build
 from core.runs.folder import Run
 from core.serving.access import key_ring
 from core.serving.server import serve
-from core.serving.tls import certificate_of
 from core.terminal.notes import print_note
 
 
 def run(cfg: ImagegenConfig, run: Run) -> int:
     """Serve until a signal; returns 0. Raises InputError for an unusable model, folder, host or port."""
-    tls, keys = certificate_of(cfg.serve), key_ring(cfg.serve)  # before the pipeline, which takes a while
+    keys = key_ring(cfg.serve)  # before the pipeline, which takes a while
     folder = None if cfg.weights is None else Path(cfg.weights)
     pipeline = load_pipeline(folder, cfg.model.device if cfg.artifacts is None else "cpu")
     if cfg.artifacts is not None:
@@ -29,7 +28,7 @@ def run(cfg: ImagegenConfig, run: Run) -> int:
     for caution in pipeline.cautions:
         print_note(caution)
     service, app = build(cfg, pipeline, run, keys=keys)
-    serve(app, cfg.host, cfg.port, grace_s=cfg.serve.grace, tls=tls)
+    serve(app, cfg.host, cfg.port, cfg.serve)
     if service.fault is not None:
         raise service.fault
     return 0

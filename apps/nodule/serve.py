@@ -11,11 +11,9 @@ from apps.nodule.service.app import build
 from core.runs.folder import Run
 from core.serving.access import key_ring
 from core.serving.server import serve
-from core.serving.tls import certificate_of
 
 
 def run(cfg: NoduleConfig, run: Run) -> int:
     """Serve until a signal; returns 0. Raises InputError for unusable weights, keys, certificate, host or port."""
-    tls, keys = certificate_of(cfg.serve), key_ring(cfg.serve)
-    serve(build(cfg, run, keys), cfg.host, cfg.port, grace_s=cfg.serve.grace, tls=tls)
+    serve(build(cfg, run, key_ring(cfg.serve)), cfg.host, cfg.port, cfg.serve)
     return 0

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.serving.config import ServingConfig
+from core.serving.config import METRICS_OPEN, ServingConfig
 from core.serving.errors import Answers
 from core.serving.keys import READ, USE, Key, KeyRing
 from core.serving.reasons import ACCESS
@@ -31,7 +31,7 @@ def key_ring(config: ServingConfig) -> KeyRing | None:
     """Return the keys that a service asks for, None where it asks for none. Raises InputError for an unusable file."""
     if config.keys is None:
         return None
-    keys = KeyRing(Path(config.keys))
+    keys = KeyRing(Path(config.keys), open_metrics=config.metrics == METRICS_OPEN)
     if not len(keys):
         print_note(f"{config.keys} holds no key: every request is refused until it has one")
     return keys

@@ -57,7 +57,6 @@ def make_app(
     metrics: Metrics,
     limits: ServingLimits | None = None,
     keys: KeyRing | None = None,
-    open_metrics: bool = True,
     error_body: ErrorBody = default_error_body,
     on_start: Hook | None = None,
     on_stop: Hook | None = None,
@@ -67,8 +66,8 @@ def make_app(
 ) -> FastAPI:
     """Return the service: the given routes, /health/live, /health/ready, /metrics, and the files of a folder.
 
-    ready: None, or why not yet. keys: each request needs one of these; the two probes, pages, and /metrics where
-    open_metrics, need none. A route says by `openapi_extra=needs(role)` where it needs another role than reading or
+    ready: None, or why not yet. keys: each request needs one of these; the two probes, pages, and /metrics unless
+    they guard it, need none. A route says by `openapi_extra=needs(role)` where it needs another role than reading or
     using. error_body: the JSON of an error. on_start, on_stop: before the first and after
     the last request; an error of theirs ends `serve`. log: gets a line for each request (method, route template,
     status, ms; no path, no query, no body). pages: each file in this folder is served by its name, index.html at
@@ -93,7 +92,7 @@ def make_app(
     site = {} if pages is None else _pages(pages)
     # The last one added is the outermost.
     if keys is not None:
-        free = [*_PROBES, *([_METRICS] if open_metrics else []), *site]
+        free = [*_PROBES, *([_METRICS] if keys.open_metrics else []), *site]
         app.add_middleware(Access, keys=keys, answers=answers, open_paths=free)
     limits = limits or ServingLimits()
     app.add_middleware(Gate, limits=limits, answers=answers)

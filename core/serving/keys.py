@@ -97,10 +97,13 @@ class KeyFile(BaseModel):
 
 
 class KeyRing:
-    """The keys of a file as it is now. Raises InputError where it cannot be used at the start."""
+    """The keys of a file as it is now. Raises InputError where it cannot be used at the start.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    open_metrics: whether /metrics needs none of them.
+    """
+
+    def __init__(self, path: Path, *, open_metrics: bool = True) -> None:
+        self.path, self.open_metrics = path, open_metrics
         self._stamp = file_stamp(path)
         self._file = read_keys(path)
         self._next_look = time.monotonic() + _LOOK_AGAIN_S

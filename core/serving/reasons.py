@@ -58,7 +58,14 @@ ADDRESS = Reasons(
     },
 )
 
-FAULTS = Reasons(InternalFault, "a fault of a service itself", {"start_failed": "the service did not start"})
+FAULTS = Reasons(
+    InternalFault,
+    "a fault of a service itself",
+    {
+        "start_failed": "the service did not start",
+        "keys_unused": "this service would not ask for the keys of serve.keys=, and does not start",
+    },
+)
 
 LIMITS = ServiceReasons(
     "a request outside the limits of a service",

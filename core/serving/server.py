@@ -17,9 +17,10 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.errors import InputError
+from core.serving.config import ServingConfig
 from core.serving.limits import is_loopback
 from core.serving.reasons import ADDRESS, FAULTS
-from core.serving.tls import Certificate
+from core.serving.tls import Certificate, certificate_of
 from core.terminal.notes import print_note
 
 _BACKLOG = 2048
@@ -61,23 +62,25 @@ def serve(
     app: FastAPI,
     host: str,
     port: int,
+    config: ServingConfig,
     *,
     on_ready: Callable[[str], None] | None = None,
-    grace_s: float = 30.0,
-    tls: Certificate | None = None,
 ) -> None:
     """Answer requests until SIGINT or SIGTERM; call from the main thread.
 
-    port 0 takes a free one; on_ready gets the URL once connections are taken, by default it is announced. tls: speak
-    HTTPS with this certificate, and with what its files hold later. After the signal no connection is
-    taken, requests under way have grace_s seconds to end (a second signal ends that time), then they are
-    cancelled. Raises InputError (port_taken, port_forbidden, host_unknown) or what the app's on_start or on_stop
-    raised.
+    port 0 takes a free one; on_ready gets the URL once connections are taken, by default it is announced. config: its
+    certificate makes it HTTPS, with what the files hold later; after the signal no connection is taken, requests under
+    way have `grace` seconds to end (a second signal ends that time), then they are cancelled. Raises InputError
+    (port_taken, port_forbidden, host_unknown, tls_…), InternalFault for an app that does not ask for the keys of
+    the config, or what the app's on_start or on_stop raised.
     """
+    if config.keys is not None and not app.state.asks_for_keys:
+        raise FAULTS("keys_unused")
+    tls = certificate_of(config)
     if on_ready is None:
         on_ready = functools.partial(announce, keys=app.state.asks_for_keys)
     with bind(host, port) as listening:
-        Server(app, listening, on_ready=on_ready, grace_s=grace_s, tls=tls).run_to_end()
+        Server(app, listening, on_ready=on_ready, grace_s=config.grace, tls=tls).run_to_end()
 
 
 @contextlib.contextmanager

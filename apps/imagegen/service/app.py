@@ -26,7 +26,6 @@ from core.compute.threads import release_workers
 from core.runs.folder import Run
 from core.runs.state import state_folder
 from core.serving.app import make_app
-from core.serving.config import METRICS_OPEN
 from core.serving.keys import KeyRing
 from core.serving.limits import serving_limits
 from core.serving.metrics import Metrics
@@ -101,7 +100,6 @@ def build(
         metrics=metrics,
         limits=serving_limits(cfg.host, cfg.serve),
         keys=keys,
-        open_metrics=cfg.serve.metrics == METRICS_OPEN,
         error_body=error_body,
         on_start=on_start,
         on_stop=on_stop,

@@ -12,7 +12,6 @@ from apps.nodule.service.routes import study_routes
 from apps.nodule.service.workspace import Workspace
 from core.runs.folder import Run
 from core.serving.app import make_app
-from core.serving.config import METRICS_OPEN
 from core.serving.keys import KeyRing
 from core.serving.limits import serving_limits
 from core.serving.messages import Message
@@ -65,7 +64,6 @@ def build(cfg: NoduleConfig, run: Run, keys: KeyRing | None = None) -> FastAPI:
         metrics=Metrics(),
         limits=serving_limits(cfg.host, cfg.serve),
         keys=keys,
-        open_metrics=cfg.serve.metrics == METRICS_OPEN,
         on_start=start,
         on_stop=stop,
         log=run.log,

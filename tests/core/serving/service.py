@@ -194,9 +194,10 @@ def until(true: Callable[[], bool], seconds: float = DEADLINE_S) -> float:
 
 PROGRAM = """
 import sys
+from core.serving.config import ServingConfig
 from core.serving.server import serve
 from tests.core.serving.service import Seen, make
-serve(make(Seen(), on_stop=None), "127.0.0.1", 0, grace_s=float(sys.argv[1]))
+serve(make(Seen(), on_stop=None), "127.0.0.1", 0, ServingConfig(grace=float(sys.argv[1])))
 print("served", flush=True)
 """
 

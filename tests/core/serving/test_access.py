@@ -66,8 +66,7 @@ def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded
         app = make(
             seen,
             more(),
-            keys=KeyRing(path),
-            open_metrics=False,
+            keys=KeyRing(path, open_metrics=False),
             log=log,
             pages=tmp_path / "site",
             limits=ServingLimits(origins=(OTHER_SITE,)),

@@ -6,12 +6,14 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 
-from core.errors import InputError
+from core.errors import InputError, InternalFault
 from core.serving import server
+from core.serving.config import ServingConfig
 from core.serving.metrics import Metrics
 from core.serving.server import announce, bind, serve, served
 from tests.core.serving.service import Seen, make, one_answer, open_socket, process, read_to_end, until
@@ -111,8 +113,14 @@ def test_a_taken_port_is_named() -> None:
             f"port {port} of 127.0.0.1 is taken by another program: choose another, or 0 for a free one"
         )
         with pytest.raises(InputError) as caught:
-            serve(make(), "127.0.0.1", port)
+            serve(make(), "127.0.0.1", port, ServingConfig())
     assert (caught.value.code, caught.value.sentence) == ("port_taken", sentence)
+
+
+def test_a_service_that_would_not_ask_for_its_keys_does_not_start(tmp_path: Path) -> None:
+    config = ServingConfig(keys=str(tmp_path / "keys.json"))
+    with pytest.raises(InternalFault, match="would not ask for the keys"):
+        serve(make(), "127.0.0.1", 0, config)
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no such host", "a" * 70 + ".example", "ends..twice"])
