@@ -127,6 +127,20 @@ ACCESS = ServiceReasons(
     },
 )
 
+FORMS = ServiceReasons(
+    "what a request holds",
+    {
+        "content_type": (415, "the body must be sent as {types}"),
+        "body_not_utf8": (400, "the body is not UTF-8"),
+        "body_not_json": (400, "the body is not valid JSON"),
+        "body_nan": (400, "{word} is not valid JSON: send null for a value that is not known"),
+        "body_not_object": (400, "the body must be a JSON object such as {example}"),
+        "field_missing": (400, "{param} is missing"),
+        "field_type": (400, "{param} is {value}; it must be {wanted}"),
+        "field_unknown": (400, "{name} is not a valid field; the fields are {known}"),
+    },
+)
+
 STATE = ServiceReasons(
     "a service that cannot answer now",
     {

@@ -6,22 +6,19 @@ service's default; an unknown one is refused by name, since ignoring it would dr
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from apps.imagegen.data.recipe import Recipe
 from apps.imagegen.service.reasons import FIELD
-from core.serving.service_error import ServiceError
+from core.serving.forms import shown
 
 RANDOM_SEEDS = 2**32  # small enough for every client's numbers
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
-_KINDS = {"int": "a whole number", "float": "a number", "string": "a text", "bool": "true or false"}
 
 
 @dataclass(frozen=True)
@@ -70,9 +67,6 @@ class DrawingForm(BaseModel):
     """How an uploaded image is brought to the size: crop, pad with white, or stretch; null: the service's default."""
 
 
-Form = TypeVar("Form", bound=BaseModel)
-
-
 @dataclass(frozen=True)
 class Upload:
     """Uploaded files: a picture to start from, and a mask of what to paint in it. None: not given.
@@ -83,22 +77,6 @@ class Upload:
     image: bytes | None = None
     mask: bytes | None = None
     fit: str | None = None
-
-
-def read(form: type[Form], values: Mapping[str, Any], *, strict: bool = True) -> Form:
-    """Return the form of these values; strict=False reads numbers from texts, as multipart bodies carry them.
-
-    null counts as left out. Raises ServiceError 400 that names the first field at fault.
-    """
-    given = {key: value for key, value in values.items() if value is not None}
-    for name in given.keys() - form.model_fields.keys():
-        known = ", ".join(form.model_fields)
-        raise FIELD("field_unknown", param=name[:100], name=shown(name), known=known)
-    try:
-        return form.model_validate(given, strict=strict)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=True)[0]
-        raise _refusal(fault) from None
 
 
 def recipe_of_form(form: DrawingForm, defaults: Defaults, upload: Upload) -> Recipe:
@@ -126,15 +104,6 @@ def recipe_of_form(form: DrawingForm, defaults: Defaults, upload: Upload) -> Rec
     )
 
 
-def shown(value: object) -> str:
-    """Return a value as it may be quoted in a sentence: ASCII, at most 40 characters."""
-    try:
-        text = json.dumps(value)
-    except (TypeError, ValueError):
-        text = ascii(value)
-    return text if len(text) <= 40 else text[:37] + "…"
-
-
 def _size(text: str) -> tuple[int, int]:
     """Return width and height, (0, 0) of auto. Raises ServiceError size_format."""
     if text == "auto":
@@ -144,13 +113,3 @@ def _size(text: str) -> tuple[int, int]:
     if 0 in size:
         raise FIELD("size_format", param="size", value=shown(text))
     return size
-
-
-def _refusal(fault: Any) -> ServiceError:
-    field, kind = str(fault["loc"][0]), str(fault["type"])
-    if kind == "missing":
-        return FIELD("field_missing", param=field)
-    wanted = _KINDS.get(kind.partition("_")[0], "another value")
-    if kind == "literal_error":
-        wanted = "one of " + str(fault["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
-    return FIELD("field_type", param=field, value=shown(fault["input"]), wanted=wanted)

@@ -20,7 +20,7 @@ from apps.imagegen.report.transparent import on_transparent
 from apps.imagegen.service import openai_forms as forms
 from apps.imagegen.service.bodies import form_body, json_body
 from apps.imagegen.service.failures import failure_of
-from apps.imagegen.service.forms import Upload, shown
+from apps.imagegen.service.forms import Upload
 from apps.imagegen.service.generation import GenerationService
 from apps.imagegen.service.kept import Draw, KeptRequests
 from apps.imagegen.service.kept_routes import HEADER, answer_kept
@@ -28,6 +28,8 @@ from apps.imagegen.service.reasons import FIELD, KEPT, OPENAI
 from apps.imagegen.service.request import GenerationRequest, note_headers
 from core.serving.errors import json_response
 from core.serving.events import event_stream, run_until_disconnect
+from core.serving.forms import shown
+from core.serving.reasons import FORMS
 from core.serving.statuses import statuses
 
 _SCHEMA = forms.OpenAIForm.model_json_schema()
@@ -55,7 +57,7 @@ def openai_routes(service: GenerationService, kept: KeptRequests) -> APIRouter:
             raise KEPT("idempotency_key_unsupported")
         values, files = await form_body(request, ("image", "mask"))
         if "image" not in files:
-            raise FIELD("field_missing", param="image")
+            raise FORMS("field_missing", param="image")
         upload = Upload(files["image"], files.get("mask"))
         return await _answer(service, request, values, upload, kind=forms.EDIT)
 

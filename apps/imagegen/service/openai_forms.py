@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from apps.imagegen.data.recipe import Limits, Recipe
-from apps.imagegen.service.forms import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
+from apps.imagegen.service.forms import Defaults, DrawingForm, Upload, recipe_of_form
 from apps.imagegen.service.reasons import FIELD, OPENAI
+from core.serving.forms import read_form, shown
 from core.serving.service_error import ServiceError
 
 GENERATION, EDIT = "image_generation", "image_edit"  # how the names of events begin
@@ -103,7 +104,7 @@ def read_request(
     for field, code in _REFUSED.items():
         if values.get(field) is not None:
             raise OPENAI(code, param=field)
-    form = read(OpenAIForm, values, strict=strict)
+    form = read_form(OpenAIForm, values, strict=strict)
     if form.model not in (None, model):
         raise FIELD("model_not_found", param="model", name=shown(form.model), served=model)
     answer = _answer(form)

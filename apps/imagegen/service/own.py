@@ -18,14 +18,16 @@ from apps.imagegen.report.recipe_files import recipe_of
 from apps.imagegen.service import own_forms as forms
 from apps.imagegen.service.bodies import form_body, is_form, json_body
 from apps.imagegen.service.failures import failure_of
-from apps.imagegen.service.forms import Upload, read
+from apps.imagegen.service.forms import Upload
 from apps.imagegen.service.generation import GenerationService
 from apps.imagegen.service.reasons import FIELD
 from apps.imagegen.service.request import GenerationRequest, note_headers
 from core.serving.access import needs
 from core.serving.errors import json_response
 from core.serving.events import event_stream
+from core.serving.forms import read_form
 from core.serving.keys import USE
+from core.serving.reasons import FORMS
 from core.serving.statuses import statuses
 
 _REPLAY_PREVIEWS = 12
@@ -61,7 +63,7 @@ def own_routes(service: GenerationService) -> APIRouter:
     async def replay(request: Request) -> Response:
         """Draw the picture of a file made here again; one that started from a picture needs image and mask too."""
         values, files = await form_body(request, ("picture", "image", "mask"))
-        read(forms.ReplayForm, values, strict=False)
+        read_form(forms.ReplayForm, values, strict=False)
         recipe = await asyncio.to_thread(recipe_of, _given(files))
         upload = Upload(files.get("image"), files.get("mask"))
         forms.check_replay(recipe, upload)
@@ -72,7 +74,7 @@ def own_routes(service: GenerationService) -> APIRouter:
     async def recipe(request: Request) -> Response:
         """Return the recipe inside a PNG, JPEG or WebP."""
         values, files = await form_body(request, ("picture",))
-        read(forms.ReplayForm, values, strict=False)
+        read_form(forms.ReplayForm, values, strict=False)
         inside = await asyncio.to_thread(recipe_of, _given(files))
         return json_response({"recipe": inside.as_json(), "seed": str(inside.seed)})
 
@@ -146,7 +148,7 @@ def _model(service: GenerationService) -> dict[str, Any]:
 
 def _given(files: dict[str, bytes]) -> bytes:
     if "picture" not in files:
-        raise FIELD("field_missing", param="picture")
+        raise FORMS("field_missing", param="picture")
     return files["picture"]
 
 

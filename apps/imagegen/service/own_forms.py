@@ -1,4 +1,5 @@
 """The service's own API on the wire: requests to draw and to replay, and their events.
+from core.serving.forms import read_form, shown
 
 Events, in the order in which they come: accepted (id of the work, recipes), then for each picture step, preview,
 and one of done, failed, cancelled; end closes the stream. Pictures in events are PNG files as base64. A seed is also
@@ -16,8 +17,9 @@ from pydantic import BaseModel
 
 from apps.imagegen.data.recipe import Limits, Recipe
 from apps.imagegen.reasons import RECIPE
-from apps.imagegen.service.forms import Defaults, DrawingForm, Upload, read, recipe_of_form, shown
+from apps.imagegen.service.forms import Defaults, DrawingForm, Upload, recipe_of_form
 from apps.imagegen.service.reasons import FIELD
+from core.serving.forms import read_form, shown
 
 PREVIEWS = 20  # the most of one picture
 KEEP_S = 60.0
@@ -43,7 +45,7 @@ def read_request(
 
     Raises ServiceError 400.
     """
-    form = read(OwnForm, values, strict=strict)
+    form = read_form(OwnForm, values, strict=strict)
     if not 0 <= form.previews <= PREVIEWS:
         raise FIELD("previews_range", param="previews", value=shown(form.previews), most=PREVIEWS)
     if not 0 <= form.keep <= KEEP_S:

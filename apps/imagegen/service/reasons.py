@@ -22,10 +22,6 @@ SETTINGS = Reasons(
 BODY = ServiceReasons(
     "The body of a request",
     {
-        "content_type": (415, "the body must be sent as {types}"),
-        "body_not_utf8": (400, "the body is not UTF-8"),
-        "body_not_json": (400, "the body is not valid JSON"),
-        "body_not_object": (400, 'the body must be a JSON object such as {{"prompt": "red apple"}}'),
         "field_twice": (400, "{param} is given twice; one {type} is taken"),
     },
 )
@@ -33,9 +29,6 @@ BODY = ServiceReasons(
 FIELD = ServiceReasons(
     "A field of a request",
     {
-        "field_missing": (400, "{param} is missing"),
-        "field_type": (400, "{param} is {value}; it must be {wanted}"),
-        "field_unknown": (400, "{name} is not a valid field; the fields are {known}"),
         "size_format": (400, "size is {value}; it must be auto, or WIDTHxHEIGHT in pixels"),
         "previews_range": (400, "previews is {value}; it must be 0 to {most}"),
         "keep_range": (400, "keep is {value}; it must be 0 to {most:g} seconds"),
