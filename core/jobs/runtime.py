@@ -24,6 +24,7 @@ from core.jobs.queue import SHOWN, WORKFLOW, expired
 from core.jobs.reasons import FAULTS, JOB
 from core.jobs.schedule import tick
 from core.jobs.store import APP, Store
+from core.jobs.wake import Wake
 from core.runs.log import RunLog
 
 PROGRESS_S = 1.0  # a job's progress is written no more often
@@ -57,6 +58,7 @@ class Worker:
         self._running: list[str] = []  # a job twice, where it was cancelled and started again meanwhile
         self._idle: dict[str, float] = {}
         self._watch = Watch()
+        self._wake = Wake()
 
     def run(self) -> bool:
         """Work until `stop` is called; return whether everything has ended.
@@ -104,7 +106,7 @@ class Worker:
 
     def _launch(self) -> None:
         beat(self.store, self.id)
-        DBOS(
+        dbos = DBOS(
             config={
                 "name": APP,
                 "system_database_url": self.store.url,
@@ -136,8 +138,10 @@ class Worker:
                 return self._work(job, name, arguments)
             finally:
                 self._running.remove(job)
+                self._wake.job_ended()
 
         DBOS.launch()
+        self._wake.attach(dbos.background_thread_stop_events)
 
     def _work(self, job: str, name: str, arguments: dict[str, Any]) -> Any:
         """Run one job; what goes wrong becomes an error whose code and sentence DBOS keeps."""

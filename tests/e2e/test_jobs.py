@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 import pytest
 
+from benchmarks.jobs.postgres import PostgresServer
 from core.jobs.heartbeat import workers
 from core.jobs.queue import State, cancel, job, jobs, requeue, submit
 from core.jobs.schedule import register, tick
 from core.jobs.store import Store
 from tests.core.jobs.sample_jobs import traced
-from tests.core.jobs.workers import DEADLINE_S, postgres_server, start_worker, until
+from tests.core.jobs.workers import DEADLINE_S, postgres, start_worker, until
 
 pytestmark = pytest.mark.e2e
 
@@ -32,19 +32,17 @@ PARTS = 3  # files of the job "record"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
+def server() -> Iterator[PostgresServer]:
+    with postgres() as running:
+        yield running
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return str(tmp_path / "jobs.sqlite")
-    url: str = request.getfixturevalue("server")
-    with psycopg.connect(url.format("postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{tmp_path.name}"')
-    return url.format(tmp_path.name)
+    running: PostgresServer = request.getfixturevalue("server")
+    return running.new_database(tmp_path.name)
 
 
 @contextlib.contextmanager
@@ -151,6 +149,24 @@ def test_two_workers_share_the_jobs_and_one_key_is_one_job(database: str, tmp_pa
         assert workers(store) == []
     runs = traced(tmp_path)
     assert len(runs) == len(set(runs)) == 12 * PARTS + 2
+
+
+def test_a_database_that_goes_away_and_comes_back_loses_nothing(
+    server: PostgresServer, tmp_path: Path
+) -> None:
+    """It crashes while two jobs run and others wait; the jobs run on, and are not begun again."""
+    database = server.new_database(f"{tmp_path.name}-away")
+    with worker(tmp_path, database, concurrency=2, dead_after_s=30):
+        with Store(database) as store:
+            ids = submit_records(store, tmp_path, 6, 0.5)
+            until(lambda: len(traced(tmp_path)) >= 3)
+        server.stop()
+        time.sleep(1.5)
+        server.start()
+        with Store(database) as store:
+            until(lambda: finished(store) == len(ids))
+            assert_recorded(store, tmp_path, ids)
+    assert len(traced(tmp_path)) == len(ids) * PARTS
 
 
 def test_all_workers_together_take_no_more_than_a_queue_may(database: str, tmp_path: Path) -> None:

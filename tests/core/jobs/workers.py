@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
+from benchmarks.jobs import postgres as own
+from benchmarks.jobs.postgres import PostgresServer
+from core.errors import InputError
 from core.jobs.config import JobsConfig
 from core.jobs.queue import Job, State, job
 from core.jobs.runtime import Worker
@@ -91,42 +90,18 @@ def until(condition: Callable[[], Any]) -> Any:
 
 
 @contextlib.contextmanager
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of one's own; the test is skipped where none is installed."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(own.postgres_server())
+        except InputError as error:
+            pytest.skip(error.sentence)
+        yield server
+
+
+@contextlib.contextmanager
 def postgres_server() -> Iterator[str]:
-    """A PostgreSQL server on a Unix socket in a folder of its own; yields the beginning and the end of its URLs."""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    binary = shutil.which("postgres") or (str(installed[-1]) if installed else None)
-    if binary is None:
-        pytest.skip("a test on PostgreSQL needs its server (Debian package postgresql)")
-    programs = Path(binary).resolve().parent
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # the server refuses to run as root
-        user = pwd.getpwnam("postgres")
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    data = folder / "data"
-    making = [programs / "initdb", "-D", data, "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8"]
-    subprocess.run([*as_user, *making], check=True, capture_output=True, cwd=folder)
-    quick = ["-c", "fsync=off", "-c", "listen_addresses="]
-    server = subprocess.Popen(
-        [*as_user, programs / "postgres", "-D", data, "-k", folder, *quick],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        url = f"postgresql://tester@/{{}}?host={folder}"
-        until(lambda: _answers(url.format("postgres")))
-        yield url
-    finally:
-        server.terminate()
-        server.wait(DEADLINE_S)
-        shutil.rmtree(folder)
-
-
-def _answers(url: str) -> bool:
-    try:
-        psycopg.connect(url).close()
-    except psycopg.OperationalError:  # it is still starting
-        return False
-    return True
+    """The same, as the URL of its databases with `{}` for their names."""
+    with postgres() as server:
+        yield server.url
