@@ -251,11 +251,22 @@ def test_a_killed_worker_s_temporary_files_go(tmp_path: Path, store: Store, weig
     assert tree(output) == tree(tmp_path / "whole")
 
 
-def test_a_wrong_input_or_queue_is_refused(
-    tmp_path: Path, store: Store, weights: Path, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_input_queue_or_database_is_refused(
+    tmp_path: Path,
+    store: Store,
+    weights: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "in").mkdir()
     assert call("submit", tmp_path / "in", tmp_path / "out", weights) == 2
     assert capsys.readouterr().err == f"triptych-nodule: {tmp_path / 'in'} holds no file to read\n"
     assert call("submit", tmp_path / "in", tmp_path / "out", weights, "submit.queue=_x") == 2
     assert '"_x" cannot name a queue' in capsys.readouterr().err
+    one_series(tmp_path / "in", "a")
+    monkeypatch.setenv("TRIPTYCH_JOBS", "postgresql://nobody@127.0.0.1:1/none")
+    assert call("submit", tmp_path / "in", tmp_path / "out", weights) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("triptych-nodule: the database of jobs at 127.0.0.1/none does not work (")
+    assert line.count("\n") == 1
+    assert list((tmp_path / "out").iterdir()) == [], "nothing is half submitted"

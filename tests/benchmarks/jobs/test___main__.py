@@ -19,7 +19,7 @@ def test_help_and_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[st
     for words, said in (
         (["dance"], "'dance' is not a measurement; there are overhead, deaths"),
         (["card", "output=x"], "the queue has no model card"),
-        (["deaths", "kills=many"], "kills is 'many', wanted a whole number above -1"),
+        (["deaths", "kills=many"], "kills is 'many', wanted a whole number"),
         (["deaths", "database=oracle"], "database is 'oracle', wanted sqlite or postgresql"),
     ):
         assert main(words) == 2

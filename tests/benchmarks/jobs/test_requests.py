@@ -9,7 +9,7 @@ import pytest
 from benchmarks.jobs.requests import run
 from tests.apps.imagegen.tiny import tiny_pipeline
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_requests_whose_service_is_killed_are_answered_each_with_its_bytes(tmp_path: Path) -> None:
