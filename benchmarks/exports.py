@@ -53,10 +53,13 @@ def card_table(results: Mapping[str, Any]) -> str:
             f"| {one['network']} | {one['format']} | {one['error']:.0e} | {one['ratio']:.2f} "
             f"| {one['bytes'] / 1e6:.1f} | {task or UNJUDGED} |"
         )
-    lines += [
-        f"| {one['network']} | {one['format']} | – | – | – | {one['status']}: {one['why']} |"
-        for one in results["absent"]
-    ]
+    asked = {one["format"] for one in (*results["artifacts"], *results["absent"])}
+    absent: dict[tuple[str, str], list[str]] = {}
+    for one in results["absent"]:
+        absent.setdefault((one["network"], f"{one['status']}: {one['why']}"), []).append(one["format"])
+    for (network, why), formats in absent.items():
+        held = "every format" if set(formats) == asked else ", ".join(formats)
+        lines.append(f"| {network} | {held} | – | – | – | {why} |")
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ measurements:
   scoring        files to files: seconds, memory, one series, killed runs
   export         every format of the embedded networks that is installed: error, speed, losses
   tests-size     how often each backtest rejects what is true
-  card           write the model card of the embedded weights from the records to output=FILE
+  card           write the model card of model=series (default) or model=loan_book from the records to output=FILE
   page           write the page of all records
 
 results=DIR      folder of the records (default benchmarks/results)
@@ -19,6 +19,7 @@ looked for in $TRIPTYCH_DATA.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import sys
@@ -41,11 +42,11 @@ def function_of(measurement: str) -> Callable[..., dict[str, Any]]:
     return run
 
 
-def card_of(records: Sequence[dict[str, Any]]) -> str:
-    """Return the model card."""
+def card_of(records: Sequence[dict[str, Any]], model: str) -> str:
+    """Return the card of an embedded model."""
     from benchmarks.risk.card import render_card  # the model's libraries take seconds that help need not wait
 
-    return render_card(records)
+    return render_card(records, model)
 
 
 def main(words: Sequence[str]) -> int:
@@ -55,10 +56,11 @@ def main(words: Sequence[str]) -> int:
 
 def _main(name: str, words: Sequence[str]) -> None:
     run = function_of(name) if name in MEASUREMENTS else None
-    values = parse(words, ["results", *(inspect.signature(run).parameters if run else ["output"])])
+    values = parse(words, ["results", *(inspect.signature(run).parameters if run else ["output", "model"])])
     folder = Path(values.pop("results", str(RESULTS)))
     if run is None:
-        from_records(name, folder, values.get("output"), card_of, MEASUREMENTS)
+        render = functools.partial(card_of, model=values.get("model", "series"))
+        from_records(name, folder, values.get("output"), render, MEASUREMENTS)
         return
     theme = f"risk-{name}" + (f"-{values['part']}" if values.get("part", "test") != "test" else "")
     print(measure(theme, to_repeat("risk", name, values, _PATHS), lambda: run(**values), folder))
