@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
@@ -33,7 +34,7 @@ from core.serving.limits import Gate, ServingLimits
 from core.serving.metrics import MEDIA_TYPE, UNMATCHED, Metrics, known_method
 from core.serving.reasons import STATE
 from core.serving.service_error import CLIENT_GONE, ServiceError
-from core.serving.statuses import real_statuses
+from core.serving.statuses import ERROR, real_statuses
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -57,7 +58,9 @@ def make_app(
     metrics: Metrics,
     limits: ServingLimits | None = None,
     keys: KeyRing | None = None,
+    open_paths: Sequence[str] = (),
     error_body: ErrorBody = default_error_body,
+    error_schema: Mapping[str, Any] = ERROR,
     on_start: Hook | None = None,
     on_stop: Hook | None = None,
     log: RunLog | None = None,
@@ -66,12 +69,12 @@ def make_app(
 ) -> FastAPI:
     """Return the service: the given routes, /health/live, /health/ready, /metrics, and the files of a folder.
 
-    ready: None, or why not yet. keys: each request needs one of these; the two probes, pages, and /metrics unless
-    they guard it, need none. A route says by `openapi_extra=needs(role)` where it needs another role than reading or
-    using. error_body: the JSON of an error. on_start, on_stop: before the first and after
-    the last request; an error of theirs ends `serve`. log: gets a line for each request (method, route template,
-    status, ms; no path, no query, no body). pages: each file in this folder is served by its name, index.html at
-    "/"; they are read once, now. Routes must be `async def`, and wait for other threads by a future that these
+    ready: None, or why not yet. keys: each request needs one of these; the two probes, pages, open_paths, and /metrics
+    unless they guard it, need none. A route says by `openapi_extra=needs(role)` where it needs another role than
+    reading or using. error_body: the JSON of an error, error_schema: its JSON schema. on_start, on_stop: before the
+    first and after the last request; an error of theirs ends `serve`. log: gets a line for each request (method, route
+    template, status, ms; no path, no query, no body). pages: each file in this folder is served by its name, index.html
+    at "/"; they are read once, now. Routes must be `async def`, and wait for other threads by a future that these
     set: a thread that hangs in a `def` route or in asyncio.to_thread cannot be ended, and holds up the exit. They read
     and check their bodies themselves, and refuse with ServiceError or InputError.
     """
@@ -92,7 +95,7 @@ def make_app(
     site = {} if pages is None else _pages(pages)
     # The last one added is the outermost.
     if keys is not None:
-        free = [*_PROBES, *([_METRICS] if keys.open_metrics else []), *site]
+        free = [*_PROBES, *open_paths, *([_METRICS] if keys.open_metrics else []), *site]
         app.add_middleware(Access, keys=keys, answers=answers, open_paths=free)
     limits = limits or ServingLimits()
     app.add_middleware(Gate, limits=limits, answers=answers)
@@ -104,7 +107,7 @@ def make_app(
         app.include_router(router)
     for path, file in site.items():
         app.add_api_route(path, _page(file, page_headers), methods=_READ, include_in_schema=False)
-    app.openapi = real_statuses(app, keys=keys is not None)  # type: ignore[method-assign]
+    app.openapi = real_statuses(app, keys=keys is not None, error=error_schema)  # type: ignore[method-assign]
     return app
 
 

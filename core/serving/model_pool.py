@@ -24,10 +24,9 @@ _RETRY_AFTER = {"Retry-After": "1"}
 class _Job:
     """A message on its way. ended: how many processes ended with it."""
 
-    def __init__(self, message: Message, *, repeatable: bool) -> None:
-        self.message, self.repeatable = message, repeatable
+    def __init__(self, message: Message, *, repeatable: bool, ended: int) -> None:
+        self.message, self.repeatable, self.ended = message, repeatable, ended
         self.answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self.ended = 0
 
     def refuse(self, error: Exception) -> None:
         if not self.answer.done():
@@ -50,7 +49,8 @@ class ModelPool:
     """One or several processes of one model.
 
     processes: how many. waiting: how many messages may wait beside those under way. timeout_s: of one message, without
-    its time in the queue. start_s: for a process to load its model. log: gets a line for each end and start.
+    its time in the queue. start_s: for a process to load its model. log: gets a line for each end and start, by
+    `name`.
     """
 
     def __init__(
@@ -61,11 +61,12 @@ class ModelPool:
         waiting: int = 64,
         timeout_s: float = 60.0,
         start_s: float = 300.0,
+        name: str = "model",
         log: RunLog | None = None,
     ) -> None:
         self.source, self.processes, self.waiting = source, processes, waiting
         self.restarts = 0
-        self._timeout_s, self._start_s, self._log = timeout_s, start_s, log
+        self._timeout_s, self._start_s, self._name, self._log = timeout_s, start_s, name, log
         self._slots: list[_Slot] = []
         self._idle: list[_Slot] = []
         self._jobs: deque[_Job] = deque()
@@ -110,20 +111,20 @@ class ModelPool:
             return "the process of the model ended and is started again"
         return None
 
-    async def call(self, message: Message, *, repeatable: bool = True) -> Message:
+    async def call(self, message: Message, *, repeatable: bool = True, ended: int = 0) -> Message:
         """Return the model's answer. repeatable: whether it may be asked again after the death of its process.
 
-        A cancelled message leaves the queue; one that is under way is still answered, to nobody. Raises the model's own
-        errors, and ServiceError: model_busy, model_restarting, model_ended, model_ended_twice, model_timeout,
-        model_fault.
+        ended: how many processes ended with it before: the second is the last. A cancelled message leaves the queue;
+        one that is under way is still answered, to nobody. Raises the model's own errors, and ServiceError: model_busy,
+        model_restarting, model_ended, model_ended_twice, model_timeout, model_fault.
         """
         if self._closed:
             raise STATE("shutting_down", headers=_RETRY_AFTER)
         if not self._idle and len(self._jobs) >= self.waiting:
-            raise MODEL("model_busy", waiting=len(self._jobs), headers=_RETRY_AFTER)
+            raise MODEL("model_busy", waiting=self.waiting, headers=_RETRY_AFTER)
         if self._hopeless():
             raise MODEL("model_restarting", headers=_RETRY_AFTER)
-        job = _Job(message, repeatable=repeatable)
+        job = _Job(message, repeatable=repeatable, ended=ended)
         self._jobs.append(job)
         self._dispatch()
         try:
@@ -245,7 +246,7 @@ class ModelPool:
         done = await asyncio.gather(*starting, return_exceptions=True)
         await asyncio.gather(*(one.kill() for one in done if isinstance(one, ModelProcess)))
 
-    def _event(self, name: str, **fields: Any) -> None:
+    def _event(self, name: str, /, **fields: Any) -> None:
         if self._log is not None:
             with contextlib.suppress(TriptychError):  # a full disk must not end the service
-                self._log.event(name, **fields)
+                self._log.event(name, name=self._name, **fields)

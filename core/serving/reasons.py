@@ -75,6 +75,12 @@ LIMITS = ServiceReasons(
         "host_not_served": (421, "this service answers as {hosts}"),
         "cross_origin": (403, "a page of another site may not ask this service for work"),
         "body_too_large": (413, "the body has more than {most:,} bytes, the most taken"),
+        "body_unpacked_too_large": (
+            413,
+            "the body has more than {most:,} bytes once unpacked, the most taken",
+        ),
+        "encoding_unknown": (415, "a body may have the Content-Encoding {known}, or none"),
+        "encoding_damaged": (400, "the body is not whole as {encoding}, and nothing else"),
         "body_too_slow": (408, "the body took longer than {seconds:g} s to arrive"),
         "client_stalled": (CLIENT_GONE, "the client took nothing of its answer for {seconds:g} s"),
         "client_gone": (CLIENT_GONE, "the client left before it was answered"),
@@ -105,6 +111,7 @@ MODEL = ServiceReasons(
             "the process of the model ended during this request, and again at its repetition",
         ),
         "model_timeout": (504, "the model did not answer within {seconds:g} s, and its process was ended"),
+        "model_rows": (500, "the model returned {count} rows of {name} for {wanted}"),
         "model_fault": (500, "the model failed at this request: {type}; the log of the service says where"),
     },
 )
@@ -138,6 +145,55 @@ FORMS = ServiceReasons(
         "field_missing": (400, "{param} is missing"),
         "field_type": (400, "{param} is {value}; it must be {wanted}"),
         "field_unknown": (400, "{name} is not a valid field; the fields are {known}"),
+    },
+)
+
+MODELS = Reasons(
+    ConfigError,
+    "exported networks that are to be served",
+    {
+        "models_none": "{paths} holds no network that runs here with runtime={runtime}",
+        "models_twice": "{first} and {second} both hold {name}: serve one of them",
+        "models_name": "{path} holds a network whose name cannot stand in an address: {name}",
+        "models_datatype": "{name} cannot be served: {port} is of type {datatype}, which requests cannot send",
+    },
+)
+
+INFER = ServiceReasons(
+    "a request of the Open Inference Protocol",
+    {
+        "infer_model_unknown": (
+            404,
+            "there is no model {name} here; POST /v2/repository/index lists those there are",
+        ),
+        "infer_version_unknown": (404, "{model} has no version {version}; it has {known}"),
+        "infer_not_json": (400, "the request is not valid JSON: {why}"),
+        "infer_field": (400, "{field}: {why}"),
+        "infer_header_length": (
+            400,
+            "Inference-Header-Content-Length is {length}, and the body has {size:,} bytes",
+        ),
+        "infer_header_number": (400, "Inference-Header-Content-Length is a number of bytes"),
+        "infer_parameter": (400, "{where} has no parameter {name} here; it has {known}"),
+        "infer_parameter_type": (400, "{where}: {name} is {wanted}"),
+        "infer_input_unknown": (400, "there is no input {name}; there are {known}"),
+        "infer_input_missing": (400, "inputs lacks {names}"),
+        "infer_output_unknown": (400, "there is no output {name}; there are {known}"),
+        "infer_twice": (400, "{what} {name} is named twice"),
+        "infer_datatype": (400, "input {name} has the datatype {given}; it takes {wanted}"),
+        "infer_data_once": (400, "input {name} needs either data or binary_data_size"),
+        "infer_data_type": (400, "input {name}: some of its data are not values of {datatype}"),
+        "infer_data_shape": (400, "input {name}: its data are nested otherwise than the shape {shape}"),
+        "infer_data_count": (
+            400,
+            "input {name}: the shape {shape} takes {wanted:,} values, and {count:,} are given",
+        ),
+        "infer_binary_size": (
+            400,
+            "input {name}: the shape {shape} takes {wanted:,} bytes, and {size:,} are named",
+        ),
+        "infer_binary_left": (400, "{size:,} bytes follow the JSON, and its inputs name {wanted:,}"),
+        "infer_not_finite": (400, "output {name} holds values that JSON cannot: ask for it with binary_data"),
     },
 )
 

@@ -20,7 +20,7 @@ _SCHEMES = {
 }
 # FastAPI's own answer to a wrong field, by its description; a wrong field is answered by 400 here.
 _UNUSED = ("422", "Validation Error")
-_ERROR = {
+ERROR: Mapping[str, Any] = {
     "type": "object",
     "required": ["error"],
     "properties": {
@@ -48,10 +48,13 @@ def statuses(
     return {ok: success, **{code: _response(code) for code in codes}}
 
 
-def real_statuses(app: FastAPI, *, keys: bool = False) -> Callable[[], dict[str, Any]]:
+def real_statuses(
+    app: FastAPI, *, keys: bool = False, error: Mapping[str, Any] = ERROR
+) -> Callable[[], dict[str, Any]]:
     """Return what `app.openapi` is to be: the routes' own statuses, and those that every request may meet.
 
     keys: whether each request needs one; then the two headers that take it are described, and each route's role.
+    error: JSON schema of an error's body.
     """
     describe = app.openapi
 
@@ -69,6 +72,9 @@ def real_statuses(app: FastAPI, *, keys: bool = False) -> Callable[[], dict[str,
                     operation["x-role"] = role_of(operation, method.upper())
                 for code in (*_EVERY, *more, *body, *keyed):
                     responses.setdefault(str(code), _response(code))
+                for code, response in responses.items():
+                    if response == _response(int(code)):
+                        responses[code] = _response(int(code), error)
                 operation["responses"] = dict(sorted(responses.items()))
         for name in ("HTTPValidationError", "ValidationError"):
             schema.get("components", {}).get("schemas", {}).pop(name, None)
@@ -80,5 +86,5 @@ def real_statuses(app: FastAPI, *, keys: bool = False) -> Callable[[], dict[str,
     return openapi
 
 
-def _response(code: int) -> Mapping[str, Any]:
-    return {"description": HTTPStatus(code).phrase, "content": {"application/json": {"schema": _ERROR}}}
+def _response(code: int, error: Mapping[str, Any] = ERROR) -> Mapping[str, Any]:
+    return {"description": HTTPStatus(code).phrase, "content": {"application/json": {"schema": error}}}

@@ -33,6 +33,24 @@ def doubling(offset: float = 0.0) -> Callable[[Message], Message]:
     return run
 
 
+def batched() -> Callable[[Message], Message]:
+    """A model that doubles its rows; a row of -1 fails, -2 kills it, -3 hangs, -4 loses a row."""
+    double = doubling()
+
+    def run(message: Message) -> Message:
+        first = message.arrays["x"][:, 0]
+        if (first == -1).any():
+            raise ValueError
+        if (first == -2).any():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (first == -3).any():
+            time.sleep(60)
+        answer = double(message)
+        return Message({}, {"x": answer.arrays["x"][1:]}) if (first == -4).any() else answer
+
+    return run
+
+
 def once(flag: str) -> None:
     """Die, but only where the file is not there yet."""
     if not Path(flag).exists():
