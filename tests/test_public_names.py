@@ -26,8 +26,9 @@ from apps.risk.config import RiskConfig
 from apps.risk.scoring import scores
 from core.cli.choices import groups
 from core.errors import ExitCode
+from core.serving.models_config import ModelsConfig
 from core.settings.schema import walk
-from pipelines import imagegen, jobs, nodule, risk
+from pipelines import imagegen, jobs, models, nodule, risk
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden" / "public_names.json"
@@ -93,6 +94,7 @@ def _now() -> dict[str, Any]:
             "results": {"scores": {field.name: str(field.type) for field in scores.LAYOUT.schema}},
         },
         "jobs": sorted(jobs.JOBS),
+        "models": {"stages": list(models.STAGES), "fields": _fields(ModelsConfig)},
     }
 
 

@@ -82,6 +82,11 @@ class Batcher:
         """How many requests wait."""
         return len(self._waiting)
 
+    @property
+    def running(self) -> int:
+        """How many batches are under way."""
+        return len(self._tasks)
+
     async def call(self, message: Message) -> Message:
         """Return the answer to a message, whose inputs were checked before.
 

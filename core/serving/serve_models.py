@@ -10,7 +10,6 @@ from core.serving.exported_folder import exported
 from core.serving.models_config import ModelsConfig
 from core.serving.open_inference import build
 from core.serving.server import serve
-from core.serving.tls import certificate_of
 
 
 def run(cfg: ModelsConfig, run: Run) -> int:
@@ -19,8 +18,8 @@ def run(cfg: ModelsConfig, run: Run) -> int:
     Raises InputError and ConfigError for an unusable folder, host, port, key file or certificate, and for a network
     that cannot be loaded.
     """
-    tls, keys = certificate_of(cfg.serve), key_ring(cfg.serve)
+    keys = key_ring(cfg.serve)
     folders = [Path(part) for part in (cfg.artifacts or "").split(",") if part]
     app, _ = build(exported(folders, cfg.runtime), cfg, run.log, keys=keys)
-    serve(app, cfg.host, cfg.port, grace_s=cfg.serve.grace, tls=tls)
+    serve(app, cfg.host, cfg.port, cfg.serve)
     return 0

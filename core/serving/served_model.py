@@ -30,6 +30,9 @@ class ModelMetrics:
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry
         self.waiting = Gauge("model_requests_waiting", "Requests that wait.", ("model",), registry=registry)
+        self.running = Gauge(
+            "model_requests_running", "Requests, or batches, under way.", ("model",), registry=registry
+        )
         self.processes = Gauge("model_processes", "Processes that run.", ("model",), registry=registry)
         self.restarts = Gauge("model_restarts", "Processes started again.", ("model",), registry=registry)
         self.rows = Histogram(
@@ -64,6 +67,7 @@ class ServedModel:
             observe=counts.rows.labels(self.name).observe if rows is not None else None,
         )
         counts.waiting.labels(self.name).set_function(lambda: self._batcher.queued)
+        counts.running.labels(self.name).set_function(lambda: self._batcher.running)
         counts.processes.labels(self.name).set_function(lambda: len(self.pool.pids))
         counts.restarts.labels(self.name).set_function(lambda: self.pool.restarts)
         self._answered = counts.inferences.labels(self.name)

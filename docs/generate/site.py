@@ -13,6 +13,7 @@ from apps.nodule.config import NoduleConfig
 from apps.risk.config import RiskConfig
 from core.errors import ExitCode
 from core.jobs.config import JobsConfig
+from core.serving.models_config import ModelsConfig
 from docs.generate import api, dicom
 from docs.generate.columns import columns_page, risk_columns
 from docs.generate.markdown import code, table, without_local_links
@@ -42,6 +43,7 @@ def pages() -> dict[str, Callable[[], str]]:
         "reference/options-imagegen.md": lambda: options_page(
             "triptych-imagegen", "imagegen", ImagegenConfig
         ),
+        "reference/options-models.md": lambda: options_page("triptych-models", "models", ModelsConfig),
         "reference/options-jobs.md": lambda: settings_page(
             "Options of triptych-jobs work", JOBS_ABOUT, JobsConfig
         ),

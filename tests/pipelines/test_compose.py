@@ -13,12 +13,19 @@ from apps.risk.config import RiskConfig
 from core.cli.choices import groups
 from core.cli.command_line import read_command_line
 from core.cli.compose import compose_jobs
+from core.serving.models_config import ModelsConfig
 from core.settings.schema import walk
-from pipelines import imagegen, nodule, risk
+from pipelines import imagegen, models, nodule, risk
 from pipelines.demo import DemoConfig
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-SCHEMAS = {"nodule": NoduleConfig, "risk": RiskConfig, "imagegen": ImagegenConfig, "demo": DemoConfig}
+SCHEMAS = {
+    "nodule": NoduleConfig,
+    "risk": RiskConfig,
+    "imagegen": ImagegenConfig,
+    "models": ModelsConfig,
+    "demo": DemoConfig,
+}
 # what a stage or a choice wants beside the fields that are declared as needed
 MORE = {
     ("nodule", "infer"): ["weights=w"],
@@ -37,7 +44,9 @@ def needed(root: str, stage: str) -> list[str]:
 
 def stage_of(root: str, group: str) -> str:
     """Return a stage that reads all choices of a group."""
-    return {"demo": "demo", "nodule": "infer" if group == "model" else "train"}.get(root, "train")
+    return {"demo": "demo", "models": "serve", "nodule": "infer" if group == "model" else "train"}.get(
+        root, "train"
+    )
 
 
 CHOICES = [
@@ -74,7 +83,11 @@ def test_each_choice_composes(root: str, group: str, choice: str) -> None:
 
 @pytest.mark.parametrize(
     ("root", "stage"),
-    [(app.__name__.rpartition(".")[2], stage) for app in (imagegen, nodule, risk) for stage in app.STAGES],
+    [
+        (app.__name__.rpartition(".")[2], stage)
+        for app in (imagegen, models, nodule, risk)
+        for stage in app.STAGES
+    ],
 )
 def test_each_stage_composes(root: str, stage: str) -> None:
     (config,) = compose_jobs(root, SCHEMAS[root], read_command_line(needed(root, stage)))

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,10 @@ def _draw(sizes: Mapping[str, int], generator: torch.Generator) -> tuple[Tensor,
 
 
 @functools.cache
-def folder() -> Path:
-    """Return the folder of an export with three networks; nobody changes it."""
+def folder(*names: str) -> Path:
+    """Return the folder of an export with these networks, all three where none is named; nobody changes it."""
     _KEPT.append(tempfile.TemporaryDirectory())
-    path = Path(_KEPT[0].name) / "toy"
+    path = Path(_KEPT[-1].name) / "toy"
     common: dict[str, Any] = {
         "axes": (Axis("B", 1, 64),),
         "sizes": ({"B": 2}, {"B": 3}),
@@ -92,17 +92,19 @@ def folder() -> Path:
         draw=lambda sizes, generator: _draw(sizes, generator)[:1],
         **common,
     )
-    publish([network(), spinning, mixing], TASK, chosen(["torchscript"]), path, app="toy", model="a" * 64)
+    networks = [one for one in (network(), spinning, mixing) if not names or one.name in names]
+    publish(networks, TASK, chosen(["torchscript"]), path, app="toy", model="a" * 64)
     return path
 
 
 @contextlib.contextmanager
 def service(
-    *folders: Path, log: RunLog | None = None, **settings: Any
+    *folders: Path, only: Sequence[str] = (), log: RunLog | None = None, **settings: Any
 ) -> Iterator[tuple[httpx.Client, dict[str, ServedModel]]]:
-    """Give a client of the server, and its models."""
+    """Give a client of the server, and its models. only: names of those served, all where there is none."""
     config = ModelsConfig(artifacts="x", threads=1, **settings)
-    app, models = build(exported(folders or (folder(),), config.runtime), config, log)
+    found = [one for one in exported(folders or (folder(),), config.runtime) if not only or one.name in only]
+    app, models = build(found, config, log)
     with served(app, grace_s=5.0) as url, httpx.Client(base_url=url, timeout=DEADLINE_S) as to:
         yield to, {model.name: model for model in models}
 
