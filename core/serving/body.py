@@ -16,14 +16,14 @@ _NONE = ("", "identity")
 async def read_body(request: Request, most: int) -> bytes:
     """Return the whole body of a request, unpacked.
 
-    Raises ServiceError: encoding_unknown, encoding_damaged, body_unpacked_too_large before more than `most` bytes are
-    unpacked; and those of the service's limits.
+    Raises ServiceError: body_encoding_unknown, body_encoding_damaged, body_unpacked_too_large before more than `most`
+    bytes are unpacked; and those of the service's limits.
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding in _NONE:
         return await request.body()
     if encoding not in _WINDOWS:
-        raise LIMITS("encoding_unknown", known=" or ".join(_WINDOWS))
+        raise LIMITS("body_encoding_unknown", known=" or ".join(_WINDOWS))
     unpacking = zlib.decompressobj(_WINDOWS[encoding])
     pieces: list[bytes] = []
     size = 0
@@ -31,7 +31,7 @@ async def read_body(request: Request, most: int) -> bytes:
         try:
             piece = unpacking.decompress(chunk, most - size + 1)
         except zlib.error:
-            raise LIMITS("encoding_damaged", encoding=encoding) from None
+            raise LIMITS("body_encoding_damaged", encoding=encoding) from None
         pieces.append(piece)
         size += len(piece)
         if size > most:
@@ -39,5 +39,5 @@ async def read_body(request: Request, most: int) -> bytes:
         if unpacking.unused_data:
             break
     if not unpacking.eof or unpacking.unused_data:
-        raise LIMITS("encoding_damaged", encoding=encoding)
+        raise LIMITS("body_encoding_damaged", encoding=encoding)
     return b"".join(pieces)

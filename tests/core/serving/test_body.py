@@ -55,12 +55,12 @@ BOMB = bytes(50_000_000)
         ("gzip", gzip.compress(BOMB), 413, "body_unpacked_too_large"),
         ("deflate", zlib.compress(BOMB), 413, "body_unpacked_too_large"),
         ("gzip", gzip.compress(bytes(MOST + 1)), 413, "body_unpacked_too_large"),
-        ("gzip", gzip.compress(TEXT)[:-5], 400, "encoding_damaged"),
-        ("gzip", gzip.compress(TEXT) + b"more", 400, "encoding_damaged"),
-        ("gzip", TEXT, 400, "encoding_damaged"),
-        ("gzip", b"", 400, "encoding_damaged"),
-        ("br", TEXT, 415, "encoding_unknown"),
-        ("gzip, gzip", TEXT, 415, "encoding_unknown"),
+        ("gzip", gzip.compress(TEXT)[:-5], 400, "body_encoding_damaged"),
+        ("gzip", gzip.compress(TEXT) + b"more", 400, "body_encoding_damaged"),
+        ("gzip", TEXT, 400, "body_encoding_damaged"),
+        ("gzip", b"", 400, "body_encoding_damaged"),
+        ("br", TEXT, 415, "body_encoding_unknown"),
+        ("gzip, gzip", TEXT, 415, "body_encoding_unknown"),
     ],
 )
 def test_what_cannot_be_unpacked_is_refused(encoding: str, body: bytes, status: int, code: str) -> None:
