@@ -26,7 +26,8 @@ FOLDERS = {"data", "models", "metrics", "report", "weights"}
 OWN_FOLDERS = {
     "imagegen": {"service"},  # both HTTP APIs and the page, behind the verb `serve`
     "nodule": {"service"},  # studies over HTTP, behind the verb `serve`
-    "risk": {"scoring", "evaluation"},  # the rows of one date; judging forecasts against what came
+    # the rows of one date; judging forecasts against what came; scores over HTTP, behind the verb `serve`
+    "risk": {"scoring", "evaluation", "service"},
 }
 VERBS = {"train", "evaluate"}
 

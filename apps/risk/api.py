@@ -23,6 +23,7 @@ from apps.risk.scoring.scorer import first_day, require_fit, score_into, setting
 from apps.risk.scoring.scores import LAYOUT
 
 KEY_ORDER = [(name, "ascending") for name in LAYOUT.key]
+REJECTED = ["row", "entity", "column", "code", "sentence"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,18 @@ class Scores:
     as_of: str
     notes: tuple[str, ...] = ()
     seen_in_training: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class RowsOfScores:
+    """The same as `Scores`, with the rows as the files of stage=score hold them. rejected: faults.REJECTED."""
+
+    rows: pa.Table
+    refused: tuple[Refused, ...]
+    rejected: pd.DataFrame
+    as_of: str
+    notes: tuple[str, ...]
+    seen_in_training: Mapping[str, str]
 
 
 def score_table(
@@ -95,9 +108,49 @@ def score_table(
     >>> scores.refused
     ()
     """
-    own = table_of(table, columns)
+    scored = score_rows_of(
+        table_of(table, columns),
+        columns,
+        load_model() if model is None else model,
+        as_of=as_of,
+        horizon=horizon,
+        paths=paths,
+        portfolios=portfolios,
+        seed=seed,
+        alert_share=alert_share,
+        var_limit=var_limit,
+        calendar=calendar,
+        max_age=max_age,
+        max_rejected=max_rejected,
+    )
+    return Scores(
+        frame=scored.rows.to_pandas(),
+        refused=scored.refused,
+        rejected=scored.rejected[REJECTED].reset_index(drop=True),
+        as_of=scored.as_of,
+        notes=scored.notes,
+        seen_in_training=scored.seen_in_training,
+    )
+
+
+def score_rows_of(
+    own: pd.DataFrame,
+    columns: Columns,
+    model: RiskModel,
+    *,
+    as_of: str | None = None,
+    horizon: int = 10,
+    paths: int | None = None,
+    portfolios: Mapping[str, Mapping[str, float]] | None = None,
+    seed: int = 0,
+    alert_share: float = 0.1,
+    var_limit: float | None = None,
+    calendar: str | None = None,
+    max_age: str | None = None,
+    max_rejected: float = 0.05,
+) -> RowsOfScores:
+    """Score a table as `score_table` does, for those who want Arrow's rows; own: of `table_of`, or as it was read."""
     columns = with_zone(own, columns)
-    model = load_model() if model is None else model
     cfg = DataConfig(sample=None, calendar=calendar, max_age=max_age)
     asked, marks = (
         ModelConfig(horizon=horizon, paths=paths),
@@ -115,16 +168,14 @@ def score_table(
         settings_of(model, asked, marks, seed),
         holdings,
     )
-    frame: pd.DataFrame = pa.concat_tables(tables).sort_by(KEY_ORDER).to_pandas()
+    rows = pa.concat_tables(tables).sort_by(KEY_ORDER)
     until = {
         part: seen_until(model.described, part, first_day(loaded)) for part in trained_parts(model, columns)
     }
-    return Scores(
-        frame=frame,
+    return RowsOfScores(
+        rows=rows,
         refused=tuple(sorted(tally.aside)),
-        rejected=loaded.checked.rejected[["row", "entity", "column", "code", "sentence"]].reset_index(
-            drop=True
-        ),
+        rejected=loaded.checked.rejected,
         as_of=loaded.as_of.text,
         notes=(
             *loaded.checked.notes,

@@ -9,6 +9,7 @@ from apps.risk.reasons import OPTIONS
 from core.compute.devices import ABOUT_DEVICE, DEVICES
 from core.export.formats import chosen
 from core.export.options import artifacts_option, check_device, formats_option, runtime_option
+from core.serving.config import ServingConfig, host_option, port_option
 from core.settings.schema import EVERY, MISSING, Section, check_value, free_text, path_text, section, setting
 from core.settings.zones import check_zone
 from core.training.config import TrainerConfig
@@ -20,6 +21,7 @@ STAGES = {
     "backtest": "walk through the past day by day and test VaR and ES against what happened",
     "export": "write riskformer's networks in other formats, each checked against PyTorch and by its losses on a table",
     "plan": "work out memory and launch line of a training before it is started",
+    "serve": "score tables that are sent over HTTP",
 }
 ON_TABLES = ("train", "evaluate", "score", "backtest")
 WITH_WEIGHTS = (*ON_TABLES, "export")
@@ -142,9 +144,11 @@ class ModelConfig(Section):
         unit="paths",
         low=100,
         high=100000,
-        stages=("evaluate", "score", "backtest"),
+        stages=("evaluate", "score", "backtest", "serve"),
     )
-    device: str = setting("auto", ABOUT_DEVICE, choices=DEVICES, stages=("evaluate", "score", "backtest"))
+    device: str = setting(
+        "auto", ABOUT_DEVICE, choices=DEVICES, stages=("evaluate", "score", "backtest", "serve")
+    )
 
 
 @dataclass
@@ -251,6 +255,19 @@ class PlanConfig(Section):
 
 
 @dataclass
+class ServeConfig(ServingConfig):
+    """How the service answers: the options of every service, and those of its model."""
+
+    rows: int = setting(200_000, "most rows of a request's table (HTTP 413 beyond it)", unit="rows", low=1)
+    cells: int = setting(
+        5_000_000, "most cells of it, rows times the columns that are read", unit="cells", low=1
+    )
+    processes: int = setting(1, "processes of the model", unit="processes", low=1, high=64)
+    waiting: int = setting(64, "queue capacity (HTTP 429 beyond it)", unit="requests", low=1, high=100_000)
+    timeout: float = setting(60.0, "time for an answer (HTTP 504 beyond it)", unit="s", above=0, high=86_400)
+
+
+@dataclass
 class RiskConfig(Section):
     """The whole command line of triptych-risk."""
 
@@ -260,7 +277,7 @@ class RiskConfig(Section):
         "seed of everything random",
         low=0,
         high=2**32 - 1,
-        stages=ON_TABLES,
+        stages=(*ON_TABLES, "serve"),
     )
     as_of: str | None = free_text(
         None,
@@ -278,16 +295,18 @@ class RiskConfig(Section):
     run_dir: str | None = path_text(
         None, "folder of this run's record; name an old one to resume it", stages=EVERY
     )
+    host: str = host_option(["serve"])
+    port: int = port_option(["serve"])
     weights: str | None = path_text(
         None,
         "folder of a trained model",
         null="the embedded one",
         exists=True,
-        stages=WITH_WEIGHTS,
+        stages=(*WITH_WEIGHTS, "serve"),
     )
     formats: list[str] = formats_option(["torch_export"])
-    artifacts: str | None = artifacts_option(["score"])
-    runtime: str = runtime_option(["score"])
+    artifacts: str | None = artifacts_option(["score", "serve"])
+    runtime: str = runtime_option(["score", "serve"])
     schedule: str | None = free_text(
         None,
         "cron expression such as '0 6 * * 1-5': register the scoring for these times instead of doing it now",
@@ -300,6 +319,7 @@ class RiskConfig(Section):
     score: ScoreConfig = section(ScoreConfig, stages=("score",))
     backtest: BacktestConfig = section(BacktestConfig, stages=("backtest", "evaluate"))
     plan: PlanConfig = section(PlanConfig, stages=("plan",))
+    serve: ServeConfig = section(ServeConfig, stages=("serve",))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,6 +18,7 @@ _KINDS = {
     "string": "a text",
     "bool": "true or false",
     "dict": "an object",
+    "list": "a list",
 }
 
 

@@ -46,13 +46,16 @@ class Layout(NamedTuple):
     encoding: str
 
 
-def csv_layout(path: Path, columns: Columns, encoding: str | None = None) -> Layout:
+def csv_layout(
+    source: Path | pa.Buffer, columns: Columns, encoding: str | None = None, *, called: str = ""
+) -> Layout:
     """Find the header: the first line that names every declared column, else the first line that is no comment.
 
-    encoding: None is UTF-16 or UTF-32 where the bytes show it, else UTF-8. Raises InputError for a file without a
-    header line or of another encoding, and OSError.
+    source: a file, or a CSV in memory, which errors call `called`. encoding: None is UTF-16 or UTF-32 where the bytes
+    show it, else UTF-8. Raises InputError for a file without a header line or of another encoding, and OSError.
     """
-    with pa.input_stream(str(path), compression="detect") as stream:
+    called = called or str(source)
+    with pa.input_stream(str(source) if isinstance(source, Path) else source, compression="detect") as stream:
         head = stream.read(HEAD)
     codec = _known(encoding) if encoding else _shown(head)
     text = head.decode(codec, errors="replace").removeprefix("\ufeff")
@@ -70,9 +73,9 @@ def csv_layout(path: Path, columns: Columns, encoding: str | None = None) -> Lay
             first = first or (None if line.startswith("#") else layout)
             above += 1
     if first is None:
-        raise AWAITED("header_missing", path=path)
+        raise AWAITED("header_missing", path=called)
     if "\ufffd" in "".join(first.names):
-        raise not_in(path, codec)
+        raise not_in(called, codec)
     return first
 
 

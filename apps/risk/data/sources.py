@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset
+import pyarrow.parquet as pq
 
 from apps.risk.data.columns import FAULT, Columns
 from apps.risk.data.csv_layout import csv_layout, not_in
@@ -21,9 +22,11 @@ from apps.risk.data.parse import MISSING_WORDS
 from apps.risk.data.sql import read_sql
 from apps.risk.reasons import AWAITED, INPUTS, note
 from core.data.paths import encodable
+from core.errors import InputError
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
+THE_BODY = "the table"  # how errors call one that is in memory
 
 
 def read_table(
@@ -52,6 +55,32 @@ def read_table(
     raise INPUTS("format_unknown", source=source, formats=", ".join((*CSV_ENDINGS[:3], *PARQUET_ENDINGS)))
 
 
+def read_csv_bytes(content: bytes, columns: Columns) -> pd.DataFrame:
+    """Read a CSV that is in memory as `read_table` reads one from a file. Raises InputError."""
+    try:
+        return _read_csv(pa.py_buffer(content), THE_BODY, columns, None)
+    except (UnicodeError, pa.ArrowException) as error:
+        raise _csv_error(error, THE_BODY, None) from error
+
+
+def open_parquet_bytes(content: bytes) -> pq.ParquetFile:
+    """Open a Parquet file that is in memory; only its metadata are read. Raises InputError, table_unreadable."""
+    try:
+        return pq.ParquetFile(pa.BufferReader(content))
+    except (OSError, pa.ArrowException) as error:
+        raise INPUTS("table_unreadable", source=THE_BODY, cause=_first_line(error)) from error
+
+
+def read_parquet(file: pq.ParquetFile, columns: Columns) -> pd.DataFrame:
+    """Read the declared columns of an open Parquet file. Raises InputError."""
+    columns.require(file.schema_arrow.names, THE_BODY)
+    columns.require_once(file.schema_arrow.names, THE_BODY)
+    try:
+        return _frame(file.read(columns=list(dict.fromkeys(columns.all)), use_threads=False), columns)
+    except (OSError, pa.ArrowException) as error:
+        raise INPUTS("table_unreadable", source=THE_BODY, cause=_first_line(error)) from error
+
+
 def _read_file(path: Path, source: str, columns: Columns, encoding: str | None) -> pd.DataFrame | None:
     """Return the table of a file or folder; None where its format is not known. source: how the user names it."""
     name = path.name.lower()
@@ -61,15 +90,22 @@ def _read_file(path: Path, source: str, columns: Columns, encoding: str | None) 
         if not path.exists():
             raise AWAITED("table_missing", source=source)
         if name.endswith(CSV_ENDINGS):
-            return _read_csv(path, columns, encoding)
-    except UnicodeError as error:
-        raise not_in(source, encoding or "utf-16") from error
-    except (OSError, pa.ArrowException) as error:
-        # pyarrow raises ArrowInvalid for every fault of a CSV: only its message tells the encoding from the rest
-        if "invalid UTF8" in str(error) and name.endswith(CSV_ENDINGS):
-            raise not_in(source, "utf-8") from error
+            return _read_csv(path, str(path), columns, encoding)
+    except (UnicodeError, OSError, pa.ArrowException) as error:
+        if name.endswith(CSV_ENDINGS):
+            raise _csv_error(error, source, encoding) from error
         raise INPUTS("table_unreadable", source=source, cause=_first_line(error)) from error
     return None
+
+
+def _csv_error(error: Exception, source: str, encoding: str | None) -> InputError:
+    """Return the error of a CSV that pyarrow cannot read."""
+    if isinstance(error, UnicodeError):
+        return not_in(source, encoding or "utf-16")
+    # pyarrow raises ArrowInvalid for every fault of a CSV: only its message tells the encoding from the rest
+    if "invalid UTF8" in str(error):
+        return not_in(source, "utf-8")
+    return INPUTS("table_unreadable", source=source, cause=_first_line(error))
 
 
 def _read_parquet(path: Path, columns: Columns) -> pd.DataFrame:
@@ -84,7 +120,11 @@ def _read_parquet(path: Path, columns: Columns) -> pd.DataFrame:
         partitioning=pa.dataset.partitioning(flavor="hive"),
     )
     columns.require(dataset.schema.names, str(path))
-    content = dataset.to_table(columns=list(dict.fromkeys(columns.all)))
+    return _frame(dataset.to_table(columns=list(dict.fromkeys(columns.all))), columns)
+
+
+def _frame(content: pa.Table, columns: Columns) -> pd.DataFrame:
+    """Return a typed table as the contract takes it."""
     for name in (columns.entity, *columns.words):
         index = content.schema.get_field_index(name)
         if pa.types.is_integer(content.schema.field(index).type):  # pandas would make floats of ids with gaps
@@ -92,11 +132,12 @@ def _read_parquet(path: Path, columns: Columns) -> pd.DataFrame:
     return content.to_pandas(date_as_object=False, ignore_metadata=True)
 
 
-def _read_csv(path: Path, columns: Columns, encoding: str | None) -> pd.DataFrame:
-    layout = csv_layout(path, columns, encoding)
+def _read_csv(source: Path | pa.Buffer, called: str, columns: Columns, encoding: str | None) -> pd.DataFrame:
+    """Read a CSV from a file or from memory. called: how errors name it."""
+    layout = csv_layout(source, columns, encoding, called=called)
     names = layout.names
-    columns.require(names, str(path))
-    columns.require_once(names, str(path))
+    columns.require(names, called)
+    columns.require_once(names, called)
     if not layout.rows:
         return pd.DataFrame(columns=list(columns.all), dtype=object)
     bad: list[tuple[int, str]] = []
@@ -115,7 +156,7 @@ def _read_csv(path: Path, columns: Columns, encoding: str | None) -> pd.DataFram
     if columns.decimal == "comma":  # 1.234 would be taken for a number otherwise
         as_text += [*columns.features, *columns.static_numbers]
     content = pa.csv.read_csv(
-        path,
+        source if isinstance(source, Path) else pa.BufferReader(source),
         # one thread: only then is a line that cannot be split reported with its number
         read_options=pa.csv.ReadOptions(
             column_names=_distinct(names),
@@ -140,7 +181,7 @@ def _read_csv(path: Path, columns: Columns, encoding: str | None) -> pd.DataFram
     frame = content.to_pandas()
     frame = _with_faults(frame, bad) if bad else frame
     if layout.above:
-        frame.attrs["notes"] = (note("lines_skipped", name=path.name, count=layout.above),)
+        frame.attrs["notes"] = (note("lines_skipped", name=Path(called).name, count=layout.above),)
     return frame
 
 

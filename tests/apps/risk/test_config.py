@@ -18,7 +18,10 @@ def test_without_settings_the_embedded_markets_are_scored_by_the_champion() -> N
 @pytest.mark.parametrize(
     ("wrong", "result"),
     [
-        ({"stage": "serve"}, "stage=serve is not one of train, evaluate, score, backtest, export, plan"),
+        (
+            {"stage": "infer"},
+            "stage=infer is not one of train, evaluate, score, backtest, export, plan, serve",
+        ),
         ({"stage": "score", "data": DataConfig(sample=None)}, "a sample or data.path: add data=SAMPLE"),
         ({"stage": "score", "data": DataConfig(path="a.csv")}, "leave data.sample null"),
         ({"stage": "score", "data": DataConfig(sample="mixture")}, "data=mixture is generated series"),
