@@ -145,7 +145,7 @@ def test_two_due_dates_pass_and_two_results_are_there(
         for count in (1, 2):
             clock[0] = _next_due(clock[0])
             until(partial(_done, store, count))
-        assert {job.state for job in jobs(store)} == {State.DONE}
+        assert {(job.state, job.progress) for job in jobs(store)} == {(State.DONE, (1, 1))}
     folders = sorted(path.name for path in (tmp_path / "out" / "scores").iterdir())
     assert len(folders) == 2
     for folder in folders:

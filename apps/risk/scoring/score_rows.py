@@ -42,6 +42,7 @@ from apps.risk.scoring.scores import (
 )
 from core.compute.threads import one_thread_each
 from core.jobs.context import check
+from core.jobs.context import progress as report_progress
 from core.terminal.progress import progress
 
 T = TypeVar("T")
@@ -139,11 +140,15 @@ def score_rows(
 
     targets: needed where the table has targets. event: model of the event and its horizon, likewise.
     """
-    for label in loaded.columns.targets:
+    labels = len(loaded.columns.labels)
+    for done, label in enumerate(loaded.columns.targets):
+        report_progress(done, labels)
         if targets is not None:
             yield from _target(loaded, targets, label, settings, holdings)
     if loaded.columns.event is not None and event is not None:
+        report_progress(labels - 1, labels)
         yield from _event(loaded, event, loaded.columns.event, settings)
+    report_progress(labels, labels)
 
 
 def _target(
