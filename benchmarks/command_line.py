@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.page import render_page
-from benchmarks.record import read_records
+from benchmarks.record import RESULTS, measure, read_records
 from core.errors import InputError, TriptychError
 from core.runs.files import write_text
 
@@ -27,6 +29,38 @@ def answer(words: Sequence[str], usage: str | None, work: Callable[[str, Sequenc
         print(error.sentence, file=sys.stderr)
         return int(error.exit_code)
     return 0
+
+
+def function_of(package: str, measurement: str) -> Callable[..., dict[str, Any]]:
+    """Return run() of a measurement's file."""
+    run: Callable[..., dict[str, Any]] = importlib.import_module(f"benchmarks.{package}.{measurement}").run
+    return run
+
+
+def measure_by_name(
+    package: str,
+    name: str,
+    words: Sequence[str],
+    measurements: Sequence[str],
+    theme_of: Callable[[Mapping[str, str]], str],
+    paths: Collection[str] = (),
+) -> None:
+    """Run a measurement of a package and write its record, or write the page.
+
+    theme_of: options → what the theme of the record adds to its name. paths: as `to_repeat` takes them.
+    """
+    run = function_of(package, name) if name in measurements else None
+    values = parse(words, ["results", *(inspect.signature(run).parameters if run else ["output"])])
+    folder = Path(values.pop("results", str(RESULTS)))
+    if run is None:
+        from_records(name, folder, values.get("output"), _no_card, measurements)
+        return
+    theme = f"{package}-{name}{theme_of(values)}"
+    print(measure(theme, to_repeat(package, name, values, paths), lambda: run(**values), folder))
+
+
+def _no_card(_: Sequence[dict[str, Any]]) -> str:
+    raise InputError("measurement", "there is no model card of this; there is the page")
 
 
 def parse(words: Sequence[str], known: Collection[str]) -> dict[str, str]:

@@ -13,45 +13,26 @@ All other words are those of the measurement's own run(); each tells them where 
 
 from __future__ import annotations
 
-import importlib
-import inspect
+import functools
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from benchmarks.command_line import answer, from_records, parse, to_repeat
-from benchmarks.record import RESULTS, measure
-from core.errors import InputError
+from benchmarks.command_line import answer, measure_by_name
 
 MEASUREMENTS = ("overhead", "deaths", "studies", "requests")
 _PATHS = ("weights",)  # of these the last part alone is recorded
 
 
-def function_of(measurement: str) -> Callable[..., dict[str, Any]]:
-    """Return run() of a measurement's file."""
-    run: Callable[..., dict[str, Any]] = importlib.import_module(f"benchmarks.jobs.{measurement}").run
-    return run
-
-
 def main(words: Sequence[str]) -> int:
     """Run one measurement; return 2 with one line on stderr where the input does not serve."""
-    return answer(words, __doc__, _main)
+    work = functools.partial(
+        measure_by_name, "jobs", measurements=MEASUREMENTS, theme_of=_theme, paths=_PATHS
+    )
+    return answer(words, __doc__, work)
 
 
-def _main(name: str, words: Sequence[str]) -> None:
-    run = function_of(name) if name in MEASUREMENTS else None
-    values = parse(words, ["results", *(inspect.signature(run).parameters if run else ["output"])])
-    folder = Path(values.pop("results", str(RESULTS)))
-    if run is None:
-        from_records(name, folder, values.get("output"), _no_card, MEASUREMENTS)
-        return
-    theme = f"jobs-{name}" + ("-postgresql" if values.get("database") == "postgresql" else "")
-    print(measure(theme, to_repeat("jobs", name, values, _PATHS), lambda: run(**values), folder))
-
-
-def _no_card(_: Sequence[dict[str, Any]]) -> str:
-    raise InputError("measurement", "the queue has no model card; there is the page")
+def _theme(values: Mapping[str, str]) -> str:
+    return "-postgresql" if values.get("database") == "postgresql" else ""
 
 
 if __name__ == "__main__":
