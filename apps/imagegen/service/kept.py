@@ -41,6 +41,7 @@ _AGAIN_S = 1.0  # between looks at an engine that takes nothing now, and tries o
 _LOOK_S = 0.1  # between looks for an answer
 _STATE_EVERY = 20  # looks: then the database is asked, too
 _SWEEP_S = 600.0
+_CLOSE_S = 10.0  # that a database which does not answer may hold up the end
 _BEAT_S, _DEAD_AFTER_S = 1.0, 5.0  # whoever is started after a crash takes over soon
 _BUSY = (429, 503)  # of the engine: it is full, or about to start or to end
 
@@ -86,7 +87,7 @@ class KeptRequests:
         self._closing.set()
         self._stop()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(self._thread.join, _CLOSE_S)
         if self._store is not None:
             self._store.close()
 
