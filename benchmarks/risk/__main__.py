@@ -7,6 +7,7 @@ measurements:
   long-horizon   M4-Hourly and exchange rates beside published figures
   loader         panel, windows and training beside pytorch-forecasting's own loader
   scoring        files to files: seconds, memory, one series, killed runs
+  serving        one client and one series over HTTP, and where the time goes
   export         every format of the embedded networks that is installed: error, speed, losses
   tests-size     how often each backtest rejects what is true
   card           write the model card of model=series (default) or model=loan_book from the records to output=FILE
@@ -30,7 +31,19 @@ from typing import Any
 from benchmarks.command_line import answer, from_records, parse, to_repeat
 from benchmarks.record import RESULTS, measure
 
-MEASUREMENTS = ("training", "markets", "credit", "long-horizon", "loader", "scoring", "export", "tests-size")
+MEASUREMENTS = (
+    *(
+        "training",
+        "markets",
+        "credit",
+        "long-horizon",
+        "loader",
+        "scoring",
+        "serving",
+        "export",
+        "tests-size",
+    ),
+)
 _PATHS = ("weights", "run", "output", "folder", "data", "cache")  # of these the last part alone is recorded
 
 

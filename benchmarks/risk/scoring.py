@@ -217,13 +217,13 @@ def one_series(folder: Path, days: int, weights: str, name: str, calls: int) -> 
     return {
         "model": model.name,
         "calls": calls,
-        "forecast_milliseconds_p50": _interval(alone_C),
-        "milliseconds_p50": _interval(both_C),
+        "forecast_milliseconds_p50": median_interval(alone_C),
+        "milliseconds_p50": median_interval(both_C),
         "milliseconds_p95": round(float(np.quantile(both_C, 0.95)), 3),
     }
 
 
-def _interval(value_C: np.ndarray) -> dict[str, float]:
+def median_interval(value_C: np.ndarray) -> dict[str, float]:
     """Return the median over calls, and its bootstrap interval."""
 
     def median(weight_C: np.ndarray) -> np.ndarray:

@@ -94,8 +94,10 @@ def view(table: pd.DataFrame, columns: Columns, as_of: np.datetime64 | None = No
         keep_R = _last_versions(keep_R, code_R, table[columns.time].to_numpy())
     names = [name for name in columns.all if name != columns.known_at]
     names += [OFFSET] if OFFSET in table else []
-    kept = table[names] if keep_R.all() else table.loc[keep_R, names]
-    return _blank(kept, ahead_R[keep_R], columns).reset_index(drop=True)
+    if not keep_R.all():
+        return _blank(table.loc[keep_R, names], ahead_R[keep_R], columns).reset_index(drop=True)
+    kept = table if list(table.columns) == names else table[names]  # pandas takes its time for each step
+    return _blank(kept, ahead_R, columns)
 
 
 def trim(values: pd.Categorical) -> pd.Categorical:
@@ -162,8 +164,9 @@ def _blank(table: pd.DataFrame, ahead_R: np.ndarray, columns: Columns) -> pd.Dat
     for name in (columns.entity, *columns.features, *columns.words, *columns.static_numbers):
         column = table[name].mask(ahead_R) if name in hidden else table[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
-            column = trim(column.array)
-        elif name not in hidden:
-            continue
-        changed[name] = column
-    return table.assign(**changed)
+            trimmed = trim(column.array)
+            if trimmed is not column.array or name in hidden:
+                changed[name] = trimmed
+        elif name in hidden:
+            changed[name] = column
+    return table.assign(**changed) if changed else table

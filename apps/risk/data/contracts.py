@@ -102,6 +102,8 @@ def check(
 
 def refused_entities(checked: Checked, columns: Columns) -> dict[str, tuple[str, str]]:
     """Return entity → (code, sentence) of entities of which no row was accepted, in sorted order."""
+    if not len(checked.rejected):
+        return {}
     known = checked.accepted[columns.entity].cat.categories
     lost = checked.rejected.dropna(subset="entity")
     if lost.empty:  # else all entities would be looked through for nothing
@@ -221,12 +223,28 @@ def value_schema(columns: Columns, bound: float = BOUND) -> pandera.DataFrameSch
     return pandera.DataFrameSchema(
         {
             name: pandera.Column(float, [size, event] if name == columns.event else [size], nullable=True)
-            for name in (*columns.features, *columns.static_numbers)
+            for name in _number_columns(columns)
         }
     )
 
 
+def _number_columns(columns: Columns) -> tuple[str, ...]:
+    return (*columns.features, *columns.static_numbers)
+
+
+def _is_plain(number_R: np.ndarray, bound: float, *, is_event: bool) -> bool:
+    """Whether a column passes all that `value_schema` asks, seen without pandas, which costs a small table most."""
+    if np.fmax.reduce(number_R) > bound or np.fmin.reduce(number_R) < -bound:
+        return False
+    return not is_event or bool(((number_R == 0.0) | (number_R == 1.0) | np.isnan(number_R)).all())
+
+
 def _check_values(rows: _Rows, columns: Columns, bound: float, faults: Faults) -> None:
+    if all(
+        _is_plain(rows.values[name], bound, is_event=name == columns.event)
+        for name in _number_columns(columns)
+    ):
+        return
     # Each check is asked by itself: a validation of the whole table would spend most of its time on a report.
     schema = value_schema(columns, bound)
     numbers = pd.DataFrame({name: rows.values[name] for name in schema.columns}, copy=False)

@@ -5,8 +5,9 @@ Legend: R rows of the input, J rows refused.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -46,8 +47,10 @@ class Faults:
         rows, (R,) bool, of which some columns do not exist yet: those are left out of the content.
         """
         row_J = np.flatnonzero((self.number_R > 0) & ~later_R)
+        if not len(row_J):
+            return _none().copy()
         causes = [self.causes[number] for number in self.number_R[row_J]]
-        earlier_J = np.cumsum(later_R)[row_J] if len(row_J) else row_J
+        earlier_J = np.cumsum(later_R)[row_J]
         names = [*columns.all, *([FAULT] if FAULT in table else [])]
         written = table[names].iloc[row_J].to_dict(orient="records")
         if unread is not None:
@@ -62,13 +65,7 @@ class Faults:
             "entity": np.array([*entity[1], None], dtype=object)[entity[0][row_J]],
             "content": [_json(row) for row in written],
         }
-        return pd.DataFrame(
-            {
-                "row": (row_J - earlier_J).astype(np.int64),
-                **{name: pd.Series(words, dtype="str") for name, words in texts.items()},
-            },
-            columns=list(REJECTED),
-        )
+        return _table((row_J - earlier_J).astype(np.int64), texts)
 
 
 def nothing_left(rejected: pd.DataFrame) -> InputError:
@@ -77,6 +74,17 @@ def nothing_left(rejected: pd.DataFrame) -> InputError:
     listed = ", ".join(f"{code} {count}" for code, count in counts.items())
     first = rejected.iloc[0]
     return INPUTS("nothing_left", listed=listed, row=first["row"], sentence=first["sentence"])
+
+
+def _table(row_J: np.ndarray, texts: Mapping[str, object]) -> pd.DataFrame:
+    words = {name: pd.Series(texts[name], dtype="str") for name in REJECTED[1:]}
+    return pd.DataFrame({"row": row_J, **words})
+
+
+@functools.cache
+def _none() -> pd.DataFrame:
+    """Return the table of no refused row: pandas takes as long for it as for one of many rows."""
+    return _table(np.zeros(0, dtype=np.int64), {name: [] for name in REJECTED[1:]})
 
 
 def _json(row: dict[str, object]) -> str:

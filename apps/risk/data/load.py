@@ -166,7 +166,7 @@ def known_since(checked: Checked, columns: Columns) -> np.ndarray:
     """Return when each row with a label became known; of all rows where none has one."""
     table = checked.accepted
     since_R = table[columns.known_at].to_numpy() if columns.known_at else moments(table, columns)
-    labelled_R = table[list(columns.labels)].notna().any(axis=1).to_numpy()
+    labelled_R = np.any([~np.isnan(table[name].to_numpy()) for name in columns.labels], axis=0)
     return np.asarray(since_R[labelled_R] if labelled_R.any() else since_R)
 
 

@@ -73,7 +73,7 @@ def require_few(checked: Checked, most: float) -> None:
 
 
 def _lost(checked: Checked) -> int:
-    return int((checked.rejected["code"] != HARMLESS).sum())
+    return int((checked.rejected["code"] != HARMLESS).sum()) if len(checked.rejected) else 0
 
 
 def set_aside_path(folder: Path, item: str) -> Path:

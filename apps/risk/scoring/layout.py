@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,14 +51,20 @@ def fit(chunk: pa.Table | pd.DataFrame, layout: Layout) -> pa.Table:
             table = pa.Table.from_pandas(chunk, schema=schema, preserve_index=False)
             table = table.replace_schema_metadata(None)
         else:
-            table = chunk.select(schema.names).cast(schema)
+            table = chunk if chunk.schema.equals(schema) else chunk.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise DEFECTS("score_types") from error
-    for number, field in enumerate(schema):
-        if pa.types.is_floating(field.type):
-            column = table.column(number)
-            plain = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
-            table = table.set_column(number, field, plain)
+    plain = [_without_nan(column) for column in table.columns]
+    table = pa.Table.from_arrays(plain, schema=schema)
     if any(table.column(name).null_count for name in layout.key):
         raise DEFECTS("score_key_missing")
     return table
+
+
+def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column with null for NaN; the column itself where it has none."""
+    if not pa.types.is_floating(column.type) or column.null_count == len(column):
+        return column
+    if not column.null_count and not any(np.isnan(part.to_numpy()).any() for part in column.chunks):
+        return column
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)

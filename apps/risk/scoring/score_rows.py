@@ -214,7 +214,12 @@ def _calendar(
         return piece, forecast, known_N, rows
 
     chunk = min(settings.chunk, max(MOST_VALUES // (settings.paths * settings.horizon), 1))
-    for piece, forecast, known_N, rows in _ahead_of_need(answer, _slices(panel, chunk)):
+    answers = (
+        _ahead_of_need(answer, _slices(panel, chunk))
+        if len(panel.entities) > chunk
+        else map(answer, _slices(panel, chunk))  # threads for one slice would cost more than it
+    )
+    for piece, forecast, known_N, rows in answers:
         for one in sums:
             one.add(forecast, piece.entities, known_N)
         if rows is not None:
