@@ -88,7 +88,7 @@ def newest(records: list[dict[str, Any]], theme: str) -> dict[str, Any] | None:
 
 
 def peak_memory_mb(used: resource.struct_rusage | None = None) -> int:
-    """Return the largest resident memory of a child that was waited for by `os.wait4`; by default of this process."""
+    """Return the largest resident memory that the system tells; by default of this process."""
     # Linux counts in kilobytes, macOS in bytes
     unit = 1024**2 if sys.platform == "darwin" else 1024
     return round((used or resource.getrusage(resource.RUSAGE_SELF)).ru_maxrss / unit)

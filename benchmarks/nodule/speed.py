@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,10 +22,19 @@ from apps.nodule.models.masses import find_masses
 from apps.nodule.models.segment import segment
 from apps.nodule.report.write import write_results
 from benchmarks.nodule.detection_cache import weights_digest
-from benchmarks.record import ROOT, peak_memory_mb
+from benchmarks.record import ROOT
 from core.errors import InputError
 
 T = TypeVar("T")
+
+# Runs a command, then prints its memory: what a system tells of a child of ours holds what we held when it began.
+_MEASURED = """
+import resource, subprocess, sys
+from benchmarks.record import peak_memory_mb
+code = subprocess.run(sys.argv[1:]).returncode
+print(peak_memory_mb(resource.getrusage(resource.RUSAGE_CHILDREN)))
+sys.exit(code)
+"""
 
 
 def measure_speed(detector: CompactDetector, weights: str | None, folder: Path) -> dict[str, Any]:
@@ -70,18 +78,12 @@ def whole_command(folder: Path, weights: str | None, more: Sequence[str] = ()) -
         if weights:
             words.append(f"weights={Path(weights).resolve()}")
         start = time.monotonic()
-        with (Path(results) / "words").open("w+") as said:
-            command = [sys.executable, "-m", "pipelines.nodule", *words]
-            child = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
-            # of this child alone: what `resource` tells of children is the most that any of them took
-            _, status, used = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-            seconds = time.monotonic() - start
-            said.seek(0)
-            end = said.read()[-300:]
-    if child.returncode not in (0, 4):
-        raise InputError("infer_failed", f"stage=infer ended with {child.returncode}: {end}")
-    return {"seconds": round(seconds, 1), "peak_memory_mb": peak_memory_mb(used)}
+        command = [sys.executable, "-c", _MEASURED, sys.executable, "-m", "pipelines.nodule", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        seconds = time.monotonic() - start
+    if done.returncode not in (0, 4):
+        raise InputError("infer_failed", f"stage=infer ended with {done.returncode}: {done.stderr[-300:]}")
+    return {"seconds": round(seconds, 1), "peak_memory_mb": int(done.stdout.split()[-1])}
 
 
 def parts(detector: CompactDetector, volume: Volume, seconds: dict[str, float]) -> None:
