@@ -227,10 +227,6 @@ class NoduleConfig(Section):
         super().__post_init__()
         if self.stage == "train" and self.model.name != "compact":
             raise BAD_CONFIG("train_compact_only")
-        if self.stage == "export" and self.model.name != "compact":
-            raise BAD_CONFIG("export_compact_only")
-        if self.artifacts is not None and self.model.name != "compact":
-            raise BAD_CONFIG("artifacts_compact_only")
         check_device(self.artifacts, self.model.device, "model.device")
         if self.stage == "export":
             chosen(self.formats)
@@ -240,5 +236,5 @@ class NoduleConfig(Section):
                     raise BAD_CONFIG("data_folder_incomplete", name=name)
         if self.model.name == "compact" and self.model.overlap is not None:
             raise BAD_CONFIG("overlap_retinanet_only")
-        if self.stage in SEARCHING and self.model.name == "retinanet" and self.weights is None:
+        if self.stage in (*SEARCHING, "export") and self.model.name == "retinanet" and self.weights is None:
             raise BAD_CONFIG("weights_needed")

@@ -1,15 +1,17 @@
-"""stage=export: the detector's two networks in the formats that hospitals and scanners run, each checked by CPM.
+"""stage=export: the detector's networks in the formats that hospitals and scanners run, each checked by CPM.
 
-What is exported: "proposal" (a heat map over a lung) and "judge" (a verdict on a cube). What is around them, lungs,
-slabs, candidates, stays Python; deploy/cpp shows the same in C++.
+What is exported of the compact detector: "proposal" (a heat map over a lung) and "judge" (a verdict on a cube). What is
+around them, lungs, slabs, candidates, stays Python; deploy/cpp shows the same in C++. `export_retinanet` declares what
+is exported of MONAI's RetinaNet.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -26,7 +28,7 @@ from apps.nodule.models.findings import Candidate
 from apps.nodule.models.heatmap import peaks
 from apps.nodule.models.tiling import padded_cut
 from apps.nodule.torchserve_handler import archive_of
-from core.export.formats import chosen
+from core.export.formats import Format, chosen
 from core.export.manifest import Manifest
 from core.export.network import Network, Tensors
 from core.export.ports import Axis, Port
@@ -43,6 +45,22 @@ CALIBRATION_SLABS = 48  # the judge is calibrated on the cubes that are proposed
 SLAB = (64, 96, 96)  # voxels of a calibration slab
 EDGE_TILE = 64  # voxels along each axis, at most, on small devices: their memory is planned for the largest
 SEED = 0
+
+Scenes = Callable[[], Sequence[Scene]]  # lungs to calibrate 8-bit integers on, made where they are needed
+
+
+class Annotated(Protocol):
+    """What has known nodules: centres in LPS mm (K, 3), diameters in mm (K,)."""
+
+    @property
+    def centres_mm_K3(self) -> np.ndarray:
+        """Centres, LPS mm."""
+        ...
+
+    @property
+    def diameters_mm_K(self) -> np.ndarray:
+        """Diameters, mm."""
+        ...
 
 
 def run(cfg: NoduleConfig, run: Run) -> int:
@@ -62,13 +80,23 @@ def export(cfg: NoduleConfig, log: RunLog, on_step: Callable[[Progress], None]) 
     Development scans and calibration material are generated once and kept in `cfg.data.cache`. Raises ConfigError for
     formats that are not known or whose package is missing, InputError for weights or a folder that cannot be used.
     """
-    formats = chosen(cfg.formats)
+    of_model = _export_compact if cfg.model.name == "compact" else _export_retinanet
+    return of_model(cfg, chosen(cfg.formats), lambda: _scenes(cfg.data, log), on_step)
+
+
+def _export_compact(
+    cfg: NoduleConfig, formats: Sequence[Format], scenes: Scenes, on_step: Callable[[Progress], None]
+) -> Manifest:
     detector = load_compact(replace(cfg.model, device="cpu"), cfg.weights)
-    cache = Path(cfg.data.cache)
-    scans = development_scans(cfg.export.scans, cache, cfg.data.anatomy_mm)
+    scans = _development_scans(cfg)
+
+    def find(networks: Replaced) -> list[list[Candidate]]:
+        other = detector.with_networks(networks)
+        return [other.nodules(scan.box)[0] for scan in scans]
+
     return publish(
-        networks_of(detector, scans, lambda: _scenes(cfg.data, log)),
-        task_of(detector, scans),
+        networks_of(detector, scans, scenes),
+        task_of(f"{len(scans)} generated chests of development", scans, find),
         formats,
         Path(str(cfg.output)),
         app=APP,
@@ -78,9 +106,39 @@ def export(cfg: NoduleConfig, log: RunLog, on_step: Callable[[Progress], None]) 
     )
 
 
-def networks_of(
-    detector: CompactDetector, scans: Sequence[DevelopmentScan], scenes: Callable[[], Sequence[Scene]]
-) -> list[Network]:
+def _export_retinanet(
+    cfg: NoduleConfig, formats: Sequence[Format], scenes: Scenes, on_step: Callable[[Progress], None]
+) -> Manifest:
+    # late imports: MONAI takes seconds, and the compact detector does without it
+    from apps.nodule.export_retinanet import cost_of, cut_of, cuts_in_words, retinanet_network, volume_of
+    from apps.nodule.models.retinanet import load_retinanet
+
+    detector = load_retinanet(replace(cfg.model, device="cpu"), cfg.weights)
+    cuts = [cut_of(scan) for scan in _development_scans(cfg)]
+    print_note(
+        f"CPM takes {cost_of(cuts):.0f} TFLOP in PyTorch, and again in each format: {cuts_in_words(cuts)}"
+    )
+
+    def find(networks: Replaced) -> list[list[Candidate]]:
+        other = detector.with_networks(networks)
+        return [other.candidates(volume_of(cut.grid)) for cut in cuts]
+
+    return publish(
+        [retinanet_network(detector, cuts, scenes)],
+        task_of(cuts_in_words(cuts), cuts, find),
+        formats,
+        Path(str(cfg.output)),
+        app=APP,
+        model=detector.digest,
+        on_step=on_step,
+    )
+
+
+def _development_scans(cfg: NoduleConfig) -> list[DevelopmentScan]:
+    return development_scans(cfg.export.scans, Path(cfg.data.cache), cfg.data.anatomy_mm)
+
+
+def networks_of(detector: CompactDetector, scans: Sequence[DevelopmentScan], scenes: Scenes) -> list[Network]:
     """Return the declaration of both networks. scenes: lungs to calibrate 8-bit integers on, read where needed."""
     proposing = detector.net.proposal
 
@@ -132,18 +190,18 @@ def networks_of(
     return [proposal, judge]
 
 
-def task_of(detector: CompactDetector, scans: Sequence[DevelopmentScan]) -> Task:
-    """Return what must survive: CPM on generated chests that no weights were trained on."""
+def task_of(
+    about: str, scans: Sequence[Annotated], find: Callable[[Replaced], Sequence[Sequence[Candidate]]]
+) -> Task:
+    """Return what must survive: CPM on generated chests that no weights were trained on.
 
-    def measure(networks: Replaced) -> Mapping[str, float]:
-        other = detector.with_networks(networks)
-        return {"CPM": cpm(scans, [other.nodules(scan.box)[0] for scan in scans])}
-
-    about = f"{len(scans)} generated chests of development"
-    return Task(about, (Metric("CPM", "competition performance metric, 0 to 1", "higher", 0.005),), measure)
+    about: the chests, in words. find: networks that stand in for PyTorch's → the candidates of each.
+    """
+    metric = Metric("CPM", "competition performance metric, 0 to 1", "higher", 0.005)
+    return Task(about, (metric,), lambda networks: {"CPM": cpm(scans, find(networks))})
 
 
-def cpm(scans: Sequence[DevelopmentScan], candidates: Sequence[Sequence[Candidate]]) -> float:
+def cpm(scans: Sequence[Annotated], candidates: Sequence[Sequence[Candidate]]) -> float:
     """Return the competition performance metric, 0 to 1, of the candidates on each scan, by LUNA16's rules."""
     marks = Marks(
         np.repeat(np.arange(len(scans)), [len(those) for those in candidates]),

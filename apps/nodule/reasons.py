@@ -177,13 +177,14 @@ STUDY = Reasons(InputError, "Why a server refuses a study", {
 })  # fmt: skip
 
 BAD_CONFIG = Reasons(ConfigError, "Why a configuration is refused", {
-    "export_compact_only": "stage=export is for model=compact; MONAI's RetinaNet is not exported yet",
-    "artifacts_compact_only": "artifacts= is for model=compact; MONAI's RetinaNet runs in PyTorch only",
     "train_compact_only": "stage=train trains model=compact only: leave model out",
     "data_folder_incomplete": "data=folder needs data.{name}: add data.{name}=…",
     "overlap_retinanet_only": "model.overlap is for model=retinanet: leave it out",
     "weights_needed": "model=retinanet has no embedded weights: add weights=FILE, of MONAI's bundle",
     "tile_size": "tile is {tile}, wanted multiples of {divisors}",
+    "tile_not_exported": (
+        "model.tile={edge} makes tiles of {tile} voxels along {axis}, and the network in {path} takes {allowed}"
+    ),
 })  # fmt: skip
 
 # What was repaired or is peculiar in an accepted series.

@@ -9,6 +9,7 @@ measurements:
   unseen         nodules found on the annotated scans of test patients in the folder scan=DIR
   speed          what the scan in the folder scan=DIR costs
   export         every format that is installed: error, speed, CPM; and what the scan in scan=DIR costs in each
+  retinanet      MONAI's network in every format: error and speed, on generated chests and the scan in scan=DIR
   training       what the training in the run folder run=DIR cost
   card           write the model card from the records to output=FILE
   page           write the page of all records
@@ -42,6 +43,7 @@ from benchmarks.nodule.detection_cache import compact_cache, weights_digest
 from benchmarks.nodule.export import measure_formats
 from benchmarks.nodule.held_out import COUNT, held_out
 from benchmarks.nodule.masses import measure_masses
+from benchmarks.nodule.retinanet import measure_retinanet
 from benchmarks.nodule.speed import measure_speed
 from benchmarks.nodule.training import measure_training
 from benchmarks.nodule.unseen import measure_unseen
@@ -148,6 +150,7 @@ MEASUREMENTS: dict[str, Callable[[Options], dict[str, Any]]] = {
     "unseen": lambda o: measure_unseen(o.detector(), o.need("scan")),
     "speed": lambda o: measure_speed(o.detector(), o.weights or None, o.need("scan")),
     "export": lambda o: measure_formats(o.weights or None, o.need("scan"), Path(o.cache), o.count),
+    "retinanet": lambda o: measure_retinanet(Path(o.cache), o.need("scan")),
     "training": lambda o: measure_training(o.need("run")),
 }
 

@@ -37,6 +37,11 @@ class MetricRecord:
     allowed: float
     better: str
 
+    @property
+    def shows_nothing(self) -> bool:
+        """Whether it could not have become worse: the higher the better, and 0 before."""
+        return self.better == "higher" and self.before == 0
+
 
 @dataclass(frozen=True, config=_STRICT)
 class Case:

@@ -62,9 +62,16 @@ def open_predictors(
     format or package.
     """
     manifest = read_manifest(folder)
+    wanted = set(networks)
+    if manifest.app == app and not wanted & manifest.networks.keys():
+        raise ARTIFACTS(
+            "artifact_other_networks",
+            path=folder,
+            held=", ".join(manifest.networks),
+            wanted=", ".join(sorted(wanted)),
+        )
     if manifest.app != app or manifest.model != model:
         raise ARTIFACTS("artifact_other_model", path=folder, held=manifest.model[:12], own=model[:12])
-    wanted = set(networks)
     of_format = {
         name: [one for one in manifest.artifacts if one.format == name and one.network in wanted]
         for name in FORMATS

@@ -41,7 +41,7 @@ from core.export.manifest import (
 from core.export.network import Network
 from core.export.predictor import open_artifact
 from core.export.reasons import ARTIFACTS
-from core.export.report import PAGE, UNJUDGED, page_of
+from core.export.report import PAGE, SHOWS_NOTHING, UNJUDGED, page_of
 from core.export.task import Task
 from core.export.to_torchserve import Archive, pack
 from core.runs.files import make_folder, write_text
@@ -152,7 +152,8 @@ def _made(network: Network, one: Format, staging: Path) -> Artifact | Absent:
 def _unserved(network: Network, one: Format, archive: Archive | None) -> Absent | None:
     if one.name != TORCHSERVE or archive is not None:
         return None
-    return Absent(network.name, one.name, NOT_APPLICABLE, "the application has no handler for TorchServe")
+    why = network.not_applicable.get(one.name, "the application has no handler for TorchServe")
+    return Absent(network.name, one.name, NOT_APPLICABLE, why)
 
 
 def _packed(
@@ -232,7 +233,10 @@ def _judged(
         else:
             kept += [replace(one, metrics=records) for one in those]
         which = "all networks" if not limited else ", ".join(one.network for one in those)
-        on_step(Progress(which, name, "; ".join(whys) or "keeps the task metrics"))
+        empty = [
+            f"{title} is 0 before: {SHOWS_NOTHING}" for title, one in records.items() if one.shows_nothing
+        ]
+        on_step(Progress(which, name, "; ".join(whys or empty) or "keeps the task metrics"))
     return kept, lost
 
 

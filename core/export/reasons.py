@@ -31,6 +31,7 @@ ARTIFACTS = Reasons(
         "artifact_other_model": (
             "{path} was exported from other weights ({held}…) than those in use ({own}…): export them again"
         ),
+        "artifact_other_networks": "{path} holds the networks {held}, not {wanted}: it is of another model",
         "artifact_instructions": "{name} in {path} was compiled for {needed}, which this processor lacks",
         "artifact_versions": "{name} in {path} was made with {package} {made}; it runs with that version, not {here}",
         "artifact_gpu": "{file} runs on an NVIDIA GPU, and this machine has none",

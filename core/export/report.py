@@ -11,6 +11,7 @@ from core.text.figures import DASH
 
 PAGE = "report.html"
 UNJUDGED = "not measured: made for smaller inputs than the task has"
+SHOWS_NOTHING = "it cannot fall, and proves nothing"
 COLUMNS = ("network", "format", "error", "times as fast", "MB", "rows alone", "task")
 _NUMERIC = ("error", "times as fast", "MB")
 _HOW = (
@@ -103,6 +104,7 @@ def page_of(manifest: Manifest) -> Page:
 def _row(one: Artifact, unjudged: str) -> tuple[str, ...]:
     task = ", ".join(
         f"{name} {record.before:.4g} \N{RIGHTWARDS ARROW} {record.after:.4g}"
+        + (f": {SHOWS_NOTHING}" if record.shows_nothing else "")
         for name, record in one.metrics.items()
     )
     alone = {True: "yes", False: "no", None: DASH}[one.rows_independent]

@@ -6,11 +6,13 @@ Sources: Lin et al. 2017, doi:10.1109/ICCV.2017.324; Baumgartner et al. 2021, ar
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import pickle
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ from monai.transforms.spatial.array import Spacing
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
+from torch import Tensor, nn
 
 from apps.nodule.config import ModelConfig
 from apps.nodule.data.body import body_notes
@@ -34,6 +36,7 @@ from apps.nodule.models.findings import Candidate, Detection
 from apps.nodule.models.weights_file import weights_file
 from apps.nodule.reasons import BAD_CONFIG, BAD_INPUT, refuse
 from core.compute.devices import choose_device
+from core.training.digests import weights_digest
 
 SPACING_MM = (0.703125, 0.703125, 1.25)
 HU_RANGE = (-1024.0, 300.0)
@@ -52,6 +55,7 @@ LARGEST_MM = 30.0  # LUNA16, which the bundle was trained on, holds no larger no
 
 WORKING_POINT = 0.5  # ours: the bundle names none; choose it on your own scans with stage=evaluate
 SMALLEST_TILE = (128, 128, 48)
+NETWORK = "retinanet"  # its name where it is exported
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 WRAPPERS = ("model", "network", "state_dict", "model_state_dict")  # what trainers put around a state dict
 PREFIXES = ("module.", "network.", "_orig_mod.")
@@ -105,6 +109,26 @@ class RetinaNetDetector:
         path = weights_file(Path(weights), SUFFIXES)
         self.network = load_network(path).to(self.device).eval()
         self.version = "sha256:" + _sha256(path)[:12]
+        self._exported: Callable[..., Any] | None = None
+
+    def with_networks(
+        self, networks: Mapping[str, Callable[..., Any]], runtime: str = ""
+    ) -> RetinaNetDetector:
+        """Return this detector, on the CPU, with another callable as "retinanet": an image to what `HeadMaps` returns.
+
+        runtime: the format that it was exported in. It joins the version, so that results differ in their UIDs from
+        those of PyTorch.
+        """
+        other = copy.copy(self)
+        other._exported = networks.get(NETWORK)
+        other.device = torch.device("cpu")
+        other.version = f"{self.version}+{runtime}" if runtime else self.version
+        return other
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the network's weights."""
+        return weights_digest(self.network.state_dict())
 
     def detect(self, volume: Volume) -> Detection:
         """Return candidates by falling probability, centre in LPS mm, diameter the mean side of the box."""
@@ -112,19 +136,22 @@ class RetinaNetDetector:
         notes = body_notes(located)
         if not located.lungs.air_DHW.any():
             return Detection([], tuple(notes))
-        image_1XYZ, affine = preprocess(volume)
-        boxes_N6, scores_N = self._boxes(image_1XYZ)
-        candidates = to_candidates(boxes_N6, scores_N, affine)
+        candidates = self.candidates(volume)
         left = sum(c.probability >= self.threshold for c in candidates[self.max_candidates :])
         notes += search_limits(volume, LARGEST_MM, self.max_candidates, left)
         return Detection(candidates[: self.max_candidates], tuple(notes))
+
+    def candidates(self, volume: Volume) -> list[Candidate]:
+        """Return all candidates of a volume by falling probability, whether it shows lungs or not."""
+        image_1XYZ, affine = preprocess(volume)
+        return to_candidates(*self._boxes(image_1XYZ), affine)
 
     def _boxes(self, image_1XYZ: Tensor) -> tuple[np.ndarray, np.ndarray]:
         tile, device = self.tile, self.device
         while True:
             try:
                 return self._boxes_by(image_1XYZ, tile, device)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
             if halved(tile) != tile:
@@ -138,7 +165,7 @@ class RetinaNetDetector:
         self, image_1XYZ: Tensor, tile: tuple[int, ...], device: torch.device
     ) -> tuple[np.ndarray, np.ndarray]:
         detector = build_detector(
-            self.network.to(device),
+            self._exported or self.network.to(device),
             tile,
             overlap=self.overlap,
             score_threshold=self.candidate_threshold,
@@ -149,6 +176,19 @@ class RetinaNetDetector:
         with torch.inference_mode(), half:
             output = detector(image_1XYZ[None].to(device), use_inferer=not whole)[0]
         return output["boxes"].float().cpu().numpy(), output["labels_scores"].float().cpu().numpy()
+
+
+class HeadMaps(nn.Module):
+    """MONAI's network with its outputs as one tuple: class logits of each map, finest first, then box regressions."""
+
+    def __init__(self, network: RetinaNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(1, 1, X, Y, Z) to maps of (1, 3, …) and of (1, 18, …), at strides (4, 4, 2), (8, 8, 4) and (16, 16, 8)."""
+        maps = self.network(image)
+        return (*maps[self.network.cls_key], *maps[self.network.box_reg_key])
 
 
 def halved(tile: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -186,15 +226,24 @@ def build_network() -> RetinaNet:
 
 
 def build_detector(
-    network: RetinaNet,
+    network: RetinaNet | Callable[..., Any],
     tile: tuple[int, ...] = TILE,
     *,
     overlap: float = OVERLAP,
     score_threshold: float = SCORE_THRESHOLD,
     max_detections: int = MAX_DETECTIONS,
 ) -> MonaiDetector:
-    """Return MONAI's detector around the network, ready to infer: anchors, sliding window, box selection."""
-    detector = MonaiDetector(network, AnchorGeneratorWithAnchorShape(ANCHOR_SCALES, ANCHOR_SHAPES))
+    """Return MONAI's detector around the network, ready to infer: anchors, sliding window, box selection.
+
+    network: or what returns the tuple of `HeadMaps`.
+    """
+    detector = MonaiDetector(
+        cast(nn.Module, network),
+        AnchorGeneratorWithAnchorShape(ANCHOR_SCALES, ANCHOR_SHAPES),
+        spatial_dims=3,
+        num_classes=1,
+        size_divisible=SIZE_DIVISIBLE,
+    )
     detector.set_box_selector_parameters(
         score_thresh=score_threshold,
         topk_candidates_per_level=TOP_K,
@@ -325,10 +374,12 @@ def _faults(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> list[str]:
     return faults
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def _out_of_memory(error: Exception) -> bool:
     text = str(error).lower()
     return (
-        isinstance(error, torch.OutOfMemoryError) or "allocate memory" in text or "not enough memory" in text
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "allocate memory" in text
+        or "not enough memory" in text
     )
 
 

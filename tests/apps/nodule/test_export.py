@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from apps.nodule.config import DataConfig, ExportConfig, ModelConfig, NoduleConfig
 from apps.nodule.data.training.development import DevelopmentScan, development_scans
@@ -23,6 +24,7 @@ from core.export.task import Task
 from core.runs.folder import Run
 from tests.apps.nodule.development import COARSE_MM, some_slices
 from tests.apps.nodule.inputs import fresh_weights
+from tests.apps.nodule.models.spots import spot_finder
 from tests.benchmarks.nodule.small import lung
 from tests.core.export.own_process import in_own_process, need_executorch
 
@@ -110,15 +112,16 @@ def test_artifacts_of_other_weights_are_refused(exported: Path, tmp_path: Path) 
         build_detector(ModelConfig(), str(other), str(exported), "openvino")
 
 
+def test_they_are_refused_by_the_other_detector(exported: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "model.pt"
+    torch.save(spot_finder(), weights)
+    with pytest.raises(InputError, match="holds the networks proposal, judge, not retinanet"):
+        build_detector(ModelConfig(name="retinanet"), str(weights), str(exported), "openvino")
+
+
 def test_what_cannot_be_exported_is_refused() -> None:
-    with pytest.raises(ConfigError, match="stage=export is for model=compact"):
-        NoduleConfig("export", output="o", model=ModelConfig(name="retinanet"), weights="w")
     with pytest.raises(ConfigError, match='formats=onxx is not a format: did you mean "onnx"'):
         NoduleConfig("export", output="o", formats=["onxx"])
-    with pytest.raises(ConfigError, match="artifacts= is for model=compact"):
-        NoduleConfig(
-            "infer", input="i", output="o", artifacts="a", model=ModelConfig(name="retinanet"), weights="w"
-        )
 
 
 def test_cpm_is_that_of_the_candidates(tmp_path: Path) -> None:

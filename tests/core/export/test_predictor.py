@@ -104,6 +104,11 @@ def test_rows_that_depend_on_their_batch_can_be_ruled_out(tmp_path: Path) -> Non
         opened("onnx", folder, rows_independent=True)
 
 
+def test_networks_of_another_model_are_refused() -> None:
+    with pytest.raises(InputError, match="holds the networks blur, not sharpen: it is of another model"):
+        open_predictors(exported(), "openvino", "toy", "xyz", ["sharpen"])
+
+
 def test_what_is_not_what_was_exported_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"was exported from other weights \(abc…\) than those in use \(xyz…\)"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ExitCode
-from core.export.manifest import NOT_APPLICABLE, REFUSED, Absent, read_manifest
+from core.export.manifest import NOT_APPLICABLE, REFUSED, Absent, MetricRecord, read_manifest
 from core.export.report import COLUMNS, PAGE, finish, lines_of, page_of, rows_of
 from core.runs.folder import Run
 from tests.core.export.exported import FORMATS, exported
@@ -27,6 +27,19 @@ def test_every_network_and_format_has_a_row() -> None:
     assert first["rows alone"] == ("yes" if manifest.artifacts[0].rows_independent else "no")
     assert first["task"].startswith("mean 0.")
     assert first["times as fast"] == f"{manifest.artifacts[0].ratio:.2f}"
+
+
+def test_a_metric_that_cannot_fall_is_no_proof() -> None:
+    manifest = read_manifest(exported())
+    empty = {"found": MetricRecord(before=0.0, after=0.0, allowed=0.1, better="higher")}
+    no_loss = {"loss": MetricRecord(before=0.0, after=0.0, allowed=0.1, better="lower")}
+    first, second = rows_of(
+        replace(
+            manifest, artifacts=tuple(replace(manifest.artifacts[0], metrics=m) for m in (empty, no_loss))
+        )
+    )
+    assert first[-1] == "found 0 → 0: it cannot fall, and proves nothing"
+    assert second[-1] == "loss 0 → 0"
 
 
 def test_lines_are_set_below_each_other() -> None:
