@@ -178,7 +178,7 @@ def _seconds(run: Callable[..., Any], image: Tensor) -> float:
 def _closeness(
     runner: Runner, images: Mapping[str, Sequence[Tensor]], exact: Mapping[str, Sequence[Tensors]]
 ) -> dict[str, Any]:
-    """Return the largest error, and by kind of image and output the lowest cosine.
+    """Return the largest error, and by kind of image the lowest cosine of all outputs together and of each.
 
     Of class logits also that of what varies, less each channel's mean: their bias alone makes vectors parallel.
     """
@@ -186,12 +186,16 @@ def _closeness(
     pairs = {kind: list(zip(exact[kind], given[kind], strict=True)) for kind in images}
     return {
         "error": max(error_of(one, other) for those in pairs.values() for one, other in those),
-        "cosine": {kind: _lowest(those, centred=False) for kind, those in pairs.items()},
-        "cosine_of_variation": {kind: _lowest(those, centred=True) for kind, those in pairs.items()},
+        "cosine_together": {
+            kind: lowest_cosines(_joined(those), centred=False)[0] for kind, those in pairs.items()
+        },
+        "cosine": {kind: lowest_cosines(those, centred=False) for kind, those in pairs.items()},
+        "cosine_of_variation": {kind: lowest_cosines(those, centred=True) for kind, those in pairs.items()},
     }
 
 
-def _lowest(pairs: Sequence[tuple[Tensors, Tensors]], *, centred: bool) -> list[float]:
+def lowest_cosines(pairs: Sequence[tuple[Tensors, Tensors]], *, centred: bool) -> list[float]:
+    """Return for each output the lowest cosine of all pairs; centred: less each channel's mean."""
     lowest = []
     for number in range(len(pairs[0][0])):
         cosines = []
@@ -202,9 +206,13 @@ def _lowest(pairs: Sequence[tuple[Tensors, Tensors]], *, centred: bool) -> list[
     return lowest
 
 
+def _joined(pairs: Sequence[tuple[Tensors, Tensors]]) -> list[tuple[Tensors, Tensors]]:
+    return [tuple((torch.cat([one.flatten() for one in maps]),) for maps in pair) for pair in pairs]  # type: ignore[misc]
+
+
 def _headline(formats: Mapping[str, Any], seconds: Mapping[str, float]) -> dict[str, str]:
     lines = {
-        name: f"{one['ratio']:.1f}\N{MULTIPLICATION SIGN}, cosine ≥ {min(map(min, one['cosine'].values())):.4f}"
+        name: f"{one['ratio']:.1f}\N{MULTIPLICATION SIGN}, cosine ≥ {min(one['cosine_together'].values()):.4f}"
         for name, one in formats.items()
     }
     fastest = min(seconds, key=lambda name: seconds[name])
