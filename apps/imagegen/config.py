@@ -144,6 +144,21 @@ class EvaluateConfig(Section):
 
 
 @dataclass
+class ExportConfig(Section):
+    """What an export is judged on."""
+
+    where: ClassVar[str] = "export"
+
+    steps: int = setting(
+        8,
+        "denoising steps of each of the 32 pictures on which KID and caption match are measured before and after",
+        unit="steps",
+        low=1,
+        high=1000,
+    )
+
+
+@dataclass
 class ImagegenConfig(Section):
     """The whole command line of triptych-imagegen."""
 
@@ -268,6 +283,7 @@ class ImagegenConfig(Section):
     serve: ServeConfig = section(ServeConfig, stages=("serve",))
     personalise: PersonaliseConfig = section(PersonaliseConfig, stages=("personalise",))
     evaluate: EvaluateConfig = section(EvaluateConfig, stages=("evaluate",))
+    export: ExportConfig = section(ExportConfig, stages=("export",))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -35,7 +35,6 @@ from core.export.task import Metric, Replaced, Task
 from core.runs.folder import Run
 from core.runs.log import RunLog
 
-STEPS = 8  # of each picture that an export is judged on
 REAL = 4  # prompts whose denoising the networks are compared on
 SEED, OTHER_SEED = 0, 1000  # of the pictures judged; of those compared and calibrated on
 
@@ -74,7 +73,7 @@ def export(cfg: ImagegenConfig, log: RunLog, on_step: Callable[[Progress], None]
             lambda: sample(pipeline, prompts[:REAL], OTHER_SEED, kept=1),
             lambda: sample(pipeline, prompts, OTHER_SEED),
         ),
-        task_of(pipeline, judges),
+        task_of(pipeline, judges, cfg.export.steps),
         formats,
         Path(str(cfg.output)),
         app=APP,
@@ -83,23 +82,24 @@ def export(cfg: ImagegenConfig, log: RunLog, on_step: Callable[[Progress], None]
     )
 
 
-def task_of(pipeline: Pipeline, judges: Judges) -> Task:
-    """Return what must survive: KID and caption match of one picture of each everyday prompt.
+def task_of(pipeline: Pipeline, judges: Judges, steps: int) -> Task:
+    """Return what must survive: KID and caption match of one picture of each everyday prompt, of so many steps.
 
     Each may end anywhere inside the 95 % interval that PyTorch's own pictures leave it: above its worse end. PyTorch's
     pictures are drawn here, once.
     """
-    before = _judged(pipeline, judges)
+    judged = _judged_by(judges)
+    before = judged(_drawn(pipeline, steps))
     kid_allowed = before["KID"].upper - before["KID"].value
     match_allowed = before["caption match"].value - before["caption match"].lower
 
     def measure(networks: Replaced) -> Mapping[str, float]:
-        after = _judged(replace(pipeline, networks=networks), judges) if networks else before
+        after = judged(_drawn(replace(pipeline, networks=networks), steps)) if networks else before
         return {name: result.value for name, result in after.items()}
 
     prompts = len(_prompts())
     return Task(
-        f"{prompts} pictures of embedded prompts, {STEPS} steps each",
+        f"{prompts} pictures of embedded prompts, {steps} steps each",
         (
             Metric("KID", "kernel inception distance from held-out pictures", "lower", kid_allowed),
             Metric(
@@ -113,30 +113,39 @@ def task_of(pipeline: Pipeline, judges: Judges) -> Task:
     )
 
 
-def _judged(pipeline: Pipeline, judges: Judges) -> dict[str, Estimate]:
-    """Return both metrics of one picture of each everyday prompt; only the text encoder of the scorer reads them."""
-    prompts = _prompts()
-    recipes = [Recipe(prompt, seed=SEED + n, steps=STEPS) for n, prompt in enumerate(prompts)]
+def _drawn(pipeline: Pipeline, steps: int) -> np.ndarray:
+    """Draw a picture of each everyday prompt, rgb_NHWC uint8."""
+    recipes = [Recipe(prompt, seed=SEED + n, steps=steps) for n, prompt in enumerate(_prompts())]
     with Engine(pipeline, waiting=len(recipes)) as engine:
         drawn = draw_all(engine, [ImageSpec(recipe) for recipe in recipes], at_once=len(recipes))
-        rgb_NHWC = np.stack([one.picture() for one in drawn])
+        return np.stack([one.picture() for one in drawn])
+
+
+def _judged_by(judges: Judges) -> Callable[[np.ndarray], dict[str, Estimate]]:
+    """Return what measures both metrics of pictures of the everyday prompts, (N, H, W, C) uint8.
+
+    Features of the held-out pictures are computed here, once: there are four times as many as of pictures drawn.
+    """
+    prompts = _prompts()
     held = judges.pictures.part(HELD_OUT, plain=True)
+    held_MF = judges.inception.features(held.rgb_NHWC).numpy()
     owner_by_code = {one.code: one.owner for one in judges.pictures.pictures}
     owners = [owner_by_code.get(row["picture"], row["prompt"]) for row in everyday_prompts()]
     number_by_owner = {
         owner: n for n, owner in enumerate(sorted({*owners, *(one.owner for one in held.pictures)}))
     }
-    distance = kid(
-        judges.inception.features(rgb_NHWC).numpy(),
-        judges.inception.features(held.rgb_NHWC).numpy(),
-        np.array([number_by_owner[owner] for owner in owners]),
-        np.array([number_by_owner[one.owner] for one in held.pictures]),
-    )
+    owner_N = np.array([number_by_owner[owner] for owner in owners])
+    owner_M = np.array([number_by_owner[one.owner] for one in held.pictures])
     own_N = np.arange(len(prompts))
-    return {
-        "KID": distance,
-        "caption match": match(wins(judges.scorer.scores(rgb_NHWC, prompts), own_N), own_N),
-    }
+
+    def judged(rgb_NHWC: np.ndarray) -> dict[str, Estimate]:
+        drawn_NF = judges.inception.features(rgb_NHWC).numpy()
+        return {
+            "KID": kid(drawn_NF, held_MF, owner_N, owner_M),
+            "caption match": match(wins(judges.scorer.scores(rgb_NHWC, prompts), own_N), own_N),
+        }
+
+    return judged
 
 
 def _prompts() -> list[str]:

@@ -223,8 +223,12 @@ RUNTIME = Reasons(
             "leave artifacts= out"
         ),
         "runtime_without_unet": (
-            "{path} holds no U-Net in {runtime} whose rows are independent of their batch: choose another runtime=, or "
-            "leave artifacts= out"
+            "{path} holds no U-Net in {runtime}: choose another runtime= ({held}), or leave artifacts= out"
+        ),
+        "runtime_unet_rows": (
+            "runtime={runtime} cannot draw: the last bits of a row of its U-Net depend on the rest of the batch, and a "
+            "picture's bytes have to depend on its recipe alone; choose another runtime= ({held}), or leave artifacts= "
+            "out for PyTorch"
         ),
     },
 )

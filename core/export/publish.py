@@ -49,6 +49,7 @@ from core.runs.outputs import output_error
 from core.runs.provenance import device
 
 _NOTHING: Mapping[str, str] = {}
+_TALKATIVE = ("torch.onnx", "torch.export", "onnxscript", "transformers", "nncf")  # loggers of exporters
 _VERSIONED = ("torch", "onnx", "onnxruntime", "onnxscript", "openvino", "nncf", "executorch")
 
 
@@ -180,7 +181,7 @@ def _packed(
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep back what exporters warn of and log: deprecations of their own parts; what is wrong the check finds."""
-    levels = {name: logging.getLogger(name).level for name in ("torch.onnx", "torch.export", "nncf")}
+    levels = {name: logging.getLogger(name).level for name in _TALKATIVE}
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         for name in levels:

@@ -15,6 +15,7 @@ from apps.imagegen.models.pipeline_folder import TEXT_ENCODER, UNET, VAE_DECODER
 from apps.imagegen.reasons import RUNTIME
 from core.compute.threads import one_thread
 from core.export.formats import AUTO
+from core.export.manifest import read_manifest
 from core.export.network import as_tuple
 from core.export.predictor import Predictor, open_artifact, open_predictors, runtime_of
 
@@ -29,14 +30,13 @@ def on_artifacts(pipeline: Pipeline, folder: Path, runtime: str) -> Pipeline:
     runtime: their format, or "auto": the fastest, and PyTorch where none is faster. Only artifacts whose rows do not
     depend on their batch are taken; a network that the format lacks stays PyTorch's, but not the U-Net. They compute on
     as many threads as PyTorch does where that gives the bits that one thread gives, else on one. Raises as
-    `open_predictors` does, and InputError runtime_without_unet.
+    `open_predictors` does, and InputError runtime_without_unet and runtime_unet_rows.
     """
+    _require_unet(folder, runtime, pipeline.digest)
     threads = torch.get_num_threads()
     networks = open_predictors(
         folder, runtime, APP, pipeline.digest, NETWORKS, threads=1, rows_independent=True
     )
-    if UNET not in networks and runtime != AUTO:
-        raise RUNTIME("runtime_without_unet", path=folder, runtime=runtime)
     if UNET not in networks:
         return pipeline
     if threads > 1:
@@ -64,6 +64,23 @@ def most_rows(pipeline: Pipeline) -> int:
     if not isinstance(run, Predictor):
         return _UNBOUNDED
     return next(axis.most for axis in run.artifact.axes if axis.name == "B")
+
+
+def _require_unet(folder: Path, runtime: str, model: str) -> None:
+    """Refuse a format that the export holds networks in, but no U-Net that can draw; `open_predictors` says the rest.
+
+    PyTorch's own formats are among them: as PyTorch does, they compute a row's last bits otherwise in batches of one or
+    two rows than in larger ones.
+    """
+    manifest = read_manifest(folder)
+    if runtime == AUTO or manifest.model != model:
+        return
+    unets = {one.format: one.rows_independent for one in manifest.artifacts if one.network == UNET}
+    held = ", ".join(name for name, independent in unets.items() if independent) or "none"
+    if unets.get(runtime) is False:
+        raise RUNTIME("runtime_unet_rows", path=folder, runtime=runtime, held=held)
+    if runtime not in unets and any(one.format == runtime for one in manifest.artifacts):
+        raise RUNTIME("runtime_without_unet", path=folder, runtime=runtime, held=held)
 
 
 def _same_bits(alone: Predictor, several: Predictor) -> bool:

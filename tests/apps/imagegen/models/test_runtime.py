@@ -17,7 +17,7 @@ from apps.imagegen.models.engine import Engine
 from apps.imagegen.models.pipeline_folder import Pipeline, load_pipeline
 from apps.imagegen.models.runtime import NETWORKS, most_rows, name_of, on_artifacts
 from core.errors import InputError
-from core.export.manifest import read_manifest
+from core.export.manifest import read_manifest, write_manifest
 from core.export.predictor import Predictor, open_artifact
 from tests.apps.imagegen.exported import folder
 
@@ -72,7 +72,9 @@ def test_batches_are_no_larger_than_the_u_net_takes(pipeline: Pipeline) -> None:
     assert most_rows(replace(pipeline, networks=opened("openvino"))) == 63
 
 
-def test_a_u_net_whose_rows_depend_on_their_batch_is_refused(pipeline: Pipeline) -> None:
+def test_a_u_net_whose_rows_depend_on_their_batch_is_refused_in_one_line(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
     (unet,) = (
         one
         for one in read_manifest(folder() / "out").artifacts
@@ -80,9 +82,19 @@ def test_a_u_net_whose_rows_depend_on_their_batch_is_refused(pipeline: Pipeline)
     )
     assert unet.rows_independent is False
     with pytest.raises(
-        InputError, match="holds no U-Net in torchscript whose rows are independent"
+        InputError, match=r"runtime=torchscript cannot draw: .* choose another runtime= \(openvino\)"
     ) as caught:
         on_artifacts(pipeline, folder() / "out", "torchscript")
+    assert caught.value.code == "runtime_unet_rows"
+    assert "".join(capsys.readouterr()) == ""  # no note on networks that PyTorch would run
+
+
+def test_a_format_without_a_u_net_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
+    manifest = read_manifest(folder() / "out")
+    others = tuple(one for one in manifest.artifacts if one.network != "unet")
+    write_manifest(replace(manifest, artifacts=others), tmp_path)
+    with pytest.raises(InputError, match=r"holds no U-Net in torchscript: .* \(none\)") as caught:
+        on_artifacts(pipeline, tmp_path, "torchscript")
     assert caught.value.code == "runtime_without_unet"
 
 
@@ -100,7 +112,7 @@ def test_several_threads_compute_where_they_give_the_same_bits(
     monkeypatch.setattr(module, "open_artifact", stands_in)
     monkeypatch.setattr(module, "open_predictors", lambda *_, **__: {"unet": stands_in(threads=1)})
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    other = on_artifacts(pipeline, Path("out"), "openvino")
+    other = on_artifacts(pipeline, folder() / "out", "openvino")
     assert other.networks["unet"].threads == threads  # type: ignore[attr-defined]
 
 
@@ -108,4 +120,4 @@ def test_auto_leaves_pytorch_where_nothing_is_faster(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "open_predictors", lambda *_, **__: {})
-    assert on_artifacts(pipeline, Path("out"), "auto") is pipeline
+    assert on_artifacts(pipeline, folder() / "out", "auto") is pipeline
