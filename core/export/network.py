@@ -25,8 +25,9 @@ class Network:
     is no such axis. sizes: of the axes, several cases that are checked, the first is the one exported with and timed.
     not_applicable: format → why that format cannot serve it. narrowed: format → axes and sizes that it is limited to.
     keep: parts of node names that quantisation leaves in f32. quantised: types of operations that alone are quantised,
-    "MatMul"; all types where empty. int8_error: layers return to f32, those first that cost
-    most, until the error of 8-bit integers is at most this, as root mean squares relative to the output's.
+    "MatMul"; all types where empty. attention: its activations are large in a few channels, as a transformer's are, and
+    quantisation has to even them out. int8_error: layers return to f32, those first that cost most, until the error of
+    8-bit integers is at most this, as root mean squares relative to the output's.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Network:
     )
     keep: tuple[str, ...] = ()
     quantised: tuple[str, ...] = ()
+    attention: bool = False
     int8_error: float | None = None
 
     def axis(self, name: str) -> Axis:

@@ -37,9 +37,14 @@ def write(network: Network, path: Path) -> list[Path]:
     options: dict[str, Any] = {
         "preset": nncf.QuantizationPreset.MIXED,
         "subset_size": len(samples),
-        "fast_bias_correction": False,
+        # with smoothed activations the accurate one gains nothing, and takes minutes
+        "fast_bias_correction": network.attention,
         "ignored_scope": nncf.IgnoredScope(names=_kept(network, model), validate=False),
     }
+    if network.attention:
+        # SmoothQuant (Xiao et al. 2023, arXiv:2211.10438): channels that are large are made smaller, and the weights
+        # that they meet larger; softmax and masks stay in f32
+        options["model_type"] = nncf.ModelType.TRANSFORMER
     advanced = nncf.AdvancedQuantizationParameters(
         # of all samples: the usual mean of their extremes cuts off what is rare, such as what is sought
         activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,

@@ -63,6 +63,39 @@ def test_layers_return_to_single_precision_until_the_error_is_small(tmp_path: Pa
         assert (given - expected).norm() < 1.5e-3 * expected.norm() < (plain - expected).norm()
 
 
+class FewLarge(nn.Module):
+    """Input (B, 1, H, W) to (B, 2, H, W): 16 channels, one of them 300 times as large as the rest, and a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.weights = nn.Parameter(torch.randn(16))
+        self.size = torch.tensor([300.0, *15 * [1.0]])
+        self.product = nn.Linear(16, 2)
+        with torch.no_grad():
+            self.product.weight[:, 0] /= 300.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x_BHWC = torch.sin(x.movedim(1, -1) * self.weights) * self.size
+        y: torch.Tensor = self.product(x_BHWC)
+        return y.movedim(-1, 1)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter's own parts
+def test_large_channels_are_evened_out_where_there_is_attention(tmp_path: Path) -> None:
+    (x,) = next(samples(1, first=500))
+    errors = []
+    for attention in (False, True):
+        few = network(module=FewLarge().eval(), attention=attention)
+        (file, _) = to_openvino_int8.write(few, tmp_path / f"few-{attention}")
+        with torch.no_grad():
+            expected = few.module(x)
+        (given,) = to_openvino_int8.load(file, 1)(x)
+        errors.append(float((given - expected).norm() / expected.norm()))
+    assert errors[1] < 0.05
+    assert errors[1] < errors[0] / 3
+
+
 def quantise_in_private(folder: str) -> None:
     outward: list[str] = []
 
