@@ -78,7 +78,7 @@ def _require_unet(folder: Path, runtime: str, model: str) -> None:
     unets = {one.format: one.rows_independent for one in manifest.artifacts if one.network == UNET}
     held = ", ".join(name for name, independent in unets.items() if independent) or "none"
     if unets.get(runtime) is False:
-        raise RUNTIME("runtime_unet_rows", path=folder, runtime=runtime, held=held)
+        raise RUNTIME("runtime_unet_rows", runtime=runtime, held=held)
     if runtime not in unets and any(one.format == runtime for one in manifest.artifacts):
         raise RUNTIME("runtime_without_unet", path=folder, runtime=runtime, held=held)
 

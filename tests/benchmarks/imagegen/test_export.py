@@ -30,7 +30,7 @@ def test_a_picture_is_timed_with_each_runtime_and_a_refusal_is_written_down(
     def on_artifacts(pipeline: Pipeline, folder: Path, runtime: str) -> Any:
         assert folder == tmp_path / "cache" / "exported"
         if runtime == "torchscript":
-            raise RUNTIME("runtime_rows", runtime=runtime)
+            raise RUNTIME("runtime_without_unet", path=folder, runtime=runtime, held="none")
         return runtime
 
     model = tiny_pipeline(tmp_path / "tiny")
@@ -46,7 +46,9 @@ def test_a_picture_is_timed_with_each_runtime_and_a_refusal_is_written_down(
     )
     # Triton's repository is not run here
     assert list(record["picture"]) == ["pytorch", *(name for name in FORMATS if name != "triton")]
-    assert record["picture"]["torchscript"].startswith("torchscript gives a picture other bytes")
+    assert record["picture"]["torchscript"].startswith("exported holds no U-Net")  # and no path of this machine
+    assert record["model"] == read_manifest(exported()).model
+    assert 0 <= record["export_processor_seconds"] < 600
     assert record["headline"]["picture"] == "2.0 s (openvino; PyTorch 5.0 s)"
 
 
