@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from apps.imagegen.models.pipeline_folder import EMBEDDED
-from benchmarks.exports import card_table
 from benchmarks.page import card_environment, device_words
 from benchmarks.record import newest
 from core.errors import InputError
 
 TEMPLATE = "emoji.md.j2"
-NEEDED = ("training", "quality", "engine", "sameness", "service", "personalise", "export")
+NEEDED = ("training", "quality", "engine", "sameness", "service", "personalise")
 LOOKED_AT = (
     EMBEDDED / "looked_at.csv"
 )  # prompt, recognised (yes, no), note: a person's reading of the contact sheet
@@ -39,7 +38,6 @@ def render_card(records: Sequence[dict[str, Any]], looked_at: Path = LOOKED_AT) 
         seen = list(csv.DictReader(stream))
     environment = card_environment(Path(__file__).parent)
     environment.filters.update(device=device_words, percent=percent_words, thousandths=thousandths_words)
-    environment.globals.update(formats=card_table)
     return environment.get_template(TEMPLATE).render(
         **records_by_part,
         model=models["quality"],
