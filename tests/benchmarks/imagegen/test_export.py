@@ -46,7 +46,8 @@ def test_a_picture_is_timed_with_each_runtime_and_a_refusal_is_written_down(
     )
     # Triton's repository is not run here
     assert list(record["picture"]) == ["pytorch", *(name for name in FORMATS if name != "triton")]
-    assert record["picture"]["torchscript"].startswith("exported holds no U-Net")  # and no path of this machine
+    # no path of this machine
+    assert record["picture"]["torchscript"].startswith("exported holds no U-Net")
     assert record["model"] == read_manifest(exported()).model
     assert 0 <= record["export_processor_seconds"] < 600
     assert record["headline"]["picture"] == "2.0 s (openvino; PyTorch 5.0 s)"
