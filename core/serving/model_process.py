@@ -199,7 +199,7 @@ def _spawned(inherited: list[int], threads: int | None) -> subprocess.Popen[byte
             # where our notes go while a stage withholds what others print
             stderr=terminal.fileno() if terminal is not None else subprocess.DEVNULL,
             env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
-            start_new_session=True,
+            process_group=0,  # Ctrl-C at the terminal is for the service
         )
 
 

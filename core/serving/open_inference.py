@@ -118,10 +118,11 @@ def error_body(error: ServiceError) -> dict[str, Any]:
 def _routes(models: Mapping[str, ServedModel], unready: Callable[[], str | None], most: int) -> APIRouter:
     routes = APIRouter()
 
-    def model_of(name: str, wanted: str | None = None) -> ServedModel:
+    def asked(request: Request) -> ServedModel:
+        name, wanted = request.path_params["model"], request.path_params.get("version", VERSION)
         if name not in models:
             raise INFER("infer_model_unknown", name=quoted(name))
-        if wanted not in (None, VERSION):
+        if wanted != VERSION:
             raise INFER("infer_version_unknown", model=name, version=quoted(wanted), known=VERSION)
         return models[name]
 
@@ -146,37 +147,48 @@ def _routes(models: Mapping[str, ServedModel], unready: Callable[[], str | None]
         rows = [_indexed(model) for model in models.values()]
         return json_response([row for row in rows if row["state"] == _IS_READY or not only_ready])
 
-    async def metadata(model: str, version: str | None = None) -> Response:
-        return json_response(model_of(model, version).metadata)
+    async def metadata(request: Request) -> Response:
+        return json_response(asked(request).metadata)
 
-    async def model_ready(model: str, version: str | None = None) -> Response:
-        reason = model_of(model, version).pool.unready()
+    async def model_ready(request: Request) -> Response:
+        model = asked(request)
+        reason = model.pool.unready()
         if reason is not None:
             raise STATE("not_ready", reason=reason, headers={"Retry-After": "1"})
-        return json_response({"name": model, "ready": True})
+        return json_response({"name": model.name, "ready": True})
 
-    async def infer(request: Request, model: str, version: str | None = None) -> Response:
-        served = model_of(model, version)
-        ports = served.artifact
+    async def infer(request: Request) -> Response:
+        model = asked(request)
+        ports = model.artifact
         body = await read_body(request, most)
         arrays, shapes, wanted = read_request(body, _json_bytes(request), ports.inputs, ports.outputs)
-        outputs = await run_until_disconnect(request, served.infer(arrays, shapes))
-        content, json_bytes = written(model, VERSION, outputs, wanted, ports.outputs)
+        outputs = await run_until_disconnect(request, model.infer(arrays, shapes))
+        content, json_bytes = written(model.name, VERSION, outputs, wanted, ports.outputs)
         if json_bytes is None:
             return Response(content, media_type="application/json")
         return Response(content, media_type=_BYTES, headers={_JSON_BYTES: str(json_bytes)})
 
-    for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
-        routes.add_api_route(path, metadata, methods=["GET"], responses=statuses(404))
-        routes.add_api_route(f"{path}/ready", model_ready, methods=["GET"], responses=statuses(404))
+    own = {"model": list(models)}
+    for path, values in (
+        ("/v2/models/{model}", own),
+        ("/v2/models/{model}/versions/{version}", {**own, "version": [VERSION]}),
+    ):
+        named = {"parameters": [_parameter(name, known) for name, known in values.items()]}
+        for below, endpoint in (("", metadata), ("/ready", model_ready)):
+            routes.add_api_route(f"{path}{below}", endpoint, responses=statuses(404), openapi_extra=named)
         routes.add_api_route(
             f"{path}/infer",
             infer,
             methods=["POST"],
             responses=statuses(404, 429, 504, media_types=("application/json", _BYTES)),
-            openapi_extra=_BODY,
+            openapi_extra={**named, **_BODY},
         )
     return routes
+
+
+def _parameter(name: str, known: Sequence[str]) -> dict[str, Any]:
+    """Describe a part of an address, which takes these values."""
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": known}}
 
 
 def _indexed(model: ServedModel) -> dict[str, Any]:

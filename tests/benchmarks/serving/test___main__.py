@@ -20,6 +20,9 @@ def test_help_and_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[st
     for words, said in (
         (["openapi", "service=mail"], "service is 'mail'; there are nodule, risk, imagegen, models"),
         (["openapi", "seconds=soon"], "seconds is 'soon', wanted a whole number"),
+        (["kills", "seconds=0"], "seconds is '0', wanted a whole number above 0"),
+        (["batching", "clients=x"], "clients is 'x', wanted a whole number above 0"),
+        (["overhead", "requests=x"], "requests is 'x', wanted a whole number above 0"),
     ):
         assert main(words) == 2
         assert said in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -214,6 +215,10 @@ def test_nothing_of_a_request_is_logged(to: httpx.Client, log: Path) -> None:
 
 def test_the_description_says_what_is_answered(to: httpx.Client) -> None:
     paths = to.get("/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        for operation in operations.values():
+            described = {one["name"] for one in operation.get("parameters", ())}
+            assert described == set(re.findall(r"{(\w+)}", path)), path
     answers = paths["/v2/models/{model}/infer"]["post"]["responses"]
     assert {"200", "400", "404", "408", "413", "415", "429", "500", "503", "504"} <= set(answers)
     for code, answer in answers.items():

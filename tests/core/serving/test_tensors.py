@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.export.ports import Port
 from core.serving.service_error import ServiceError
@@ -164,6 +166,45 @@ def test_what_cannot_be_read_is_refused_with_the_field(
     assert sentence in raised.value.sentence
     assert len(raised.value.sentence) < 250
     assert raised.value.sentence.isprintable()
+
+
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+_FIELDS = ("name", "shape", "datatype", "data", "parameters", "outputs", "inputs", "id")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_any_change_of_a_request_is_taken_or_refused(data: st.DataObject) -> None:
+    content: dict[str, Any] = {
+        "inputs": [dict(X), dict(N)],
+        "id": "1",
+        "parameters": {},
+        "outputs": [{"name": "y"}],
+    }
+    for _ in range(data.draw(st.integers(1, 3))):
+        target = data.draw(st.sampled_from([content, *content["inputs"]]))
+        target[data.draw(st.sampled_from(_FIELDS))] = data.draw(_VALUES)
+        if not isinstance(content["inputs"], list) or not all(
+            isinstance(one, dict) for one in content["inputs"]
+        ):
+            break
+    text = json.dumps(content).encode()
+    binary = data.draw(st.binary(max_size=12))
+    json_bytes = data.draw(st.none() | st.just(len(text)))
+    refused = None
+    try:
+        arrays, shapes, _ = read_request(text + binary, json_bytes, PORTS, OUTPUTS)
+    except ServiceError as error:
+        refused = error
+    if refused is None:
+        assert all(arrays[port.name].size == np.prod(shapes[port.name], dtype=object) for port in PORTS)
+    else:
+        assert refused.status == 400
+        assert refused.sentence.isprintable()
 
 
 @pytest.mark.parametrize("length", [-1, 500])
