@@ -38,7 +38,7 @@ def test_the_card_says_what_the_records_say() -> None:
         "the whole command 42 s and 1.87 GB at most; the networks compute 0.123 TFLOP.",
         "| judge | openvino | 2e-06 | 1.61 | 5.2 | CPM 0.88 → 0.881 |",
         "| judge | openvino_bf16 | – | – | – | not applicable: no bfloat16 |",
-        "| pytorch | 9.6 | 1.60 |",
+        "| pytorch | 9.6 |",
         "triptych-nodule stage=train of-abc\n",
         "triptych-nodule stage=train of-abc data=phantoms\n",
         "doi:10.1118/1.3528204",

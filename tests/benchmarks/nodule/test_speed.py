@@ -59,13 +59,13 @@ def test_the_whole_command_is_the_users(tmp_path: Path, monkeypatch: pytest.Monk
 
     def run(words: list[str], **rest: Any) -> subprocess.CompletedProcess[str]:
         seen.append(words)
-        return subprocess.CompletedProcess(words, 2 if len(seen) > 1 else 0, "", "no such field")
+        return subprocess.CompletedProcess(words, 2 if len(seen) > 1 else 0, "said\n930\n", "no such field")
 
     monkeypatch.setattr(subprocess, "run", run)
     result = whole_command(tmp_path, str(tmp_path / "w.safetensors"))
     assert result["seconds"] >= 0
-    assert result["peak_memory_mb"] >= 0
-    assert seen[0][1:4] == ["-m", "pipelines.nodule", "stage=infer"]
+    assert result["peak_memory_mb"] == 930
+    assert seen[0][4:7] == ["-m", "pipelines.nodule", "stage=infer"]
     assert f"input={tmp_path}" in seen[0]
     assert f"weights={tmp_path / 'w.safetensors'}" in seen[0]
     with pytest.raises(InputError, match="stage=infer ended with 2: no such field"):
