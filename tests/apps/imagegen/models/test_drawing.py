@@ -47,7 +47,9 @@ def test_giving_up_cancels_what_is_under_way(engine: Engine) -> None:
     next(images)
     images.close()
     assert engine.submit(Recipe("red apple", steps=1)).result().shape == (32, 32, 3)
-    assert engine.busy() == (0, 0)
+    running, waiting = engine.busy()
+    assert running <= 1, "the last one itself at most, which it may not have left yet"
+    assert waiting == 0
 
 
 def test_what_the_engine_refuses_is_raised(engine: Engine) -> None:
