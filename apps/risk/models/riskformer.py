@@ -9,6 +9,7 @@ K steps ahead that residuals were taken of, G groups of V entities each, R rows 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -40,6 +41,8 @@ from core.compute.threads import spread
 MOST_FITTED = 64  # series of a training that its tails are fitted on
 SHORTEST = 8  # known values within the context from which a forecast is made
 ROWS = 128  # rows that the network takes at once: what it makes of more exceeds a processor's cache
+# Where a processor has AVX-512, PyTorch's products of other numbers of rows differ in their last bits by that number.
+MULTIPLE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +130,14 @@ class RiskformerTargets:
         """Return quantiles (R, H, Q) of rows of which V neighbours at a time see each other."""
         device = next(self.net.parameters()).device
         out_RHQ = np.empty((len(row_RC), horizon, len(self.net.levels)))
-        count = max(ROWS // V, 1) * V
-        pad = ((0, 0), (-row_RC.shape[1] % WIDTH, 0))
+        step = math.lcm(V, MULTIPLE)
+        count = max(ROWS // step, 1) * step
 
         def ask(first: int) -> None:
-            some_RC = np.pad(row_RC[first : first + count], pad, constant_values=np.nan)
+            some_RC = row_RC[first : first + count]
+            asked = len(some_RC)
+            pad = ((0, -asked % step), (-row_RC.shape[1] % WIDTH, 0))
+            some_RC = np.pad(some_RC, pad, constant_values=np.nan)
             past = torch.from_numpy(some_RC).to(device)
             known = torch.isfinite(past)
             rows = target_rows(past.nan_to_num(0.0), known, horizon, None)
@@ -139,7 +145,7 @@ class RiskformerTargets:
                 quantile_RHQ = quantiles_of(
                     self.net, self.networks, rows, V if V > 1 else None, padded(self.context)
                 )
-                out_RHQ[first : first + count] = quantile_RHQ.cpu().numpy()
+                out_RHQ[first : first + count] = quantile_RHQ.cpu().numpy()[:asked]
 
         spread(ask, range(0, len(row_RC), count))
         return out_RHQ

@@ -9,6 +9,7 @@ window, K steps ahead that residuals were taken of.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,7 +38,7 @@ from apps.risk.models.residual_tails import (
     residuals_of,
     with_tails,
 )
-from apps.risk.models.riskformer import MOST_FITTED, ROWS, SHORTEST, joint, walk_of
+from apps.risk.models.riskformer import MOST_FITTED, MULTIPLE, ROWS, SHORTEST, joint, walk_of
 from apps.risk.models.sizes import Size
 from apps.risk.models.soundness import require_sound
 from apps.risk.models.transformer import RiskFormer, Rows
@@ -176,7 +177,8 @@ class RiskformerCovariates:
         origin_B, end_B = origin_ND.ravel(), np.repeat(end_N, origin_ND.shape[1])
         entity_B = np.repeat(entity_N, origin_ND.shape[1])
         index, device = self.columns.targets.index(label), next(self.net.parameters()).device
-        count = max(ROWS // self.variables, 1)
+        step = math.lcm(self.variables, MULTIPLE) // self.variables  # entities
+        count = max(ROWS // self.variables // step, 1) * step
         out = Answers(
             np.empty((len(origin_B), horizon, len(self.net.levels))),
             np.empty((len(origin_B), horizon)),
@@ -185,17 +187,22 @@ class RiskformerCovariates:
 
         def ask(first: int) -> None:
             some = slice(first, first + count)
-            batch = windows.gather(torch.from_numpy(origin_B[some]), torch.from_numpy(entity_B[some]))
+            asked = len(origin_B[some])
+            pad = (0, -asked % step)
+            batch = windows.gather(
+                torch.from_numpy(np.pad(origin_B[some], pad, mode="edge")),
+                torch.from_numpy(np.pad(entity_B[some], pad, mode="edge")),
+            )
             rows, position_BT = rows_of(batch, self.columns, levels=self.levels)
             with torch.inference_mode():
                 quantile_RHQ = quantiles_of(
                     self.net, self.networks, to(rows, device), self.variables, self.context
                 )
-                out.quantile_BHQ[some] = quantile_RHQ[position_BT[:, index], :horizon].cpu().numpy()
-            out.known_B[some] = batch.past_known_BCF[:, :, index].sum(dim=1).numpy()
+                out.quantile_BHQ[some] = quantile_RHQ[position_BT[:asked, index], :horizon].cpu().numpy()
+            out.known_B[some] = batch.past_known_BCF[:asked, :, index].sum(dim=1).numpy()
             past_BH = origin_B[some, None] + np.arange(horizon) < end_B[some, None]
-            known_BH = batch.label_known_BHT[:, :horizon, index].numpy() & past_BH
-            out.came_BH[some] = np.where(known_BH, batch.label_BHT[:, :horizon, index].numpy(), np.nan)
+            known_BH = batch.label_known_BHT[:asked, :horizon, index].numpy() & past_BH
+            out.came_BH[some] = np.where(known_BH, batch.label_BHT[:asked, :horizon, index].numpy(), np.nan)
 
         spread(ask, range(0, len(origin_B), count))
         return out

@@ -27,7 +27,8 @@ def test_codes_are_frozen() -> None:
             "secondary_capture", "too_coarse", "too_few_slices", "too_short",
         ],
         "fault": [
-            "bad_rescale", "damaged_file", "duplicates_differ", "empty_file", "interleaved_grids", "internal_fault",
+            "bad_rescale", "changed_since_submission",
+            "damaged_file", "duplicates_differ", "empty_file", "interleaved_grids", "internal_fault",
             "missing_slices",
             "mixed_frames_of_reference",
             "mixed_orientations", "mixed_patients", "mixed_sizes", "mixed_spacings", "mixed_studies",
@@ -56,20 +57,21 @@ def test_codes_of_the_command_are_frozen() -> None:
         "csv_column", "csv_empty", "csv_encoding", "csv_missing", "csv_no_series", "csv_repeated_series", "csv_syntax",
         "csv_unknown_series", "csv_unreadable", "csv_value", "csv_value_empty", "csv_value_missing", "input_empty",
         "input_missing", "no_nodules", "no_own_data", "no_own_nodules", "no_real_data", "nothing_to_train_on",
-        "output_is_input", "weights_ambiguous", "weights_damaged", "weights_mismatch", "weights_missing",
+        "output_is_input", "submission_missing", "weights_ambiguous", "weights_changed",
+        "weights_damaged", "weights_mismatch", "weights_missing",
         "weights_not_in_folder", "weights_not_state_dict",
         "weights_torchscript", "weights_unfit", "weights_unreadable",
     ]  # fmt: skip
     assert sorted(reasons.BAD_CONFIG.sentences) == [
-        "artifacts_compact_only", "data_folder_incomplete", "export_compact_only", "overlap_retinanet_only",
-        "tile_size", "train_compact_only", "weights_needed",
+        "data_folder_incomplete", "overlap_retinanet_only", "tile_not_exported", "tile_size", "train_compact_only",
+        "weights_needed",
     ]  # fmt: skip
 
 
 def test_no_code_means_two_things() -> None:
     tables = [*TABLES.values(), reasons.BAD_INPUT.sentences, reasons.BAD_CONFIG.sentences]
     codes = [code for table in tables for code in table]
-    assert len(codes) == len(set(codes)) == 110
+    assert len(codes) == len(set(codes)) == 112
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

@@ -29,8 +29,8 @@ CASES = {
     "trainer.ema_decay=1.5": (
         "trainer.ema_decay=1.5 is out of range: allowed is 0 to 0.99999; set trainer.ema_decay within it"
     ),
-    "stage=": "stage= is not one of train, evaluate, infer, export, simulate",
-    "stage=inferr": "stage=inferr is not one of train, evaluate, infer, export, simulate",
+    "stage=": "stage= is not one of train, evaluate, infer, submit, serve, export, simulate",
+    "stage=inferr": "stage=inferr is not one of train, evaluate, infer, submit, serve, export, simulate",
     "stage=infer": "stage=infer needs input (folder of DICOM files or volumes, or one volume): add input=…",
     "model=retinanet": "stage=train trains model=compact only: leave model out",
     "data=folder": "data=folder needs data.volumes: add data.volumes=…",
@@ -50,7 +50,7 @@ def test_a_missing_stage_is_named_with_its_choices() -> None:
     with pytest.raises(ConfigError) as caught:
         compose_jobs("nodule", NoduleConfig, read_command_line([]))
     assert caught.value.sentence == (
-        "stage is missing (what to do): add stage=…, one of train, evaluate, infer, export, simulate"
+        "stage is missing (what to do): add stage=…, one of train, evaluate, infer, submit, serve, export, simulate"
     )
 
 

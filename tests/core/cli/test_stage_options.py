@@ -34,8 +34,16 @@ def compose(app: str, *words: str) -> list[object]:
         ("risk", "stage=backtest output=o precision=bf16", "precision=bf16 (read by: train)"),
         ("risk", "stage=plan data=stocks", "data=stocks (read by: train, evaluate, score, backtest, export)"),
         ("risk", "stage=plan schedule=x", "schedule (read by: score)"),
-        ("nodule", "stage=simulate output=o weights=/nope", "weights (read by: train, infer, export)"),
-        ("nodule", "stage=simulate output=o model=compact", "model=compact (read by: train, infer, export)"),
+        (
+            "nodule",
+            "stage=simulate output=o weights=/nope",
+            "weights (read by: train, infer, submit, serve, export)",
+        ),
+        (
+            "nodule",
+            "stage=simulate output=o model=compact",
+            "model=compact (read by: train, infer, submit, serve, export)",
+        ),
         ("nodule", "stage=infer input=i output=o simulate.count=2", "simulate.count (read by: simulate)"),
         ("nodule", "stage=infer input=i output=o seed=3", "seed (read by: train, evaluate, simulate)"),
         ("imagegen", "stage=export output=o n=2", "n (read by: generate)"),

@@ -14,7 +14,7 @@ from core.settings.schema import stages_by_field
 def test_the_page_shows_each_stage_in_a_line_and_every_group() -> None:
     page = usage("triptych-nodule", "nodule", NoduleConfig)
     lines = page.splitlines()
-    assert len(STAGES) == 5
+    assert len(STAGES) == 7
     for name, about in STAGES.items():
         assert f"  {name:<8}  {about}" in lines
     assert "  trainer     default, smoke" in lines
