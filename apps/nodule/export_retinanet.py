@@ -95,7 +95,7 @@ def retinanet_network(
     return Network(
         name=NETWORK,
         about="class logits and box regressions of three maps, finest first, of an image in 0..1",
-        module=HeadMaps(detector.network.float()),
+        module=HeadMaps(detector.network.float()).eval(),
         inputs=(Port("image", (1, 1, "X", "Y", "Z"), low=0.0, high=1.0),),
         outputs=(
             *(Port(f"logits_{level}", (1, anchors, *dims)) for level, dims in enumerate(maps)),

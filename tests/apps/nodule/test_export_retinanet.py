@@ -154,6 +154,7 @@ def test_calibration_is_on_crops_of_lungs_in_the_networks_own_grid(weights: str)
         assert image[0, 0, 0].mean() == pytest.approx((1024 - 850) / 1324, abs=1e-3)
 
 
-def test_what_cannot_serve_the_network_has_a_reason(weights: str) -> None:
+def test_it_is_declared_as_every_format_needs_it(weights: str) -> None:
     network = retinanet_network(RetinaNetDetector(weights, device="cpu"), [], list)
+    assert not any(module.training for module in network.module.modules())  # TorchScript freezes no other
     assert set(network.not_applicable) == {"executorch", "tensorrt", "torchserve"} < set(FORMATS)
