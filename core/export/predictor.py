@@ -63,11 +63,11 @@ def open_predictors(
     """
     manifest = read_manifest(folder)
     wanted = set(networks)
-    if manifest.app == app and not wanted & manifest.networks.keys():
+    if manifest.app == app and manifest.networks and not wanted & manifest.networks.keys():
         raise ARTIFACTS(
             "artifact_other_networks",
             path=folder,
-            held=", ".join(manifest.networks),
+            held=", ".join(sorted(manifest.networks)),
             wanted=", ".join(sorted(wanted)),
         )
     if manifest.app != app or manifest.model != model:

@@ -115,7 +115,7 @@ def test_artifacts_of_other_weights_are_refused(exported: Path, tmp_path: Path) 
 def test_they_are_refused_by_the_other_detector(exported: Path, tmp_path: Path) -> None:
     weights = tmp_path / "model.pt"
     torch.save(spot_finder(), weights)
-    with pytest.raises(InputError, match="holds the networks proposal, judge, not retinanet"):
+    with pytest.raises(InputError, match="holds the networks judge, proposal, not retinanet"):
         build_detector(ModelConfig(name="retinanet"), str(weights), str(exported), "openvino")
 
 

@@ -123,7 +123,7 @@ def test_how_many_are_scored_at_once_changes_no_byte(runtime: str, tmp_path: Pat
 
 
 def test_artifacts_of_other_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="was exported from other weights"):
+    with pytest.raises(InputError, match="holds the networks event, not forecast"):
         scored("series", tmp_path, artifacts=str(exported("clients")[0]), runtime="onnx")
 
 
